@@ -1,0 +1,301 @@
+"""
+The nouns of emwatch: frozen records that flow one way, from the directory to the ledger.
+
+Standard library only, no input or output. Units are part of the names; a value that is not known is ``None``, never 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+#: The ten nanomaterial categories, in the order of every score vector (Aversa et al., Sci. Data 5:180172, 2018).
+CATEGORIES: Final = (
+    "Biological",
+    "Fibres",
+    "Films_Coated_Surface",
+    "MEMS_devices_and_electrodes",
+    "Nanowires",
+    "Particles",
+    "Patterned_surface",
+    "Porous_Sponge",
+    "Powder",
+    "Tips",
+)
+
+#: Side of the square the network sees, in pixels.
+NETWORK_SIDE_PX: Final = 170
+
+
+class FrameState(StrEnum):
+    """What became of one file in the acquisition directory."""
+
+    RECORDED = "recorded"  #: read, classified and committed
+    FAILED = "failed"  #: a frame by its content or name, but unreadable; the reason says why
+    SKIPPED = "skipped"  #: whole and readable, but not a frame: a sidecar, a text file, ...
+    BASELINE = "baseline"  #: was there before the first start with ``catch_up: new``; not read
+
+
+class FieldKind(StrEnum):
+    """How the value of an acquisition field is typed."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    FLAG = "flag"
+    TIME = "time"  #: ISO 8601 text; without an offset where the instrument's zone is unknown
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionField:
+    """One thing a microscope says about a frame: the name carries the unit."""
+
+    name: str
+    kind: FieldKind
+    title: str
+
+
+_NUMBER, _TEXT, _FLAG, _TIME = FieldKind
+
+#: Every acquisition field, in the order in which they are shown and stored.
+FIELDS: Final[Mapping[str, AcquisitionField]] = MappingProxyType(
+    {
+        name: AcquisitionField(name, kind, title)
+        for name, kind, title in (
+            ("magnification", _NUMBER, "Magnification (x)"),
+            ("horizontal_field_width_um", _NUMBER, "Horizontal field width (µm)"),
+            ("pixel_size_nm", _NUMBER, "Pixel size, x (nm)"),
+            ("pixel_size_y_nm", _NUMBER, "Pixel size, y (nm)"),
+            ("stage_tilt_deg", _NUMBER, "Stage tilt (°)"),
+            ("stage_rotation_deg", _NUMBER, "Stage rotation (°)"),
+            ("stage_x_mm", _NUMBER, "Stage x (mm)"),
+            ("stage_y_mm", _NUMBER, "Stage y (mm)"),
+            ("stage_z_mm", _NUMBER, "Stage z (mm)"),
+            ("working_distance_mm", _NUMBER, "Working distance (mm)"),
+            ("accelerating_voltage_kv", _NUMBER, "Accelerating voltage (kV)"),
+            ("beam_current_na", _NUMBER, "Beam current (nA)"),
+            ("beam", _TEXT, "Beam"),
+            ("detector", _TEXT, "Detector"),
+            ("dwell_time_us", _NUMBER, "Dwell time (µs)"),
+            ("scan_rotation_deg", _NUMBER, "Scan rotation (°)"),
+            ("tilt_correction", _FLAG, "Tilt correction on"),
+            ("tilt_correction_deg", _NUMBER, "Tilt correction angle (°)"),
+            ("instrument", _TEXT, "Instrument"),
+            ("serial", _TEXT, "Serial number"),
+            ("software", _TEXT, "Software"),
+            ("operator", _TEXT, "Operator"),
+            ("sample", _TEXT, "Sample"),
+            ("acquired_at", _TIME, "Acquired at"),
+            ("data_bar_height_px", _NUMBER, "Data bar height (px)"),
+        )
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StatKey:
+    """
+    What a file looked like when it was last looked at: a reason to skip reading it again, never its identity.
+
+    Identity is (path, sha256): inodes are reused, and every chmod changes the ctime.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> StatKey:
+        """Take the key from a stat result."""
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+    def same_content_likely(self, other: StatKey) -> bool:
+        """Tell whether only the ctime differs, as after a chmod or a virus scanner's touch."""
+        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    One metadata value with the text it came from.
+
+    ``value`` is ``None`` where the text is there but cannot be used; ``reason`` then says why.
+    """
+
+    value: float | str | bool | None
+    raw: str
+    source: str  #: e.g. ``tag 34118 AP_MAG``, ``sidecar $CM_MAG``, ``data bar``
+    computed: bool = False  #: derived from other values; ``reason`` says how
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionMetadata:
+    """What the instrument wrote about a frame: readings by field name (see `FIELDS`), and flags for what does not agree."""
+
+    vendor: str | None = None
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+    def value(self, name: str) -> float | str | bool | None:
+        """Give the value of a field, ``None`` where it is unknown."""
+        reading = self.readings.get(name)
+        return None if reading is None else reading.value
+
+    def number(self, name: str) -> float | None:
+        """Give the value of a number field, ``None`` where it is unknown."""
+        value = self.value(name)
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+    def text(self, name: str) -> str | None:
+        """Give the value of a text or time field, ``None`` where it is unknown."""
+        value = self.value(name)
+        return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReading:
+    """
+    A frame as read: who it is, what the instrument says, and the views the network will see.
+
+    ``views``: float32, shape (views, 170, 170), grey values 0..255. The sha256 is of the very bytes that were decoded.
+    """
+
+    path: Path
+    sha256: str
+    stat_key: StatKey
+    image_format: str  #: ``TIFF``, ``PNG``, ``JPEG``, ``BMP``
+    width: int
+    height: int
+    pixel_type: str  #: e.g. ``uint8``, ``uint16``, ``uint8 RGB``, ``uint8 palette``
+    pages: int
+    metadata: AcquisitionMetadata
+    views: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network says of a frame: all ten calibrated probabilities, and whether to believe them."""
+
+    category: str  #: the likeliest category, also where ``uncertain``
+    probability: float
+    scores: Mapping[str, float]  #: all ten, in the order of `CATEGORIES`; they sum to 1
+    uncertain: bool
+    margin: float  #: probability minus that of the second likeliest
+    bundle_sha256: str  #: which model said so
+    novelty: float | None = None  #: distance from what the model was taught, where the bundle can tell
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A closed interval; an open end is ``None``."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def contains(self, value: float) -> bool:
+        """Tell whether a value lies within, ends included."""
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the operator is looking for. An empty ``categories`` takes any; a window set on an unknown value never matches."""
+
+    name: str
+    categories: tuple[str, ...] = ()
+    min_probability: float = 0.0
+    magnification: Window | None = None
+    stage_tilt_deg: Window | None = None
+    channels: tuple[str, ...] = ("terminal",)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A frame meets a target; ``reason`` says it in the operator's words."""
+
+    target: str
+    reason: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What happened to one file, ready to be recorded in one transaction.
+
+    ``sha256`` is empty and ``stat_key`` ``None`` where the file could not be read at all.
+    """
+
+    path: Path
+    state: FrameState
+    stat_key: StatKey | None
+    sha256: str = ""
+    code: str = ""  #: short reason of a failed or skipped file, e.g. ``truncated``
+    reason: str = ""  #: the same in a sentence
+    retry_after_s: float | None = None  #: try again after so many seconds though the file looks the same
+    reading: FrameReading | None = None
+    prediction: Prediction | None = None
+    matches: tuple[Match, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A match on its way to one channel. ``key`` is the same at every repetition, so that a receiver can drop repeats."""
+
+    id: int
+    key: str
+    channel: str
+    target: str
+    reason: str
+    frame_id: int
+    path: Path
+    category: str
+    probability: float
+    magnification: float | None
+    stage_tilt_deg: float | None
+    recorded_at: str  #: ISO 8601 with offset
+    attempts: int
+
+
+def path_to_text(path: Path) -> str:
+    r"""
+    Write a path as plain text that can always be stored and printed as UTF-8, and turned back by `text_to_path`.
+
+    Bytes that are not UTF-8 become ``\xHH``, a literal backslash on POSIX becomes ``\\``.
+    """
+    text = os.fspath(path)
+    if os.sep == "\\":
+        return text
+    return "".join(
+        f"\\x{ord(char) - 0xDC00:02x}" if 0xDC80 <= ord(char) <= 0xDCFF else "\\\\" if char == "\\" else char
+        for char in text
+    )
+
+
+def text_to_path(text: str) -> Path:
+    """Turn text written by `path_to_text` back into the path."""
+    if os.sep == "\\" or "\\" not in text:
+        return Path(text)
+    chars: list[str] = []
+    at = 0
+    while at < len(text):
+        if text[at] != "\\":
+            chars.append(text[at])
+            at += 1
+        elif text[at + 1 : at + 2] == "x":
+            chars.append(chr(0xDC00 + int(text[at + 2 : at + 4], 16)))
+            at += 4
+        else:
+            chars.append("\\")
+            at += 2
+    return Path("".join(chars))
