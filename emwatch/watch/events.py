@@ -1,0 +1,153 @@
+"""
+File-system events as hints: where to look now instead of at the next sweep. The only importer of watchdog.
+
+Nothing may rely on an event: queues overflow, watches run out, emitters die with the folder they watch. `Events.trouble`
+says what is wrong with the hints, so that the caller sweeps and arms them anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from emwatch.errors import WatchError
+
+if TYPE_CHECKING:
+    from watchdog.observers.api import BaseObserver
+
+
+class Hints(Protocol):
+    """Where hints go. Called from watchdog's thread: must return at once and never raise."""
+
+    def file(self, path: Path, *, closed: bool) -> None:
+        """Tell of a file that appeared; ``closed``: its writer let go of it or renamed it into place."""
+        ...
+
+    def gone(self, path: Path) -> None:
+        """Tell of a file that was renamed away."""
+        ...
+
+    def folder(self, path: Path) -> None:
+        """Tell of a folder that appeared, perhaps with files in it that raised no event of their own."""
+        ...
+
+    def everything(self, reason: str) -> None:
+        """Ask for a sweep: something happened that single files do not tell."""
+        ...
+
+
+class Events:
+    """Hints for one watched directory, from start to stop."""
+
+    def __init__(self, root: Path, hints: Hints, *, recursive: bool = True) -> None:
+        self._root = root
+        self._hints = hints
+        self._recursive = recursive
+        self._observer: BaseObserver | None = None
+        self._identity: tuple[int, int] | None = None
+        self._overflow = _OverflowListener(hints)
+
+    def start(self) -> None:
+        """
+        Watch the directory.
+
+        Raises:
+            WatchError: the directory is not there, or the system grants no (further) watch.
+
+        """
+        observer = Observer()
+        try:
+            status = self._root.stat()
+            observer.schedule(
+                _Handler(self._hints),
+                os.fspath(self._root),
+                recursive=self._recursive,
+                event_filter=[
+                    FileClosedEvent,
+                    FileCreatedEvent,
+                    FileMovedEvent,
+                    FileModifiedEvent,
+                    DirCreatedEvent,
+                    DirMovedEvent,
+                ],
+            )
+            observer.start()
+        except OSError as error:
+            raise WatchError(
+                f"{self._root}: no events from this directory: {error.strerror or error}; it is polled instead "
+                "(where watches have run out, raise fs.inotify.max_user_watches or max_user_instances)"
+            ) from error
+        logging.getLogger("watchdog.observers.inotify_c").addHandler(self._overflow)
+        logging.getLogger("watchdog.observers.inotify").addHandler(self._overflow)
+        self._observer, self._identity = observer, (status.st_dev, status.st_ino)
+
+    def stop(self) -> None:
+        """Stop watching; waits for watchdog's threads."""
+        for name in ("watchdog.observers.inotify_c", "watchdog.observers.inotify"):
+            logging.getLogger(name).removeHandler(self._overflow)
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(timeout=5)
+            self._observer = None
+
+    def trouble(self) -> str:
+        """Say why hints no longer come (empty: they do). The observer itself looks alive when its emitter is dead."""
+        observer = self._observer
+        if observer is None:
+            return "not started"
+        if not observer.is_alive() or not all(emitter.is_alive() for emitter in observer.emitters):
+            return "the event thread died"
+        try:
+            status = self._root.stat()
+        except OSError as error:
+            return f"the directory is not available: {error.strerror or error}"
+        if (status.st_dev, status.st_ino) != self._identity:
+            return "another directory took its place"
+        return ""
+
+
+class _Handler(FileSystemEventHandler):
+    """Turns events into hints; an exception here would end watchdog's thread for good."""
+
+    def __init__(self, hints: Hints) -> None:
+        self._hints = hints
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        if isinstance(event, FileMovedEvent):
+            self._hints.gone(_path(event.src_path))
+            self._hints.file(_path(event.dest_path), closed=True)
+        elif isinstance(event, DirMovedEvent):
+            self._hints.folder(_path(event.dest_path))
+        elif isinstance(event, DirCreatedEvent):
+            self._hints.folder(_path(event.src_path))
+        elif isinstance(event, (FileCreatedEvent, FileModifiedEvent, FileClosedEvent)):
+            self._hints.file(_path(event.src_path), closed=isinstance(event, FileClosedEvent))
+
+
+class _OverflowListener(logging.Handler):
+    """Hears of lost events: watchdog says it to its log only."""
+
+    def __init__(self, hints: Hints) -> None:
+        super().__init__(logging.WARNING)
+        self._hints = hints
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._hints.everything(record.getMessage())
+
+
+def _path(name: str | bytes) -> Path:
+    return Path(os.fsdecode(name))

@@ -1,0 +1,63 @@
+"""What kind of file system a directory lies on: events do not cross a network, so shares are polled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+#: Types on which another machine (or layer) can write without this kernel raising an event.
+_WITHOUT_EVENTS: Final = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "fuseblk",
+        "overlay",
+        "virtiofs",
+        "vboxsf",
+    }
+)
+_MOUNT_TABLE = Path("/proc/self/mountinfo")
+
+
+def file_system_type(directory: Path, mount_table: Path = _MOUNT_TABLE) -> str:
+    """
+    Name the type of the file system a directory lies on, e.g. ``ext4`` or ``cifs``; empty where it cannot be told.
+
+    Read from the mount table (proc(5), ``/proc/self/mountinfo``): the deepest mount point above the directory wins,
+    the later one where two are mounted on the same place.
+    """
+    try:
+        lines = mount_table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    place = directory.absolute()
+    deepest, kind = -1, ""
+    for line in lines:
+        before, separator, after = line.partition(" - ")
+        fields = before.split()
+        if not separator or len(fields) < 5 or not after:
+            continue
+        mount_point = Path(_unescape(fields[4]))
+        depth = len(mount_point.parts)
+        if place.is_relative_to(mount_point) and depth >= deepest:
+            deepest, kind = depth, after.split()[0]
+    return kind
+
+
+def lacks_events(kind: str) -> bool:
+    """Tell whether files can appear on a file system of this type without an event."""
+    return kind in _WITHOUT_EVENTS or kind.startswith("fuse.")
+
+
+def _unescape(field: str) -> str:
+    """Undo the kernel's octal escapes of blanks and backslashes."""
+    for escape, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        field = field.replace(escape, char)
+    return field

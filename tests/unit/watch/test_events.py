@@ -1,0 +1,126 @@
+"""Events on a real directory: every way a frame arrives gives a hint, and broken hints are noticed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from emwatch.errors import WatchError
+from emwatch.watch.events import Events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Hint = tuple[str, Path | str, bool]
+
+
+class HintQueue:
+    """Collects hints, and waits for the one that is asked for."""
+
+    def __init__(self) -> None:
+        self.hints: queue.Queue[Hint] = queue.Queue()
+
+    def file(self, path: Path, *, closed: bool) -> None:
+        self.hints.put(("file", path, closed))
+
+    def gone(self, path: Path) -> None:
+        self.hints.put(("gone", path, False))
+
+    def folder(self, path: Path) -> None:
+        self.hints.put(("folder", path, False))
+
+    def everything(self, reason: str) -> None:
+        self.hints.put(("everything", reason, False))
+
+    def until(self, wanted: Hint) -> list[Hint]:
+        seen: list[Hint] = []
+        while wanted not in seen:
+            seen.append(self.hints.get(timeout=5))
+        return seen
+
+
+@pytest.fixture(name="hints")
+def _hints() -> HintQueue:
+    return HintQueue()
+
+
+@pytest.fixture(name="root")
+def _root(tmp_path: Path) -> Path:
+    root = tmp_path / "frames"
+    root.mkdir()
+    return root
+
+
+@pytest.fixture(name="events")
+def _events(root: Path, hints: HintQueue) -> Iterator[Events]:
+    events = Events(root, hints)
+    events.start()
+    yield events
+    events.stop()
+
+
+@pytest.mark.usefixtures("events")
+def test_a_written_and_closed_file_is_hinted_as_closed(root: Path, hints: HintQueue) -> None:
+    (root / "a.tif").write_bytes(b"x")
+
+    hints.until(("file", root / "a.tif", True))
+
+
+@pytest.mark.usefixtures("events")
+def test_a_file_renamed_into_place_is_hinted_and_its_old_name_is_gone(root: Path, hints: HintQueue) -> None:
+    (root / "a.tif.tmp").write_bytes(b"x")
+    (root / "a.tif.tmp").rename(root / "a.tif")
+
+    assert ("gone", root / "a.tif.tmp", False) in hints.until(("file", root / "a.tif", True))
+
+
+@pytest.mark.usefixtures("events")
+def test_a_file_moved_in_from_elsewhere_is_hinted(root: Path, hints: HintQueue, tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"x")
+    (tmp_path / "a.tif").rename(root / "a.tif")
+
+    hints.until(("file", root / "a.tif", False))
+
+
+@pytest.mark.usefixtures("events")
+def test_a_new_folder_is_hinted(root: Path, hints: HintQueue) -> None:
+    (root / "day").mkdir()
+
+    hints.until(("folder", root / "day", False))
+
+
+@pytest.mark.usefixtures("events")
+def test_a_name_that_is_not_unicode_arrives_byte_true(root: Path, hints: HintQueue) -> None:
+    path = Path(os.fsdecode(os.fsencode(root) + b"/\xb5m.tif"))
+    path.write_bytes(b"x")
+
+    hints.until(("file", path, True))
+
+
+def test_healthy_events_have_no_trouble(events: Events) -> None:
+    assert events.trouble() == ""
+
+
+def test_a_root_deleted_and_made_anew_is_trouble_although_the_observer_looks_alive(events: Events, root: Path) -> None:
+    shutil.rmtree(root)
+    root.mkdir()
+
+    assert events.trouble() != ""
+
+
+@pytest.mark.usefixtures("events")
+def test_lost_events_ask_for_a_sweep(hints: HintQueue) -> None:
+    logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
+
+    hints.until(("everything", "Inotify queue overflowed", False))
+
+
+def test_a_missing_directory_cannot_be_watched(tmp_path: Path, hints: HintQueue) -> None:
+    with pytest.raises(WatchError, match="nowhere"):
+        Events(tmp_path / "nowhere", hints).start()

@@ -1,0 +1,105 @@
+"""Settling: a file is read when it is whole, at once when its writer let go, never by the age its mtime claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emwatch.frame import StatKey
+from emwatch.watch.settle import Settle
+
+FRAME = Path("/frames/a.tif")
+OTHER = Path("/frames/b.tif")
+
+
+def key(size: int, mtime_ns: int = 0) -> StatKey:
+    return StatKey(size, mtime_ns, 0, 1)
+
+
+@pytest.fixture(name="settle")
+def _settle() -> Settle:
+    return Settle(quiet_s=0.5, patience_s=10.0)
+
+
+def test_a_file_that_stays_the_same_for_the_quiet_time_is_ready(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=100.0)
+
+    assert settle.next_ready(100.49) is None
+    assert settle.next_ready(100.5) == FRAME
+
+
+def test_a_file_that_grows_starts_its_quiet_time_anew(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=100.0)
+    settle.see(FRAME, key(20), now=100.4)
+
+    assert settle.next_ready(100.8) is None
+    assert settle.next_ready(100.9) == FRAME
+
+
+def test_seeing_an_unchanged_file_again_does_not_prolong_its_wait(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=100.0)
+    settle.see(FRAME, key(10), now=100.4)
+
+    assert settle.next_ready(100.5) == FRAME
+
+
+@pytest.mark.parametrize("mtime_ns", [0, 2**62], ids=["1970", "far future"])
+def test_the_time_a_file_claims_to_be_written_at_does_not_count(settle: Settle, mtime_ns: int) -> None:
+    settle.see(FRAME, key(10, mtime_ns), now=100.0)
+
+    assert settle.next_ready(100.1) is None
+    assert settle.next_ready(100.5) == FRAME
+
+
+def test_a_file_closed_by_its_writer_is_ready_at_once(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=100.0)
+    settle.see(FRAME, key(20), now=100.1, closed=True)
+
+    assert settle.next_ready(100.1) == FRAME
+
+
+def test_live_files_go_before_those_a_sweep_found(settle: Settle) -> None:
+    settle.see(FRAME, key(1), now=1.0)
+    settle.see(OTHER, key(1), now=2.0, closed=True)
+
+    assert settle.next_ready(5.0) == OTHER
+
+
+def test_without_live_files_the_first_seen_goes_first(settle: Settle) -> None:
+    settle.see(OTHER, key(1), now=1.0)
+    settle.see(FRAME, key(1), now=1.1)
+
+    assert settle.next_ready(5.0) == OTHER
+
+
+def test_an_incomplete_file_waits_longer_each_time_until_patience_is_over(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=0.0, closed=True)
+    waits = []
+    now = 0.0
+    while settle.incomplete(FRAME, now):
+        due = settle.next_due()
+        assert due is not None
+        waits.append(due - now)
+        now = due
+
+    assert waits == [1.0, 2.0, 4.0, 5.0]
+    assert now == 12.0
+
+
+def test_a_change_after_being_found_incomplete_gives_full_patience_again(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=0.0)
+    settle.incomplete(FRAME, now=9.0)
+    settle.see(FRAME, key(20), now=9.5)
+
+    assert settle.incomplete(FRAME, now=12.0)
+    assert not settle.incomplete(FRAME, now=19.5)
+
+
+def test_a_forgotten_file_is_neither_ready_nor_counted(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=0.0)
+    settle.forget(FRAME)
+
+    assert settle.next_ready(99.0) is None
+    assert len(settle) == 0
+    assert settle.next_due() is None

@@ -1,0 +1,139 @@
+"""The sweep: what is in the directory, whatever it is called, and nothing outside it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from emwatch.errors import WatchError
+from emwatch.watch.filesystem import file_system_type, lacks_events
+from emwatch.watch.patterns import Patterns
+from emwatch.watch.sweep import look, sweep
+
+EVERYTHING = Patterns()
+
+
+def found(root: Path, patterns: Patterns = EVERYTHING, **options: object) -> list[str]:
+    return [
+        (listing.folder / name).relative_to(root).as_posix()
+        for listing in sweep(root, patterns, **options)  # type: ignore[arg-type]
+        for name in listing.files
+    ]
+
+
+def write(path: Path, content: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_files_are_found_in_folders_of_any_depth_up_to_the_limit(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif")
+    write(tmp_path / "day" / "b.tif")
+    write(tmp_path / "day" / "hour" / "c.tif")
+
+    assert found(tmp_path) == ["a.tif", "day/b.tif", "day/hour/c.tif"]
+    assert found(tmp_path, max_depth=1) == ["a.tif", "day/b.tif"]
+    assert found(tmp_path, recursive=False) == ["a.tif"]
+    assert found(tmp_path, start=tmp_path / "day") == ["day/b.tif", "day/hour/c.tif"]
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xb5m.tif", "試料１.tif".encode(), b"-rf.tif", b"a\nb.tif", b"[red]x.tif", b" .tif"]
+)
+def test_odd_names_are_found_like_any_other(tmp_path: Path, name: bytes) -> None:
+    path = write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)))
+
+    assert found(tmp_path) == [path.name]
+    assert look(path, tmp_path, EVERYTHING) is not None
+
+
+def test_links_out_of_the_root_in_circles_or_nowhere_are_not_followed(tmp_path: Path) -> None:
+    root = tmp_path / "frames"
+    inside = write(root / "real.tif")
+    outside = write(tmp_path / "elsewhere" / "secret.tif")
+    (root / "inside.tif").symlink_to(inside)
+    (root / "outside.tif").symlink_to(outside)
+    (root / "dangling.tif").symlink_to(root / "nothing")
+    (root / "circle.tif").symlink_to(root / "circle.tif")
+    (root / "loop").symlink_to(root, target_is_directory=True)
+
+    assert found(root) == ["inside.tif", "real.tif"]
+    assert look(root / "outside.tif", root, EVERYTHING) is None
+
+
+def test_a_pipe_or_socket_is_not_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.tif")
+
+    assert found(tmp_path) == []
+    assert look(tmp_path / "x.tif", tmp_path, EVERYTHING) is None
+
+
+def test_an_unavailable_root_is_an_error_and_not_an_empty_directory(tmp_path: Path) -> None:
+    with pytest.raises(WatchError, match="not available"):
+        list(sweep(tmp_path / "share", EVERYTHING))
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may list any folder")
+def test_a_folder_without_permission_costs_only_itself(tmp_path: Path) -> None:
+    write(tmp_path / "closed" / "a.tif")
+    write(tmp_path / "open" / "b.tif")
+    (tmp_path / "closed").chmod(0)
+    try:
+        listings = list(sweep(tmp_path, EVERYTHING))
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+
+    assert [each.folder.name for each in listings if each.trouble] == ["closed"]
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("a.tif", True),
+        ("A.TIF", True),
+        ("day/a.tif", True),
+        (".hidden.tif", False),
+        ("a.TMP", False),
+        ("@eaDir/a.tif", False),
+        ("day/@eaDir/a.tif", False),
+        ("trash/old/a.tif", False),
+        ("kept/trash/a.tif", True),
+    ],
+)
+def test_exclusions_hold_for_names_folders_and_paths(path: str, wanted: bool) -> None:
+    patterns = Patterns(exclude=(".*", "*.tmp", "@eaDir", "trash/*"))
+
+    assert patterns.wants_file(PurePosixPath(path)) is wanted
+
+
+def test_only_included_names_are_wanted() -> None:
+    patterns = Patterns(include=("*.tif", "*.tiff"))
+
+    assert patterns.wants_file(PurePosixPath("day/a.TIFF"))
+    assert not patterns.wants_file(PurePosixPath("a.txt"))
+    assert patterns.wants_folder(PurePosixPath("day"))
+
+
+def test_the_file_system_is_that_of_the_deepest_mount_above(tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "22 1 254:0 / / rw - ext4 /dev/vda rw\n"
+        "40 22 0:40 / /mnt/sem\\040share rw,relatime shared:1 - cifs //sem/data rw\n"
+        "41 22 0:41 / /mnt/sem\\040share/local rw - ext4 /dev/vdb rw\n"
+        "garbage\n",
+        encoding="utf-8",
+    )
+
+    assert file_system_type(Path("/home/x"), table) == "ext4"
+    assert file_system_type(Path("/mnt/sem share/today"), table) == "cifs"
+    assert file_system_type(Path("/mnt/sem share/local"), table) == "ext4"
+    assert file_system_type(Path("/mnt/sem"), table) == "ext4"
+    assert file_system_type(Path("/"), tmp_path / "missing") == ""
+
+
+@pytest.mark.parametrize(("kind", "lacking"), [("cifs", True), ("nfs4", True), ("fuse.sshfs", True), ("ext4", False)])
+def test_network_file_systems_lack_events(kind: str, lacking: bool) -> None:
+    assert lacks_events(kind) is lacking
