@@ -1,0 +1,215 @@
+"""
+Engines: what runs the Xception network. Heavy libraries are imported when an engine is opened, never before.
+
+A new engine is one class with `Engine`'s members and one line in `ENGINES`; ``tests/contract/test_engines.py`` runs over all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import platformdirs
+
+from emwatch.errors import ModelError
+from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import numpy.typing as npt
+
+    from emwatch.classify.bundle import Bundle
+
+#: Parameters of Xception without its top, as in Keras' own summary.
+BACKBONE_PARAMETERS: Final = 20_861_480
+
+#: Stretches of the embedding, in order: the network's global average, then averages after earlier blocks.
+#: Named after Keras' layers; the numbers are indices among the network's twelve additions.
+EARLY_ADDITIONS: Final = MappingProxyType({"add_11": 11, "add_6": 6, "add_1": 1})
+
+
+class Engine(Protocol):
+    """What the rest of the classifier knows of a network runtime. Used by one thread at a time."""
+
+    @property
+    def features(self) -> int:
+        """Give the width of an embedding."""
+        ...
+
+    def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Turn views (n, 170, 170), grey 0..255, into embeddings (n, features), float32, each row on its own."""
+        ...
+
+
+class LiteRtEngine:
+    """The bundle's ``backbone.tflite`` in LiteRT: ready in a fifth of a second, about 80 MB, no TensorFlow."""
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        # From the verified bytes, not from the path: what runs is what was hashed. LiteRT reads a file whole as well,
+        # so this costs no memory.
+        path = bundle.directory / "backbone.tflite"
+        try:
+            from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - heavy, and only this engine needs it
+
+            with _without_litert_notices():
+                self._interpreter: Any = Interpreter(model_content=bundle.backbone, num_threads=threads)
+                self._interpreter.allocate_tensors()
+        except ImportError as error:
+            raise ModelError(
+                f"the litert engine needs the package ai-edge-litert: {error}. Reinstall emwatch."
+            ) from error
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"{path} cannot be run by LiteRT: {error}. Make it again with 'emwatch model build'."
+            ) from error
+        [taken], [given] = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        expected = ([1, NETWORK_SIDE_PX, NETWORK_SIDE_PX, 3], [1, bundle.features])
+        if (found := (taken["shape"].tolist(), given["shape"].tolist())) != expected:
+            raise ModelError(
+                f"{path} takes and gives {found}, the card says {expected}. Make it again with 'emwatch model build'."
+            )
+        self._input, self._output = taken["index"], given["index"]
+        self.features: int = bundle.features
+
+    def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run one view after the other: a batch gains nothing on a few cores and its buffers stay for good."""
+        embeddings = np.empty((len(views), self.features), dtype=np.float32)
+        for row, view in enumerate(network_input(views)):
+            self._interpreter.set_tensor(self._input, view[np.newaxis])
+            self._interpreter.invoke()
+            embeddings[row] = self._interpreter.get_tensor(self._output)[0]
+        return embeddings
+
+
+class KerasEngine:
+    """
+    The same network in Keras, float32, built in code (extra ``train``): the reference the others are judged by.
+
+    Its weights are not in the bundle (83 MB); they are where `imagenet_weights_path` says, put there by
+    ``emwatch model build``, and must have the sha256 of the card.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        path = imagenet_weights_path()
+        if not path.is_file():
+            raise ModelError(
+                f"{path} is missing: the keras engine needs the weights that 'emwatch model build' puts there"
+            )
+        self._network: Any = xception([output.name for output in bundle.outputs], threads=threads)
+        try:
+            self._network.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                f"{path} holds no Xception weights: {error}. Delete it and run 'emwatch model build'."
+            ) from error
+        found, expected = weights_sha256(self._network), bundle.card["backbone"]["weights_sha256"]
+        if found != expected:
+            raise ModelError(f"{path} holds other weights than the bundle: expected sha256 {expected}, found {found}")
+        self.features: int = bundle.features
+
+    def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Run one view after the other, so that a view's embedding never depends on its neighbours."""
+        rows = [np.asarray(self._network(view[np.newaxis], training=False)) for view in network_input(views)]
+        return np.concatenate(rows).astype(np.float32)
+
+
+class StubEngine:
+    """
+    No network: the "embedding" is ten numbers that say how near the mean grey is to the middle of each tenth of 0..255.
+
+    For tests of everything around the model: a frame of mean grey 0..25.5 becomes the first category, and so on, at
+    once and the same on every machine. Only `Classifier` with ``engine="stub"`` uses it, with a head to match.
+    """
+
+    features: int = len(CATEGORIES)
+
+    def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Give (n, 10): minus the distance to each tenth's middle, in tenths."""
+        tenths = views.reshape(len(views), -1).mean(axis=1, dtype=np.float64) / 25.5
+        middles = np.arange(len(CATEGORIES)) + 0.5
+        nearness: npt.NDArray[np.float32] = -np.abs(tenths[:, np.newaxis] - middles).astype(np.float32)
+        return nearness
+
+
+#: Engines that run a bundle's backbone, by the name used in the configuration.
+ENGINES: Final[Mapping[str, Callable[[Bundle, int], Engine]]] = MappingProxyType(
+    {"litert": LiteRtEngine, "keras": KerasEngine}
+)
+
+
+def network_input(views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scale views (n, 170, 170), 0..255, to what Xception was trained on: (n, 170, 170, 3), -1..1."""
+    scaled = (views / np.float32(127.5) - np.float32(1))[..., np.newaxis]
+    return np.ascontiguousarray(np.broadcast_to(scaled, (*views.shape, 3)), dtype=np.float32)
+
+
+def imagenet_weights_path() -> Path:
+    """Tell where ``emwatch model build`` keeps the ImageNet weights for the keras engine (``EMWATCH_XCEPTION_WEIGHTS``)."""
+    named = os.environ.get("EMWATCH_XCEPTION_WEIGHTS")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("emwatch")) / "xception-imagenet.weights.h5"
+
+
+def xception(outputs: list[str], threads: int | None = None) -> Any:
+    """
+    Build the network in code, without weights: (n, 170, 170, 3) in, the named stretches side by side out.
+
+    Raises `ModelError` where TensorFlow is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import keras  # noqa: PLC0415 - four seconds and 1 GB, and only training and this engine need it
+        import tensorflow as tf  # noqa: PLC0415 - as above
+    except ImportError as error:
+        raise ModelError(
+            f"this needs TensorFlow, which is not installed ({error}): pip install 'emwatch[train]'"
+        ) from error
+    if threads is not None:
+        # Where TensorFlow runs already it keeps the threads it has; its results do not depend on them.
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+    side = NETWORK_SIDE_PX
+    base = keras.applications.Xception(include_top=False, weights=None, input_shape=(side, side, 3))
+    additions = [layer for layer in base.layers if isinstance(layer, keras.layers.Add)]
+    ends = [base.output if name == "average" else additions[EARLY_ADDITIONS[name]].output for name in outputs]
+    pooled = [
+        keras.layers.GlobalAveragePooling2D(name=f"{name}_pooled")(end) for name, end in zip(outputs, ends, strict=True)
+    ]
+    joined = keras.layers.Concatenate(name="embedding")(pooled) if len(pooled) > 1 else pooled[0]
+    return keras.Model(base.input, joined, name="xception")
+
+
+def weights_sha256(network: Any) -> str:
+    """Give the sha256 of a Keras network's weights: every array in its order, as little-endian float32."""
+    digest = hashlib.sha256()
+    for array in network.get_weights():
+        digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _without_litert_notices() -> Iterator[None]:
+    """Keep the C++ library's "INFO: Created delegate" off stderr, which is for the operator; anything else still shows."""
+    if sys.stderr is None:  # a service without any: there is nothing to keep clean
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            for line in caught:
+                if not line.startswith((b"INFO:", b"W0000", b"I0000")):
+                    os.write(2, line)

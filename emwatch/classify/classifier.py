@@ -1,0 +1,135 @@
+"""From the views of a frame to a prediction: engine, head, and the judgement of when not to believe it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from emwatch.classify.backbone import ENGINES, Engine, StubEngine
+from emwatch.classify.bundle import Bundle, default_directory
+from emwatch.classify.head import Head, softmax
+from emwatch.classify.preprocess import prepare
+from emwatch.errors import ModelError
+from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX, Prediction
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+#: A view whose grey values spread less than this (standard deviation, of 255) shows nothing: beam blanked, lens cap on.
+BLANK_BELOW_GREY: Final = 1.0
+
+#: What the stub calls itself in the ledger.
+STUB_SHA256: Final = hashlib.sha256(b"emwatch stub engine 1").hexdigest()
+
+_STUB_UNCERTAIN_BELOW: Final = 0.2
+_STUB_SHARPNESS: Final = 4.0
+
+
+class Classifier:
+    """
+    A model ready to use. `load` verifies and tests it; ``bundle`` is ``None`` for the stub only.
+
+    One thread at a time.
+    """
+
+    def __init__(self, engine: Engine, head: Head | None, bundle: Bundle | None) -> None:
+        self._engine = engine
+        self._head = head
+        self.bundle = bundle
+
+    @classmethod
+    def load(cls, bundle: Path | None = None, engine: str = "litert", threads: int = 2) -> Classifier:
+        """
+        Open a bundle directory (``None``: the one that comes with emwatch), verify every file and run the self-test.
+
+        ``engine``: ``litert``, ``keras`` or, for tests, ``stub``, which needs no files at all. Raises `ModelError`.
+        """
+        if engine == "stub":
+            return cls(StubEngine(), None, None)
+        if engine not in ENGINES:
+            raise ModelError(f"engine {engine!r} is unknown: expected one of {', '.join([*ENGINES, 'stub'])}")
+        opened = Bundle.open(default_directory() if bundle is None else bundle)
+        head = Head.from_bytes(opened.head, opened.features, str(opened.directory / "head.npz"))
+        classifier = cls(ENGINES[engine](opened, threads), head, opened)
+        classifier.self_test()
+        return classifier
+
+    @property
+    def bundle_sha256(self) -> str:
+        """Identify the model in the ledger."""
+        return STUB_SHA256 if self.bundle is None else self.bundle.sha256
+
+    def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Turn the views (n, 170, 170) of one frame, grey 0..255, into one embedding (features,): the mean over views."""
+        if views.ndim != 3 or views.shape[1:] != (NETWORK_SIDE_PX, NETWORK_SIDE_PX) or len(views) == 0:
+            raise ValueError(f"views have shape {views.shape}, expected (n, {NETWORK_SIDE_PX}, {NETWORK_SIDE_PX})")
+        embedding: npt.NDArray[np.float32] = self._engine.embed(views.astype(np.float32, copy=False)).mean(axis=0)
+        return embedding
+
+    def classify(self, views: npt.NDArray[np.float32]) -> Prediction:
+        """
+        Say what a frame shows, from its views (n, 170, 170), grey 0..255.
+
+        Uncertain where the likeliest category has too little probability, and where there is nothing to see: a blank
+        frame, or values that are not finite.
+        """
+        finite = bool(np.isfinite(views).all())
+        usable = views if finite else np.nan_to_num(views, nan=0.0, posinf=255.0, neginf=0.0)
+        scores = self._probabilities(self.embed(np.clip(usable, 0.0, 255.0)))
+        order = np.argsort(scores)[::-1]
+        best, second = int(order[0]), int(order[1])
+        probability = float(scores[best])
+        return Prediction(
+            category=CATEGORIES[best],
+            probability=probability,
+            scores=dict(zip(CATEGORIES, scores.tolist(), strict=True)),
+            uncertain=not finite or _is_blank(usable) or probability < self._uncertain_below,
+            margin=probability - float(scores[second]),
+            bundle_sha256=self.bundle_sha256,
+        )
+
+    def self_test(self) -> None:
+        """Classify the golden drawing and compare with the card. Raises `ModelError`."""
+        if self.bundle is None:
+            return
+        expected, found = np.array(self.bundle.self_test.scores), self.golden_scores()
+        difference = float(np.abs(found - expected).max()) if np.isfinite(found).all() else float("inf")
+        if difference > self.bundle.self_test.tolerance:
+            raise ModelError(
+                f"{self.bundle.directory}: the model fails its self-test: a score of the golden drawing differs by "
+                f"{difference:.3g}, allowed are {self.bundle.self_test.tolerance:g}. The engine computes something else than the "
+                "model's maker did: update ai-edge-litert, or make the bundle again with 'emwatch model build'."
+            )
+
+    def golden_scores(self) -> npt.NDArray[np.float64]:
+        """Give the ten probabilities of the golden drawing."""
+        return self._probabilities(self.embed(prepare(golden_drawing())))
+
+    @property
+    def _uncertain_below(self) -> float:
+        return _STUB_UNCERTAIN_BELOW if self.bundle is None else self.bundle.uncertain_below
+
+    def _probabilities(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        if self._head is None:
+            return softmax(embedding.astype(np.float64) * _STUB_SHARPNESS)
+        return self._head.probabilities(embedding)
+
+
+def golden_drawing() -> npt.NDArray[np.uint8]:
+    """
+    Draw the self-test's frame, (384, 512) uint8: rings around a corner over a slope, in integers only.
+
+    The same on every machine; it passes through the same preprocessing as a frame does.
+    """
+    y, x = np.mgrid[0:384, 0:512]
+    rings = ((x * x + y * y) // 512) % 128
+    drawing: npt.NDArray[np.uint8] = (rings + (x + y) // 8).astype(np.uint8)
+    return drawing
+
+
+def _is_blank(views: npt.NDArray[np.float32]) -> bool:
+    return bool((views.reshape(len(views), -1).std(axis=1) < BLANK_BELOW_GREY).all())
