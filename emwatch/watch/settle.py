@@ -7,11 +7,11 @@ wrong both ways, so a future mtime would never settle and one of 1970 would sett
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from emwatch.frame import StatKey
@@ -49,8 +49,8 @@ class Settle:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def __iter__(self) -> Iterator[Path]:
-        return iter(self._waiting)
+    def __contains__(self, path: Path) -> bool:
+        return path in self._waiting
 
     def see(self, path: Path, key: StatKey, now: float, *, closed: bool = False, live: bool = False) -> None:
         """Note the present state of a file; ``closed``: its writer has just let go of it or renamed it into place."""
@@ -73,6 +73,10 @@ class Settle:
                 ready = ready or path
         return ready
 
+    def taken(self, path: Path) -> None:
+        """Note that a file is being read: it is not offered again unless it changes or is found incomplete."""
+        self._waiting[path].due = math.inf
+
     def key_of(self, path: Path) -> StatKey:
         """Give the state a waiting file was last seen in."""
         return self._waiting[path].key
@@ -90,10 +94,12 @@ class Settle:
         entry.due = now + min(self._quiet_s * 2**entry.tries, _LONGEST_WAIT_S)
         return True
 
-    def forget(self, path: Path) -> None:
-        """Drop a file: recorded, gone, or renamed."""
-        self._waiting.pop(path, None)
+    def forget(self, path: Path, key: StatKey | None = None) -> None:
+        """Drop a file: recorded, gone, or renamed. With a key: only if it has not changed since it had that one."""
+        entry = self._waiting.get(path)
+        if entry is not None and key in (None, entry.key):
+            del self._waiting[path]
 
-    def next_due(self) -> float | None:
-        """Tell when the next file may be ready; ``None`` when nothing waits."""
-        return min((entry.due for entry in self._waiting.values()), default=None)
+    def next_due(self) -> float:
+        """Tell when the next file may be ready; infinity when nothing waits to be read."""
+        return min((entry.due for entry in self._waiting.values()), default=math.inf)

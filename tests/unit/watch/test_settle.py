@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,6 @@ def test_an_incomplete_file_waits_longer_each_time_until_patience_is_over(settle
     now = 0.0
     while settle.incomplete(FRAME, now):
         due = settle.next_due()
-        assert due is not None
         waits.append(due - now)
         now = due
 
@@ -102,4 +102,27 @@ def test_a_forgotten_file_is_neither_ready_nor_counted(settle: Settle) -> None:
 
     assert settle.next_ready(99.0) is None
     assert len(settle) == 0
-    assert settle.next_due() is None
+    assert settle.next_due() == math.inf
+
+
+def test_a_file_being_read_is_not_offered_again_unless_it_changes(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=0.0, closed=True)
+    settle.taken(FRAME)
+
+    assert settle.next_ready(99.0) is None
+
+    settle.see(FRAME, key(20), now=100.0)
+
+    assert settle.next_ready(100.5) == FRAME
+
+
+def test_a_file_that_changed_while_it_was_read_is_kept(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=0.0)
+    settle.see(FRAME, key(20), now=1.0)
+    settle.forget(FRAME, key(10))
+
+    assert FRAME in settle
+
+    settle.forget(FRAME, key(20))
+
+    assert FRAME not in settle

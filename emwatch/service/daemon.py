@@ -1,0 +1,158 @@
+"""The daemon put together: opened in the order in which things depend on each other, closed in reverse."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from emwatch.alerts import open_channels
+from emwatch.alerts.outbox import Outbox
+from emwatch.classify.classifier import Classifier
+from emwatch.clock import SystemClock
+from emwatch.errors import ConfigError
+from emwatch.ledger.writer import Ledger
+from emwatch.pipeline import Pipeline
+from emwatch.readers.limits import Limits
+from emwatch.readers.sandbox import Sandbox
+from emwatch.service.happenings import Ready
+from emwatch.service.hints import HintBox
+from emwatch.service.ingest import Ingest
+from emwatch.service.lock import SingleInstance
+from emwatch.service.notify import SystemdNotifier
+from emwatch.service.place import Manner, Place
+from emwatch.watch.patterns import Patterns
+from emwatch.watch.settle import Settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from emwatch.clock import Clock
+    from emwatch.config import Config
+    from emwatch.frame import Alert
+    from emwatch.service.happenings import Happening
+
+logger = logging.getLogger(__name__)
+
+_LAST_ALERTS_S = 15.0
+
+
+class Daemon:
+    """
+    Watches, classifies, records and alerts until stopped, or, with ``once``, until what is there has been dealt with.
+
+    ``tell`` hears every happening and ``show`` every alert for the terminal; both are called from the daemon's threads.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        tell: Callable[[Happening], None],
+        show: Callable[[Alert], None],
+        once: bool = False,
+        clock: Clock | None = None,
+        notifier: SystemdNotifier | None = None,
+    ) -> None:
+        self._config = config
+        self._tell = tell
+        self._show = show
+        self._once = once
+        self._clock = clock or SystemClock()
+        self._notifier = notifier or SystemdNotifier()
+        self._hints = HintBox()
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the daemon to finish the frame in work and end; safe from any thread and from a signal handler's thread."""
+        self._stop.set()
+        self._hints.wake()
+
+    def run(self) -> None:
+        """
+        Do the work, in the calling thread.
+
+        Raises:
+            ConfigError: nothing to watch, or the ledger would lie in the acquisition directory.
+            EmwatchError: the lock is taken, or the ledger or the model cannot be used.
+            WatchError: with ``once``, a watched directory is not available.
+
+        """
+        config, clock = self._config, self._clock
+        places = self._places()
+        with ExitStack() as stack:
+            lock = SingleInstance(config.ledger.path.with_suffix(".lock"))
+            lock.acquire()
+            stack.callback(lock.release)
+            sandbox = stack.enter_context(Sandbox(prepare="emwatch.classify.preprocess:prepare", limits=self._limits()))
+            sandbox.start()
+            ledger = Ledger.open(config.ledger.path, clock=clock, session_gap_s=config.ledger.session_gap_minutes * 60)
+            stack.callback(ledger.close)
+            classifier = Classifier.load(config.model.bundle, config.model.engine, config.model.threads)
+            outbox = Outbox(ledger, open_channels(config.alerts, self._show), clock=clock)
+            outbox.start()
+            stack.callback(outbox.stop)
+            for place in places:
+                trouble = place.arm() if not self._once else ""
+                stack.callback(place.disarm)
+                if trouble:
+                    logger.warning("%s", trouble)
+            # What start-up made stays for good: the collector need not walk through it for every frame.
+            gc.collect()
+            gc.freeze()
+            stack.callback(self._notifier.say, STOPPING="1")
+            Ingest(
+                places=places,
+                hints=self._hints,
+                settle=Settle(max(place.settle_s for place in places), 0 if self._once else config.watch.patience_seconds),
+                pipeline=Pipeline(sandbox, classifier, config.wanted()),
+                ledger=ledger,
+                clock=clock,
+                tell=self._hear,
+                recorded=outbox.wake,
+                alive=self._notifier.alive,
+                once=self._once,
+                baseline=config.watch.catch_up == "new",
+            ).run(self._stop.is_set)
+            if self._once:
+                outbox.drain(_LAST_ALERTS_S)
+
+    def _hear(self, happening: Happening) -> None:
+        if isinstance(happening, Ready):
+            self._notifier.say(READY="1", STATUS=f"watching {'; '.join(happening.watching)}")
+        self._tell(happening)
+
+    def _places(self) -> list[Place]:
+        watch = self._config.watch
+        ledger = self._config.ledger.path.absolute()
+        manner = Manner(watch.mode, watch.recursive, watch.max_depth, watch.settle_seconds, watch.sweep_seconds)
+        places = []
+        for directory in self._config.watched_directories():
+            root = directory.absolute()
+            if ledger.is_relative_to(root):
+                raise ConfigError(
+                    f"ledger.path: {ledger} lies in the watched directory {root}, which emwatch never writes to; "
+                    "choose a place outside it"
+                )
+            places.append(Place(root, Patterns(watch.include, watch.exclude), manner, self._hints))
+        _refuse_nested([place.root for place in places])
+        return places
+
+    def _limits(self) -> Limits:
+        watch = self._config.watch
+        return Limits(
+            frame_bytes=watch.max_frame_mb << 20,
+            memory_bytes=watch.read_memory_mb << 20,
+            seconds=watch.read_seconds,
+        )
+
+
+def _refuse_nested(roots: list[Path]) -> None:
+    """Two places over the same files would record each frame twice as often as it is looked at."""
+    for number, root in enumerate(roots):
+        for other in roots[number + 1 :]:
+            if root.is_relative_to(other) or other.is_relative_to(root):
+                raise ConfigError(f"watch.directory: {root} and {other} overlap; name each directory once")
