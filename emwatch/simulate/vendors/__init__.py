@@ -1,0 +1,30 @@
+"""
+The file formats of the pretend microscope: one module per vendor and one line in the registry.
+
+A vendor turns a `Shot` into files by name suffix, the frame itself first; a vendor with sidecars gives them after it.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from emwatch.errors import EmwatchError
+from emwatch.simulate.vendors import generic, thermofisher, zeiss
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emwatch.simulate.vendors.vendor import Vendor
+
+#: Every vendor the pretend microscope can write, by the name given to ``--vendor``.
+VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
+    {vendor.name: vendor for vendor in (zeiss.VENDOR, thermofisher.VENDOR, generic.VENDOR)}
+)
+
+
+def vendor_named(name: str) -> Vendor:
+    """Give a vendor; raises `EmwatchError` naming the known ones."""
+    if name not in VENDORS:
+        raise EmwatchError(f"unknown vendor {name!r}: choose one of {', '.join(VENDORS)}")
+    return VENDORS[name]

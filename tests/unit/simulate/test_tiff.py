@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+
+GREY = (np.arange(37 * 23).reshape(23, 37) % 256).astype(np.uint8)
+DEEP = (np.arange(37 * 23).reshape(23, 37) * 61).astype(np.uint16)
+COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=-1)
+ALPHA = np.concatenate([COLOUR, GREY[..., None]], axis=-1)
+PALETTE = np.stack([np.arange(256), np.arange(256)[::-1], np.full(256, 7)]).astype(np.uint16) * 257
+
+
+def read(data: bytes) -> tifffile.TiffFile:
+    return tifffile.TiffFile(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+@pytest.mark.parametrize("directory_first", [True, False])
+@pytest.mark.parametrize("rows_per_strip", [None, 1, 10])
+@pytest.mark.parametrize("pixels", [GREY, DEEP, COLOUR, ALPHA], ids=["grey", "16-bit", "rgb", "rgba"])
+def test_pixels_come_back_from_every_layout(pixels, rows_per_strip, directory_first, byte_order):
+    data = encode_tiff(
+        [Page(pixels, rows_per_strip=rows_per_strip)], directory_first=directory_first, byte_order=byte_order
+    )
+
+    assert np.array_equal(pixels, read(data).asarray())
+
+
+@pytest.mark.parametrize("pixels", [GREY, DEEP, COLOUR, ALPHA], ids=["grey", "16-bit", "rgb", "rgba"])
+def test_pillow_reads_the_same_pixels(pixels):
+    image = Image.open(io.BytesIO(encode_tiff([Page(pixels, rows_per_strip=4)])))
+
+    assert np.array_equal(pixels, np.asarray(image))
+
+
+def test_a_palette_gives_its_colours():
+    image = Image.open(io.BytesIO(encode_tiff([Page(GREY, palette=PALETTE)])))
+
+    assert image.mode == "P"
+    assert np.array_equal(np.asarray(image.convert("RGB")), (PALETTE // 257).T[GREY])
+
+
+@pytest.mark.parametrize("directory_first", [True, False])
+def test_every_page_comes_back(directory_first):
+    pages = [Page(GREY), Page(DEEP, rows_per_strip=5), Page(COLOUR)]
+
+    with read(encode_tiff(pages, directory_first=directory_first)) as tiff:
+        found = [page.asarray() for page in tiff.pages]
+
+    assert len(found) == 3
+    assert all(np.array_equal(page.pixels, pixels) for page, pixels in zip(pages, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        (Tag(65001, TagType.BYTE, b"\x01\x02\x03\x04\x05"), b"\x01\x02\x03\x04\x05"),
+        (Tag(65001, TagType.ASCII, b"WD = 4.1 mm\0"), "WD = 4.1 mm"),
+        (Tag(65001, TagType.SHORT, [1, 2, 3]), (1, 2, 3)),
+        (Tag(65001, TagType.LONG, 70000), 70000),
+        (Tag(65001, TagType.RATIONAL, (3, 7)), (3, 7)),
+        (Tag(65001, TagType.RATIONAL, [(3, 7), (1, 2)]), (3, 7, 1, 2)),
+        (Tag(65001, TagType.SBYTE, [-1, 5]), (-1, 5)),
+        (Tag(65001, TagType.UNDEFINED, b"abcdefg"), b"abcdefg"),
+        (Tag(65001, TagType.SSHORT, -300), -300),
+        (Tag(65001, TagType.SLONG, -70000), -70000),
+        (Tag(65001, TagType.SRATIONAL, (-3, 7)), (-3, 7)),
+        (Tag(65001, TagType.FLOAT, 0.5), 0.5),
+        (Tag(65001, TagType.DOUBLE, [0.1, 2e-9]), (0.1, 2e-9)),
+    ],
+    ids=lambda value: value.type.name if isinstance(value, Tag) else "",
+)
+def test_an_extra_tag_of_any_type_is_kept(tag, expected):
+    with read(encode_tiff([Page(GREY, tags=(tag,))])) as tiff:
+        assert expected == tiff.pages[0].tags[65001].value
+        assert np.array_equal(GREY, tiff.asarray())
+
+
+@pytest.mark.parametrize(("directory_first", "nearer"), [(True, "directory"), (False, "pixels")])
+def test_the_directory_stands_where_it_was_asked_for(directory_first, nearer):
+    data = encode_tiff([Page(GREY)], directory_first=directory_first)
+
+    with read(data) as tiff:
+        first = "directory" if tiff.pages[0].offset < tiff.pages[0].dataoffsets[0] else "pixels"
+
+    assert nearer == first
+
+
+@pytest.mark.parametrize(
+    "page",
+    [Page(GREY.astype(np.float32)), Page(np.zeros((4, 4, 2), np.uint8)), Page(DEEP, palette=PALETTE)],
+    ids=["float", "two channels", "deep palette"],
+)
+def test_pixels_no_page_can_hold_are_refused(page):
+    with pytest.raises(ValueError, match="8-bit" if page.palette is not None else "TIFF page"):
+        encode_tiff([page])
+
+
+def test_text_given_to_a_byte_tag_is_refused():
+    with pytest.raises(TypeError, match="65001"):
+        encode_tiff([Page(GREY, tags=(Tag(65001, TagType.ASCII, "text"),))])
