@@ -1,0 +1,273 @@
+"""From a tree of values to the frozen configuration: every problem found, each with its place and what to write."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from emwatch.config.document import Branch, Problem, Refused, join, plain
+from emwatch.config.schema import CommandChannel, Config, TerminalChannel
+from emwatch.config.sources import PATH_KEYS
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+def check(tree: Branch) -> tuple[Config | None, list[Problem]]:
+    """Validate a merged tree; the configuration is ``None`` where there are problems."""
+    problems: list[Problem] = []
+    tree = _without_empty_sections(tree)
+    for key in PATH_KEYS:
+        section, _, name = key.partition(".")
+        tree = _replaced(tree, (section, name), lambda branch, key=key: _resolved(branch, key, problems))
+    tree = _with_programs(tree)
+    problems += _names_that_do_not_fit(tree)
+    config: Config | None = None
+    try:
+        config = Config.model_validate(plain(tree))
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=True):
+            problem = _told(detail, tree)
+            if problem is not None:
+                problems.append(problem)
+    return (None if problems else config), problems
+
+
+def _without_empty_sections(tree: Branch) -> Branch:
+    """Take a section with nothing in it as not given: its keys may all be commented out."""
+    kept = {key: each for key, each in (tree.mapping or {}).items() if each.value is not None}
+    return replace(tree, value=kept)
+
+
+def _replaced(tree: Branch, keys: tuple[str, ...], change: Any) -> Branch:
+    if not keys:
+        changed: Branch = change(tree)
+        return changed
+    mapping = tree.mapping
+    if mapping is None or keys[0] not in mapping:
+        return tree
+    return replace(tree, value={**mapping, keys[0]: _replaced(mapping[keys[0]], keys[1:], change)})
+
+
+def _resolved(branch: Branch, key: str, problems: list[Problem]) -> Branch:
+    """Turn the text of a path into an absolute path: ``~`` is the home, relative is relative to the file."""
+    if branch.items is not None:
+        return replace(
+            branch, value=tuple(_resolved(each, join(key, at), problems) for at, each in enumerate(branch.items))
+        )
+    if not isinstance(branch.value, str):
+        return branch
+    text = branch.value
+    if not text.strip() or "\0" in text:
+        problems.append(Problem(branch.origin, key, "expected a path, found an empty text or a NUL in it"))
+        return replace(branch, value=Refused)
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        problems.append(Problem(branch.origin, key, f"{text}: there is no such user; write the whole path"))
+        return replace(branch, value=Refused)
+    return replace(branch, value=Path(os.path.normpath((branch.origin.folder or Path.cwd()) / path)))
+
+
+def _with_programs(tree: Branch) -> Branch:
+    """Resolve the program of a command channel where it is given by a path: ``~/bin/horn`` or ``./horn``."""
+    alerts = (tree.mapping or {}).get("alerts")
+
+    def program(argv: Branch) -> Branch:
+        first = argv.items[0] if argv.items else None
+        if first is None or not isinstance(first.value, str) or not {"/", os.sep} & set(first.value):
+            return argv
+        ignored: list[Problem] = []
+        found = _resolved(first, "", ignored)
+        value = str(found.value) if isinstance(found.value, Path) else first.value
+        return replace(argv, value=(replace(first, value=value), *(argv.items or ())[1:]))
+
+    for name in (alerts.mapping or {}) if alerts else {}:
+        tree = _replaced(tree, ("alerts", name, "argv"), program)
+    return tree
+
+
+def _names_that_do_not_fit(tree: Branch) -> list[Problem]:
+    """Look for target names given twice and for channels that no `alerts:` entry defines."""
+    problems: list[Problem] = []
+    sections = tree.mapping or {}
+    alerts = sections.get("alerts")
+    channels = {"terminal", *((alerts.mapping or {}) if alerts else {})}
+    seen: dict[str, Branch] = {}
+    targets = sections.get("targets")
+    for at, target in enumerate((targets.items or ()) if targets else ()):
+        keys = target.mapping or {}
+        name = keys.get("name")
+        if name is not None and isinstance(name.value, str):
+            if name.value in seen:
+                text = f"two targets are called {name.value!r} (the first: {seen[name.value].origin}); names are unique"
+                problems.append(Problem(name.origin, f"targets[{at}].name", text))
+            seen.setdefault(name.value, name)
+        wanted = keys.get("alerts")
+        for where, channel in _each(wanted, f"targets[{at}].alerts"):
+            if isinstance(channel.value, str) and channel.value not in channels:
+                text = f"no channel is called {channel.value!r} (channels are defined under `alerts:`)"
+                problems.append(Problem(channel.origin, where, text + _meant(channel.value, sorted(channels))))
+    return problems
+
+
+def _each(branch: Branch | None, key: str) -> list[tuple[str, Branch]]:
+    if branch is None:
+        return []
+    if branch.items is None:
+        return [(key, branch)]
+    return [(join(key, at), each) for at, each in enumerate(branch.items)]
+
+
+def _told(detail: ErrorDetails, tree: Branch) -> Problem | None:
+    """Say one error of pydantic in the words of the file; ``None`` where its cause has been told already."""
+    kind = detail["type"]
+    branch, key, rest = _found(detail["loc"], tree)
+    if branch.value is Refused:
+        return None
+    if kind == "missing":
+        name = str(rest[-1])
+        if (branch.mapping or {}).get(name, branch).value is Refused:
+            return None
+        return Problem(branch.origin, join(key, name), f"is missing: write `{name}: ...`")
+    if kind == "extra_forbidden":
+        return Problem(branch.key_origin or branch.origin, key, _unknown(key, tree))
+    if any(item.value is Refused for item in branch.items or ()):
+        return None
+    if kind == "union_tag_invalid" and branch.mapping and "kind" in branch.mapping:
+        branch, key = branch.mapping["kind"], join(key, "kind")
+    return Problem(branch.origin, key, _explained(detail, branch))
+
+
+def _found(location: tuple[int | str, ...], tree: Branch) -> tuple[Branch, str, list[int | str]]:
+    """
+    Walk down to where an error lies: (branch, key path, what could not be walked).
+
+    Pydantic's location also holds names that are not in the file: the kind of a channel, the index into a list of one.
+    """
+    branch, key = tree, ""
+    rest: list[int | str] = []
+    for part in location:
+        child: Branch | None = None
+        if isinstance(part, str) and branch.mapping is not None:
+            child = branch.mapping.get(part)
+        elif isinstance(part, int) and branch.items is not None and part < len(branch.items):
+            child = branch.items[part]
+        if child is None:
+            rest.append(part)
+            continue
+        branch, key, rest = child, join(key, part), []
+    return branch, key, rest
+
+
+def _explained(detail: ErrorDetails, branch: Branch) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    value = plain(branch)
+    found = _shown(value)
+    simple = {
+        "bool_type": f"expected true or false, found {found}",
+        "int_type": f"expected a whole number, found {found}",
+        "float_type": f"expected a number, found {found}",
+        "finite_number": f"expected a finite number, found {found}",
+        "tuple_type": f"expected a list (`- ` lines, or [a, b]), found {found}",
+        "string_type": f"expected text, found {found}" + _quoting(value),
+        "path_type": f"expected a path as text, found {found}" + _quoting(value),
+        "is_instance_of": f"expected a path as text, found {found}" + _quoting(value),
+        "too_short": "expected at least one entry",
+        "string_pattern_mismatch": f"expected 1 to 80 printable characters, found {found}",
+        "union_tag_not_found": "is missing `kind`: write `kind: terminal` or `kind: command`",
+    }
+    if kind in simple:
+        return simple[kind]
+    if kind in {"model_type", "model_attributes_type", "dict_type", "mapping_type", "is_mapping"}:
+        return f"expected keys on indented lines below (`key: value`), found {found}"
+    if kind in {"literal_error", "union_tag_invalid"}:
+        choices = re.findall(r"'([^']*)'", str(context.get("expected") or context.get("expected_tags")))
+        if kind == "union_tag_invalid":
+            value = context.get("tag")
+        return f"expected one of {', '.join(choices)}; found {_shown(value)}{_meant(str(value), choices)}"
+    limits = {
+        "greater_than_equal": ("at least", "ge"),
+        "greater_than": ("above", "gt"),
+        "less_than_equal": ("at most", "le"),
+    }
+    if kind in limits:
+        word, name = limits[kind]
+        return f"must be {word} {context[name]:g}, found {found}"
+    if kind == "value_error":
+        return str(context["error"])
+    return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}, found {found}"
+
+
+def _quoting(value: object) -> str:
+    return f'; write "{value}" in quotes' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "keys below it"
+    if isinstance(value, tuple):
+        return "a list"
+    text = repr(str(value) if isinstance(value, Path) else value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _unknown(key: str, tree: Branch) -> str:
+    """Tell about a key that is not known: the nearest one, else all that may stand there."""
+    parent, _, name = key.rpartition(".")
+    if parent == "web":
+        return "unknown key: `web` has no keys yet, because this version has no local page; remove it"
+    known = _known_keys(parent, tree)
+    if near := _meant(name, known):
+        return f"unknown key{near}"
+    if homes := [f"{section}.{name}" for section in Config.model_fields if name in _known_keys(section, tree)]:
+        return f"unknown key; did you mean `{homes[0]}`?"
+    return f"unknown key; known here: {', '.join(known)}"
+
+
+def _known_keys(parent: str, tree: Branch) -> list[str]:
+    model: Any = Config
+    branch: Branch | None = tree
+    for part in re.findall(r"[^.\[\]]+", parent):
+        if not part.isdigit() and isinstance(model, type) and issubclass(model, BaseModel):
+            model = _model_in(model.model_fields[part].annotation) if part in model.model_fields else None
+        branch = _child(branch, part)
+    if parent.startswith("alerts."):
+        kind = _child(branch, "kind")
+        model = CommandChannel if kind and kind.value == "command" else TerminalChannel
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _child(branch: Branch | None, part: str) -> Branch | None:
+    if branch is None:
+        return None
+    if branch.items is not None and part.isdigit():
+        return branch.items[int(part)]
+    return (branch.mapping or {}).get(part)
+
+
+def _model_in(annotation: Any) -> Any:
+    """Find the model within an annotation such as ``tuple[TargetConfig, ...]`` or ``WindowConfig | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)
+
+
+def _meant(word: str, choices: list[str]) -> str:
+    """Say ``; did you mean `x`?`` where one of the choices is near."""
+    folded = {re.sub(r"[\s_-]+", "_", choice.lower()): choice for choice in choices}
+    plainly = re.sub(r"[\s_-]+", "_", word.lower())
+    near = [each for each in folded if len(plainly) > 3 and (plainly in each or each in plainly)]
+    near = get_close_matches(plainly, near or folded, n=1, cutoff=0.0 if near else 0.6)
+    return f"; did you mean `{folded[near[0]]}`?" if near else ""

@@ -1,0 +1,209 @@
+"""What can be configured: frozen models whose defaults run emwatch with nothing but a watched directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping  # noqa: TC003 - pydantic resolves annotations when the models are made
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from emwatch.errors import ConfigError
+from emwatch.frame import CATEGORIES, Target, Window
+
+#: Names that are never frames: hidden files, downloads and copies under way, what Office, Windows and Synology leave.
+DEFAULT_EXCLUDE: Final = (".*", "*.tmp", "*.part", "*.crdownload", "~$*", "Thumbs.db", "desktop.ini", "@eaDir")
+
+#: What a channel or target may be called: it goes into file names, variables and one-line messages.
+_NAME: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,80}$"
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, (str, Path)) else () if value is None else value
+
+
+def _not_empty(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty")
+    return value
+
+
+_Text = Annotated[str, AfterValidator(_not_empty)]
+_Globs = Annotated[tuple[_Text, ...], BeforeValidator(_as_tuple)]
+_Name = Annotated[str, StringConstraints(pattern=_NAME)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Category = Literal[
+    "Biological",
+    "Fibres",
+    "Films_Coated_Surface",
+    "MEMS_devices_and_electrodes",
+    "Nanowires",
+    "Particles",
+    "Patterned_surface",
+    "Porous_Sponge",
+    "Powder",
+    "Tips",
+]
+
+
+class Section(BaseModel):
+    """A frozen group of keys; unknown keys and values of another type are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class WatchConfig(Section):
+    """The acquisition directory and how it is looked at."""
+
+    directory: Annotated[tuple[Path, ...], BeforeValidator(_as_tuple)] = ()
+    mode: Literal["auto", "events", "poll"] = "auto"
+    recursive: bool = True
+    include: _Globs = ("*",)
+    exclude: _Globs = DEFAULT_EXCLUDE
+    catch_up: Literal["all", "new"] = "all"
+    settle_seconds: Annotated[_Number, Field(ge=0, le=3600)] | None = None
+    sweep_seconds: Annotated[_Number, Field(gt=0, le=86400)] | None = None
+    sidecar_seconds: Annotated[_Number, Field(ge=0, le=3600)] = 5.0
+    patience_seconds: Annotated[_Number, Field(ge=0, le=86400)] = 60.0
+    max_depth: Annotated[int, Field(ge=0, le=100)] = 16
+    max_frame_mb: Annotated[int, Field(ge=1, le=65536)] = 256
+    read_seconds: Annotated[_Number, Field(gt=0, le=3600)] = 20.0
+    read_memory_mb: Annotated[int, Field(ge=128, le=1048576)] = 2048
+
+
+def default_ledger_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Say where the ledger lies unless configured: systemd's state directory, else the user's."""
+    given = (os.environ if environ is None else environ).get("STATE_DIRECTORY", "")
+    # systemd joins several directories with colons; the first is ours (systemd.exec(5)).
+    first = given.split(":")[0]
+    return Path(first or platformdirs.user_state_dir("emwatch", appauthor=False)) / "ledger.sqlite3"
+
+
+class LedgerConfig(Section):
+    """The session log."""
+
+    path: Path = Field(default_factory=default_ledger_path)
+    session_gap_minutes: Annotated[_Number, Field(gt=0, le=100000)] = 120.0
+
+
+class ModelConfig(Section):
+    """The classifier; no bundle means the one that comes with emwatch."""
+
+    bundle: Path | None = None
+    engine: Literal["litert", "keras", "stub"] = "litert"
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+
+
+class WindowConfig(Section):
+    """A range; an end left out is open."""
+
+    min: _Number | None = None
+    max: _Number | None = None
+
+    @model_validator(mode="after")
+    def _ends_in_order(self) -> WindowConfig:
+        if self.min is None and self.max is None:
+            raise ValueError("needs `min`, `max` or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"`min` {self.min:g} is above `max` {self.max:g}")
+        return self
+
+    def to_window(self) -> Window:
+        """Give the range as the pipeline uses it."""
+        return Window(self.min, self.max)
+
+
+class TargetConfig(Section):
+    """What the operator is looking for."""
+
+    name: _Name
+    category: Annotated[tuple[_Category, ...], BeforeValidator(_as_tuple)] = ()
+    min_probability: Annotated[_Number, Field(ge=0, le=1)] = 0.8
+    magnification: WindowConfig | None = None
+    stage_tilt_deg: WindowConfig | None = None
+    alerts: Annotated[tuple[_Name, ...], BeforeValidator(_as_tuple)] = ("terminal",)
+
+    def to_target(self) -> Target:
+        """Give the target as the pipeline uses it."""
+        return Target(
+            name=self.name,
+            categories=tuple(self.category),
+            min_probability=self.min_probability,
+            magnification=self.magnification.to_window() if self.magnification else None,
+            stage_tilt_deg=self.stage_tilt_deg.to_window() if self.stage_tilt_deg else None,
+            channels=self.alerts,
+        )
+
+
+class TerminalChannel(Section):
+    """Alerts in the live view and the log of `emwatch run`."""
+
+    kind: Literal["terminal"] = "terminal"
+
+
+class CommandChannel(Section):
+    """Alerts handed to a program: started directly, never through a shell."""
+
+    kind: Literal["command"]
+    argv: Annotated[tuple[_Text, ...], Field(min_length=1)]
+    timeout_seconds: Annotated[_Number, Field(gt=0, le=3600)] = 10.0
+
+
+Channel = Annotated[TerminalChannel | CommandChannel, Field(discriminator="kind")]
+
+
+def _with_terminal(channels: Mapping[str, Channel]) -> Mapping[str, Channel]:
+    return MappingProxyType({"terminal": TerminalChannel(), **channels})
+
+
+class WebConfig(Section):
+    """Nothing yet: this version has no local page."""
+
+
+class LogConfig(Section):
+    """What the daemon says on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    watch: WatchConfig = WatchConfig()
+    ledger: LedgerConfig = Field(default_factory=LedgerConfig)
+    model: ModelConfig = ModelConfig()
+    targets: tuple[TargetConfig, ...] = ()
+    alerts: Annotated[Mapping[_Name, Channel], AfterValidator(_with_terminal)] = Field(
+        default_factory=lambda: _with_terminal({})
+    )
+    web: WebConfig = WebConfig()
+    log: LogConfig = LogConfig()
+
+    def watched_directories(self) -> tuple[Path, ...]:
+        """
+        Give the directories to watch.
+
+        Raises:
+            ConfigError: none is configured; the message says what to write.
+
+        """
+        if not self.watch.directory:
+            raise ConfigError(
+                "watch.directory: no acquisition directory is given. Name it on the command line, "
+                "set EMWATCH_WATCH_DIRECTORY, or write in a configuration file:\n"
+                "watch:\n"
+                "  directory: /path/to/the/acquisition/directory"
+            )
+        return self.watch.directory
+
+    def wanted(self) -> tuple[Target, ...]:
+        """Give the targets as the pipeline uses them."""
+        return tuple(target.to_target() for target in self.targets)
+
+
+if _Category.__args__ != CATEGORIES:  # type: ignore[attr-defined]  # a Literal cannot be made from a tuple
+    raise AssertionError("the categories of a target are not those of emwatch.frame")

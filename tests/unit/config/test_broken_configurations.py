@@ -1,0 +1,211 @@
+"""Each broken configuration: where the mistake is, which key it is, and what the message must say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from emwatch.config import load
+from emwatch.errors import ConfigError
+
+NOWHERE = Path("/nonexistent/emwatch.yaml")
+
+
+class Broken(NamedTuple):
+    text: str
+    place: str
+    key: str
+    says: str
+
+
+BROKEN = {
+    "unknown key": Broken("watch:\n  directry: /d\n", "2:3", "watch.directry", "did you mean `directory`?"),
+    "unknown section": Broken("wach:\n  mode: poll\n", "1:1", "wach", "did you mean `watch`?"),
+    "key in the wrong section": Broken(
+        "watch:\n  threads: 3\n", "2:3", "watch.threads", "did you mean `model.threads`?"
+    ),
+    "key outside a section": Broken("threads: 3\n", "1:1", "threads", "did you mean `model.threads`?"),
+    "unlike any key": Broken("log:\n  zzz: 1\n", "2:3", "log.zzz", "known here: level, format"),
+    "duplicate key": Broken(
+        "watch:\n  mode: poll\n  mode: auto\n", "3:3", "watch.mode", "given twice, first in line 2"
+    ),
+    "duplicate section": Broken("log:\n  level: info\nlog:\n  format: json\n", "3:1", "log", "given twice"),
+    "choice": Broken("watch:\n  mode: evnts\n", "2:9", "watch.mode", "did you mean `events`?"),
+    "NO": Broken("watch:\n  recursive: NO\n", "2:14", "watch.recursive", "write false"),
+    "on": Broken("watch:\n  recursive: on\n", "2:14", "watch.recursive", "write true"),
+    "yes in text": Broken("targets:\n- name: Yes\n", "2:9", "targets[0].name", '"Yes" in quotes'),
+    "exponent": Broken("watch:\n  sweep_seconds: 1e3\n", "2:18", "watch.sweep_seconds", "write 1000"),
+    "octal": Broken("model:\n  threads: 012\n", "2:12", "model.threads", "write 12"),
+    "base 60": Broken("targets:\n- name: 12:30:45\n", "2:9", "targets[0].name", '"12:30:45" in quotes'),
+    "underscore": Broken("watch:\n  max_frame_mb: 1_000\n", "2:17", "watch.max_frame_mb", "write that"),
+    "hexadecimal": Broken("watch:\n  max_frame_mb: 0x10\n", "2:17", "watch.max_frame_mb", "decimal digits"),
+    "date": Broken("targets:\n- name: 2026-01-02\n", "2:9", "targets[0].name", '"2026-01-02" in quotes'),
+    "key that is a flag": Broken("alerts:\n  on: {kind: terminal}\n", "2:3", "alerts.on", '"on" in quotes'),
+    "merge key": Broken("watch:\n  <<: {mode: poll}\n", "2:3", "watch.<<", "a key must be text"),
+    "tagged value": Broken("log:\n  level: !!binary aW5mbw==\n", "2:10", "log.level", "plain text"),
+    "python tag": Broken("log:\n  level: !!python/name:os.system x\n", "2:10", "log.level", "plain text"),
+    "alias": Broken("a: 1\nlog: *x\n", "2:6", "", "aliases are not read"),
+    "anchor": Broken("watch: &x\n  mode: poll\n", "1:8", "", "anchors are not read"),
+    "tab": Broken("watch:\n\tmode: poll\n", "2:1", "", "indent with spaces"),
+    "no colon": Broken("watch:\n  mode poll\n  recursive: true\n", "3:12", "", "a `:` where none can be"),
+    "open quote": Broken('log:\n  level: "info\n', "3:1", "", "never closed"),
+    "indentation": Broken("watch:\n  mode: poll\n   recursive: true\n", "3:13", "", "indentation"),
+    "windows path": Broken('watch:\n  directory: "C:\\data"\n', "2:18", "", "single quotes"),
+    "percent": Broken("watch:\n  include: %tif\n", "2:12", "", "in quotes"),
+    "two documents": Broken("log: {}\n---\nlog: {}\n", "2:1", "", "second document"),
+    "control character": Broken("log:\n  level: in\x07fo\n", "2:12", "", "U+0007"),
+    "a list at the top": Broken("- watch\n", "1:1", "", "expected sections"),
+    "text at the top": Broken("watch\n", "1:1", "", "expected sections"),
+    "section that is a value": Broken("watch: /data\n", "1:8", "watch", "expected keys on indented lines"),
+    "section that is a list": Broken("log: [info]\n", "1:6", "log", "expected keys on indented lines"),
+    "flag as text": Broken("watch:\n  recursive: maybe\n", "2:14", "watch.recursive", "expected true or false"),
+    "number as text": Broken(
+        "model:\n  threads: two\n", "2:12", "model.threads", "expected a whole number, found 'two'"
+    ),
+    "quoted number": Broken('model:\n  threads: "2"\n', "2:12", "model.threads", "expected a whole number"),
+    "fraction": Broken("model:\n  threads: 1.5\n", "2:12", "model.threads", "expected a whole number"),
+    "too small": Broken("model:\n  threads: 0\n", "2:12", "model.threads", "at least 1, found 0"),
+    "negative time": Broken("watch:\n  settle_seconds: -1\n", "2:19", "watch.settle_seconds", "at least 0"),
+    "no time": Broken("watch:\n  sweep_seconds: 0\n", "2:18", "watch.sweep_seconds", "above 0"),
+    "not finite": Broken("watch:\n  sweep_seconds: .inf\n", "2:18", "watch.sweep_seconds", "finite number"),
+    "not a number": Broken("watch:\n  patience_seconds: .nan\n", "2:21", "watch.patience_seconds", "finite number"),
+    "empty value": Broken("model:\n  threads:\n", "2:11", "model.threads", "found nothing"),
+    "path as number": Broken("ledger:\n  path: 12\n", "2:9", "ledger.path", 'write "12" in quotes'),
+    "empty path": Broken('ledger:\n  path: ""\n', "2:9", "ledger.path", "expected a path"),
+    "no such user": Broken("ledger:\n  path: ~nobody-of-that-name/x\n", "2:9", "ledger.path", "no such user"),
+    "empty glob": Broken('watch:\n  exclude: ["*.tmp", ""]\n', "2:22", "watch.exclude[1]", "is empty"),
+    "target without a name": Broken("targets:\n- category: Tips\n", "2:3", "targets[0].name", "is missing"),
+    "targets as a mapping": Broken("targets:\n  name: a\n", "2:3", "targets", "expected a list"),
+    "name twice": Broken("targets:\n- name: a\n- name: a\n", "3:9", "targets[1].name", "names are unique"),
+    "name as a number": Broken("targets:\n- name: 7\n", "2:9", "targets[0].name", 'write "7" in quotes'),
+    "category": Broken(
+        "targets:\n- name: a\n  category: nanowire\n", "3:13", "targets[0].category", "did you mean `Nanowires`?"
+    ),
+    "category in a list": Broken(
+        "targets:\n- name: a\n  category: [Tips, Fibers]\n",
+        "3:20",
+        "targets[0].category[1]",
+        "did you mean `Fibres`?",
+    ),
+    "probability": Broken(
+        "targets:\n- {name: a, min_probability: 80}\n", "2:30", "targets[0].min_probability", "at most 1"
+    ),
+    "window upside down": Broken(
+        "targets:\n- name: a\n  magnification: {min: 9, max: 3}\n", "3:18", "targets[0].magnification", "is above"
+    ),
+    "empty window": Broken(
+        "targets:\n- name: a\n  stage_tilt_deg: {}\n", "3:19", "targets[0].stage_tilt_deg", "`min`, `max` or both"
+    ),
+    "window as a number": Broken(
+        "targets:\n- name: a\n  magnification: 500\n", "3:18", "targets[0].magnification", "indented lines"
+    ),
+    "key of a window": Broken(
+        "targets:\n- name: a\n  magnification: {minimum: 3}\n",
+        "3:19",
+        "targets[0].magnification.minimum",
+        "did you mean `min`?",
+    ),
+    "key of a target": Broken("targets:\n- {name: a, tilt: 3}\n", "2:13", "targets[0].tilt", "`stage_tilt_deg`"),
+    "channel unknown": Broken(
+        "targets:\n- {name: a, alerts: [terminl]}\n", "2:22", "targets[0].alerts[0]", "did you mean `terminal`?"
+    ),
+    "kind of channel": Broken("alerts:\n  a: {kind: comand}\n", "2:13", "alerts.a.kind", "did you mean `command`?"),
+    "channel without kind": Broken("alerts:\n  a: {argv: [x]}\n", "2:6", "alerts.a", "write `kind: terminal`"),
+    "command without argv": Broken("alerts:\n  a: {kind: command}\n", "2:6", "alerts.a.argv", "is missing"),
+    "argv as text": Broken("alerts:\n  a: {kind: command, argv: say hi}\n", "2:28", "alerts.a.argv", "expected a list"),
+    "argv empty": Broken("alerts:\n  a: {kind: command, argv: []}\n", "2:28", "alerts.a.argv", "at least one"),
+    "key of a channel": Broken(
+        "alerts:\n  a: {kind: command, argv: [x], timeout: 3}\n", "2:33", "alerts.a.timeout", "`timeout_seconds`"
+    ),
+    "web": Broken("web:\n  port: 80\n", "2:3", "web.port", "no keys yet"),
+}
+
+
+def _message(file: Path, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(file, environ=environ or {}, user_file=NOWHERE, system_file=NOWHERE)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_mistake_is_told_with_its_place_its_key_and_what_to_write(tmp_path: Path, broken: Broken) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(broken.text, encoding="utf-8")
+
+    lines = [line for line in _message(file).splitlines() if line.startswith(f"{file}:{broken.place}: ")]
+    told = lines[0].removeprefix(f"{file}:{broken.place}: ") if lines else _message(file)
+
+    assert told.startswith(f"{broken.key}: " if broken.key else "")
+    assert broken.says in told
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in BROKEN if name not in {"alias", "flag as text", "web", "argv empty", "argv as text"}]
+)
+def test_one_mistake_gives_one_message(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(BROKEN[name].text, encoding="utf-8")
+
+    assert len(_message(file).splitlines()) == 1
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("watch:\n  mode: x\n  recursive: NO\nlog:\n  lvl: 3\n  format: 3\n", encoding="utf-8")
+
+    places = re.findall(r"c\.yaml:(\d+:\d+): ", _message(file))
+
+    assert places == ["2:9", "3:14", "5:3", "6:11"]
+
+
+def test_a_file_in_another_encoding_is_told_with_the_place_of_the_byte(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_bytes("log: {}\n# µ ä".encode("cp1252"))
+
+    assert _message(file) == f"{file}:2:3: not UTF-8 text: save the file in the encoding UTF-8"
+
+
+def test_a_file_of_more_than_256_kb_is_not_parsed(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_bytes(b"# " + b"x" * 256 * 1024)
+
+    assert "larger than 256 kB" in _message(file)
+
+
+def test_deep_nesting_is_refused_without_recursion(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("a: " + "[" * 100_000, encoding="utf-8")
+
+    assert "nested more than 16 deep" in _message(file)
+
+
+def test_a_missing_file_of_the_flag_is_told(tmp_path: Path) -> None:
+    assert f"{tmp_path / 'none.yaml'}: no such file" in _message(tmp_path / "none.yaml")
+
+
+def test_a_folder_as_file_is_told(tmp_path: Path) -> None:
+    assert f"{tmp_path}: cannot be read: Is a directory" in _message(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "says"),
+    [
+        ("EMWATCH_MODEL_THREADS", "two", "model.threads: expected a whole number, found 'two'"),
+        ("EMWATCH_WATCH_RECURSIVE", "maybe", "watch.recursive: expected true or false, found 'maybe'"),
+        (
+            "EMWATCH_WATCH_MODE",
+            "pol",
+            "watch.mode: expected one of auto, events, poll; found 'pol'; did you mean `poll`?",
+        ),
+        ("EMWATCH_WATCH_SETTLE_SECONDS", "-2", "watch.settle_seconds: must be at least 0, found -2.0"),
+    ],
+)
+def test_a_bad_variable_is_named(variable: str, text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(environ={variable: text}, user_file=NOWHERE, system_file=NOWHERE)
+
+    assert str(caught.value).startswith(f"environment {variable}: {says}")
