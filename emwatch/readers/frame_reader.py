@@ -1,0 +1,75 @@
+"""One frame, read in this process: bytes, header, metadata, pixels, views. The sandbox does the same in a child."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from emwatch import errors
+from emwatch.frame import NETWORK_SIDE_PX, AcquisitionMetadata, FrameReading, path_to_text
+from emwatch.readers import image
+from emwatch.readers.limits import Limits
+from emwatch.readers.raw_frame import RawFrame, sidecar_beside
+from emwatch.readers.registry import read_metadata
+from emwatch.readers.snapshot import take_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+#: From decoded pixels (height x width, or height x width x 3) and the rows of the data bar, where known, to the views.
+Prepare: TypeAlias = "Callable[[npt.NDArray[Any], int | None], npt.NDArray[np.float32]]"
+
+
+def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None) -> FrameReading:
+    """
+    Read one frame: its identity, metadata and views.
+
+    ``prepare`` makes float32 views of shape (n, 170, 170) from the decoded pixels; without it the pixels are not decoded
+    and there are no views. Damaged metadata never costs the frame. Raises a `errors.FrameError`.
+    """
+    limits = limits or Limits()
+    snapshot = take_snapshot(path, limits.file_bytes)
+    name = path_to_text(path)
+    header = image.read_header(name, snapshot.data, limits)
+    raw = RawFrame(
+        path,
+        snapshot.data,
+        header.image_format,
+        header.width,
+        header.height,
+        header.pages,
+        header.picture,
+        sidecar_beside(path),
+    )
+    metadata = _metadata(raw)
+    views = np.empty((0, NETWORK_SIDE_PX, NETWORK_SIDE_PX), np.float32)
+    if prepare is not None:
+        pixels = image.decode(name, snapshot.data, header)
+        height = metadata.number("data_bar_height_px")
+        try:
+            views = np.ascontiguousarray(prepare(pixels, None if height is None else int(height)), np.float32)
+        except errors.FrameError as error:
+            raise type(error)(f"{name}: {error}") from error
+    return FrameReading(
+        path=path,
+        sha256=snapshot.sha256,
+        stat_key=snapshot.stat_key,
+        image_format=header.image_format,
+        width=header.width,
+        height=header.height,
+        pixel_type=header.pixel_type,
+        pages=max(1, len(header.pages)),
+        metadata=metadata,
+        views=views,
+    )
+
+
+def _metadata(raw: RawFrame) -> AcquisitionMetadata:
+    try:
+        return read_metadata(raw)
+    except Exception as error:  # noqa: BLE001 - a header no one foresaw must cost its metadata, never the frame.
+        return AcquisitionMetadata(flags=(f"metadata could not be read ({type(error).__name__}: {error})"[:200],))

@@ -1,0 +1,348 @@
+"""
+Pixels: what kind of image the bytes are, whether it is whole, and its grey or RGB values.
+
+Recognised by content, never by name. Uncompressed TIFF, which is what microscopes write, is read with numpy alone;
+everything else by Pillow, restricted to the one format that was recognised. Nothing is decoded before its header passed.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from PIL import Image
+
+from emwatch import errors
+from emwatch.readers import tiff
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from emwatch.readers.limits import Limits
+
+_MAGICS: Final = (
+    *((magic, "TIFF") for magic in tiff.MAGICS),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"BM", "BMP"),
+)
+_SUFFIXES: Final = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+
+#: What a damaged file makes Pillow raise; it documents none of it (seen in mutated frames: all of these).
+_DECODER_ERRORS: Final = (
+    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, RuntimeError,
+    struct.error, ArithmeticError, AssertionError,
+)  # fmt: skip
+
+#: (sample format, bits) of uncompressed samples that numpy reads as they are; sample format 1 unsigned, 2 signed, 3 float.
+_PLAIN_SAMPLES: Final = {
+    (1, 8): "u1", (1, 16): "u2", (1, 32): "u4", (2, 8): "i1", (2, 16): "i2", (2, 32): "i4",
+    (3, 16): "f2", (3, 32): "f4", (3, 64): "f8",
+}  # fmt: skip
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+_PALETTE = 3
+_COLOUR_MAP = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image says of itself before it is decoded."""
+
+    image_format: str
+    width: int
+    height: int
+    pixel_type: str
+    pages: tuple[tiff.Page, ...]  #: of a TIFF; empty for the others
+    picture: int  #: index of the page that is the frame
+
+
+def recognise(name: str, data: bytes) -> str:
+    """
+    Give the image format of the bytes: ``TIFF``, ``PNG``, ``JPEG`` or ``BMP``; ``name`` is for messages.
+
+    Raises `errors.NotAFrame` for anything else, `errors.Truncated` for a file named like an image that has hardly begun.
+    """
+    for magic, image_format in _MAGICS:
+        if data.startswith(magic):
+            return image_format
+    if name.lower().endswith(_SUFFIXES):
+        if not data[:4096].strip(b"\x00"):
+            raise errors.Truncated(f"{name}: starts with zeros: space was reserved and nothing written yet")
+        if any(magic.startswith(data) for magic, _ in _MAGICS):
+            raise errors.Truncated(f"{name}: ends within its first bytes; the writer has not finished or failed")
+    raise errors.NotAFrame(f"{name}: starts with {_start(data)}; expected a TIFF, PNG, JPEG or BMP image")
+
+
+def _start(data: bytes) -> str:
+    head = data[:24]
+    for encoding in ("utf-8-sig", "utf-16"):
+        if encoding == "utf-16" and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            continue
+        text = head.decode(encoding, errors="ignore").strip()
+        if text and text.replace("\r", "").replace("\n", "").replace("\t", "").isprintable():
+            return f"the text {text!r}"
+    return f"the bytes {head[:8].hex(' ')}"
+
+
+def read_header(name: str, data: bytes, limits: Limits) -> Header:
+    """
+    Read and judge an image's header: its size against the limits, and whether all of it is there.
+
+    Raises `errors.NotAFrame`, `errors.Truncated`, `errors.TooLarge` and `errors.Unreadable`.
+    """
+    image_format = recognise(name, data)
+    if image_format == "TIFF":
+        return _tiff_header(name, data, limits)
+    _check_whole(name, data, image_format)
+    with _decoder_errors(name), _open(data, image_format) as image:
+        width, height = image.size
+        mode = image.mode
+        # A PNG or JPEG with several frames (APNG, MPO) shows its first; none of them is a microscope's.
+    _check_size(
+        name,
+        width,
+        height,
+        width * height * _bytes_per_pixel(mode),
+        len(data),
+        limits,
+        compressed=image_format != "BMP",
+    )
+    return Header(image_format, width, height, _MODE_NAMES.get(mode, mode), (), 0)
+
+
+def _tiff_header(name: str, data: bytes, limits: Limits) -> Header:
+    pages = tiff.parse_pages(name, data, limits.pages)
+    picture = tiff.picture_page(pages)
+    page = pages[picture]
+    compressed = page.number(tiff.COMPRESSION, 1) != 1
+    width, height = page.number(tiff.WIDTH), page.number(tiff.HEIGHT)
+    _check_size(name, width, height, page.decoded_bytes, len(data), limits, compressed=compressed)
+    tiff.check_complete(name, page)
+    return Header("TIFF", width, height, _tiff_pixel_type(page), pages, picture)
+
+
+def _tiff_pixel_type(page: tiff.Page) -> str:
+    bits = max((int(n) for n in page.numbers(tiff.BITS)), default=1)
+    kind = {2: "int", 3: "float"}.get(page.number(tiff.SAMPLE_FORMAT, 1), "uint")
+    photometric, samples = page.number(tiff.PHOTOMETRIC, _BLACK_IS_ZERO), page.number(tiff.SAMPLES, 1)
+    layout = (
+        "palette"
+        if photometric == _PALETTE
+        else {1: "", 2: "grey+alpha", 3: "RGB", 4: "RGBA"}.get(samples, f"{samples} samples")
+    )
+    return f"{kind}{bits} {layout}".rstrip()
+
+
+def _check_size(
+    name: str, width: int, height: int, decoded: int, size: int, limits: Limits, *, compressed: bool
+) -> None:
+    if width < 1 or height < 1 or decoded < 1:
+        raise errors.Unreadable(f"{name}: {width} x {height} pixels, expected at least one; save the frame again")
+    if decoded > limits.frame_bytes:
+        raise errors.TooLarge(
+            f"{name}: {width} x {height} pixels are {decoded} bytes, more than the {limits.frame_bytes} a frame may have; "
+            "export it smaller"
+        )
+    if compressed and decoded > max(limits.inflation_free_bytes, limits.inflation * size):
+        raise errors.TooLarge(
+            f"{name}: {size} bytes that claim to hold {decoded}, more than {limits.inflation} times as much: "
+            "damaged, or made to exhaust memory"
+        )
+
+
+def _check_whole(name: str, data: bytes, image_format: str) -> None:
+    """Look for the end that every whole PNG and JPEG has, and for the rows that a BMP promises."""
+    if image_format == "PNG":
+        whole = b"IEND" in data[-65536:]
+    elif image_format == "JPEG":
+        whole = b"\xff\xd9" in data[-65536:]
+    else:
+        if len(data) < 30:
+            raise errors.Truncated(f"{name}: ends within its header; the writer has not finished or failed")
+        offset, (width, height, _, bits) = struct.unpack_from("<I", data, 10)[0], struct.unpack_from("<iiHH", data, 18)
+        compression = struct.unpack_from("<I", data, 30)[0] if len(data) >= 34 else 0
+        whole = compression in (1, 2, 4, 5) or len(data) >= offset + abs(height) * ((abs(width) * bits + 31) // 32 * 4)
+    if not whole:
+        raise errors.Truncated(
+            f"{name}: {len(data)} bytes without the end of a {image_format}; the writer has not finished or failed"
+        )
+
+
+_MODE_NAMES: Final = {
+    "1": "bool", "L": "uint8", "LA": "uint8 grey+alpha", "P": "uint8 palette", "PA": "uint8 palette", "RGB": "uint8 RGB",
+    "RGBA": "uint8 RGBA", "I;16": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32", "CMYK": "uint8 CMYK",
+    "YCbCr": "uint8 RGB",
+}  # fmt: skip
+
+
+def _bytes_per_pixel(mode: str) -> int:
+    return {"I;16": 2, "I;16B": 2, "I": 4, "F": 4}.get(
+        mode, len(mode) if mode in {"LA", "RGB", "RGBA", "CMYK", "YCbCr"} else 1
+    )
+
+
+def _open(data: bytes, image_format: str) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=(image_format,))
+
+
+class _decoder_errors:  # noqa: N801 - used as a verb in a with statement.
+    """Turn what a decoder raises into emwatch's own errors, and its bomb warning into one."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._warnings = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")  # Pillow warns of every odd tag; only one warning matters here
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._warnings.__exit__(None, None, None)
+        if error is None or isinstance(error, (errors.EmwatchError, MemoryError)):
+            return
+        if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
+            raise errors.TooLarge(
+                f"{self._name}: more pixels than a compressed frame may have; export it smaller ({error})"
+            ) from error
+        if isinstance(error, _DECODER_ERRORS):
+            kind = errors.Truncated if "truncated" in str(error).lower() else errors.Unreadable
+            raise kind(
+                f"{self._name}: its pixels cannot be decoded ({type(error).__name__}: {str(error)[:200]}); save the frame again"
+            ) from error
+
+
+def decode(name: str, data: bytes, header: Header) -> npt.NDArray[Any]:
+    """
+    Decode an image whose header passed, palette and transparency resolved.
+
+    Returns shape (height, width) for grey or (height, width, 3) for RGB, in the type of the file (uint8, uint16, float32 ...).
+    Raises `errors.Truncated` and `errors.Unreadable`.
+    """
+    if header.pages:
+        page = header.pages[header.picture]
+        samples = _plain_samples(name, page)
+        if samples is not None:
+            return _without_alpha(samples)
+        bits = max((int(n) for n in page.numbers(tiff.BITS)), default=1)
+        if bits > 8 and page.number(tiff.SAMPLES, 1) > 1:
+            # Pillow would keep the high byte of each sample: a 12-bit picture in 16-bit samples would come out black.
+            raise errors.Unreadable(
+                f"{name}: compressed or tiled colour with {bits} bits per sample, which is not decoded; "
+                "expected 8-bit colour, or any grey: export it uncompressed"
+            )
+    with _decoder_errors(name), _open(data, header.image_format) as image:
+        if header.picture:
+            image.seek(header.picture)
+        image.load()
+        return _resolved(image)
+
+
+def _plain_samples(name: str, page: tiff.Page) -> npt.NDArray[Any] | None:
+    """Read uncompressed strips with numpy; ``None`` where the layout needs a decoder."""
+    bits = {int(n) for n in page.numbers(tiff.BITS)}
+    dtype = _PLAIN_SAMPLES.get((page.number(tiff.SAMPLE_FORMAT, 1), max(bits, default=1)))
+    samples, photometric = page.number(tiff.SAMPLES, 1), page.number(tiff.PHOTOMETRIC, _BLACK_IS_ZERO)
+    grey = samples in (1, 2) and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
+    palette = samples == 1 and photometric == _PALETTE and bits == {8} and len(page.numbers(_COLOUR_MAP)) == 768
+    if (
+        dtype is None
+        or len(bits) != 1
+        or page.number(tiff.COMPRESSION, 1) != 1
+        or page.number(tiff.PLANAR, 1) != 1
+        or page.number(tiff.FILL_ORDER, 1) != 1
+        or page.number(tiff.ORIENTATION, 1) != 1
+        or not len(page.numbers(tiff.STRIP_OFFSETS))
+        or not (grey or palette or (photometric == _RGB and samples in (3, 4)))
+    ):
+        return None
+    values = _joined_strips(name, page).view(np.dtype(page.order + dtype)).astype(dtype, copy=False)
+    pixels = values.reshape(page.number(tiff.HEIGHT), page.number(tiff.WIDTH), *((samples,) if samples > 1 else ()))
+    if palette:
+        # The colour map holds 16 bits: all reds, all greens, all blues.
+        colours = (page.numbers(_COLOUR_MAP).reshape(3, 256).T >> np.uint64(8)).astype(np.uint8)
+        return _through_palette(pixels, colours)
+    if photometric == _WHITE_IS_ZERO:
+        return _inverted(pixels)
+    return pixels
+
+
+def _joined_strips(name: str, page: tiff.Page) -> npt.NDArray[np.uint8]:
+    offsets, counts = (values.tolist() for values in page.segments)
+    needed = page.decoded_bytes
+    data = np.frombuffer(page.data, np.uint8)
+    row = needed // page.number(tiff.HEIGHT)
+    strip = min(page.number(tiff.ROWS_PER_STRIP, 2**32 - 1) * row, needed)
+    if all(following == offset + strip for offset, following in itertools.pairwise(offsets)):
+        joined = data[offsets[0] : offsets[0] + needed]  # one run, as every microscope here writes it: nothing to copy
+    else:
+        joined = np.concatenate([data[o : o + min(c, strip)] for o, c in zip(offsets, counts, strict=True)])[:needed]
+    if len(joined) != needed or any(count < strip for count in counts[:-1]):
+        raise errors.Truncated(
+            f"{name}: its strips hold {len(joined)} bytes of pixels, expected {needed}; save the frame again"
+        )
+    return joined
+
+
+def _inverted(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if pixels.dtype.kind == "u":
+        return np.asarray(np.iinfo(pixels.dtype).max - pixels, pixels.dtype)
+    return np.asarray(-1 - pixels if pixels.dtype.kind == "i" else -pixels, pixels.dtype)
+
+
+def _through_palette(indices: npt.NDArray[np.uint8], colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """
+    Look indices up in a map of shape (256, 3).
+
+    Grey where every colour in use is grey: SmartSEM's map has green and red entries for the bar, mostly unused.
+    """
+    grey = (colours == colours[:, :1]).all(axis=1)
+    if not grey.all():
+        used = np.array(Image.fromarray(indices).histogram()) > 0
+        if not grey[used].all():
+            return np.stack([_looked_up(indices, colours[:, channel]) for channel in range(3)], axis=-1)
+    return _looked_up(indices, colours[:, 0])
+
+
+def _looked_up(indices: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    if (table == np.arange(256)).all():
+        return indices
+    # Six times as fast as indexing, which first widens every index to 64 bits.
+    return np.frombuffer(indices.tobytes().translate(table.tobytes()), np.uint8).reshape(indices.shape)
+
+
+def _without_alpha(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """
+    Resolve transparency over black.
+
+    A fourth channel that is the same everywhere is no transparency: instruments write 0 there as well as 255.
+    """
+    if pixels.ndim == 2 or pixels.shape[2] not in (2, 4):
+        return pixels
+    alpha, colours = pixels[..., -1], pixels[..., :-1]
+    if alpha.min() != alpha.max():
+        full = np.float32(np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1.0)
+        colours = (colours * (alpha[..., np.newaxis] / full)).astype(pixels.dtype)
+    return colours[..., 0] if colours.shape[2] == 1 else colours
+
+
+def _resolved(image: Image.Image) -> npt.NDArray[Any]:
+    if image.mode in {"P", "PA"}:
+        if "transparency" in image.info or image.mode == "PA":
+            return _without_alpha(np.asarray(image.convert("RGBA")))
+        palette = np.zeros((256, 3), np.uint8)
+        entries = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
+        palette[: len(entries)] = entries
+        return _through_palette(np.asarray(image), palette)
+    if image.mode == "1":
+        image = image.convert("L")
+    elif image.mode not in {"L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L", "I;16N", "I", "F"}:
+        image = image.convert("RGB")
+    pixels = np.asarray(image)
+    return _without_alpha(pixels if pixels.dtype.isnative else pixels.astype(pixels.dtype.newbyteorder("=")))

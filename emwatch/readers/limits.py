@@ -1,0 +1,27 @@
+"""How much a frame may ask for before it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    Bounds of reading one frame.
+
+    An 11 kB file may claim 60,000 x 60,000 pixels: what a header asks for is checked before anything is decoded.
+    """
+
+    file_bytes: int = 512 * _MIB
+    frame_bytes: int = 256 * _MIB  #: decoded: width x height x samples x bytes per sample
+    inflation: int = 200  #: decoded bytes per file byte of a compressed frame ...
+    inflation_free_bytes: int = (
+        16 * _MIB
+    )  #: ... that is larger than this: a blank frame compresses 1000-fold and is harmless
+    pages: int = 64
+    seconds: float = 20.0  #: wall time of one frame in the child
+    start_seconds: float = 30.0  #: wall time of the child's own start
+    memory_bytes: int = 2048 * _MIB  #: address space of the child

@@ -1,0 +1,100 @@
+"""What a vendor's reader is given: the tags, bytes and companions of one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from emwatch import errors
+from emwatch.readers.snapshot import take_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from emwatch.frame import Reading
+    from emwatch.readers import tiff
+
+#: Sidecars are a few kB of text.
+_LARGEST_SIDECAR_BYTES: Final = 4 * 1024 * 1024
+
+#: Metadata blocks are 3 to 200 kB; of a larger one this much is read, and the reading is flagged.
+_LARGEST_BLOCK_BYTES: Final = 4 * 1024 * 1024
+
+
+def sidecar_beside(path: Path) -> Callable[[str], bytes | None]:
+    """Give a lookup of files in the frame's own folder, ``None`` for one that is not there or cannot be read."""
+
+    def lookup(name: str) -> bytes | None:
+        beside = path.with_name(name)  # refuses a name with a folder in it
+        try:
+            return take_snapshot(beside, _LARGEST_SIDECAR_BYTES).data
+        except errors.FrameError:
+            return None
+
+    return lookup
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """
+    One frame before its metadata is understood.
+
+    ``pages`` are those of a TIFF and empty for other formats, whose vendors must be known from ``data`` or a sidecar.
+    """
+
+    path: Path
+    data: bytes
+    image_format: str
+    width: int
+    height: int
+    pages: tuple[tiff.Page, ...] = ()
+    picture: int = 0  #: index of the page that is the frame
+    sidecar: Callable[[str], bytes | None] = field(default=lambda _name: None)
+
+    def tag(self, number: int) -> bytes | None:
+        """Give the bytes of a tag of the picture's page, else of the first page that has it (cut at 4 MiB)."""
+        pages = self.pages[self.picture : self.picture + 1] + self.pages
+        raw = next((raw for page in pages if (raw := page.raw(number)) is not None), None)
+        return None if raw is None else raw[:_LARGEST_BLOCK_BYTES]
+
+    def has_tag(self, number: int) -> bool:
+        """Tell whether any page has a tag."""
+        return any(number in page.tags for page in self.pages)
+
+    def is_tag_cut(self, number: int) -> bool:
+        """Tell whether a tag is longer than the file, or than what is read of it."""
+        return any(
+            found.stop > len(page.data) or found.stop - found.start > _LARGEST_BLOCK_BYTES
+            for page in self.pages
+            if (found := page.tags.get(number)) is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a vendor's reader made of a frame; ``flags`` say in words what was wrong with the header as a whole."""
+
+    readings: Mapping[str, Reading]
+    flags: tuple[str, ...] = ()
+
+
+class VendorReader(Protocol):
+    """
+    One vendor's format. A module of this package defines one and `registry` lists it.
+
+    Neither method raises for damaged content: what cannot be understood is left out, or ``None`` with a reason.
+    """
+
+    @property
+    def vendor(self) -> str:
+        """The vendor's name as shown and stored."""
+        ...
+
+    def recognises(self, frame: RawFrame) -> bool:
+        """Tell whether the frame is this vendor's, from what it contains and never from its name."""
+        ...
+
+    def read(self, frame: RawFrame) -> Findings:
+        """Decode every field of `emwatch.frame.FIELDS` that the format has."""
+        ...

@@ -1,0 +1,216 @@
+"""
+The structure of a TIFF: pages, tags, and whether every strip and tile lies inside the file.
+
+Read here and not by a library, because vendor tags are damaged, huge or not valid text, and because completeness must be
+known before anything is decoded. Format: TIFF 6.0 (Adobe, 1992), and BigTIFF (AWare Systems).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from emwatch import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+MAGICS: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+#: Bytes per value of each field type (TIFF 6.0 section 2; 13 and 16-18 from later notes and BigTIFF).
+_TYPE_BYTES: Final[Mapping[int, int]] = MappingProxyType(
+    {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+)
+_UNSIGNED: Final[Mapping[int, str]] = MappingProxyType({1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"})
+
+#: A frame of a microscope has some thirty tags; thousands are an attack or damage.
+_MOST_TAGS: Final = 4096
+
+NEW_SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS = 273, 274, 277, 278, 279
+PLANAR, TILE_OFFSETS, TILE_COUNTS, SAMPLE_FORMAT, FILL_ORDER = 284, 324, 325, 339, 266
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Where the values of one tag lie in the file."""
+
+    kind: int
+    count: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One image file directory of a TIFF."""
+
+    data: bytes
+    order: str  #: ``<`` or ``>``
+    tags: Mapping[int, Tag]
+
+    def raw(self, tag: int) -> bytes | None:
+        """Give the bytes of a tag, ``None`` where there is none; cut where the file ends."""
+        found = self.tags.get(tag)
+        return None if found is None else self.data[found.start : found.stop]
+
+    def numbers(self, tag: int) -> npt.NDArray[np.uint64]:
+        """Give the whole numbers of a tag, none where it is absent or of another type."""
+        found = self.tags.get(tag)
+        if found is None or found.kind not in _UNSIGNED or found.stop > len(self.data):
+            return np.empty(0, np.uint64)
+        dtype = np.dtype(self.order + _UNSIGNED[found.kind])
+        return np.frombuffer(self.data, dtype, found.count, found.start).astype(np.uint64)
+
+    def number(self, tag: int, default: int = 0) -> int:
+        """Give the first whole number of a tag."""
+        numbers = self.numbers(tag)
+        return int(numbers[0]) if len(numbers) else default
+
+    @property
+    def segments(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        """Offsets and byte counts of the strips, or of the tiles where there are no strips."""
+        offsets, counts = self.numbers(STRIP_OFFSETS), self.numbers(STRIP_COUNTS)
+        if not len(offsets):
+            offsets, counts = self.numbers(TILE_OFFSETS), self.numbers(TILE_COUNTS)
+        if len(offsets) == 1 and not len(counts) and self.number(COMPRESSION, 1) == 1:
+            # Legal long ago: one uncompressed strip whose length follows from the size of the picture.
+            counts = np.array([self.decoded_bytes], np.uint64)
+        return offsets, counts
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of the decoded picture, as its header claims."""
+        bits = max((int(n) for n in self.numbers(BITS)), default=1)
+        samples = self.number(SAMPLES, 1)
+        return self.number(HEIGHT) * ((self.number(WIDTH) * samples * bits + 7) // 8)
+
+
+def parse_pages(name: str, data: bytes, max_pages: int) -> tuple[Page, ...]:
+    """
+    Read the pages of a TIFF, in the order of the file; ``name`` is for messages.
+
+    Raises `errors.Truncated` where the file ends before its directory, `errors.TooLarge` for more than ``max_pages``,
+    `errors.Unreadable` for pages that form a ring or make no sense.
+    """
+    order, big = ("<" if data[:2] == b"II" else ">"), data[2:4] in {b"+\x00", b"\x00+"}
+    try:
+        (offset,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+        pages: list[Page] = []
+        seen: set[int] = set()
+        while offset:
+            if offset in seen:
+                raise errors.Unreadable(f"{name}: its pages form a ring; expected a last page. Save the frame again")
+            if len(pages) == max_pages:
+                raise errors.TooLarge(
+                    f"{name}: more than {max_pages} pages; export the frame you want as a file of its own"
+                )
+            seen.add(offset)
+            page, offset = _parse_page(name, data, offset, order, big=big)
+            pages.append(page)
+    except struct.error as error:
+        raise errors.Truncated(
+            f"{name}: {len(data)} bytes, and its list of tags lies beyond them; the writer has not finished or failed"
+        ) from error
+    if not pages:
+        raise errors.Truncated(f"{name}: a TIFF header without a picture; the writer has not finished or failed")
+    return tuple(pages)
+
+
+def _parse_page(name: str, data: bytes, offset: int, order: str, *, big: bool) -> tuple[Page, int]:
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, offset)
+    if count == 0:
+        raise errors.Truncated(f"{name}: its list of tags is empty; the writer has not finished or failed")
+    if count > _MOST_TAGS:
+        raise errors.Unreadable(
+            f"{name}: a page claims {count} tags, expected at most {_MOST_TAGS}; save the frame again"
+        )
+    at = offset + (8 if big else 2)
+    entry = struct.Struct(order + ("HHQ" if big else "HHI"))
+    value_bytes, step, pointer = (8, 20, "Q") if big else (4, 12, "I")
+    tags: dict[int, Tag] = {}
+    for _ in range(count):
+        number, kind, values = entry.unpack_from(data, at)
+        length = _TYPE_BYTES.get(kind, 0) * values
+        start = at + entry.size
+        if length > value_bytes:
+            (start,) = struct.unpack_from(order + pointer, data, start)
+        if length and number not in tags:  # of a repeated tag the first counts, as in libtiff
+            tags[number] = Tag(kind, values, start, start + length)
+        at += step
+    (following,) = struct.unpack_from(order + pointer, data, at)
+    return Page(data, order, MappingProxyType(tags)), following
+
+
+def picture_page(pages: tuple[Page, ...]) -> int:
+    """Give the index of the page that is the frame: the first that is not marked as a reduced copy (thumbnail)."""
+    return next((index for index, page in enumerate(pages) if not page.number(NEW_SUBFILE_TYPE) & 1), 0)
+
+
+def check_complete(name: str, page: Page) -> None:
+    """
+    Refuse a page whose pixels are not all in the file, or were reserved and never written.
+
+    Raises `errors.Truncated`, or `errors.Unreadable` where the page does not say where its pixels are.
+    """
+    offsets, counts = page.segments
+    if not len(offsets) or len(offsets) != len(counts):
+        raise errors.Unreadable(
+            f"{name}: {len(offsets)} strip positions and {len(counts)} strip lengths, expected as many of each; "
+            "save the frame again"
+        )
+    size = len(page.data)
+    # Compared without adding, as offset + count may exceed 64 bits in a damaged file.
+    outside = (offsets > size) | (counts > size - np.minimum(offsets, size))
+    if outside.any():
+        raise errors.Truncated(
+            f"{name}: {size} bytes, and {int(outside.sum())} of {len(offsets)} strips lie beyond them; "
+            "the writer has not finished or failed"
+        )
+    uncompressed = page.number(COMPRESSION, 1) == 1
+    if uncompressed and int(counts.sum()) < page.decoded_bytes:
+        raise errors.Truncated(
+            f"{name}: its strips hold {int(counts.sum())} bytes, expected {page.decoded_bytes}; save the frame again"
+        )
+    if not counts.any() or (last_strip_is_unwritten(page) and _holds_anything(page)):
+        raise errors.Truncated(
+            f"{name}: its last strip is empty although the others are not: space was reserved and never written"
+        )
+
+
+#: The bottom of a picture may be black (the last 8 of 960 rows are on real Hitachi frames, whose last strip they fill);
+#: only a black tail of this share of the pixels is taken for space that was reserved and never written.
+_UNWRITTEN_SHARE: Final = 1 / 32
+
+
+def last_strip_is_unwritten(page: Page) -> bool:
+    """Tell whether the last strip is all zero, and with what lies before it more than a black margin would be."""
+    offsets, counts = page.segments
+    if page.number(COMPRESSION, 1) != 1:
+        return not page.data[int(offsets[-1]) : int(offsets[-1]) + int(counts[-1])].strip(b"\x00")
+    wanted = min(
+        page.decoded_bytes,
+        max(int(counts[-1]) if len(counts) > 1 else 0, int(page.decoded_bytes * _UNWRITTEN_SHARE), 1),
+    )
+    for offset, count in zip(offsets[::-1].tolist(), counts[::-1].tolist(), strict=True):
+        used = min(count, wanted)
+        if page.data[offset + count - used : offset + count].strip(b"\x00"):
+            return False
+        wanted -= used
+        if wanted == 0:
+            break
+    return True
+
+
+def _holds_anything(page: Page) -> bool:
+    offsets, counts = page.segments
+    return any(
+        page.data[offset : offset + count].strip(b"\x00")
+        for offset, count in zip(offsets.tolist(), counts.tolist(), strict=True)
+    )
