@@ -1,0 +1,141 @@
+"""Results on stdout: safe text, JSON, CSV and tables. Rich is used on a terminal only."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+import click
+
+from emwatch.frame import path_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+#: Characters that steer a terminal or hide text: control, format (also right-to-left marks), lone surrogates, line ends.
+_STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def printable(text: str | os.PathLike[str]) -> str:
+    r"""Escape what a terminal would obey instead of show: an ESC in a file name becomes ``\x1b``, a newline ``\n``."""
+    if not isinstance(text, str):
+        text = os.fspath(text)
+    return text if text.isascii() and text.isprintable() else "".join(_escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    if unicodedata.category(char) not in _STEERING:
+        return char
+    if 0xDC80 <= ord(char) <= 0xDCFF:  # a byte of a file name that is not UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape", errors="surrogatepass").decode("ascii")
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether somebody looks at this stream."""
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def wants_colour() -> bool | None:
+    """Say what `click.echo` needs to hear about colour: ``False`` under NO_COLOR, else as the stream is."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def json_text(document: Any, *, indent: int | None = 2) -> str:
+    """Write a JSON document; paths as plain text, times as ISO 8601, never NaN."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    return json.dumps(
+        document,
+        indent=indent,
+        ensure_ascii=not encoding.startswith("utf"),
+        allow_nan=False,
+        default=_jsonable,
+        separators=None if indent else (",", ":"),
+    )
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Path):
+        return path_to_text(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json_text(document))
+
+
+def csv_cell(value: object) -> str:
+    """
+    Write a value as a CSV cell that a spreadsheet does not take for a formula.
+
+    Text that begins like a formula gets an apostrophe before it; numbers stay numbers.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    text = printable(path_to_text(value) if isinstance(value, Path) else str(value))
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    align: Literal["left", "right"] = "left"
+    style: str = ""  #: rich's name of a style; terminal only
+    whole: bool = False  #: never broken over lines on a terminal
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
+    """
+    Print a table: drawn by rich on a terminal, else as plain aligned columns that are never cut.
+
+    Cells are escaped here. ``styles``: one per row, terminal only.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if is_terminal(sys.stdout):
+        from emwatch.cli.drawn_table import draw  # noqa: PLC0415 - rich is imported only for a terminal
+
+        draw(columns, cells, styles)
+        return
+    widths = [max([len(column.title), *(len(row[at]) for row in cells)]) for at, column in enumerate(columns)]
+    for row in [[column.title for column in columns], *cells]:
+        words = [
+            cell.rjust(width) if column.align == "right" else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        click.echo("  ".join(words).rstrip())
+
+
+def number_text(value: float) -> str:
+    """Write a number for people: five significant digits, thousands as in 12,500."""
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 10000:
+        return f"{value:,.0f}"
+    return f"{value:.5g}"

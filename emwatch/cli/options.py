@@ -1,0 +1,73 @@
+"""Options that several commands share, and the one way in which they load the configuration."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from emwatch.cli import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from emwatch.config import Config, Loaded
+
+    Command = TypeVar("Command", bound=Callable[..., Any])
+
+logger = logging.getLogger(__name__)
+
+#: Where the verbosity is kept in click's context: the top level shows tracebacks from 2 on.
+VERBOSITY: Final = "emwatch.verbosity"
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Read this configuration file, over the user's and the machine's.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+
+
+def logging_options(command: Command) -> Command:
+    """Give a command ``-v`` and ``-q`` and set up its logs; goes below the other options."""
+
+    @click.option("-v", "--verbose", count=True, help="Say more on stderr; -vv also where an error came from.")
+    @click.option("-q", "--quiet", count=True, help="Say less on stderr.")
+    @functools.wraps(command)
+    def with_logs(*args: Any, verbose: int, quiet: int, **kwargs: Any) -> Any:
+        click.get_current_context().meta[VERBOSITY] = verbose - quiet
+        logs.set_up(verbosity=verbose - quiet)
+        return command(*args, **kwargs)
+
+    return with_logs  # type: ignore[return-value]  # the same signature, with two options taken off
+
+
+def load_settings(
+    config_file: Path | None, flags: Mapping[str, object] | None = None, *, one_shot: bool = False
+) -> Loaded:
+    """
+    Load the configuration with its origins, tell its warnings, and log as it says.
+
+    A ``one_shot`` command is quiet unless asked: log.level is the daemon's. Raises `ConfigError`.
+    """
+    from emwatch.config import load  # noqa: PLC0415 - pydantic only when a configuration is needed
+
+    loaded = load(config_file, flags)
+    verbosity = click.get_current_context().meta.get(VERBOSITY, 0)
+    level = "warning" if one_shot else loaded.config.log.level
+    logs.set_up(level, loaded.config.log.format, verbosity=verbosity)
+    for warning in loaded.warnings:
+        logger.warning("%s", warning)
+    return loaded
+
+
+def load_config(
+    config_file: Path | None, flags: Mapping[str, object] | None = None, *, one_shot: bool = False
+) -> Config:
+    """Load the configuration; see `load_settings`."""
+    return load_settings(config_file, flags, one_shot=one_shot).config
