@@ -1,0 +1,113 @@
+"""``emwatch classify``: name the category of frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.display import Column, number_text, print_json, print_table
+from emwatch.cli.exits import Exit
+from emwatch.cli.frames import (
+    Tally,
+    failure_document,
+    gather,
+    is_single,
+    metadata_document,
+    read_ahead,
+    reading_limits,
+)
+from emwatch.cli.options import config_option, json_option, load_config, logging_options
+from emwatch.errors import FrameError
+from emwatch.frame import path_to_text
+
+if TYPE_CHECKING:
+    from emwatch.frame import FrameReading, Prediction
+
+_COLUMNS = (
+    Column("Category", whole=True),
+    Column("Probability", align="right"),
+    Column("Else", style="dim"),
+    Column("Magnification", align="right"),
+    Column("Tilt °", align="right"),
+    Column("File"),
+)
+
+
+@click.command(short_help="Name the category of frames.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@config_option
+@click.option("--bundle", metavar="DIR", type=click.Path(path_type=Path), help="Classify with this model bundle.")
+@click.option("--engine", metavar="NAME", help="Run the model with this engine: litert, keras or, for tests, stub.")
+@json_option
+@logging_options
+def classify(
+    files: tuple[Path, ...], config_file: Path | None, bundle: Path | None, engine: str | None, as_json: bool
+) -> None:
+    """
+    Name the category of frames, with its probability and what the microscope says.
+
+    A "?" marks what the model is not sure of. A directory stands for all frames below it. Nothing is recorded. With
+    --json, one FILE gives an object, anything else a list.
+    """
+    config = load_config(config_file, {"model.bundle": bundle, "model.engine": engine}, one_shot=True)
+    # Imported here, numpy and the engine cost nothing to the commands that need neither.
+    from emwatch.classify.classifier import Classifier  # noqa: PLC0415
+    from emwatch.readers.sandbox import Sandbox  # noqa: PLC0415
+
+    asked = gather(files)
+    tally = Tally(len(asked))
+    documents: list[dict[str, Any]] = []
+    rows: list[list[str]] = []
+    with Sandbox(limits=reading_limits(config)) as sandbox:
+        sandbox.start()  # the child starts while the model is loaded
+        classifier = Classifier.load(config.model.bundle, config.model.engine, config.model.threads)
+        for each, result in read_ahead(sandbox, asked, pixels=True):
+            tally.next(each)
+            if isinstance(result, FrameError):
+                if not tally.passes_over(each, result):
+                    documents.append(failure_document(each.path, result))
+                continue
+            prediction = classifier.classify(result.views)
+            documents.append(_document(result, prediction))
+            rows.append(_row(result, prediction))
+    tally.clear()
+    if as_json:
+        print_json(documents[0] if is_single(files) else documents)
+    elif rows:
+        print_table(_COLUMNS, rows)
+    if tally.failed:
+        raise click.exceptions.Exit(Exit.SOME_FAILED)
+    if not documents:
+        click.echo("no frames here", err=True)
+        raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+
+
+def _document(reading: FrameReading, prediction: Prediction) -> dict[str, Any]:
+    metadata = metadata_document(reading)
+    return {
+        "path": metadata.pop("path"),
+        "category": prediction.category,
+        "probability": prediction.probability,
+        "scores": dict(prediction.scores),
+        "uncertain": prediction.uncertain,
+        "margin": prediction.margin,
+        "novelty": prediction.novelty,
+        "bundle_sha256": prediction.bundle_sha256,
+        "sha256": metadata.pop("sha256"),
+        "metadata": metadata,
+    }
+
+
+def _row(reading: FrameReading, prediction: Prediction) -> list[str]:
+    others = sorted(((score, name) for name, score in prediction.scores.items() if name != prediction.category))
+    score, second = others[-1]
+    numbers = [reading.metadata.number(name) for name in ("magnification", "stage_tilt_deg")]
+    return [
+        f"{prediction.category}{' ?' if prediction.uncertain else ''}",
+        f"{prediction.probability:.2f}",
+        f"{second} {score:.2f}",
+        *("" if number is None else number_text(number) for number in numbers),
+        path_to_text(reading.path),
+    ]

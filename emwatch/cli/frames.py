@@ -1,0 +1,147 @@
+"""What the commands over single files share: which files, read ahead, what failed, and the metadata as a document."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.display import is_terminal, printable, wants_colour
+from emwatch.errors import FrameError, NotAFrame, Vanished
+from emwatch.frame import FIELDS, path_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from emwatch.config import Config
+    from emwatch.frame import FrameReading
+    from emwatch.readers.limits import Limits
+    from emwatch.readers.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A file to read; one found in a directory is passed over where it is no frame."""
+
+    path: Path
+    found_in_directory: bool = False
+
+
+def gather(paths: Sequence[Path]) -> list[Asked]:
+    """List the files meant: as given, and those below given directories by name, hidden ones left out."""
+    asked: list[Asked] = []
+    for path in paths:
+        if not path.is_dir():
+            asked.append(Asked(path))
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            visible = (name for name in sorted(names) if not name.startswith("."))
+            asked.extend(Asked(Path(folder, name), found_in_directory=True) for name in visible)
+    return asked
+
+
+def is_single(paths: Sequence[Path]) -> bool:
+    """Tell whether one file was named: its JSON is one object, everything else is a list."""
+    return len(paths) == 1 and not paths[0].is_dir()
+
+
+def read_ahead(
+    sandbox: Sandbox, files: Sequence[Asked], *, pixels: bool
+) -> Iterator[tuple[Asked, FrameReading | FrameError]]:
+    """Read files one after the other; the next one is read while the caller works on this one."""
+    rest = iter(files)
+    current = next(rest, None)
+    if current is not None:
+        sandbox.begin(current.path, pixels=pixels)
+    while current is not None:
+        result: FrameReading | FrameError
+        try:
+            result = sandbox.finish()
+        except FrameError as error:
+            result = error
+        following = next(rest, None)
+        if following is not None:
+            sandbox.begin(following.path, pixels=pixels)
+        yield current, result
+        current = following
+
+
+def reading_limits(config: Config) -> Limits:
+    """Give the limits that the daemon reads with."""
+    from emwatch.readers.limits import Limits  # noqa: PLC0415 - readers only where files are read
+
+    return Limits(
+        frame_bytes=config.watch.max_frame_mb * 2**20,
+        seconds=config.watch.read_seconds,
+        memory_bytes=config.watch.read_memory_mb * 2**20,
+    )
+
+
+def metadata_document(reading: FrameReading) -> dict[str, Any]:
+    """Give everything known of a frame: flat values by field name, and where each came from."""
+    metadata = reading.metadata
+    return {
+        "path": path_to_text(reading.path),
+        "vendor": metadata.vendor,
+        "image_format": reading.image_format,
+        "width": reading.width,
+        "height": reading.height,
+        "pixel_type": reading.pixel_type,
+        "pages": reading.pages,
+        "sha256": reading.sha256,
+        **{name: metadata.value(name) for name in FIELDS},
+        "sources": {
+            name: {"raw": each.raw, "source": each.source, "computed": each.computed, "reason": each.reason}
+            for name in FIELDS
+            if (each := metadata.readings.get(name)) is not None
+        },
+        "flags": list(metadata.flags),
+    }
+
+
+def failure_document(path: Path, error: FrameError) -> dict[str, Any]:
+    """Give what stands in place of a frame that could not be read."""
+    return {"path": path_to_text(path), "error": {"code": error.code, "message": str(error)}}
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts on the way through the files; tells failures at once, and progress where somebody looks."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    passed_over: int = 0
+    _width: int = field(default_factory=lambda: shutil.get_terminal_size().columns)
+
+    def next(self, asked: Asked) -> None:
+        """Show which file comes next."""
+        self.done += 1
+        if self.total > 1 and is_terminal(sys.stderr):
+            click.echo(
+                f"\r\033[K{f'{self.done}/{self.total} {printable(asked.path)}'[: self._width - 1]}", nl=False, err=True
+            )
+
+    def passes_over(self, asked: Asked, error: FrameError) -> bool:
+        """Tell of a file that could not be read; ``True`` where it is one that nobody asked for by name."""
+        if asked.found_in_directory and isinstance(error, NotAFrame):
+            self.passed_over += 1
+            return True
+        self.failed += 1
+        self.clear()
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=wants_colour())
+        # Before the daemon a missing file was there once; here it was only named.
+        missing = isinstance(error, Vanished) and not asked.found_in_directory
+        click.echo(printable(f"{path_to_text(asked.path)}: no such file" if missing else str(error)), err=True)
+        return False
+
+    def clear(self) -> None:
+        """Take the progress line away."""
+        if self.total > 1 and is_terminal(sys.stderr):
+            click.echo("\r\033[K", nl=False, err=True)
