@@ -1,0 +1,193 @@
+"""Hand-built TIFFs and vendor headers for the readers' tests."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+#: A SmartSEM header cut down to the lines that are read, as V05 to V06 writes them.
+ZEISS_LINES = {
+    "AP_MAG": "Mag =   2.50 K X",
+    "AP_WIDTH": "Width = 45.00 \u00b5m",
+    "AP_HEIGHT": "Height = 33.75 \u00b5m",
+    "AP_PIXEL_SIZE": "Pixel Size = 43.95 nm",
+    "AP_IMAGE_PIXEL_SIZE": "Image Pixel Size = 703.1 nm",
+    "AP_STAGE_AT_T": "Stage at T =  52.6 \u00b0",
+    "AP_STAGE_AT_R": "Stage at R =  15.1 \u00b0",
+    "AP_STAGE_AT_X": "Stage at X = 47.8473 mm",
+    "AP_STAGE_AT_Y": "Stage at Y = 32.614 mm",
+    "AP_STAGE_AT_Z": "Stage at Z = 25.342 mm",
+    "AP_TILT_ANGLE": "Tilt Angle =  36.0 \u00b0",
+    "AP_WD": "WD =  4.5 mm",
+    "AP_ACTUALKV": "EHT =  1.80 kV",
+    "AP_MANUALKV": "EHT Target =  3.00 kV",
+    "AP_IPROBE": "I Probe =    690 pA",
+    "AP_SCANROTATION": "Scan Rotation =  24.2 \u00b0",
+    "AP_DATE": "Date :8 Jan 2021",
+    "AP_TIME": "Time :9:56:16",
+    "DP_FIB_IMAGING": "FIB Imaging = SEM",
+    "DP_DETECTOR_CHANNEL": "Signal A = InLens",
+    "DP_DETECTOR_TYPE": "Detector = SE2",
+    "DP_TILT_CORRECTION": "Tilt Corrn. = Off",
+    "DP_SCAN_ROT": "Scan Rot = On",
+    "DP_DWELL_TIME": "Dwell Time = 100 ns",
+    "DP_SEM": "Sem = Auriga 60",
+    "SV_SERIAL_NUMBER": "Serial No. = AURIGA-39-45",
+    "SV_VERSION": "Version = V05.04.05.00 : 21-Oct-11",
+    "SV_OPERATOR": "Operator = ",
+    "SV_USER_NAME": "User Name = SCHMIDT",
+    "SV_SAMPLE_ID": "Sample ID = A = B",
+}
+
+FEI_SECTIONS: dict[str, dict[str, str]] = {
+    "User": {
+        "Date": "04/05/2019",
+        "Time": "01:28:49 PM",
+        "User": "support",
+        "UserText": "TiO?",
+        "UserTextUnicode": "540069004F008220",
+    },
+    "System": {"SystemType": 'Helios NanoLab" 660', "Dnumber": "D8883", "Software": "7.7.1", "DisplayWidth": "0.518"},
+    "Beam": {"HV": "2000", "Beam": "EBeam", "Scan": "EScan", "ScanRotation": "0"},
+    "EBeam": {
+        "HV": "2000",
+        "HFW": "2.072e-006",
+        "WD": "0.00503875",
+        "BeamCurrent": "5e-011",
+        "TiltCorrectionIsOn": "no",
+        "TiltCorrectionAngle": "-0.5235988",
+        "ScanRotation": "6.2645",
+        "StageTa": "0.1",
+    },
+    "IBeam": {"HV": "30000", "HFW": "0.00015", "WD": "0.0165", "BeamCurrent": "2e-011"},
+    "Scan": {"Dwelltime": "1e-006", "PixelWidth": "6.475e-008", "PixelHeight": "6.575e-008", "HorFieldsize": "2.072e-006"},
+    "Stage": {
+        "StageX": "-0.00135896",
+        "StageY": "-0.0290365",
+        "StageZ": "0.00500045",
+        "StageR": "-2.26881",
+        "StageT": "0.523618",
+        "WorkingDistance": "0.005",
+    },
+    "Image": {"ResolutionX": "32", "ResolutionY": "24", "MagCanvasRealWidth": "0.41440", "MagnificationMode": "2"},
+    "Detectors": {"Number": "1", "Name": "ETD", "Mode": "SE"},
+    "PrivateFei": {"TimeOfCreation": "03.05.2017 16:31:35", "DatabarHeight": "0"},
+}
+
+
+def zeiss_header(changes: dict[str, str | None] | None = None) -> bytes:
+    """Write the CZ_SEM text; a change of None leaves the pair out."""
+    lines = {**ZEISS_LINES, **(changes or {})}
+    text = ["0", "0", "4.395e-08", "2.5e+03"]
+    for key, line in lines.items():
+        if line is not None:
+            text += [key, line]
+    return "\r\n".join(text).encode("cp1252") + b"\r\n\x00\x00\x00"
+
+
+def fei_header(changes: dict[str, str | None] | None = None) -> bytes:
+    """Write the FEI INI text; changes by ``Section.Key``, None leaves the key out."""
+    changes = dict(changes or {})
+    text = []
+    for section, keys in FEI_SECTIONS.items():
+        text.append(f"[{section}]")
+        for key, value in keys.items():
+            changed = changes.pop(f"{section}.{key}", value)
+            if changed is not None:
+                text.append(f"{key}={changed}")
+        for name in [name for name in changes if name.startswith(f"{section}.")]:
+            text.append(f"{name.partition('.')[2]}={changes.pop(name)}")
+        text.append("")
+    assert not changes, f"unknown sections: {changes}"
+    return "\r\n".join(text).encode("cp1252") + b"\x00"
+
+
+def tiff_bytes(
+    pixels: np.ndarray | None = None,
+    tags: dict[int, bytes] | None = None,
+    *,
+    order: str = "<",
+    rows_per_strip: int | None = None,
+    replace: dict[int, tuple[int, tuple[int, ...]]] | None = None,
+    next_ifd: int = 0,
+) -> bytes:
+    """
+    Write a one-page uncompressed TIFF, tags first and pixels last.
+
+    ``tags`` are ASCII blocks by number; ``replace`` overrides a whole-number tag as (field type, values).
+    """
+    pixels = np.arange(32 * 24, dtype=np.uint8).reshape(24, 32) | 1 if pixels is None else pixels
+    height, width = pixels.shape[:2]
+    samples = pixels.shape[2] if pixels.ndim == 3 else 1
+    rows = rows_per_strip or height
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    row_bytes = len(data) // height
+    strips = [data[at * row_bytes : min(at + rows, height) * row_bytes] for at in range(0, height, rows)]
+    kind = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
+    fields: dict[int, tuple[int, tuple[int, ...] | bytes]] = {
+        256: (4, (width,)),
+        257: (4, (height,)),
+        258: (3, (pixels.dtype.itemsize * 8,) * samples),
+        259: (3, (1,)),
+        262: (3, (2 if samples >= 3 else 1,)),
+        273: (4, (0,) * len(strips)),
+        277: (3, (samples,)),
+        278: (4, (rows,)),
+        279: (4, tuple(len(strip) for strip in strips)),
+        339: (3, (kind,) * samples),
+    }
+    fields |= {number: (2, block) for number, block in (tags or {}).items()}
+    fields |= replace or {}
+
+    def layout(offsets: tuple[int, ...] | None) -> bytes:
+        if offsets is not None and 273 not in (replace or {}):
+            fields[273] = (4, offsets)
+        head = 8 + 2 + 12 * len(fields) + 4
+        entries, extra = b"", b""
+        for number, (field_type, values) in sorted(fields.items()):
+            size = {1: "B", 3: "H", 4: "I"}.get(field_type, "")
+            raw = values if isinstance(values, bytes) else struct.pack(f"{order}{len(values)}{size}", *values)
+            entries += struct.pack(order + "HHI", number, field_type, len(values))
+            if len(raw) <= 4:
+                entries += raw.ljust(4, b"\x00")
+            else:
+                entries += struct.pack(order + "I", head + len(extra))
+                extra += raw
+        magic = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
+        return magic + struct.pack(order + "H", len(fields)) + entries + struct.pack(order + "I", next_ifd) + extra
+
+    start = len(layout(None))
+    offsets, at = [], start
+    for strip in strips:
+        offsets.append(at)
+        at += len(strip)
+    return layout(tuple(offsets)) + b"".join(strips)
+
+
+class Headers:
+    """The builders above, as one fixture: tests are no package and import nothing from here."""
+
+    zeiss = staticmethod(zeiss_header)
+    fei = staticmethod(fei_header)
+    tiff = staticmethod(tiff_bytes)
+
+
+@pytest.fixture(name="build")
+def _build() -> type[Headers]:
+    return Headers
+
+
+@pytest.fixture(name="written")
+def _written(tmp_path: Path) -> Callable[..., Path]:
+    """Write bytes to a file in the test's own folder and give its path."""
+
+    def write(data: bytes, name: str = "frame.tif") -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write
