@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,3 +34,63 @@ def _real_frames() -> Path:
 def _labelled_frames() -> Path:
     """Real SEM frames in the ten categories with labels.tsv; the test is skipped where they are not on the machine."""
     return _reference_folder("EMWATCH_LABELLED_FRAMES", "labelled")
+
+
+@dataclass(frozen=True)
+class Program:
+    """``emwatch`` as an operator runs it, away from any configuration of this machine."""
+
+    home: Path
+
+    @property
+    def watched(self) -> Path:
+        return self.home / "frames"
+
+    @property
+    def ledger(self) -> Path:
+        return self.home / "state" / "ledger.sqlite3"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("EMWATCH_", "XDG_", "NOTIFY_"))
+        }
+        return kept | {
+            "HOME": os.fspath(self.home),
+            "EMWATCH_LEDGER_PATH": os.fspath(self.ledger),
+            "EMWATCH_WATCH_DIRECTORY": os.fspath(self.watched),
+            "COLUMNS": "200",
+        }
+
+    def __call__(self, *arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "emwatch", *map(os.fspath, arguments)],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        assert done.returncode == expect, f"exit {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def start(self, *arguments: str | Path, **environ: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "emwatch", *map(os.fspath, arguments)],
+            env=self.environ | environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def rows(self, *filters: str) -> list[dict[str, Any]]:
+        """The log as an operator gets it, skipped files included."""
+        done = self("log", "--all", "--ndjson", "--limit", "100000", *filters, expect=0)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(name="emwatch")
+def _emwatch(tmp_path: Path) -> Program:
+    program = Program(tmp_path)
+    program.watched.mkdir()
+    return program

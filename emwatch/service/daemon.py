@@ -6,6 +6,7 @@ import gc
 import logging
 import threading
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emwatch.alerts import open_channels
@@ -89,8 +90,8 @@ class Daemon:
             stack.callback(lock.release)
             sandbox = stack.enter_context(Sandbox(prepare="emwatch.classify.preprocess:prepare", limits=self._limits()))
             sandbox.start()
-            ledger = Ledger.open(config.ledger.path, clock=clock, session_gap_s=config.ledger.session_gap_minutes * 60)
-            stack.callback(ledger.close)
+            gap = timedelta(minutes=config.ledger.session_gap_minutes)
+            ledger = stack.enter_context(Ledger(config.ledger.path, session_gap=gap, clock=clock))
             classifier = Classifier.load(config.model.bundle, config.model.engine, config.model.threads)
             outbox = Outbox(ledger, open_channels(config.alerts, self._show), clock=clock)
             outbox.start()
@@ -107,7 +108,9 @@ class Daemon:
             Ingest(
                 places=places,
                 hints=self._hints,
-                settle=Settle(max(place.settle_s for place in places), 0 if self._once else config.watch.patience_seconds),
+                settle=Settle(
+                    max(place.settle_s for place in places), 0 if self._once else config.watch.patience_seconds
+                ),
                 pipeline=Pipeline(sandbox, classifier, config.wanted()),
                 ledger=ledger,
                 clock=clock,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emwatch.errors import Empty, LedgerError, Truncated, Unsteady, Vanished, WatchError
@@ -80,7 +81,10 @@ class Ingest:
         self._recorded = recorded
         self._alive = alive
         self._once = once
-        self._baseline = baseline
+        #: Files of the first sweep of places that have no baseline yet, where one is wanted.
+        self._baselines: dict[Place, list[tuple[Path, StatKey]]] = {
+            place: [] for place in places if baseline and not ledger.baseline_taken(place.root)
+        }
         self._sweeps: deque[_Sweeping] = deque()
         self._next_sweep = {place: clock.monotonic() for place in places}
         self._next_supervision = clock.monotonic()
@@ -178,18 +182,20 @@ class Ingest:
         """Hold one folder against the ledger: what is not known there, or has changed, settles."""
         known = self._ledger.known(listing.folder) if listing.files else {}
         news = {name: key for name, key in listing.files.items() if self._is_news(known.get(name), key)}
-        if self._baseline and place not in self._swept_once and not self._ledger.baseline_taken(place.root):
-            self._ledger.baseline((listing.folder / name, key) for name, key in news.items() if name not in known)
+        baseline = self._baselines.get(place)
+        if baseline is not None:
+            baseline += ((listing.folder / name, key) for name, key in news.items() if name not in known)
             return
         for name, key in news.items():
             self._settle.see(listing.folder / name, key, now)
 
     def _finish_sweep(self, place: Place) -> None:
         self._next_sweep[place] = self._clock.monotonic() + place.sweep_s
-        if place not in self._swept_once:
-            self._swept_once.add(place)
-            if self._baseline:
-                self._ledger.mark_baseline_taken(place.root)
+        self._swept_once.add(place)
+        baseline = self._baselines.pop(place, None)
+        if baseline is not None:
+            self._ledger.baseline(place.root, baseline, self._clock.now())
+            self._tell(Notice("info", f"{place.root}: {len(baseline)} files were there before; taken as known"))
 
     def _unavailable(self, place: Place, reason: str, now: float) -> None:
         """Wait for a directory that is not there; what the ledger knows of it stays."""
@@ -256,7 +262,8 @@ class Ingest:
 
     def _record(self, pending: Pending, outcome: Outcome) -> None:
         try:
-            recorded = self._ledger.record(outcome)
+            lag_s = self._lag(pending.path)
+            recorded = self._ledger.record(outcome, self._clock.now() - timedelta(seconds=lag_s))
         except LedgerError as error:
             if self._unrecorded is None:
                 self._tell(Notice("error", f"{error}; no frame is taken until the ledger can be written again"))
@@ -266,11 +273,14 @@ class Ingest:
         if self._unrecorded is not None:
             self._unrecorded = None
             self._tell(Notice("info", "the ledger can be written again"))
-        lag_s = self._clock.monotonic() - self._settle.first_seen(pending.path) if pending.path in self._settle else 0.0
+        lag_s = self._lag(pending.path)
         self._settle.forget(pending.path, pending.stat_key)
         if recorded.alerts:
             self._recorded()
         self._tell(FrameDone(recorded.frame_id, outcome, recorded.new, recorded.duplicate_of, lag_s, len(self._settle)))
+
+    def _lag(self, path: Path) -> float:
+        return self._clock.monotonic() - self._settle.first_seen(path) if path in self._settle else 0.0
 
     def _record_again(self, now: float) -> bool:
         if self._unrecorded is None or now < self._ledger_retry:

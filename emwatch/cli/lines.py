@@ -1,0 +1,86 @@
+"""What the daemon prints where nobody watches a live view: one line per file, hit and notice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from emwatch.cli.display import printable
+from emwatch.frame import FrameState
+from emwatch.service.happenings import FrameDone, Notice, Ready
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from emwatch.frame import AcquisitionMetadata, Alert
+    from emwatch.service.happenings import Happening
+
+
+def frame_words(done: FrameDone) -> tuple[str, str, str, str, str]:
+    """Say a frame's outcome in five words: file, category, probability, magnification, tilt."""
+    outcome = done.outcome
+    name = printable(outcome.path.name)
+    if outcome.prediction is None or outcome.reading is None:
+        return name, outcome.code or outcome.state.value, "", "", ""
+    metadata = outcome.reading.metadata
+    category = f"{outcome.prediction.category}{'?' if outcome.prediction.uncertain else ''}"
+    return name, category, f"{outcome.prediction.probability:.2f}", *_geometry(metadata)
+
+
+def alert_line(alert: Alert) -> str:
+    """Say an alert in one line."""
+    return f"HIT {printable(alert.target)}: {printable(str(alert.path))} ({printable(alert.reason)})"
+
+
+class PlainLines:
+    """Results on stdout (or stderr, where stdout is for a JSON document), notices on stderr."""
+
+    def __init__(self, *, results_to_stderr: bool = False) -> None:
+        self._results_to_stderr = results_to_stderr
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def tell(self, happening: Happening) -> None:
+        """Print one happening."""
+        match happening:
+            case FrameDone(new=False):
+                return
+            case FrameDone(outcome=outcome) if outcome.state in (FrameState.FAILED, FrameState.SKIPPED):
+                self._line(f"{outcome.state.value}: {printable(outcome.reason)}")
+            case FrameDone():
+                words = frame_words(happening)
+                same = f"same bytes as frame {happening.duplicate_of}" if happening.duplicate_of else ""
+                self._line("  ".join(word for word in (*words, f"{happening.lag_s:.2f} s", same) if word))
+            case Ready(watching=watching, waiting=waiting):
+                for each in watching:
+                    self._note(f"watching {printable(each)}")
+                self._note(f"ready; {waiting} files to read")
+            case Notice(text=text):
+                self._note(printable(text))
+
+    def show(self, alert: Alert) -> None:
+        """Print a hit."""
+        self._line(alert_line(alert))
+
+    def _line(self, text: str) -> None:
+        click.echo(text, err=self._results_to_stderr)
+
+    def _note(self, text: str) -> None:
+        click.echo(text, err=True)
+
+
+def _geometry(metadata: AcquisitionMetadata) -> tuple[str, str]:
+    magnification = metadata.number("magnification")
+    tilt = metadata.number("stage_tilt_deg")
+    return (
+        "" if magnification is None else f"{magnification:,.0f}x",
+        "" if tilt is None else f"{tilt + 0.0:.1f}°",
+    )
