@@ -1,0 +1,133 @@
+"""``emwatch log``: ask the ledger what was recorded."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.display import is_terminal
+from emwatch.cli.exits import Exit
+from emwatch.cli.log_rows import print_csv, print_json_rows, print_ndjson, print_rows
+from emwatch.cli.options import config_option, json_option, load_config, logging_options
+from emwatch.cli.words import Range, moment
+from emwatch.clock import SystemClock
+from emwatch.frame import CATEGORIES, FrameState, Window
+
+if TYPE_CHECKING:
+    from emwatch.ledger.query import LedgerReader, LogFilter
+
+#: Rows shown on a terminal unless --limit says otherwise; anything else gets all of them.
+SCREENFUL = 50
+
+
+@click.command(short_help="Ask the ledger what was recorded.")
+@click.option(
+    "--category",
+    "categories",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice(CATEGORIES, case_sensitive=False),
+    help="The likeliest category; may be given again for more.",
+)
+@click.option("--target", metavar="NAME", help="Frames that met this target.")
+@click.option("--hits", is_flag=True, help="Frames that met any target.")
+@click.option("--min-probability", metavar="P", type=click.FloatRange(0, 1), help="At least as probable, 0 to 1.")
+@click.option("--max-probability", metavar="P", type=click.FloatRange(0, 1), help="At most as probable, 0 to 1.")
+@click.option("--magnification", metavar="LO..HI", type=Range(), help="In this range: 5k..20k, 1000.. or ..5000.")
+@click.option("--tilt", metavar="LO..HI", type=Range(), help="Stage tilt in degrees, in this range.")
+@click.option("--since", metavar="WHEN", help="Recorded since: 2h, 30m, 3d, today, yesterday, 14:30, an ISO time.")
+@click.option("--until", metavar="WHEN", help="Recorded until; a day means its end.")
+@click.option("--session", metavar="WHICH", help='A session by its name or number, or "last".')
+@click.option("--path", "glob", metavar="GLOB", help='By file name, or with a "/" by the whole path.')
+@click.option("--uncertain", is_flag=True, help="Frames the model is not sure of.")
+@click.option("--failed", is_flag=True, help="Only files that could not be read.")
+@click.option("--all", "everything", is_flag=True, help="Also files that are no frames, and the baseline.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most so many rows; 0: all.")
+@click.option("--oldest-first", is_flag=True, help="Begin with the oldest.")
+@click.option("--ledger", metavar="FILE", type=click.Path(path_type=Path), help="Ask this file, not ledger.path.")
+@config_option
+@json_option
+@click.option("--ndjson", is_flag=True, help="Print one JSON object a line.")
+@click.option("--csv", is_flag=True, help="Print comma-separated values with a header.")
+@click.option("--count", is_flag=True, help="Print only the number of rows.")
+@logging_options
+def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
+    r"""
+    Ask the ledger what was recorded; filters add up.
+
+    Without filters: every frame recorded or failed, the newest first. Times are local, with their offset in --json,
+    --ndjson and --csv. On a terminal the table ends after 50 rows unless --limit says otherwise; a pipe gets them all.
+    Ends with 3 when nothing is found; --count prints 0 and ends with 0.
+
+    For example:
+
+    \b
+      emwatch log --category Nanowires --magnification 20k.. --since today
+      emwatch log --hits --session last --csv > hits.csv
+    """
+    formats = [name for name in ("json", "ndjson", "csv", "count") if asked["as_json" if name == "json" else name]]
+    _refuse_both(formats)
+    _refuse_both([name for name in ("failed", "all") if asked["everything" if name == "all" else name]])
+    wanted = _filter(**asked)
+    path = load_config(config_file, {"ledger.path": ledger}, one_shot=True).ledger.path
+    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+
+    with LedgerReader(path) as reader:
+        if "count" in formats:
+            click.echo(reader.count(wanted))
+            return
+        found = _print(reader, wanted, formats[0] if formats else "table", limited=asked["limit"] is not None)
+    if not found:
+        raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+
+
+def _refuse_both(names: list[str]) -> None:
+    if len(names) > 1:
+        raise click.UsageError(f"--{names[0]} and --{names[1]} exclude each other")
+
+
+def _filter(**asked: Any) -> LogFilter:
+    from emwatch.ledger.query import LogFilter  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+
+    now = SystemClock().now().astimezone()
+    low, high = asked["min_probability"], asked["max_probability"]
+    states: tuple[FrameState, ...] = (FrameState.RECORDED, FrameState.FAILED)
+    if asked["failed"] or asked["everything"]:
+        states = (FrameState.FAILED,) if asked["failed"] else tuple(FrameState)
+    return LogFilter(
+        categories=asked["categories"],
+        target=asked["target"],
+        hits=True if asked["hits"] else None,
+        probability=None if low is None and high is None else Window(low, high),
+        magnification=asked["magnification"],
+        stage_tilt_deg=asked["tilt"],
+        since=moment(asked["since"], now, option="--since"),
+        until=moment(asked["until"], now, option="--until", end=True),
+        session=asked["session"],
+        states=states,
+        uncertain=True if asked["uncertain"] else None,
+        path=asked["glob"],
+        limit=asked["limit"] or None,
+        newest_first=not asked["oldest_first"],
+    )
+
+
+def _print(reader: LedgerReader, wanted: LogFilter, shape: str, *, limited: bool) -> int:
+    """Print the rows; gives their number."""
+    if shape == "json":
+        return print_json_rows(reader.rows(wanted))
+    if shape == "ndjson":
+        return print_ndjson(reader.rows(wanted))
+    if shape == "csv":
+        return print_csv(reader.rows(wanted))
+    screenful = is_terminal(sys.stdout) and not limited
+    found = print_rows(reader.rows(replace(wanted, limit=SCREENFUL) if screenful else wanted))
+    if not found:
+        click.echo("nothing found", err=True)
+    elif screenful and found == SCREENFUL and (total := reader.count(wanted)) > SCREENFUL:
+        click.echo(f"{SCREENFUL} of {total:,} rows; --limit N shows more, --limit 0 all", err=True)
+    return found

@@ -1,0 +1,123 @@
+"""Rows of the log on stdout: a table for people; JSON, NDJSON and CSV written row by row for machines."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.display import Column, csv_cell, is_terminal, json_text, number_text, print_table, printable
+from emwatch.frame import CATEGORIES, FrameState, path_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from emwatch.ledger.query import LogRow
+
+_COLUMNS = (
+    Column("Recorded", whole=True),
+    Column("Category", whole=True),
+    Column("Prob.", align="right"),
+    Column("Magn.", align="right"),
+    Column("Tilt °", align="right"),
+    Column("Target", style="bold"),
+    Column("File"),
+)
+_STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASELINE: "dim"}
+
+
+def row_document(row: LogRow) -> dict[str, Any]:
+    """Give a row as plain data; times local, with their offset."""
+    document = {field.name: getattr(row, field.name) for field in fields(row)}
+    document["path"] = path_to_text(row.path)
+    document["state"] = row.state.value
+    for name in ("recorded_at", "file_modified_at"):
+        document[name] = _local(document[name])
+    document["scores"] = None if row.scores is None else dict(row.scores)
+    document["targets"] = list(row.targets)
+    return document
+
+
+def _local(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone().isoformat(timespec="milliseconds")
+
+
+def print_json_rows(rows: Iterable[LogRow]) -> int:
+    """Print a JSON list, one row a line; gives the number of rows."""
+    found = 0
+    for row in rows:
+        click.echo(f"{',' if found else '['}\n{json_text(row_document(row), indent=None)}", nl=False)
+        found += 1
+    click.echo("\n]" if found else "[]")
+    return found
+
+
+def print_ndjson(rows: Iterable[LogRow]) -> int:
+    """Print one JSON object a line; gives the number of rows."""
+    found = 0
+    for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
+        click.echo(json_text(row_document(row), indent=None))
+    return found
+
+
+def print_csv(rows: Iterable[LogRow]) -> int:
+    """Print a header and one line a row, a column for each category's score; gives the number of rows."""
+    from emwatch.ledger.query import LogRow  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+
+    writer = csv.writer(_Out(), lineterminator="\n")
+    names = [field.name for field in fields(LogRow) if field.name != "scores"]
+    writer.writerow([*names, *(f"score_{category}" for category in CATEGORIES)])
+    found = 0
+    for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
+        document = row_document(row)
+        document["targets"] = "; ".join(row.targets)
+        scores = row.scores or {}
+        cells = [*(document[name] for name in names), *(scores.get(category) for category in CATEGORIES)]
+        writer.writerow([csv_cell(cell) for cell in cells])
+    return found
+
+
+class _Out:
+    """Where the CSV writer writes: stdout, whatever that is at the moment."""
+
+    def write(self, text: str) -> None:
+        click.echo(text, nl=False)
+
+
+def print_rows(rows: Iterable[LogRow]) -> int:
+    """Print a table for people; gives the number of rows."""
+    shown = list(rows)
+    if not shown:
+        return 0
+    below = _common_folder([row.path for row in shown]) if is_terminal(sys.stdout) else None
+    if below is not None:
+        click.echo(f"below {printable(below)}", err=True)
+    styles = [_STYLES.get(row.state, "green" if row.targets else "") for row in shown]
+    print_table(_COLUMNS, [list(_cells(row, below)) for row in shown], styles=styles)
+    return len(shown)
+
+
+def _common_folder(paths: list[Path]) -> Path | None:
+    try:
+        return type(paths[0])(os.path.commonpath([path.parent for path in paths]))
+    except ValueError:  # on several drives, or some relative
+        return None
+
+
+def _cells(row: LogRow, below: Path | None) -> Iterator[str]:
+    yield row.recorded_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if row.category is not None:
+        yield f"{row.category}{' ?' if row.uncertain else ''}"
+    else:
+        yield f"{row.state.value}: {row.code}" if row.code else row.state.value
+    yield "" if row.probability is None else f"{row.probability:.2f}"
+    yield "" if row.magnification is None else number_text(row.magnification)
+    yield "" if row.stage_tilt_deg is None else number_text(row.stage_tilt_deg)
+    yield ", ".join(row.targets)
+    yield path_to_text(row.path if below is None else row.path.relative_to(below))
