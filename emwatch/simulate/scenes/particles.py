@@ -1,0 +1,172 @@
+"""Particles: separate bodies with bare ground between them; a pile without ground is Powder."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from emwatch.simulate.canvas import blurred
+from emwatch.simulate.scenes.ground import bright, lay_ground
+from emwatch.simulate.scenes.kind import Kind
+
+if TYPE_CHECKING:
+    from emwatch.simulate.canvas import Canvas, Point
+
+
+def spheres(canvas: Canvas) -> None:
+    """Smooth balls of nearly one size, single and in short chains."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.02, 0.11)
+    tone, spread = bright(canvas, ground), canvas.between(0.0, 0.2)
+    wanted = canvas.between(0.1, 0.35) * canvas.width * canvas.height / (math.pi * radius * radius)
+    at = canvas.anywhere(-radius)
+    for _ in range(max(3, min(350, round(wanted)))):
+        size = radius * math.exp(canvas.rng.normal(0, spread))
+        canvas.sphere(at[0], at[1], size, tone)
+        if canvas.chance(0.6):
+            turn = canvas.between(0, 2 * math.pi)
+            at = (at[0] + 2 * radius * math.cos(turn), at[1] + 2 * radius * math.sin(turn))
+        else:
+            at = canvas.anywhere()
+
+
+def convex(canvas: Canvas, at: Point, radius: float, sides: int, regular: float) -> list[Point]:
+    turn = canvas.between(0, 2 * math.pi)
+    corners = []
+    for side in range(sides):
+        angle = turn + (side + (1 - regular) * canvas.between(-0.4, 0.4)) * 2 * math.pi / sides
+        reach = radius * (1 + (1 - regular) * canvas.between(-0.35, 0.25))
+        corners.append((at[0] + reach * math.cos(angle), at[1] + reach * math.sin(angle)))
+    return corners
+
+
+def facets(canvas: Canvas, at: Point, corners: list[Point], z: float, tone: float) -> None:
+    """Put a body with flat faces: its outline is a polygon, its faces meet near the middle."""
+    reach = max(math.dist(at, corner) for corner in corners)
+    box = canvas.window(at[0] - reach, at[1] - reach, at[0] + reach, at[1] + reach)
+    if box is None:
+        return
+    y = np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None]
+    x = np.arange(box[1].start, box[1].stop, dtype=np.float32)[None, :]
+    inside = np.full((y.shape[0], x.shape[1]), np.inf, np.float32)
+    steep = canvas.between(0.4, 1.0)
+    for index, (ax, ay) in enumerate(corners):
+        bx, by = corners[(index + 1) % len(corners)]
+        length = max(math.hypot(bx - ax, by - ay), 1e-3)
+        away = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / length
+        inside = np.minimum(inside, away * np.float32(steep * canvas.between(0.6, 1.7)))
+    body = np.where(
+        inside > 0,
+        np.float32(z) + np.minimum(inside + np.float32(reach * 0.2), np.float32(reach * 0.6)),
+        np.float32(-np.inf),
+    )
+    canvas.stamp(box, body.astype(np.float32), tone)
+
+
+def cubes(canvas: Canvas) -> None:
+    """Cubes and other faceted crystals, each alone."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.03, 0.1)
+    sides = int(canvas.rng.choice([4, 4, 6, 8]))
+    wanted = canvas.between(0.1, 0.3) * canvas.width * canvas.height / (3 * radius * radius)
+    for _ in range(max(3, min(200, round(wanted)))):
+        at = canvas.anywhere()
+        corners = convex(canvas, at, radius * canvas.between(0.8, 1.2), sides, 0.95)
+        facets(canvas, at, corners, 0.0, bright(canvas, ground))
+
+
+def rods(canvas: Canvas) -> None:
+    """Short rods, two to five times as long as wide, scattered; nanowires are far longer."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.01, 0.03)
+    aspect, tone = canvas.between(2.0, 5.0), bright(canvas, ground)
+    wanted = canvas.between(0.1, 0.3) * canvas.width * canvas.height / (4 * radius * radius * aspect)
+    for index in range(max(4, min(350, round(wanted)))):
+        lie = canvas.between(0, math.pi)
+        length = 2 * radius * (aspect - 1) * canvas.between(0.8, 1.2)
+        canvas.straight(canvas.anywhere(), lie, length, (radius, radius), tone, index * radius * 0.003)
+
+
+def clusters(canvas: Canvas) -> None:
+    """A few clumps of small round grains on bare ground."""
+    ground = lay_ground(canvas)
+    grain = canvas.unit * canvas.spread(0.008, 0.025)
+    for _ in range(int(canvas.rng.integers(2, 9))):
+        middle = canvas.anywhere(-grain * 4)
+        size = grain * canvas.between(2, 7)
+        tone = bright(canvas, ground)
+        for _ in range(round(min(160, 1.3 * (size / grain) ** 2))):
+            away, turn = size * math.sqrt(canvas.rng.random()), canvas.between(0, 2 * math.pi)
+            at = (middle[0] + away * math.cos(turn), middle[1] + away * math.sin(turn) * 0.8)
+            canvas.sphere(*at, grain * canvas.between(0.7, 1.3), tone, base=(size - away) * canvas.between(0.2, 0.8))
+
+
+def core_shell(canvas: Canvas) -> None:
+    """Balls with a bright core in a darker shell, by material contrast."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.03, 0.09)
+    wanted = canvas.between(0.1, 0.3) * canvas.width * canvas.height / (math.pi * radius * radius)
+    for _ in range(max(3, min(150, round(wanted)))):
+        x, y = canvas.anywhere()
+        size = radius * canvas.between(0.85, 1.15)
+        canvas.sphere(x, y, size, min(0.55, ground + 0.15), 0.0, 0.5)
+        canvas.sphere(x, y, size * canvas.between(0.45, 0.7), 0.95, size * 0.22, 0.5)
+
+
+def sparse(canvas: Canvas) -> None:
+    """Small bright specks, far from each other, of many sizes."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.003, 0.009)
+    tone = min(1.0, bright(canvas, ground) + 0.2)
+    for _ in range(round(canvas.spread(25, 350))):
+        x, y = canvas.anywhere()
+        size = radius * canvas.rng.lognormal(0, 0.4)
+        if canvas.chance(0.3):
+            canvas.sphere(x + size * 1.5, y + size * canvas.between(-1, 1), size * 0.8, tone)
+        canvas.sphere(x, y, size, tone)
+
+
+def fragments(canvas: Canvas) -> None:
+    """Irregular broken grains lying apart, with charging-bright rims."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.025, 0.09)
+    wanted = canvas.between(0.06, 0.22) * canvas.width * canvas.height / (3 * radius * radius)
+    rough = canvas.noise(radius * 0.4, 3) * np.float32(radius * 0.05)
+    for _ in range(max(3, min(180, round(wanted)))):
+        at = canvas.anywhere()
+        size = radius * canvas.rng.lognormal(0, 0.35)
+        corners = convex(canvas, at, size, int(canvas.rng.integers(5, 9)), 0.35)
+        facets(canvas, at, corners, 0.0, bright(canvas, ground))
+    canvas.z += rough * (canvas.z > radius * 0.15)
+
+
+def plates(canvas: Canvas) -> None:
+    """Flat triangles and hexagons, thin and even, some overlapping."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.04, 0.13)
+    wanted = canvas.between(0.1, 0.3) * canvas.width * canvas.height / (2.4 * radius * radius)
+    for _ in range(max(3, min(70, round(wanted)))):
+        at = canvas.anywhere()
+        outline = convex(canvas, at, radius * canvas.between(0.6, 1.2), int(canvas.rng.choice([3, 6])), 0.97)
+        edge = canvas.window(at[0] - 2 * radius, at[1] - 2 * radius, at[0] + 2 * radius, at[1] + 2 * radius)
+        if edge is None:
+            continue
+        local = type(canvas)(canvas.rng, edge[1].stop - edge[1].start, edge[0].stop - edge[0].start)
+        mask = local.polygons([[(x - edge[1].start, y - edge[0].start) for x, y in outline]])
+        tone = np.float32(min(0.85, ground + canvas.between(0.12, 0.3)))
+        canvas.z[edge] += blurred(mask, 0.6) * np.float32(radius * 0.12)
+        canvas.tone[edge] += mask * (tone - canvas.tone[edge]) * np.float32(0.8)
+
+
+KINDS: Final = (
+    Kind("spheres", spheres, (0.5, 100.0)),
+    Kind("cubes", cubes, (0.5, 50.0)),
+    Kind("rods", rods, (0.4, 10.0)),
+    Kind("clusters", clusters, (0.5, 100.0)),
+    Kind("core-shell", core_shell, (0.4, 10.0)),
+    Kind("sparse", sparse, (0.5, 50.0)),
+    Kind("fragments", fragments, (5.0, 1000.0)),
+    Kind("plates", plates, (0.8, 20.0)),
+)
