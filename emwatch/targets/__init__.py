@@ -1,0 +1,1 @@
+"""What the operator is looking for, and whether a frame is it."""
