@@ -1,0 +1,169 @@
+"""The channel that runs a program of the operator's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from typing import IO, TYPE_CHECKING, Final
+
+from emwatch.alerts.wording import as_document, as_words, printable
+from emwatch.errors import AlertError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from emwatch.frame import Alert
+
+PLACEHOLDERS: Final = (
+    "path",
+    "category",
+    "target",
+    "probability",
+    "magnification",
+    "stage_tilt_deg",
+    "reason",
+    "key",
+    "recorded_at",
+    "frame_id",
+)
+
+#: What the service manager says to the daemon is not for the programs it starts.
+_NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS")
+
+_BRACES: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_]*)\}")
+_KEPT_BYTES: Final = 4096
+_LONGEST_COMPLAINT: Final = 300
+
+
+class CommandChannel:
+    """
+    Runs a program for each alert; done when it exits with 0.
+
+    The alert is told three times: in ``{placeholders}`` of the arguments, in ``EMWATCH_ALERT_*`` variables, and as
+    JSON on standard input. There is no shell, so nothing in a file name can become a command.
+
+    Args:
+        command: the program and its arguments; ``{{`` and ``}}`` stand for literal braces.
+        timeout_s: the program and all it started are killed then.
+
+    Raises:
+        ConfigError: the command is empty or has an unknown placeholder.
+
+    """
+
+    kind: Final = "command"
+
+    def __init__(self, command: Sequence[str], timeout_s: float = 10.0) -> None:
+        if isinstance(command, str) or not command or not command[0]:
+            raise ConfigError(
+                "alerts: `command` must be a list, the program first and then its arguments, "
+                "such as [notify-send, '{target}', '{path}']; it is not run by a shell"
+            )
+        self._command = tuple(command)
+        self._timeout_s = timeout_s
+        for argument in self._command:
+            _filled(argument, dict.fromkeys(PLACEHOLDERS, ""))
+
+    def send(self, alert: Alert) -> None:
+        """
+        Run the program.
+
+        Raises:
+            AlertError: it could not be started, did not end in time, or did not exit with 0.
+
+        """
+        words = as_words(alert)
+        arguments = [_filled(each, words) for each in self._command]
+        try:
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_environment(words),
+                start_new_session=True,  # so that the timeout reaches whatever the program started
+            )
+        except (OSError, ValueError) as error:
+            raise AlertError(f"command {self._command[0]}: cannot be started ({error})") from error
+        output = _Tail(process.stdout)
+        complaint = _Tail(process.stderr)
+        _Letter(process.stdin, json.dumps(as_document(alert)).encode("utf-8"))
+        try:
+            status = process.wait(self._timeout_s)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            raise AlertError(f"command {self._command[0]}: killed, not done after {self._timeout_s:g} s") from None
+        if status != 0:
+            said = complaint.last_line() or output.last_line() or "it said nothing"
+            raise AlertError(f"command {self._command[0]}: exit status {status}: {said}")
+
+
+def _filled(argument: str, words: dict[str, str]) -> str:
+    def word(found: re.Match[str]) -> str:
+        if found[0] in {"{{", "}}"}:
+            return found[0][0]
+        if found[1] not in PLACEHOLDERS:
+            raise ConfigError(
+                f"alerts: `command` has the unknown placeholder {found[0]}: "
+                f"known are {', '.join(f'{{{each}}}' for each in PLACEHOLDERS)}; write {{{{ and }}}} for literal braces"
+            )
+        return words[found[1]]
+
+    return _BRACES.sub(word, argument)
+
+
+def _environment(words: dict[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    return inherited | {f"EMWATCH_ALERT_{name.upper()}": word for name, word in words.items()}
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+
+
+class _Tail:
+    """Reads a pipe to its end and keeps the last bytes: a chatty program neither blocks nor fills the memory."""
+
+    def __init__(self, pipe: IO[bytes] | None) -> None:
+        self._kept = b""
+        self._thread = threading.Thread(target=self._read, args=(pipe,), name="alert output", daemon=True)
+        self._thread.start()
+
+    def _read(self, pipe: IO[bytes] | None) -> None:
+        if pipe is not None:
+            with pipe:
+                while piece := os.read(pipe.fileno(), 65536):
+                    self._kept = (self._kept + piece)[-_KEPT_BYTES:]
+
+    def last_line(self) -> str:
+        """Give the last line that is not empty, cut; what a left-behind child may still write is not waited for."""
+        self._thread.join(1.0)
+        lines = [line.strip() for line in self._kept.decode("utf-8", "backslashreplace").splitlines()]
+        last = next((line for line in reversed(lines) if line), "")
+        return printable(last[:_LONGEST_COMPLAINT])
+
+
+class _Letter:
+    """Writes a program's standard input beside it: a program that does not read it is not waited for."""
+
+    def __init__(self, pipe: IO[bytes] | None, content: bytes) -> None:
+        self._content = content
+        threading.Thread(target=self._write, args=(pipe,), name="alert input", daemon=True).start()
+
+    def _write(self, pipe: IO[bytes] | None) -> None:
+        try:
+            if pipe is not None:
+                with pipe:
+                    pipe.write(self._content)
+        except OSError:
+            return  # it does not read its standard input: its choice

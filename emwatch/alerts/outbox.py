@@ -1,0 +1,262 @@
+"""
+The outbox: every alert is delivered at least once, oldest first, whatever fails in between.
+
+Waiting alerts live in the ledger, not here. A kill between a delivery and its mark repeats at most one alert per
+channel, with the same key.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import SystemRandom
+from typing import TYPE_CHECKING, Final, Protocol
+
+from emwatch.errors import AlertError, LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from emwatch.alerts.channel import Channel
+    from emwatch.clock import Clock
+    from emwatch.frame import Alert
+
+_log = logging.getLogger(__name__)
+
+#: Alerts taken out of the ledger at a time.
+IN_FLIGHT: Final = 4
+
+#: How long a ledger that cannot be written is left alone.
+_LEDGER_PAUSE = timedelta(seconds=5)
+
+
+class AlertStore(Protocol):
+    """Where waiting alerts live; every method raises `LedgerError` where it cannot do its work."""
+
+    def due_alerts(self, channel: str, now: datetime, limit: int, *, not_after: datetime | None) -> Sequence[Alert]:
+        """Give alerts due by ``now``, or set to wait beyond ``not_after``, oldest first."""
+        ...
+
+    def next_alert_at(self, channel: str) -> datetime | None:
+        """Give when the next alert of a channel is due."""
+        ...
+
+    def alert_delivered(self, alert_id: int, at: datetime) -> None:
+        """Note a delivery."""
+        ...
+
+    def alert_failed(self, alert_id: int, error: str, next_try_at: datetime) -> None:
+        """Note a failure and the next try."""
+        ...
+
+    def alert_dead(self, alert_id: int, error: str) -> None:
+        """Give an alert up."""
+        ...
+
+    def retry_alerts(self, channel: str, now: datetime) -> None:
+        """Make all waiting alerts of a channel due."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """
+    How often and how long a delivery is tried.
+
+    Attributes:
+        first_pause_s: after the first failure; doubled with each further one.
+        longest_pause_s: of one alert.
+        longest_probe_s: between tries of a channel that refuses everything.
+        give_up_after: an alert older than this is dead at its next failure.
+        most_attempts: an alert tried this often is dead.
+
+    """
+
+    first_pause_s: float = 1.0
+    longest_pause_s: float = 300.0
+    longest_probe_s: float = 60.0
+    give_up_after: timedelta = timedelta(days=3)
+    most_attempts: int = 1000
+
+    def pause(self, failures: int, chance: float, longest_s: float | None = None) -> timedelta:
+        """Give the pause after so many failures; ``chance`` in [0, 1) spreads it over its upper half."""
+        longest_s = self.longest_pause_s if longest_s is None else longest_s
+        doubled_s = self.first_pause_s * 2.0 ** min(failures - 1, 30)
+        return timedelta(seconds=min(doubled_s, longest_s) * (0.5 + 0.5 * chance))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did: how many were delivered, and when the next is due (``None``: when there is a new alert)."""
+
+    delivered: int
+    next_due: datetime | None
+
+
+@dataclass(slots=True)
+class _Line:
+    """What is remembered of one channel between steps; all of it may be lost."""
+
+    channel: Channel
+    refused: set[int] = field(default_factory=set)  #: different alerts refused since the last delivery
+    failures: int = 0
+    down_until: datetime | None = None
+    unmarked: dict[int, datetime] = field(default_factory=dict)  #: delivered, but the ledger could not be told yet
+    guard: threading.Lock = field(default_factory=threading.Lock)  #: over the two events together
+    asked: threading.Event = field(default_factory=threading.Event)
+    at_rest: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+
+class Outbox:
+    """
+    Delivers waiting alerts, one thread per channel, so that a channel that is down or slow delays no other.
+
+    Args:
+        store: the ledger.
+        channels: by the name that targets use.
+        clock: for what is due; jumps of the wall clock are survived.
+        patience: back-off and giving up.
+        chance: gives numbers in [0, 1) for the jitter.
+
+    """
+
+    def __init__(
+        self,
+        store: AlertStore,
+        channels: Mapping[str, Channel],
+        clock: Clock,
+        *,
+        patience: Patience | None = None,
+        chance: Callable[[], float] | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._patience = patience or Patience()
+        self._chance = chance or SystemRandom().random
+        self._lines = {name: _Line(channel) for name, channel in channels.items()}
+        self._stopping = False
+
+    def deliver_due(self, channel: str, now: datetime) -> Step:
+        """
+        Deliver what is due on a channel, at most a handful, each marked at once.
+
+        When different alerts fail in a row the channel is down: it is probed with one alert at a time, and all
+        that waits is due again with the first that gets through.
+
+        Raises:
+            LedgerError: the ledger cannot be read or written; what was delivered is remembered and marked later.
+
+        """
+        line = self._lines[channel]
+        self._mark(line)
+        # Beyond a clock that was put back, a pause could last for days.
+        longest = timedelta(seconds=self._patience.longest_pause_s)
+        if line.down_until is not None and now < line.down_until <= now + longest:
+            return Step(0, line.down_until)
+        delivered = 0
+        for alert in self._store.due_alerts(channel, now, IN_FLIGHT, not_after=now + longest):
+            if self._stopping:
+                break
+            if self._deliver(line, alert, now):
+                delivered += 1
+            elif line.down_until is not None:
+                return Step(delivered, line.down_until)
+        return Step(delivered, self._store.next_alert_at(channel))
+
+    def _deliver(self, line: _Line, alert: Alert, now: datetime) -> bool:
+        try:
+            line.channel.send(alert)
+        except AlertError as error:
+            self._failed(line, alert, str(error), now)
+            return False
+        line.unmarked[alert.id] = now
+        self._mark(line)
+        if line.down_until is not None:
+            _log.info("alerts: %s takes alerts again", alert.channel)
+            self._store.retry_alerts(alert.channel, now)
+        line.refused.clear()
+        line.failures, line.down_until = 0, None
+        return True
+
+    def _mark(self, line: _Line) -> None:
+        for alert_id, at in list(line.unmarked.items()):
+            self._store.alert_delivered(alert_id, at)
+            del line.unmarked[alert_id]
+
+    def _failed(self, line: _Line, alert: Alert, error: str, now: datetime) -> None:
+        line.failures += 1
+        line.refused.add(alert.id)
+        if len(line.refused) > 1:
+            if line.down_until is None:
+                _log.warning("alerts: %s is down, alerts wait: %s", alert.channel, error)
+            line.down_until = now + self._patience.pause(line.failures, self._chance(), self._patience.longest_probe_s)
+        attempts = alert.attempts + 1
+        age = now - datetime.fromisoformat(alert.recorded_at)
+        if attempts >= self._patience.most_attempts or age > self._patience.give_up_after:
+            _log.error("alerts: %s given up after %d attempts: %s", alert.key, attempts, error)
+            self._store.alert_dead(alert.id, error)
+            return
+        if attempts == 1:
+            _log.warning("alerts: will be tried again: %s", error)
+        self._store.alert_failed(alert.id, error, now + self._patience.pause(attempts, self._chance()))
+
+    def start(self) -> None:
+        """Start one thread per channel; what waits in the ledger from before is delivered now."""
+        for name, line in self._lines.items():
+            line.thread = threading.Thread(target=self._run, args=(name, line), name=f"alerts {name}", daemon=True)
+            line.thread.start()
+
+    def wake(self) -> None:
+        """Say that there may be new alerts; call it after each commit that added some."""
+        for line in self._lines.values():
+            with line.guard:
+                line.at_rest.clear()
+                line.asked.set()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until nothing more is due on any channel; alerts that wait for a later try are not waited for."""
+        self.wake()
+        deadline = time.monotonic() + timeout_s
+        return all(line.at_rest.wait(max(0.0, deadline - time.monotonic())) for line in self._lines.values())
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End the threads; ``False`` if a channel still hangs (its alert stays in the ledger and comes again)."""
+        self._stopping = True
+        self.wake()
+        deadline = time.monotonic() + timeout_s
+        threads = [line.thread for line in self._lines.values() if line.thread is not None]
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def dead_threads(self) -> tuple[str, ...]:
+        """Name the channels whose thread has died although nobody stopped it."""
+        if self._stopping:
+            return ()
+        return tuple(
+            name for name, line in self._lines.items() if line.thread is not None and not line.thread.is_alive()
+        )
+
+    def _run(self, name: str, line: _Line) -> None:
+        while not self._stopping:
+            line.asked.clear()
+            now = self._clock.now()
+            try:
+                due = self.deliver_due(name, now).next_due
+            except LedgerError as error:
+                _log.warning("alerts: %s waits for the ledger: %s", name, error)
+                due = now + _LEDGER_PAUSE
+            if due is not None and due <= self._clock.now():
+                continue
+            with line.guard:
+                if not line.asked.is_set():
+                    line.at_rest.set()
+            # Never longer than a probe, so that a clock that jumps costs a minute at most.
+            pause_s = self._patience.longest_probe_s
+            if due is not None:
+                pause_s = min(pause_s, (due - now).total_seconds())
+            line.asked.wait(pause_s)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from emwatch.alerts.command import CommandChannel
+from emwatch.alerts.registry import make_channel
+from emwatch.errors import AlertError, ConfigError
+from emwatch.frame import Alert
+
+ALERT = Alert(
+    7, "key7", "lamp", "wires", "Nanowires 0.93 >= 0.80", 3, Path("/acq/a b.tif"), "Nanowires", 0.9349, 25_000.0, None,
+    "2026-01-01T00:00:00.000000+00:00", 2,
+)  # fmt: skip
+
+
+def python(script: str, *arguments: str, timeout_s: float = 10.0) -> CommandChannel:
+    return CommandChannel([sys.executable, "-S", "-c", script, *arguments], timeout_s=timeout_s)
+
+
+def test_placeholders_are_filled_in_the_arguments_and_doubled_braces_are_literal(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    script = f"import sys, json; open({str(out)!r}, 'w').write(json.dumps(sys.argv[1:]))"
+
+    python(
+        script, "--file={path}", "{category} {probability} {magnification}x", "{target}: {reason}", "{{print}}", ""
+    ).send(ALERT)
+
+    expected = ["--file=/acq/a b.tif", "Nanowires 0.93 25000x", "wires: Nanowires 0.93 >= 0.80", "{print}", ""]
+    assert expected == json.loads(out.read_text())
+
+
+def test_the_environment_carries_the_alert_and_not_the_service_managers_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    monkeypatch.setenv("DISPLAY", ":7")
+    script = f"import os, json; open({str(out)!r}, 'w').write(json.dumps(dict(os.environ)))"
+
+    python(script).send(ALERT)
+
+    actual = json.loads(out.read_text())
+    assert "NOTIFY_SOCKET" not in actual
+    assert actual["DISPLAY"] == ":7"
+    expected = {
+        "PATH": "/acq/a b.tif",
+        "CATEGORY": "Nanowires",
+        "PROBABILITY": "0.93",
+        "TARGET": "wires",
+        "KEY": "key7",
+    }
+    assert expected == {name: actual[f"EMWATCH_ALERT_{name}"] for name in expected}
+    assert actual["EMWATCH_ALERT_STAGE_TILT_DEG"] == ""
+
+
+def test_the_alert_is_json_on_standard_input(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    python(f"import sys; open({str(out)!r}, 'w').write(sys.stdin.read())").send(ALERT)
+
+    actual = json.loads(out.read_text())
+    assert (
+        actual["key"],
+        actual["probability"],
+        actual["stage_tilt_deg"],
+        actual["attempt"],
+    ) == ("key7", 0.9349, None, 3)
+
+
+def test_a_failure_is_told_by_the_last_line_of_standard_error_and_never_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    script = "import sys; print('x' * 9000, file=sys.stderr); print('lamp \\x1b[31m is off\\n', file=sys.stderr); sys.exit(3)"
+
+    with pytest.raises(AlertError) as caught:
+        python(script).send(ALERT)
+
+    assert f"command {sys.executable}: exit status 3: lamp \\x1b[31m is off" == str(caught.value)
+
+
+def test_what_it_prints_is_cut_and_does_not_block_it() -> None:
+    script = (
+        "import sys; [sys.stdout.write('y' * 99999) for _ in range(50)]; sys.stderr.write('z' * 99999); sys.exit(1)"
+    )
+
+    with pytest.raises(AlertError) as caught:
+        python(script).send(ALERT)
+
+    assert len(str(caught.value)) < 500
+
+
+def test_a_program_that_hangs_is_killed_with_all_it_started(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    script = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(pid)!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(60)\n"
+    )
+    begun = time.monotonic()
+
+    with pytest.raises(AlertError, match=r"killed, not done after 1\.5 s"):
+        python(script, timeout_s=1.5).send(ALERT)
+
+    assert time.monotonic() - begun < 20
+    _wait_until_gone(int(pid.read_text()))
+
+
+def _wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        status = Path(f"/proc/{pid}/status")
+        if not status.exists() or "State:\tZ" in status.read_text():
+            return
+        os.sched_yield()
+    pytest.fail(f"process {pid} outlived the timeout")
+
+
+def test_a_program_that_leaves_a_child_behind_is_not_waited_for() -> None:
+    script = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(4)'])\n"
+    begun = time.monotonic()
+
+    python(script).send(ALERT)
+
+    assert time.monotonic() - begun < 3.5
+
+
+def test_a_program_that_is_not_there_is_an_alert_error_naming_it() -> None:
+    with pytest.raises(AlertError, match=r"no-such-program: cannot be started"):
+        CommandChannel(["no-such-program"]).send(ALERT)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([], "must be a list"),
+        ("notify-send {path}", "must be a list"),
+        (["lamp", "{pth}"], r"unknown placeholder \{pth\}: known are \{path\}"),
+        (["awk", "{}"], r"unknown placeholder \{\}"),
+    ],
+)
+def test_a_command_that_cannot_be_right_is_refused_at_once(command: list[str] | str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CommandChannel(command)
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'pigeon': choose command or terminal"):
+        make_channel("pigeon")
+
+
+def test_a_kind_is_made_from_its_settings() -> None:
+    assert isinstance(make_channel("command", command=["true"], timeout_s=2.0), CommandChannel)

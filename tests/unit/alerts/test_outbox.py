@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from emwatch.alerts.outbox import Outbox, Patience, Step
+from emwatch.alerts.recording import RecordingChannel
+from emwatch.clock import ManualClock
+from emwatch.errors import LedgerError
+from emwatch.frame import Alert
+
+
+@dataclass
+class Slot:
+    alert: Alert
+    next_try_at: datetime
+    state: str = "pending"
+    error: str = ""
+
+
+class MemoryStore:
+    """The outbox's rows in memory; ``broken`` makes every mark fail, as a full disk does."""
+
+    def __init__(self) -> None:
+        self.slots: dict[int, Slot] = {}
+        self.broken = False
+
+    def add(self, key: str, channel: str, now: datetime) -> int:
+        number = len(self.slots) + 1
+        alert = Alert(
+            number, key, channel, "t", "why", number, Path("/a.tif"), "Tips", 0.9, None, None, now.isoformat(), 0
+        )
+        self.slots[number] = Slot(alert, now)
+        return number
+
+    def _waiting(self, channel: str) -> list[Slot]:
+        return [s for s in self.slots.values() if s.state == "pending" and s.alert.channel == channel]
+
+    def due_alerts(self, channel: str, now: datetime, limit: int, *, not_after: datetime | None) -> list[Alert]:
+        due = [
+            s.alert
+            for s in self._waiting(channel)
+            if s.next_try_at <= now or (not_after is not None and s.next_try_at > not_after)
+        ]
+        return due[:limit]
+
+    def next_alert_at(self, channel: str) -> datetime | None:
+        return min((s.next_try_at for s in self._waiting(channel)), default=None)
+
+    def _settle(self, alert_id: int, **values: object) -> None:
+        if self.broken:
+            raise LedgerError("disk full")
+        slot = self.slots[alert_id]
+        self.slots[alert_id] = replace(slot, alert=replace(slot.alert, attempts=slot.alert.attempts + 1), **values)
+
+    def alert_delivered(self, alert_id: int, at: datetime) -> None:  # noqa: ARG002 - the store's signature
+        self._settle(alert_id, state="delivered")
+
+    def alert_failed(self, alert_id: int, error: str, next_try_at: datetime) -> None:
+        self._settle(alert_id, error=error, next_try_at=next_try_at)
+
+    def alert_dead(self, alert_id: int, error: str) -> None:
+        self._settle(alert_id, state="dead", error=error)
+
+    def retry_alerts(self, channel: str, now: datetime) -> None:
+        for slot in self._waiting(channel):
+            slot.next_try_at = min(slot.next_try_at, now)
+
+    def states(self) -> list[str]:
+        return [slot.state for slot in self.slots.values()]
+
+
+@pytest.fixture(name="store")
+def _store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture(name="clock")
+def _clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(name="channel")
+def _channel() -> RecordingChannel:
+    return RecordingChannel()
+
+
+@pytest.fixture(name="outbox")
+def _outbox(store: MemoryStore, channel: RecordingChannel, clock: ManualClock) -> Outbox:
+    return Outbox(store, {"lamp": channel}, clock, chance=lambda: 1.0)
+
+
+def keys(alerts: list[Alert]) -> list[str]:
+    return [each.key for each in alerts]
+
+
+def test_due_alerts_are_delivered_oldest_first_and_marked(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    for key in "abc":
+        store.add(key, "lamp", clock.now())
+
+    actual = outbox.deliver_due("lamp", clock.now())
+
+    assert Step(3, None) == actual
+    assert keys(channel.taken) == ["a", "b", "c"]
+    assert store.states() == ["delivered"] * 3
+
+
+def test_no_more_than_four_are_in_flight(outbox: Outbox, store: MemoryStore, clock: ManualClock) -> None:
+    for number in range(9):
+        store.add(str(number), "lamp", clock.now())
+
+    assert Step(4, clock.now()) == outbox.deliver_due("lamp", clock.now())
+
+
+def test_an_alert_that_fails_alone_is_tried_after_1_2_4_seconds_and_never_later_than_5_minutes(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    store.add("a", "lamp", clock.now())
+    channel.refuses = True
+    pauses = []
+    for _ in range(11):
+        due = outbox.deliver_due("lamp", clock.now()).next_due
+        assert due is not None
+        pauses.append((due - clock.now()).total_seconds())
+        clock.advance(pauses[-1])
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert keys(channel.refused) == ["a"] * 11
+
+
+def test_jitter_spreads_a_pause_over_its_upper_half() -> None:
+    patience = Patience()
+
+    assert [patience.pause(4, chance).total_seconds() for chance in (0.0, 0.5, 1.0)] == [4.0, 6.0, 8.0]
+
+
+def test_nothing_is_tried_before_its_time(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    store.add("a", "lamp", clock.now())
+    channel.refuses = True
+    outbox.deliver_due("lamp", clock.now())
+    clock.advance(0.9)
+    outbox.deliver_due("lamp", clock.now())
+
+    assert keys(channel.refused) == ["a"]
+
+
+def test_a_channel_that_is_down_is_probed_with_one_alert_and_recovers_with_all(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    for number in range(200):
+        store.add(str(number), "lamp", clock.now())
+    channel.refuses = True
+    begun = clock.monotonic()
+    while clock.monotonic() < begun + 600:
+        due = outbox.deliver_due("lamp", clock.now()).next_due
+        assert due is not None
+        clock.advance((due - clock.now()).total_seconds())
+    channel.refuses = False
+    mended = clock.monotonic()
+    while "pending" in store.states():
+        due = outbox.deliver_due("lamp", clock.now()).next_due
+        if due is not None:
+            clock.advance(max(0.0, (due - clock.now()).total_seconds()))
+
+    assert len(channel.refused) < 20
+    assert sorted(map(str, range(200))) == sorted(keys(channel.taken))
+    assert clock.monotonic() - mended <= 60
+
+
+def test_one_alert_that_never_succeeds_does_not_hold_up_the_others(store: MemoryStore, clock: ManualClock) -> None:
+    class Picky(RecordingChannel):
+        def send(self, alert: Alert) -> None:
+            self.refuses = alert.key == "poison"
+            super().send(alert)
+
+    channel = Picky()
+    outbox = Outbox(store, {"lamp": channel}, clock, chance=lambda: 1.0)
+    for key in ("poison", "a", "b", "c", "d"):
+        store.add(key, "lamp", clock.now())
+    outbox.deliver_due("lamp", clock.now())
+    outbox.deliver_due("lamp", clock.now())
+
+    assert keys(channel.taken) == ["a", "b", "c", "d"]
+    assert len(channel.refused) == 1
+
+
+def test_an_alert_is_dead_after_its_last_attempt(
+    store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    outbox = Outbox(store, {"lamp": channel}, clock, patience=Patience(most_attempts=3), chance=lambda: 1.0)
+    store.add("a", "lamp", clock.now())
+    channel.refuses = True
+    for _ in range(3):
+        outbox.deliver_due("lamp", clock.now())
+        clock.advance(400)
+
+    assert store.states() == ["dead"]
+    assert store.slots[1].error == "recording: told to refuse"
+
+
+def test_an_old_alert_is_tried_once_more_and_then_dead(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    store.add("a", "lamp", clock.now())
+    store.add("b", "lamp", clock.now())
+    clock.advance(timedelta(days=4).total_seconds())
+    channel.refuses = True
+    outbox.deliver_due("lamp", clock.now())
+
+    assert keys(channel.refused) == ["a", "b"]
+    assert store.states() == ["dead", "dead"]
+
+
+def test_an_alert_whose_mark_fails_is_not_sent_again_by_the_same_process(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    store.add("a", "lamp", clock.now())
+    store.broken = True
+    for _ in range(3):
+        with pytest.raises(LedgerError):
+            outbox.deliver_due("lamp", clock.now())
+    store.broken = False
+    outbox.deliver_due("lamp", clock.now())
+
+    assert keys(channel.taken) == ["a"]
+    assert store.states() == ["delivered"]
+
+
+def test_a_process_killed_between_delivery_and_mark_repeats_with_the_same_key(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    store.add("a", "lamp", clock.now())
+    store.broken = True
+    with pytest.raises(LedgerError):
+        outbox.deliver_due("lamp", clock.now())
+    store.broken = False
+    Outbox(store, {"lamp": channel}, clock).deliver_due("lamp", clock.now())
+
+    assert keys(channel.taken) == ["a", "a"]
+
+
+def test_a_wall_clock_put_back_a_day_does_not_hold_an_alert_for_a_day(
+    store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    store.add("a", "lamp", clock.now() + timedelta(days=1))
+    outbox = Outbox(store, {"lamp": channel}, clock)
+
+    assert outbox.deliver_due("lamp", clock.now()).delivered == 1
+
+
+def test_a_channel_that_hangs_does_not_delay_another(store: MemoryStore, clock: ManualClock) -> None:
+    slow, quick = RecordingChannel(), RecordingChannel()
+    slow.gate.clear()
+    arrived = threading.Event()
+    send = quick.send
+    quick.send = lambda alert: (send(alert), arrived.set())[0]  # type: ignore[method-assign]
+    store.add("s", "slow", clock.now())
+    outbox = Outbox(store, {"slow": slow, "quick": quick}, clock)
+    outbox.start()
+    store.add("q", "quick", clock.now())
+    outbox.wake()
+
+    assert arrived.wait(10)
+    assert slow.taken == []
+    assert not outbox.drain(0.05)
+    slow.gate.set()
+    assert outbox.drain(10)
+    assert outbox.stop(10)
+    assert store.states() == ["delivered", "delivered"]
+
+
+def test_drain_waits_for_what_is_due_and_not_for_later_tries(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    for number in range(30):
+        store.add(str(number), "lamp", clock.now())
+    outbox.start()
+
+    assert outbox.drain(10)
+    assert store.states() == ["delivered"] * 30
+    channel.refuses = True
+    store.add("late", "lamp", clock.now())
+    assert outbox.drain(10)
+    assert outbox.stop(10)
+    assert store.states()[-1] == "pending"
+
+
+def test_a_ledger_that_cannot_be_written_does_not_end_the_thread(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    store.add("a", "lamp", clock.now())
+    store.broken = True
+    outbox.start()
+
+    assert outbox.drain(10)
+    assert outbox.dead_threads() == ()
+    store.broken = False
+    assert outbox.drain(10)
+    assert outbox.stop(10)
+    assert (keys(channel.taken), store.states()) == (["a"], ["delivered"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_named(store: MemoryStore, clock: ManualClock) -> None:
+    class Buggy(RecordingChannel):
+        def send(self, alert: Alert) -> None:  # noqa: ARG002 - a bug does not look at its argument
+            raise ZeroDivisionError
+
+    outbox = Outbox(store, {"lamp": Buggy()}, clock)
+    store.add("a", "lamp", clock.now())
+    outbox.start()
+    outbox._lines["lamp"].thread.join(10)  # type: ignore[union-attr]
+
+    assert outbox.dead_threads() == ("lamp",)
