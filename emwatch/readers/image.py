@@ -159,7 +159,7 @@ def _check_size(
 def _check_whole(name: str, data: bytes, image_format: str) -> None:
     """Look for the end that every whole PNG and JPEG has, and for the rows that a BMP promises."""
     if image_format == "PNG":
-        whole = b"IEND" in data[-65536:]
+        whole = b"IEND\xaeB`\x82" in data[-65536:]  # with its checksum, which is always this
     elif image_format == "JPEG":
         whole = b"\xff\xd9" in data[-65536:]
     else:
@@ -279,6 +279,8 @@ def _joined_strips(name: str, page: tiff.Page) -> npt.NDArray[np.uint8]:
     data = np.frombuffer(page.data, np.uint8)
     row = needed // page.number(tiff.HEIGHT)
     strip = min(page.number(tiff.ROWS_PER_STRIP, 2**32 - 1) * row, needed)
+    strips = -(-needed // strip) if strip else 0
+    offsets, counts = offsets[:strips], counts[:strips]  # a damaged header may list millions that overlap
     if all(following == offset + strip for offset, following in itertools.pairwise(offsets)):
         joined = data[offsets[0] : offsets[0] + needed]  # one run, as every microscope here writes it: nothing to copy
     else:
@@ -302,10 +304,11 @@ def _through_palette(indices: npt.NDArray[np.uint8], colours: npt.NDArray[np.uin
 
     Grey where every colour in use is grey: SmartSEM's map has green and red entries for the bar, mostly unused.
     """
-    grey = (colours == colours[:, :1]).all(axis=1)
-    if not grey.all():
-        used = np.array(Image.fromarray(indices).histogram()) > 0
-        if not grey[used].all():
+    coloured = np.flatnonzero((colours != colours[:, :1]).any(axis=1))
+    if len(coloured):
+        used = indices.tobytes()
+        # A search for one byte runs at memory speed: cheaper than counting all 256.
+        if any(index.to_bytes() in used for index in coloured.tolist()):
             return np.stack([_looked_up(indices, colours[:, channel]) for channel in range(3)], axis=-1)
     return _looked_up(indices, colours[:, 0])
 

@@ -273,6 +273,7 @@ class _Child:
                 self._answers.put("ended")
             except wire.GarbledError as garbled:
                 self._answers.put(f"gave a wrong answer ({garbled})")
+        process.wait()  # not before: Linux would kill the child in the middle of its own exit
 
     def _listen(self, stderr: IO[bytes]) -> None:
         with stderr:

@@ -70,8 +70,11 @@ class Page:
 
     def number(self, tag: int, default: int = 0) -> int:
         """Give the first whole number of a tag."""
-        numbers = self.numbers(tag)
-        return int(numbers[0]) if len(numbers) else default
+        found = self.tags.get(tag)
+        if found is None or found.kind not in _UNSIGNED or found.stop > len(self.data):
+            return default
+        first = self.data[found.start : found.start + _TYPE_BYTES[found.kind]]
+        return int.from_bytes(first, "little" if self.order == "<" else "big")
 
     @property
     def segments(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -114,7 +117,7 @@ def parse_pages(name: str, data: bytes, max_pages: int) -> tuple[Page, ...]:
             seen.add(offset)
             page, offset = _parse_page(name, data, offset, order, big=big)
             pages.append(page)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:  # the latter for a position above 2**63
         raise errors.Truncated(
             f"{name}: {len(data)} bytes, and its list of tags lies beyond them; the writer has not finished or failed"
         ) from error

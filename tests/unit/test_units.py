@@ -73,19 +73,35 @@ def test_length_without_a_known_unit_is_refused(text: str) -> None:
 
 
 def test_volts_and_kilovolts_become_kilovolts() -> None:
-    assert [units.voltage_kv("1.80 kV"), units.voltage_kv("1.80 KV"), units.voltage_kv("2000", bare="V")] == [1.8, 1.8, 2.0]
+    assert [units.voltage_kv("1.80 kV"), units.voltage_kv("1.80 KV"), units.voltage_kv("2000", bare="V")] == [
+        1.8,
+        1.8,
+        2.0,
+    ]
 
 
 def test_picoamperes_and_amperes_become_nanoamperes() -> None:
-    assert [units.current_na("690 pA"), units.current_na("200.0 nA"), units.current_na("5e-011", bare="A")] == [0.69, 200.0, 0.05]
+    assert [units.current_na("690 pA"), units.current_na("200.0 nA"), units.current_na("5e-011", bare="A")] == [
+        0.69,
+        200.0,
+        0.05,
+    ]
 
 
 def test_seconds_and_nanoseconds_become_microseconds() -> None:
-    assert [units.time_us("100 ns"), units.time_us("1e-006", bare="s"), units.time_us("10.8 Secs")] == [0.1, 1.0, 10_800_000.0]
+    assert [units.time_us("100 ns"), units.time_us("1e-006", bare="s"), units.time_us("10.8 Secs")] == [
+        0.1,
+        1.0,
+        10_800_000.0,
+    ]
 
 
 def test_degrees_stay_and_radians_become_degrees() -> None:
-    actual = [units.angle_deg(" 52.6 \u00b0"), units.angle_deg("0.523599", bare="rad"), units.angle_deg("3.5", bare="deg")]
+    actual = [
+        units.angle_deg(" 52.6 \u00b0"),
+        units.angle_deg("0.523599", bare="rad"),
+        units.angle_deg("3.5", bare="deg"),
+    ]
 
     assert [52.6, pytest.approx(30.0, rel=1e-5), 3.5] == actual
 
@@ -126,7 +142,12 @@ def test_what_is_no_flag_is_refused() -> None:
 
 @given(st.text(max_size=100))
 def test_any_text_is_a_finite_number_or_a_value_error(text: str) -> None:
-    for read in (units.magnification, units.number, lambda t: units.length(t, to="mm"), lambda t: units.angle_deg(t, bare="rad")):
+    for read in (
+        units.magnification,
+        units.number,
+        lambda t: units.length(t, to="mm"),
+        lambda t: units.angle_deg(t, bare="rad"),
+    ):
         try:
             value = read(text)
         except ValueError:

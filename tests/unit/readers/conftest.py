@@ -64,7 +64,12 @@ FEI_SECTIONS: dict[str, dict[str, str]] = {
         "StageTa": "0.1",
     },
     "IBeam": {"HV": "30000", "HFW": "0.00015", "WD": "0.0165", "BeamCurrent": "2e-011"},
-    "Scan": {"Dwelltime": "1e-006", "PixelWidth": "6.475e-008", "PixelHeight": "6.575e-008", "HorFieldsize": "2.072e-006"},
+    "Scan": {
+        "Dwelltime": "1e-006",
+        "PixelWidth": "6.475e-008",
+        "PixelHeight": "6.575e-008",
+        "HorFieldsize": "2.072e-006",
+    },
     "Stage": {
         "StageX": "-0.00135896",
         "StageY": "-0.0290365",

@@ -96,14 +96,14 @@ def _values(findings):
 def test_every_field_is_read(fei) -> None:
     findings = fei()
 
-    assert _GOLDEN == _values(findings)
+    assert _values(findings) == _GOLDEN
     assert findings.flags == ()
 
 
 def test_every_field_of_the_xml_is_read(fei) -> None:
     findings = fei(raw=b"\x00", xml=_XML)
 
-    assert _XML_GOLDEN == _values(findings)
+    assert _values(findings) == _XML_GOLDEN
 
 
 def test_every_reading_keeps_its_raw_text_and_source(fei) -> None:
@@ -137,13 +137,13 @@ def test_without_canvas_and_mode_there_is_no_magnification(fei) -> None:
 def test_an_ion_frame_has_the_voltage_and_distance_of_the_ions(fei) -> None:
     values = _values(fei({"Beam.Beam": "IBeam"}))
 
-    assert ("ion", 30.0, 16.5, 150.0, 0.02) == (
+    assert (
         values["beam"],
         values["accelerating_voltage_kv"],
         values["working_distance_mm"],
         values["horizontal_field_width_um"],
         values["beam_current_na"],
-    )
+    ) == ("ion", 30.0, 16.5, 150.0, 0.02)
 
 
 def test_the_databar_height_of_private_fei_is_not_trusted(fei) -> None:
@@ -213,13 +213,17 @@ def test_a_section_that_comes_twice_is_flagged_and_the_first_counts(fei, build) 
 def test_a_malformed_field_is_unknown_and_costs_no_other(fei, value) -> None:
     findings = fei({"Scan.PixelHeight": value})
 
-    assert _GOLDEN | {"pixel_size_y_nm": None} == _values(findings)
+    assert _values(findings) == _GOLDEN | {"pixel_size_y_nm": None}
 
 
 def test_a_missing_section_costs_only_its_fields(fei, build) -> None:
     raw = build.fei().replace(b"[Stage]", b"[Elsewhere]")
 
-    expected = {name: value for name, value in _GOLDEN.items() if name not in {"stage_rotation_deg", "stage_x_mm", "stage_y_mm", "stage_z_mm"}}
+    expected = {
+        name: value
+        for name, value in _GOLDEN.items()
+        if name not in {"stage_rotation_deg", "stage_x_mm", "stage_y_mm", "stage_z_mm"}
+    }
     assert expected | {"stage_tilt_deg": pytest.approx(5.72958, abs=1e-4)} == _values(fei(raw=raw))
 
 
@@ -227,12 +231,15 @@ def test_a_missing_section_costs_only_its_fields(fei, build) -> None:
 def test_damaged_xml_is_flagged_and_costs_nothing_else(fei, xml) -> None:
     findings = fei(xml=xml)
 
-    assert _GOLDEN == _values(findings)
+    assert _values(findings) == _GOLDEN
     assert findings.flags[0].startswith("tag 34683 is damaged")
 
 
 def test_xml_entities_are_not_expanded(fei) -> None:
-    findings = fei(raw=b"\x00", xml=b'<!DOCTYPE a [<!ENTITY b "30000">]><Metadata><Optics><AccelerationVoltage>&b;</AccelerationVoltage></Optics></Metadata>')
+    findings = fei(
+        raw=b"\x00",
+        xml=b'<!DOCTYPE a [<!ENTITY b "30000">]><Metadata><Optics><AccelerationVoltage>&b;</AccelerationVoltage></Optics></Metadata>',
+    )
 
     assert "accelerating_voltage_kv" not in findings.readings
     assert findings.flags[0] == "tag 34683 has a document type, which is not read"

@@ -58,7 +58,7 @@ def _zeiss(build, written):
 def test_every_field_is_read(zeiss, order) -> None:
     findings = zeiss(order=order)
 
-    assert _GOLDEN == {name: reading.value for name, reading in findings.readings.items()}
+    assert {name: reading.value for name, reading in findings.readings.items()} == _GOLDEN
     assert findings.flags == ()
 
 
@@ -84,13 +84,17 @@ def test_the_target_voltage_is_not_the_actual_one(zeiss) -> None:
 
 
 def test_the_display_pixel_size_is_not_used_where_the_image_has_its_own(zeiss) -> None:
-    readings = zeiss({"AP_PIXEL_SIZE": "Pixel Size = 24.65 nm", "AP_IMAGE_PIXEL_SIZE": "Image Pixel Size = 12.33 nm"}).readings
+    readings = zeiss(
+        {"AP_PIXEL_SIZE": "Pixel Size = 24.65 nm", "AP_IMAGE_PIXEL_SIZE": "Image Pixel Size = 12.33 nm"}
+    ).readings
 
     assert readings["pixel_size_nm"].value == 12.33
 
 
 def test_without_an_image_pixel_size_that_of_the_display_is_scaled_to_the_width(zeiss) -> None:
-    reading = zeiss({"AP_PIXEL_SIZE": "Pixel Size = 5.825 nm", "AP_IMAGE_PIXEL_SIZE": None}, width=512).readings["pixel_size_nm"]
+    reading = zeiss({"AP_PIXEL_SIZE": "Pixel Size = 5.825 nm", "AP_IMAGE_PIXEL_SIZE": None}, width=512).readings[
+        "pixel_size_nm"
+    ]
 
     assert (reading.value, reading.computed) == (11.65, True)
     assert "1024 px" in reading.reason
@@ -138,7 +142,9 @@ def test_the_electron_column_says_nothing_of_an_ion_frame(zeiss) -> None:
     readings = zeiss({"DP_FIB_IMAGING": "FIB Imaging = FIB"}).readings
 
     assert readings["beam"].value == "ion"
-    assert [readings[name].value for name in ("accelerating_voltage_kv", "working_distance_mm", "magnification")] == [None] * 3
+    assert [readings[name].value for name in ("accelerating_voltage_kv", "working_distance_mm", "magnification")] == [
+        None
+    ] * 3
     assert readings["stage_tilt_deg"].value == 52.6
 
 
@@ -152,14 +158,16 @@ def test_decimal_commas_are_read(zeiss) -> None:
     assert zeiss({"AP_WD": "WD =  4,5 mm"}).readings["working_distance_mm"].value == 4.5
 
 
-@pytest.mark.parametrize("line", ["WD =", "WD", "WD = mm", "WD = 4.5", "WD = 4.5 lightyears", "WD = " + "9" * 1_000_000])
+@pytest.mark.parametrize(
+    "line", ["WD =", "WD", "WD = mm", "WD = 4.5", "WD = 4.5 lightyears", "WD = " + "9" * 1_000_000]
+)
 def test_a_malformed_field_is_unknown_and_costs_no_other(zeiss, line) -> None:
     readings = zeiss({"AP_WD": line}).readings
 
     assert readings["working_distance_mm"].value is None
     assert readings["working_distance_mm"].reason
     assert len(readings["working_distance_mm"].raw) <= LONGEST_RAW_CHARS
-    assert _GOLDEN | {"working_distance_mm": None} == {name: reading.value for name, reading in readings.items()}
+    assert {name: reading.value for name, reading in readings.items()} == _GOLDEN | {"working_distance_mm": None}
 
 
 def test_a_key_without_its_line_does_not_shift_the_pairs() -> None:

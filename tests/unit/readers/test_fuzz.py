@@ -1,0 +1,99 @@
+"""Damaged bytes: whatever they are, the outcome is a frame or a frame's error, in bounded time."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emwatch import errors
+from emwatch.frame import FIELDS
+from emwatch.readers import image, registry
+from emwatch.readers.frame_reader import read_frame
+from emwatch.readers.limits import Limits
+from emwatch.readers.raw_frame import RawFrame
+from emwatch.readers.tiff import parse_pages
+
+_MUTANTS = 400
+
+
+def _mutated(data: bytes, chance: random.Random) -> bytes:
+    mutant = bytearray(data)
+    for _ in range(chance.randint(1, 8)):
+        at, kind = chance.randrange(len(mutant)), chance.randrange(5)
+        if kind == 0:
+            mutant[at] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            mutant[at : at + 4] = chance.choice([b"\xff" * 4, b"\x00" * 4, b"\x7f\xff\xff\xff"])
+        elif kind == 2:
+            del mutant[at : at + chance.randint(1, 200)]
+        elif kind == 3:
+            mutant[at:at] = chance.choice([b"=", b"\r\n", b"[", b"\x00", b"e999", b",", b"-", b"\xb0"])
+        else:
+            length = chance.randint(1, 100)
+            mutant[at : at + length] = mutant[:length]
+        if not mutant:
+            mutant = bytearray(b"I")
+    return bytes(mutant)
+
+
+@pytest.mark.parametrize("vendor", ["zeiss", "fei"])
+def test_a_mutated_file_is_a_frame_or_a_frame_error(build, written, vendor) -> None:
+    chance = random.Random(20)
+    header = {"zeiss": {34118: build.zeiss()}, "fei": {34682: build.fei(), 34683: b"<Metadata><Optics/></Metadata>"}}[
+        vendor
+    ]
+    whole = build.tiff(tags=header, rows_per_strip=4)
+    outcomes = {"frame": 0, "refused": 0}
+    for _ in range(_MUTANTS):
+        try:
+            reading = read_frame(
+                written(_mutated(whole, chance)), lambda pixels, _bar: np.zeros((1, 170, 170), np.float32) + pixels.size
+            )
+        except errors.FrameError as error:
+            outcomes["refused"] += 1
+            assert "frame.tif" in str(error)
+        else:
+            outcomes["frame"] += 1
+            assert not [flag for flag in reading.metadata.flags if "could not be read" in flag]
+
+    assert outcomes["frame"] > _MUTANTS / 10
+    assert outcomes["refused"] > _MUTANTS / 10
+
+
+@pytest.mark.parametrize("vendor", ["zeiss", "fei"])
+def test_a_mutated_header_never_raises_and_every_number_is_one(build, vendor) -> None:
+    chance = random.Random(21)
+    header = {"zeiss": build.zeiss, "fei": build.fei}[vendor]()
+    tag = {"zeiss": 34118, "fei": 34682}[vendor]
+    numbers = 0
+    for _ in range(_MUTANTS):
+        data = build.tiff(tags={tag: _mutated(header, chance)})
+        found = registry.read_metadata(RawFrame(None, data, "TIFF", 32, 30, parse_pages("frame.tif", data, 64)))
+        for name, reading in found.readings.items():
+            assert name in FIELDS
+            if isinstance(reading.value, float):
+                numbers += 1
+                assert np.isfinite(reading.value)
+
+    assert numbers > 10 * _MUTANTS
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(block=st.binary(max_size=400))
+def test_any_block_in_a_vendor_tag_is_read_without_an_error(build, block) -> None:
+    for tag in (34118, 34119, 34682, 34683):
+        data = build.tiff(tags={tag: block, 34682: block})
+        registry.read_metadata(RawFrame(None, data, "TIFF", 32, 24, parse_pages("frame.tif", data, 64)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(start=st.sampled_from([magic for magic, _ in image._MAGICS]), rest=st.binary(max_size=300))
+def test_any_bytes_after_a_known_start_are_a_frame_or_a_frame_error(start, rest) -> None:
+    data = start + rest
+    with contextlib.suppress(errors.FrameError):
+        image.decode("frame.tif", data, image.read_header("frame.tif", data, Limits(frame_bytes=1 << 20)))
