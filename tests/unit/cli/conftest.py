@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from emwatch.frame import (
+    CATEGORIES,
+    AcquisitionMetadata,
+    FrameReading,
+    FrameState,
+    Match,
+    Outcome,
+    Prediction,
+    Reading,
+    StatKey,
+)
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(name="no_configuration_of_this_machine", autouse=True)
+def _no_configuration_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("EMWATCH_")]:
+        if name not in {"EMWATCH_REAL_FRAMES", "EMWATCH_LABELLED_FRAMES"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "STATE_DIRECTORY", "JOURNAL_STREAM", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(name="emwatch")
+def _emwatch() -> Run:
+    """The real program in its own process: gives its exit code, stdout and stderr."""
+
+    def run(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "emwatch", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=100,
+            env={**os.environ, **environ},
+            check=False,
+        )
+
+    return run
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a test's ledger holds of one file."""
+
+    name: str
+    category: str | None = "Nanowires"
+    probability: float = 0.9
+    magnification: float | None = 10_000.0
+    tilt: float | None = 0.0
+    hours_ago: float = 0.0
+    uncertain: bool = False
+    target: str = ""
+    state: FrameState = FrameState.RECORDED
+
+
+ROWS = (
+    Row("old.tif", "Powder", hours_ago=72),
+    Row("unsure.tif", "Tips", 0.31, 800.0, uncertain=True, hours_ago=5),
+    Row("blind.tif", "Fibres", 0.7, None, None, hours_ago=4),
+    Row("tilted.tif", "Nanowires", 0.95, 20_000.0, 52.0, hours_ago=1, target="wires"),
+    Row("flat.tif", "Nanowires", 0.85, 5_000.0, 0.0, hours_ago=0.5),
+    Row("cut.tif", None, hours_ago=0.4, state=FrameState.FAILED),
+    Row("notes.txt", None, hours_ago=0.3, state=FrameState.SKIPPED),
+)
+
+
+@pytest.fixture(name="written_ledger", scope="session")
+def _written_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ledger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite3", ROWS)
+
+
+@pytest.fixture(name="ledger")
+def _ledger(tmp_path: Path, written_ledger: Path) -> Path:
+    """A ledger with `ROWS`, written by the real writer."""
+    return Path(shutil.copy(written_ledger, tmp_path))
+
+
+@pytest.fixture(name="write_ledger")
+def _write_ledger() -> Callable[[Path, tuple[Row, ...]], Path]:
+    return write_ledger
+
+
+@pytest.fixture(name="make_row")
+def _make_row() -> type[Row]:
+    return Row
+
+
+def write_ledger(path: Path, rows: tuple[Row, ...]) -> Path:
+    from emwatch.ledger.writer import Ledger
+
+    with Ledger(path) as ledger:
+        for row in rows:
+            ledger.record(_outcome(row), datetime.now(UTC) - timedelta(hours=row.hours_ago))
+    return path
+
+
+def _outcome(row: Row) -> Outcome:
+    path = Path("/data/sem") / row.name
+    key = StatKey(1000, int((datetime.now(UTC) - timedelta(hours=row.hours_ago)).timestamp() * 1e9), 1, 1)
+    if row.category is None:
+        return Outcome(path, row.state, key, code="truncated", reason=f"{path}: ends early")
+    numbers = {"magnification": row.magnification, "stage_tilt_deg": row.tilt}
+    readings = {name: Reading(value, str(value), "test") for name, value in numbers.items() if value is not None}
+    rest = (1 - row.probability) / (len(CATEGORIES) - 1)
+    scores = {name: row.probability if name == row.category else rest for name in CATEGORIES}
+    sha256 = row.name.encode().hex().ljust(64, "0")[:64]
+    reading = FrameReading(
+        path,
+        sha256,
+        key,
+        "TIFF",
+        64,
+        48,
+        "uint8",
+        1,
+        AcquisitionMetadata("Zeiss", readings),
+        None,  # type: ignore[arg-type]  # the ledger does not store views
+    )
+    prediction = Prediction(row.category, row.probability, scores, row.uncertain, row.probability - rest, "b" * 64)
+    matches = (Match(row.target, "because", ("terminal",)),) if row.target else ()
+    return Outcome(path, row.state, key, sha256=sha256, reading=reading, prediction=prediction, matches=matches)

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from emwatch.cli.display import csv_cell
+from emwatch.cli.main import cli
+from emwatch.cli.words import Range
+from emwatch.frame import CATEGORIES, Window
+
+Run = Callable[..., Any]
+
+
+def _names(ledger: Path, *arguments: str) -> list[str]:
+    result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--ndjson", *arguments])
+    assert result.exit_code in {0, 3}, result.output
+    return [Path(json.loads(line)["path"]).name for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ("", ["cut", "flat", "tilted", "blind", "unsure", "old"]),
+        ("--oldest-first", ["old", "unsure", "blind", "tilted", "flat", "cut"]),
+        ("--category Nanowires", ["flat", "tilted"]),
+        ("--category nanowires --category TIPS", ["flat", "tilted", "unsure"]),
+        ("--target wires", ["tilted"]),
+        ("--target none-such", []),
+        ("--hits", ["tilted"]),
+        ("--min-probability 0.85", ["flat", "tilted", "old"]),
+        ("--max-probability 0.5", ["unsure"]),
+        ("--min-probability 0.5 --max-probability 0.8", ["blind"]),
+        ("--magnification 10k..", ["tilted", "old"]),
+        ("--magnification ..5000", ["flat", "unsure"]),
+        ("--magnification 0.8k..5kx", ["flat", "unsure"]),
+        ("--tilt -1..1", ["flat", "unsure", "old"]),
+        ("--tilt 50..", ["tilted"]),
+        ("--since 2h", ["cut", "flat", "tilted"]),
+        ("--until 3d", ["old"]),
+        ("--since 6h --until 3h", ["blind", "unsure"]),
+        ("--session last", ["cut", "flat", "tilted"]),
+        ("--session 1", ["old"]),
+        ("--session none-such", []),
+        ("--uncertain", ["unsure"]),
+        ("--failed", ["cut"]),
+        ("--all --since 1h", ["notes", "cut", "flat"]),
+        ("--path t*", ["tilted"]),
+        ("--path /data/*", ["cut", "flat", "tilted", "blind", "unsure", "old"]),
+        ("--path /other/*", []),
+        ("--limit 2", ["cut", "flat"]),
+        ("--limit 0", ["cut", "flat", "tilted", "blind", "unsure", "old"]),
+        ("--category Nanowires --tilt 50.. --hits", ["tilted"]),
+    ],
+)
+def test_filters_add_up(ledger: Path, arguments: str, names: list[str]) -> None:
+    assert [name.split(".")[0] for name in _names(ledger, *arguments.split())] == names
+
+
+@pytest.mark.parametrize("arguments", [[], ["--category", "Nanowires"], ["--hits"], ["--failed"], ["--target", "no"]])
+def test_every_shape_gives_the_same_rows(ledger: Path, arguments: list[str]) -> None:
+    def ask(shape: list[str]) -> str:
+        return CliRunner().invoke(cli, ["log", "--ledger", str(ledger), *shape, *arguments]).stdout
+
+    names = _names(ledger, *arguments)
+    table = [line.split("/")[-1] for line in ask([]).splitlines()[1:]]
+    as_csv = [Path(row["path"]).name for row in csv.DictReader(io.StringIO(ask(["--csv"])))]
+    as_json = [Path(row["path"]).name for row in json.loads(ask(["--json"]))]
+
+    assert table == as_csv == as_json == names
+    assert ask(["--count"]) == f"{len(names)}\n"
+
+
+def test_a_row_for_machines_has_every_score_and_a_time_with_its_offset(ledger: Path) -> None:
+    result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--json", "--hits"])
+    (row,) = json.loads(result.stdout)
+
+    assert list(row["scores"]) == list(CATEGORIES)
+    assert row["targets"] == ["wires"]
+    assert (row["magnification"], row["stage_tilt_deg"]) == (20000.0, 52.0)
+    assert datetime.fromisoformat(row["recorded_at"]).utcoffset() is not None
+
+
+def test_csv_has_a_column_for_each_score(ledger: Path) -> None:
+    result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--csv", "--hits"])
+    (row,) = csv.DictReader(io.StringIO(result.stdout))
+
+    assert float(row["score_Nanowires"]) == 0.95
+    assert (row["uncertain"], row["targets"]) == ("false", "wires")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "stdout"),
+    [
+        (["--target", "no"], 3, ""),
+        (["--target", "no", "--json"], 3, "[]\n"),
+        (["--target", "no", "--ndjson"], 3, ""),
+        (["--target", "no", "--count"], 0, "0\n"),
+        (["--hits", "--count"], 0, "1\n"),
+    ],
+)
+def test_nothing_found_ends_with_3_but_a_count_of_0_is_an_answer(
+    ledger: Path, arguments: list[str], code: int, stdout: str
+) -> None:
+    result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), *arguments])
+
+    assert (result.exit_code, result.stdout) == (code, stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--json", "--csv"], "--json and --csv exclude each other"),
+        (["--ndjson", "--count"], "--ndjson and --count exclude each other"),
+        (["--failed", "--all"], "--failed and --all exclude each other"),
+        (["--since", "soon"], "'soon' is not a time: write 2h"),
+        (["--magnification", "5000"], "write LO..HI, LO.. or ..HI"),
+        (["--magnification", "9k..1k"], "the low end is above the high end"),
+        (["--tilt", "a..b"], "'a' is not a number"),
+        (["--category", "Wires"], "is not one of"),
+        (["--min-probability", "80"], "0<=x<=1"),
+        (["--limit", "-1"], "x>=0"),
+    ],
+)
+def test_a_wrong_filter_is_a_usage_error(ledger: Path, arguments: list[str], says: str) -> None:
+    result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), *arguments])
+
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert result.stdout == ""
+
+
+def test_without_a_ledger_one_line_says_what_makes_it(emwatch: Run, tmp_path: Path) -> None:
+    ended = emwatch("log", "--ledger", tmp_path / "none.sqlite3")
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(r"error: .*none\.sqlite3: no ledger here yet: `emwatch run` makes it.*\n", ended.stderr)
+
+
+def test_the_ledger_of_the_configuration_is_asked(emwatch: Run, ledger: Path) -> None:
+    file = ledger.parent / "c.yaml"
+    file.write_text("ledger: {path: ledger.sqlite3}", encoding="utf-8")
+
+    assert emwatch("log", "--count", "--config", file).stdout == "6\n"
+    assert emwatch("log", "--count", EMWATCH_LEDGER_PATH=str(ledger)).stdout == "6\n"
+
+
+def test_asking_changes_nothing(emwatch: Run, ledger: Path) -> None:
+    before = ledger.read_bytes()
+
+    emwatch("log", "--ledger", ledger, "--csv")
+
+    assert ledger.read_bytes() == before
+
+
+def test_names_that_steer_a_terminal_are_shown_not_obeyed(
+    tmp_path: Path, write_ledger: Run, make_row: Run, emwatch: Run
+) -> None:
+    name = "a\x1b[2J\nb\u202e[bold].tif"
+    ledger = write_ledger(tmp_path / "l.sqlite3", (make_row(name),))
+
+    outputs = [emwatch("log", "--ledger", ledger, *shape).stdout for shape in ([], ["--csv"], ["--ndjson"])]
+
+    assert [set(output) & {"\x1b", "\u202e"} for output in outputs] in (
+        [set(), set(), set()],
+        [set(), set(), {"\u202e"}],
+    )
+    assert [output.count("\n") for output in outputs] == [2, 2, 1]
+    assert r"a\x1b[2J\nb\u202e[bold].tif" in outputs[0]
+    assert Path(json.loads(outputs[2])["path"]).name == name
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@cmd", "'@cmd"),
+        ("+x", "'+x"),
+        ("-x", "'-x"),
+        ("-1.5", "-1.5"),
+        (-1.5, "-1.5"),
+        ("+3", "+3"),
+        ("plain", "plain"),
+        ("\tx", r"\tx"),
+        (None, ""),
+        (True, "true"),
+    ],
+)
+def test_a_csv_cell_is_never_a_formula(value: object, cell: str) -> None:
+    assert csv_cell(value) == cell
+
+
+@pytest.mark.parametrize(
+    ("text", "window"),
+    [
+        ("1000..", Window(1000, None)),
+        ("..5000", Window(None, 5000)),
+        ("5k..20k", Window(5000, 20000)),
+        (" 1.5 k .. 2 K ", Window(1500, 2000)),
+        ("-10..-5.5", Window(-10, -5.5)),
+        ("1e3..1M", Window(1000, 1e6)),
+    ],
+)
+def test_a_range_is_read_as_people_write_it(text: str, window: Window) -> None:
+    assert Range().convert(text, None, None) == window
+
+
+def test_a_reader_that_has_seen_enough_ends_the_program_quietly(ledger: Path) -> None:
+    import subprocess
+    import sys
+
+    program = f"{sys.executable} -m emwatch log --ledger {ledger} --ndjson"
+    ended = subprocess.run(
+        ["/bin/bash", "-c", f"set -o pipefail; {program} | true"], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
