@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 #: A SmartSEM header cut down to the lines that are read, as V05 to V06 writes them.
 ZEISS_LINES = {
@@ -104,8 +107,8 @@ def fei_header(changes: dict[str, str | None] | None = None) -> bytes:
             changed = changes.pop(f"{section}.{key}", value)
             if changed is not None:
                 text.append(f"{key}={changed}")
-        for name in [name for name in changes if name.startswith(f"{section}.")]:
-            text.append(f"{name.partition('.')[2]}={changes.pop(name)}")
+        added = [name for name in changes if name.startswith(f"{section}.")]
+        text += [f"{name.partition('.')[2]}={changes.pop(name)}" for name in added]
         text.append("")
     assert not changes, f"unknown sections: {changes}"
     return "\r\n".join(text).encode("cp1252") + b"\x00"

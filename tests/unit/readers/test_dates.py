@@ -41,7 +41,7 @@ def test_a_date_and_a_time_become_iso(date: str, time: str, expected: str) -> No
     ],
 )
 def test_what_is_no_date_or_may_be_two_is_refused(date: str, time: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         iso_time(date, time)
 
 

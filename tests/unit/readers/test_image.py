@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def _decoded(data: bytes, limits: Limits | None = None) -> np.ndarray:
     return image.decode("frame.tif", data, image.read_header("frame.tif", data, limits or Limits()))
 
 
-def _encoded(picture: Image.Image, kind: str, **options) -> bytes:
+def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -46,7 +47,9 @@ def _encoded(picture: Image.Image, kind: str, **options) -> bytes:
     ],
     ids=["uint8", "uint16", "uint32", "float32", "int16", "rgb8", "rgb16"],
 )
-def test_uncompressed_tiffs_keep_every_value_and_their_type(build, pixels, rows_per_strip, order) -> None:
+def test_uncompressed_tiffs_keep_every_value_and_their_type(
+    build: Any, pixels: Any, rows_per_strip: Any, order: str
+) -> None:
     actual = _decoded(build.tiff(pixels, order=order, rows_per_strip=rows_per_strip))
 
     np.testing.assert_array_equal(pixels, actual)
@@ -55,7 +58,7 @@ def test_uncompressed_tiffs_keep_every_value_and_their_type(build, pixels, rows_
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
 @pytest.mark.parametrize("pixels", [_GREY8, _GREY16, _RGB8], ids=["uint8", "uint16", "rgb8"])
-def test_tiffs_of_other_writers_are_decoded(pixels, compression) -> None:
+def test_tiffs_of_other_writers_are_decoded(pixels: Any, compression: Any) -> None:
     actual = _decoded(_encoded(Image.fromarray(pixels), "TIFF", compression=compression))
 
     np.testing.assert_array_equal(pixels, actual)
@@ -63,7 +66,7 @@ def test_tiffs_of_other_writers_are_decoded(pixels, compression) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP"])
 @pytest.mark.parametrize("pixels", [_GREY8, _RGB8], ids=["uint8", "rgb8"])
-def test_exported_pictures_are_decoded(pixels, kind) -> None:
+def test_exported_pictures_are_decoded(pixels: Any, kind: str) -> None:
     np.testing.assert_array_equal(pixels, _decoded(_encoded(Image.fromarray(pixels), kind)))
 
 
@@ -85,7 +88,7 @@ def _paletted(colours: list[tuple[int, int, int]], indices: np.ndarray) -> Image
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "PNG", "BMP"])
-def test_a_palette_is_grey_where_the_colours_in_use_are(kind) -> None:
+def test_a_palette_is_grey_where_the_colours_in_use_are(kind: str) -> None:
     colours = [(255 - n, 255 - n, 255 - n) for n in range(255)] + [(255, 0, 0)]
     indices = _GREY8 - 1
 
@@ -93,7 +96,7 @@ def test_a_palette_is_grey_where_the_colours_in_use_are(kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "PNG", "BMP"])
-def test_a_palette_is_rgb_where_one_colour_in_use_is_not_grey(kind) -> None:
+def test_a_palette_is_rgb_where_one_colour_in_use_is_not_grey(kind: str) -> None:
     colours = [(n, n, n) for n in range(255)] + [(255, 0, 10)]
     indices = _GREY8.copy()
     indices[0, 0] = 255
@@ -104,14 +107,14 @@ def test_a_palette_is_rgb_where_one_colour_in_use_is_not_grey(kind) -> None:
     assert (actual[0, 0].tolist(), actual[5, 5].tolist()) == ([255, 0, 10], [int(_GREY8[5, 5])] * 3)
 
 
-def test_white_is_zero_is_turned_round(build) -> None:
+def test_white_is_zero_is_turned_round(build: Any) -> None:
     actual = _decoded(build.tiff(_GREY8, replace={262: (3, (0,))}))
 
     np.testing.assert_array_equal(255 - _GREY8, actual)
 
 
 @pytest.mark.parametrize("alpha", [0, 255])
-def test_an_alpha_that_is_the_same_everywhere_is_ignored(build, alpha) -> None:
+def test_an_alpha_that_is_the_same_everywhere_is_ignored(build: Any, alpha: int) -> None:
     rgba = np.dstack([_RGB8, np.full((40, 60), alpha, np.uint8)])
 
     np.testing.assert_array_equal(_RGB8, _decoded(build.tiff(rgba)))
@@ -129,7 +132,7 @@ def test_transparency_is_over_black() -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"compression": "deflate"}, {"tile": (16, 16)}], ids=["plain", "deflate", "tiles"]
 )
-def test_of_several_pages_the_first_that_is_no_thumbnail_is_the_frame(options) -> None:
+def test_of_several_pages_the_first_that_is_no_thumbnail_is_the_frame(options: Any) -> None:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
         writer.write(_GREY8[:4, :6], subfiletype=1, metadata=None)
@@ -144,7 +147,7 @@ def test_of_several_pages_the_first_that_is_no_thumbnail_is_the_frame(options) -
 
 @pytest.mark.parametrize("cut", [0.999, 0.9, 0.5, 0.1, 0.01])
 @pytest.mark.parametrize("kind", ["TIFF", "PNG", "JPEG", "BMP"])
-def test_a_file_cut_anywhere_is_truncated(kind, cut) -> None:
+def test_a_file_cut_anywhere_is_truncated(kind: str, cut: float) -> None:
     data = _encoded(Image.fromarray(_GREY8), kind)
 
     with pytest.raises(errors.Truncated, match=r"frame\.tif: "):
@@ -152,14 +155,14 @@ def test_a_file_cut_anywhere_is_truncated(kind, cut) -> None:
 
 
 @pytest.mark.parametrize("size", range(1, 8))
-def test_a_tiff_of_a_few_bytes_is_truncated(build, size) -> None:
+def test_a_tiff_of_a_few_bytes_is_truncated(build: Any, size: int) -> None:
     with pytest.raises(errors.Truncated):
         image.read_header("frame.tif", build.tiff()[:size], Limits())
 
 
 @pytest.mark.parametrize("rows_per_strip", [None, 1, 8])
 @pytest.mark.parametrize("unwritten_rows", [4, 20, 39])
-def test_space_reserved_and_never_written_is_truncated(build, rows_per_strip, unwritten_rows) -> None:
+def test_space_reserved_and_never_written_is_truncated(build: Any, rows_per_strip: Any, unwritten_rows: int) -> None:
     if rows_per_strip == 8 and unwritten_rows < 8:
         unwritten_rows = 8
     pixels = _GREY8.copy()
@@ -169,14 +172,14 @@ def test_space_reserved_and_never_written_is_truncated(build, rows_per_strip, un
         image.read_header("frame.tif", build.tiff(pixels, rows_per_strip=rows_per_strip), Limits())
 
 
-def test_a_black_margin_below_the_bar_is_no_unwritten_space(build) -> None:
+def test_a_black_margin_below_the_bar_is_no_unwritten_space(build: Any) -> None:
     pixels = np.full((960, 64), 90, np.uint8)
     pixels[-8:] = 0  # as on real Hitachi frames, where it fills the last strip
 
     assert image.read_header("frame.tif", build.tiff(pixels, rows_per_strip=6), Limits()).height == 960
 
 
-def test_a_frame_that_is_black_throughout_is_a_frame(build) -> None:
+def test_a_frame_that_is_black_throughout_is_a_frame(build: Any) -> None:
     assert not _decoded(build.tiff(np.zeros((40, 60), np.uint8), rows_per_strip=4)).any()
 
 
@@ -195,7 +198,7 @@ def test_a_file_of_zeros_named_like_a_frame_is_reserved_space() -> None:
         (b"\xff\xfe\x00", "the bytes ff fe 00"),
     ],
 )
-def test_what_is_no_image_is_no_frame_and_the_message_says_how_it_starts(data, says) -> None:
+def test_what_is_no_image_is_no_frame_and_the_message_says_how_it_starts(data: Any, says: str) -> None:
     with pytest.raises(errors.NotAFrame) as caught:
         image.recognise("notes.txt", data)
 
@@ -203,7 +206,7 @@ def test_what_is_no_image_is_no_frame_and_the_message_says_how_it_starts(data, s
     assert "expected a TIFF, PNG, JPEG or BMP image" in str(caught.value)
 
 
-def test_an_uncompressed_header_that_asks_for_too_much_is_refused_before_decoding(build) -> None:
+def test_an_uncompressed_header_that_asks_for_too_much_is_refused_before_decoding(build: Any) -> None:
     data = build.tiff(replace={256: (4, (200_000,)), 257: (4, (200_000,))})
 
     with pytest.raises(errors.TooLarge, match="200000 x 200000"):
@@ -242,12 +245,12 @@ def test_more_pages_than_a_frame_has_are_refused() -> None:
         image.read_header("frame.tif", data, Limits())
 
 
-def test_pages_that_form_a_ring_are_refused(build) -> None:
+def test_pages_that_form_a_ring_are_refused(build: Any) -> None:
     with pytest.raises(errors.Unreadable, match="ring"):
         image.read_header("frame.tif", build.tiff(next_ifd=8), Limits())
 
 
-def test_a_next_page_beyond_the_end_is_truncated(build) -> None:
+def test_a_next_page_beyond_the_end_is_truncated(build: Any) -> None:
     with pytest.raises(errors.Truncated):
         image.read_header("frame.tif", build.tiff(next_ifd=10_000_000), Limits())
 
@@ -257,18 +260,18 @@ def test_a_next_page_beyond_the_end_is_truncated(build) -> None:
     [{256: (4, (0,))}, {279: (4, (1, 2))}, {258: (3, (0,))}, {262: (3, (77,)), 258: (3, (5,))}],
     ids=["no width", "more lengths than positions", "no bits", "unknown colours"],
 )
-def test_a_header_that_makes_no_sense_is_unreadable(build, replace) -> None:
+def test_a_header_that_makes_no_sense_is_unreadable(build: Any, replace: Any) -> None:
     with pytest.raises(errors.Unreadable, match=r"frame\.tif: "):
         _decoded(build.tiff(replace=replace))
 
 
 @pytest.mark.parametrize("offset", [10**6, 2**32 - 1])
-def test_a_strip_beyond_the_end_is_truncated(build, offset) -> None:
+def test_a_strip_beyond_the_end_is_truncated(build: Any, offset: int) -> None:
     with pytest.raises(errors.Truncated, match="1 of 1 strips"):
         image.read_header("frame.tif", build.tiff(replace={273: (4, (offset,))}), Limits())
 
 
-def test_strips_too_short_for_the_picture_are_truncated(build) -> None:
+def test_strips_too_short_for_the_picture_are_truncated(build: Any) -> None:
     with pytest.raises(errors.Truncated, match="expected 768"):
         image.read_header("frame.tif", build.tiff(replace={279: (4, (767,))}), Limits())
 
@@ -284,7 +287,7 @@ def test_damaged_compressed_pixels_are_an_error_and_not_zeros() -> None:
         _decoded(bytes(data))
 
 
-def test_compressed_16_bit_colour_is_refused_rather_than_halved(build) -> None:
+def test_compressed_16_bit_colour_is_refused_rather_than_halved(build: Any) -> None:
     data = build.tiff(_GREY16[..., np.newaxis].repeat(3, axis=2), replace={259: (3, (5,))})
 
     with pytest.raises(errors.Unreadable, match="16 bits per sample"):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import tifffile
 
 from emwatch import errors
-from emwatch.frame import FIELDS, FieldKind
+from emwatch.frame import FIELDS, AcquisitionMetadata, FieldKind
 from emwatch.readers import image
 from emwatch.readers.frame_reader import read_frame
 from emwatch.readers.limits import Limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NUMBERS = {
     "magnification": "magnification",
@@ -26,7 +30,7 @@ _STAMPS = ("%d %b %Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
 
 
 @pytest.fixture(name="truth", scope="module")
-def _truth(real_frames):
+def _truth(real_frames: Path) -> Any:
     with (real_frames / "truth.tsv").open(encoding="utf-8", newline="") as table:
         rows = [row for row in csv.DictReader(table, delimiter="\t") if row["vendor"] in {"Zeiss/LEO", "FEI/TFS"}]
     assert len(rows) >= 21
@@ -34,7 +38,7 @@ def _truth(real_frames):
 
 
 @pytest.fixture(name="readings", scope="module")
-def _readings(real_frames, truth):
+def _readings(real_frames: Path, truth: dict[str, dict[str, str]]) -> Any:
     return {file: read_frame(real_frames / file, None).metadata for file in truth}
 
 
@@ -47,7 +51,9 @@ def _iso(stamp: str) -> str:
     raise AssertionError(f"{stamp!r} is of no known form")
 
 
-def test_every_number_of_the_truth_table_is_read_within_half_a_percent(truth, readings) -> None:
+def test_every_number_of_the_truth_table_is_read_within_half_a_percent(
+    truth: dict[str, dict[str, str]], readings: dict[str, AcquisitionMetadata]
+) -> None:
     expected = {
         (file, name): pytest.approx(float(row[column]), rel=0.005, abs=1e-9)
         for file, row in truth.items()
@@ -59,7 +65,9 @@ def test_every_number_of_the_truth_table_is_read_within_half_a_percent(truth, re
     assert expected == actual
 
 
-def test_what_the_truth_table_leaves_open_is_not_guessed(truth, readings) -> None:
+def test_what_the_truth_table_leaves_open_is_not_guessed(
+    truth: dict[str, dict[str, str]], readings: dict[str, AcquisitionMetadata]
+) -> None:
     guessed = {
         (file, name): readings[file].value(name)
         for file, row in truth.items()
@@ -70,14 +78,18 @@ def test_what_the_truth_table_leaves_open_is_not_guessed(truth, readings) -> Non
     assert guessed == {}
 
 
-def test_every_detector_and_date_of_the_truth_table_is_read(truth, readings) -> None:
+def test_every_detector_and_date_of_the_truth_table_is_read(
+    truth: dict[str, dict[str, str]], readings: dict[str, AcquisitionMetadata]
+) -> None:
     expected = {file: (row["detector"], _iso(row["timestamp"])) for file, row in truth.items()}
     actual = {file: (found.text("detector"), found.text("acquired_at")) for file, found in readings.items()}
 
     assert expected == actual
 
 
-def test_thermo_fisher_magnification_is_marked_computed_and_zeiss_is_not(truth, readings) -> None:
+def test_thermo_fisher_magnification_is_marked_computed_and_zeiss_is_not(
+    truth: dict[str, dict[str, str]], readings: dict[str, AcquisitionMetadata]
+) -> None:
     marks = {
         (truth[file]["vendor"], found.readings["magnification"].computed)
         for file, found in readings.items()
@@ -87,7 +99,9 @@ def test_thermo_fisher_magnification_is_marked_computed_and_zeiss_is_not(truth, 
     assert marks == {("Zeiss/LEO", False), ("FEI/TFS", True)}
 
 
-def test_every_bar_height_is_that_of_the_truth_table(truth, readings) -> None:
+def test_every_bar_height_is_that_of_the_truth_table(
+    truth: dict[str, dict[str, str]], readings: dict[str, AcquisitionMetadata]
+) -> None:
     expected = {
         file: float(row["notes"].partition("barpx=")[2].split()[0])
         for file, row in truth.items()
@@ -98,7 +112,9 @@ def test_every_bar_height_is_that_of_the_truth_table(truth, readings) -> None:
     assert expected == actual
 
 
-def test_the_pixel_size_times_the_width_is_the_field_width(real_frames, truth, readings) -> None:
+def test_the_pixel_size_times_the_width_is_the_field_width(
+    real_frames: Path, readings: dict[str, AcquisitionMetadata]
+) -> None:
     for file, found in readings.items():
         width = read_frame(real_frames / file, None).width
         field_um, pixel_nm = found.number("horizontal_field_width_um"), found.number("pixel_size_nm")
@@ -106,7 +122,9 @@ def test_the_pixel_size_times_the_width_is_the_field_width(real_frames, truth, r
         assert field_um == pytest.approx(pixel_nm * width / 1000, rel=0.005), file
 
 
-def test_every_reading_has_a_known_field_a_source_and_the_type_of_the_field(readings) -> None:
+def test_every_reading_has_a_known_field_a_source_and_the_type_of_the_field(
+    readings: dict[str, AcquisitionMetadata],
+) -> None:
     types = {FieldKind.NUMBER: float, FieldKind.TEXT: str, FieldKind.FLAG: bool, FieldKind.TIME: str}
     for found in readings.values():
         for name, reading in found.readings.items():
@@ -114,12 +132,12 @@ def test_every_reading_has_a_known_field_a_source_and_the_type_of_the_field(read
             assert reading.reason if reading.value is None else isinstance(reading.value, types[FIELDS[name].kind])
 
 
-def test_no_header_of_a_real_frame_is_flagged(readings) -> None:
+def test_no_header_of_a_real_frame_is_flagged(readings: dict[str, AcquisitionMetadata]) -> None:
     assert {file: found.flags for file, found in readings.items() if found.flags} == {}
 
 
-def test_every_frame_of_every_vendor_is_decoded_and_every_text_is_refused(real_frames) -> None:
-    def prepare(pixels, _bar):
+def test_every_frame_of_every_vendor_is_decoded_and_every_text_is_refused(real_frames: Path) -> None:
+    def prepare(pixels: Any, _bar: Any) -> Any:
         assert pixels.ndim == 2 or pixels.shape[2] == 3
         return np.full((1, 170, 170), pixels.mean(), np.float32)
 
@@ -135,7 +153,7 @@ def test_every_frame_of_every_vendor_is_decoded_and_every_text_is_refused(real_f
     assert refused == {".txt", ".tsv"}
 
 
-def test_every_uncompressed_tiff_has_the_pixels_that_tifffile_finds(real_frames) -> None:
+def test_every_uncompressed_tiff_has_the_pixels_that_tifffile_finds(real_frames: Path) -> None:
     compared = 0
     for path in sorted(path for path in real_frames.rglob("*") if path.suffix.lower() in {".tif", ".tiff"}):
         data = path.read_bytes()

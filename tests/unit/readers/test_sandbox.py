@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -18,6 +19,9 @@ from emwatch.frame import StatKey
 from emwatch.readers.frame_reader import read_frame
 from emwatch.readers.limits import Limits
 from emwatch.readers.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's limits and /proc")
 
@@ -58,24 +62,24 @@ _HANG, _KILL, _EAT, _NOISY, _PRINT, _WRITE, _BROKEN, _REFUSE, _EXIT = range(201,
 
 
 @pytest.fixture(name="frame")
-def _frame(build, written):
+def _frame(build: Any, written: Callable[..., Path]) -> Any:
     """Write a frame whose brightest pixel is the deed; 0 is a good frame."""
 
-    def write(deed: int = 0, name: str = "frame.tif", tags=None) -> Path:
+    def write(deed: int = 0, name: str = "frame.tif", tags: Any = None) -> Path:
         return written(build.tiff(np.full((24, 32), deed or 77, np.uint8), tags=tags), name)
 
     return write
 
 
 @pytest.fixture(name="sandbox")
-def _sandbox(tmp_path, monkeypatch):
+def _sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     folder = tmp_path / "modules"
     folder.mkdir()
     (folder / "deeds_of_a_test.py").write_text(textwrap.dedent(_PREPARE))
     monkeypatch.syspath_prepend(str(folder))
     made = []
 
-    def make(prepare: str = "deeds_of_a_test:prepare", **limits) -> Sandbox:
+    def make(prepare: str = "deeds_of_a_test:prepare", **limits: Any) -> Sandbox:
         made.append(Sandbox(prepare, Limits(**limits)))
         return made[-1]
 
@@ -84,7 +88,9 @@ def _sandbox(tmp_path, monkeypatch):
         each.close()
 
 
-def test_a_frame_comes_back_as_it_is_read_in_process(sandbox, frame, build) -> None:
+def test_a_frame_comes_back_as_it_is_read_in_process(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path], build: Any
+) -> None:
     path = frame(tags={34682: build.fei({"Image.ResolutionY": "20"})})
 
     actual = sandbox().read(path)
@@ -104,14 +110,16 @@ def test_a_frame_comes_back_as_it_is_read_in_process(sandbox, frame, build) -> N
     assert float(actual.views[0, 0, 0]) == 77 + 4000  # the bar's 4 rows reached prepare
 
 
-def test_metadata_alone_comes_without_views_and_without_decoding(sandbox, frame) -> None:
+def test_metadata_alone_comes_without_views_and_without_decoding(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path]
+) -> None:
     reading = sandbox().read(frame(_BROKEN), pixels=False)
 
     assert reading.views.shape == (0, 170, 170)
     assert reading.views.dtype == np.float32
 
 
-def test_one_child_reads_many_frames(sandbox, frame) -> None:
+def test_one_child_reads_many_frames(sandbox: Callable[..., Sandbox], frame: Callable[..., Path]) -> None:
     box = sandbox()
     pids = set()
     for number in range(5):
@@ -121,7 +129,9 @@ def test_one_child_reads_many_frames(sandbox, frame) -> None:
     assert len(pids) == 1
 
 
-def test_a_frame_can_be_begun_while_the_one_before_is_classified(sandbox, frame) -> None:
+def test_a_frame_can_be_begun_while_the_one_before_is_classified(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path]
+) -> None:
     box = sandbox()
     first, second = frame(name="1.tif"), frame(name="2.tif")
 
@@ -132,7 +142,7 @@ def test_a_frame_can_be_begun_while_the_one_before_is_classified(sandbox, frame)
     assert (done.path, box.finish().path) == (first, second)
 
 
-def test_frames_are_read_one_at_a_time(sandbox, frame) -> None:
+def test_frames_are_read_one_at_a_time(sandbox: Callable[..., Sandbox], frame: Callable[..., Path]) -> None:
     box = sandbox()
     box.begin(frame())
 
@@ -144,7 +154,9 @@ def test_frames_are_read_one_at_a_time(sandbox, frame) -> None:
     ("data", "expected"),
     [(b"", errors.Empty), (b"II*\x00", errors.Truncated), (b"plain text", errors.NotAFrame)],
 )
-def test_a_frame_error_comes_back_as_the_same_class_and_message(sandbox, written, data, expected) -> None:
+def test_a_frame_error_comes_back_as_the_same_class_and_message(
+    sandbox: Callable[..., Sandbox], written: Callable[..., Path], data: Any, expected: type[Exception]
+) -> None:
     path = written(data)
     with pytest.raises(expected) as in_process:
         read_frame(path, None)
@@ -155,12 +167,14 @@ def test_a_frame_error_comes_back_as_the_same_class_and_message(sandbox, written
     assert (type(caught.value), str(caught.value)) == (type(in_process.value), str(in_process.value))
 
 
-def test_what_prepare_refuses_names_the_file(sandbox, frame) -> None:
+def test_what_prepare_refuses_names_the_file(sandbox: Callable[..., Sandbox], frame: Callable[..., Path]) -> None:
     with pytest.raises(errors.Unreadable, match=r"frame\.tif: no picture in it"):
         sandbox().read(frame(_REFUSE))
 
 
-def test_an_unforeseen_exception_is_the_files_fault_and_the_child_lives_on(sandbox, frame) -> None:
+def test_an_unforeseen_exception_is_the_files_fault_and_the_child_lives_on(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path]
+) -> None:
     box = sandbox()
     box.read(frame())
     pid = box.pid
@@ -181,7 +195,9 @@ def test_an_unforeseen_exception_is_the_files_fault_and_the_child_lives_on(sandb
         pytest.param(_EAT, "needed more than the 1024 MiB of memory it may have, twice", marks=linux),
     ],
 )
-def test_a_frame_that_ends_two_children_is_blamed_and_the_next_is_read(sandbox, frame, deed, says) -> None:
+def test_a_frame_that_ends_two_children_is_blamed_and_the_next_is_read(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path], deed: int, says: str
+) -> None:
     box = sandbox(seconds=0.5, memory_bytes=1 << 30) if deed == _HANG else sandbox(memory_bytes=1 << 30)
 
     with pytest.raises(errors.ReaderDied) as caught:
@@ -191,7 +207,9 @@ def test_a_frame_that_ends_two_children_is_blamed_and_the_next_is_read(sandbox, 
     assert box.read(frame()).width == 32
 
 
-def test_a_child_killed_between_frames_costs_no_frame(sandbox, frame) -> None:
+def test_a_child_killed_between_frames_costs_no_frame(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path]
+) -> None:
     box = sandbox()
     box.read(frame())
     process = psutil.Process(box.pid)
@@ -202,7 +220,9 @@ def test_a_child_killed_between_frames_costs_no_frame(sandbox, frame) -> None:
     assert box.pid != process.pid
 
 
-def test_a_child_killed_in_the_middle_of_a_frame_is_replaced_and_the_frame_read(sandbox, frame) -> None:
+def test_a_child_killed_in_the_middle_of_a_frame_is_replaced_and_the_frame_read(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path]
+) -> None:
     box = sandbox()
     box.read(frame())
     process = psutil.Process(box.pid)
@@ -213,7 +233,9 @@ def test_a_child_killed_in_the_middle_of_a_frame_is_replaced_and_the_frame_read(
     assert box.finish().path.name == "2.tif"
 
 
-def test_of_what_a_dying_child_says_twenty_short_lines_are_kept(sandbox, frame) -> None:
+def test_of_what_a_dying_child_says_twenty_short_lines_are_kept(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path]
+) -> None:
     with pytest.raises(errors.ReaderDied, match="last") as caught:
         sandbox().read(frame(_NOISY))
 
@@ -222,7 +244,9 @@ def test_of_what_a_dying_child_says_twenty_short_lines_are_kept(sandbox, frame) 
     assert len(said) < 20 * 310
 
 
-def test_what_a_library_prints_does_not_garble_the_answers(sandbox, frame) -> None:
+def test_what_a_library_prints_does_not_garble_the_answers(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path]
+) -> None:
     box = sandbox()
     box.read(frame(_PRINT))
 
@@ -230,7 +254,9 @@ def test_what_a_library_prints_does_not_garble_the_answers(sandbox, frame) -> No
 
 
 @linux
-def test_the_child_can_write_no_file(sandbox, frame, tmp_path, monkeypatch) -> None:
+def test_the_child_can_write_no_file(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CANARY", str(tmp_path / "canary"))
 
     with pytest.raises(errors.Unreadable, match="File too large"):
@@ -240,7 +266,7 @@ def test_the_child_can_write_no_file(sandbox, frame, tmp_path, monkeypatch) -> N
 
 
 @linux
-def test_the_child_has_the_limits_it_was_given(sandbox, frame) -> None:
+def test_the_child_has_the_limits_it_was_given(sandbox: Callable[..., Sandbox], frame: Callable[..., Path]) -> None:
     box = sandbox(memory_bytes=3 << 29)
     box.read(frame())
     child = psutil.Process(box.pid)
@@ -254,14 +280,14 @@ def test_the_child_has_the_limits_it_was_given(sandbox, frame) -> None:
 
 
 @linux
-def test_the_child_is_small(sandbox, frame) -> None:
+def test_the_child_is_small(sandbox: Callable[..., Sandbox], frame: Callable[..., Path]) -> None:
     box = sandbox("emwatch.classify.preprocess:prepare")
     box.read(frame())
 
     assert psutil.Process(box.pid).memory_info().rss < 80_000_000
 
 
-def test_closing_ends_the_child(sandbox, frame) -> None:
+def test_closing_ends_the_child(sandbox: Callable[..., Sandbox], frame: Callable[..., Path]) -> None:
     box = sandbox()
     box.read(frame())
     process = psutil.Process(box.pid)
@@ -272,7 +298,7 @@ def test_closing_ends_the_child(sandbox, frame) -> None:
     assert box.pid is None
 
 
-def test_closing_ends_a_child_that_hangs(sandbox, frame) -> None:
+def test_closing_ends_a_child_that_hangs(sandbox: Callable[..., Sandbox], frame: Callable[..., Path]) -> None:
     box = sandbox()
     box.begin(frame(_HANG))
     process = psutil.Process(box.pid)
@@ -284,7 +310,9 @@ def test_closing_ends_a_child_that_hangs(sandbox, frame) -> None:
 
 @linux
 @pytest.mark.parametrize("deed", [0, _HANG], ids=["idle", "hanging"])
-def test_the_child_does_not_outlive_a_killed_parent(frame, sandbox, deed) -> None:
+def test_the_child_does_not_outlive_a_killed_parent(
+    frame: Callable[..., Path], sandbox: Callable[..., Sandbox], deed: int
+) -> None:
     sandbox()  # puts the module on the path
     script = (
         "import os, signal, sys; from pathlib import Path; from emwatch.readers.sandbox import Sandbox\n"
@@ -311,7 +339,9 @@ def test_the_child_does_not_outlive_a_killed_parent(frame, sandbox, deed) -> Non
 
 
 @linux
-def test_ctrl_c_and_term_leave_the_child_to_its_parent(sandbox, frame) -> None:
+def test_ctrl_c_and_term_leave_the_child_to_its_parent(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path]
+) -> None:
     box = sandbox()
     box.read(frame())
     pid = box.pid
@@ -323,7 +353,9 @@ def test_ctrl_c_and_term_leave_the_child_to_its_parent(sandbox, frame) -> None:
     assert box.pid == pid
 
 
-def test_a_prepare_that_cannot_be_loaded_is_said_clearly(sandbox, frame) -> None:
+def test_a_prepare_that_cannot_be_loaded_is_said_clearly(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path]
+) -> None:
     with pytest.raises(errors.EmwatchError, match="no_such_module_of_a_test") as caught:
         sandbox("no_such_module_of_a_test:prepare").read(frame())
 
@@ -334,13 +366,15 @@ def test_a_prepare_that_cannot_be_loaded_is_said_clearly(sandbox, frame) -> None
 @pytest.mark.parametrize(
     "name", [b"Latin-\xe9.tif", "日本語\n[red].tif".encode(), b"-rf \x1b[31m.tif", b"back\\slash.tif"]
 )
-def test_names_that_are_no_text_reach_the_child_byte_for_byte(sandbox, frame, name) -> None:
+def test_names_that_are_no_text_reach_the_child_byte_for_byte(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path], name: bytes
+) -> None:
     path = frame(name=os.fsdecode(name))
 
     assert sandbox().read(path).path == path
 
 
-def test_exported_pictures_are_read_in_the_child(sandbox, tmp_path) -> None:
+def test_exported_pictures_are_read_in_the_child(sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
     box = sandbox()
     for suffix in ("png", "jpg", "bmp", "tif"):
         path = tmp_path / f"x.{suffix}"
@@ -349,7 +383,7 @@ def test_exported_pictures_are_read_in_the_child(sandbox, tmp_path) -> None:
         assert (box.read(path).width, box.read(path).height) == (64, 48)
 
 
-def test_the_child_imports_no_more_than_it_needs(sandbox, frame) -> None:
+def test_the_child_imports_no_more_than_it_needs(sandbox: Callable[..., Sandbox]) -> None:
     sandbox()
     program = (
         "import sys, emwatch.readers.child as child; child._load('emwatch.classify.preprocess:prepare');"

@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from emwatch.frame import StatKey
 from emwatch.readers.raw_frame import sidecar_beside
 from emwatch.readers.snapshot import take_snapshot
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX file system")
 
 
@@ -21,7 +25,7 @@ def _read(descriptor: int, size: int) -> bytes:
     return os.read(descriptor, size + 1)
 
 
-def test_a_snapshot_has_the_bytes_their_hash_and_the_stat_key(written) -> None:
+def test_a_snapshot_has_the_bytes_their_hash_and_the_stat_key(written: Callable[..., Path]) -> None:
     path = written(b"abc")
 
     snapshot = take_snapshot(path, 100)
@@ -30,7 +34,7 @@ def test_a_snapshot_has_the_bytes_their_hash_and_the_stat_key(written) -> None:
     assert snapshot.stat_key == StatKey.of(path.stat())
 
 
-def test_reading_leaves_the_file_as_it_is(written) -> None:
+def test_reading_leaves_the_file_as_it_is(written: Callable[..., Path]) -> None:
     path = written(b"abc")
     os.utime(path, ns=(1_000_000_000, 1_000_000_000))
     before = path.stat()
@@ -42,7 +46,7 @@ def test_reading_leaves_the_file_as_it_is(written) -> None:
         assert before.st_atime_ns == path.stat().st_atime_ns
 
 
-def test_a_file_without_bytes_is_empty(written) -> None:
+def test_a_file_without_bytes_is_empty(written: Callable[..., Path]) -> None:
     with pytest.raises(errors.Empty, match=r"frame\.tif: has no bytes"):
         take_snapshot(written(b""), 100)
 
@@ -52,12 +56,12 @@ def test_a_file_that_is_not_there_has_vanished(tmp_path: Path) -> None:
         take_snapshot(tmp_path / "x.tif", 100)
 
 
-def test_a_file_whose_folder_became_a_file_has_vanished(written) -> None:
+def test_a_file_whose_folder_became_a_file_has_vanished(written: Callable[..., Path]) -> None:
     with pytest.raises(errors.Vanished, match="folder is gone"):
         take_snapshot(written(b"abc") / "x.tif", 100)
 
 
-def test_a_file_above_the_limit_is_not_read(written) -> None:
+def test_a_file_above_the_limit_is_not_read(written: Callable[..., Path]) -> None:
     def read(_descriptor: int, _size: int) -> bytes:
         pytest.fail("it was read")
 
@@ -74,7 +78,7 @@ def test_a_fifo_named_like_a_frame_does_not_hang(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_socket_and_a_directory_and_a_device_are_no_frames(tmp_path: Path, monkeypatch) -> None:
+def test_a_socket_and_a_directory_and_a_device_are_no_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # socket names are short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("x.tif")
@@ -92,7 +96,9 @@ def test_a_socket_and_a_directory_and_a_device_are_no_frames(tmp_path: Path, mon
         (OSError(116, "Stale file handle"), errors.ReadFailed),
     ],
 )
-def test_what_the_system_refuses_is_told_apart_and_tried_again(written, raised, expected) -> None:
+def test_what_the_system_refuses_is_told_apart_and_tried_again(
+    written: Callable[..., Path], raised: OSError, expected: type[Exception]
+) -> None:
     def read(_descriptor: int, _size: int) -> bytes:
         raise raised
 
@@ -104,7 +110,7 @@ def test_what_the_system_refuses_is_told_apart_and_tried_again(written, raised, 
 
 @posix
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_denied(written) -> None:
+def test_a_file_that_may_not_be_read_is_denied(written: Callable[..., Path]) -> None:
     path = written(b"abc")
     path.chmod(0)
 
@@ -112,7 +118,7 @@ def test_a_file_that_may_not_be_read_is_denied(written) -> None:
         take_snapshot(path, 100)
 
 
-def test_a_file_that_grows_while_it_is_read_is_unsteady(written) -> None:
+def test_a_file_that_grows_while_it_is_read_is_unsteady(written: Callable[..., Path]) -> None:
     path = written(b"abc")
 
     def read(descriptor: int, size: int) -> bytes:
@@ -124,7 +130,7 @@ def test_a_file_that_grows_while_it_is_read_is_unsteady(written) -> None:
         take_snapshot(path, 100, read=read)
 
 
-def test_a_file_whose_bytes_change_at_the_same_size_is_unsteady(written) -> None:
+def test_a_file_whose_bytes_change_at_the_same_size_is_unsteady(written: Callable[..., Path]) -> None:
     path = written(b"abc")
 
     def read(descriptor: int, size: int) -> bytes:
@@ -137,12 +143,12 @@ def test_a_file_whose_bytes_change_at_the_same_size_is_unsteady(written) -> None
         take_snapshot(path, 100, read=read)
 
 
-def test_a_read_that_ends_early_is_unsteady(written) -> None:
+def test_a_read_that_ends_early_is_unsteady(written: Callable[..., Path]) -> None:
     with pytest.raises(errors.Unsteady, match="2 read"):
         take_snapshot(written(b"abc"), 100, read=lambda descriptor, _size: os.read(descriptor, 2))
 
 
-def test_a_sidecar_is_found_beside_the_frame_and_nowhere_else(written, tmp_path: Path) -> None:
+def test_a_sidecar_is_found_beside_the_frame_and_nowhere_else(written: Callable[..., Path], tmp_path: Path) -> None:
     frame = written(b"abc")
     written(b"[MAIN]", "frame-tif.hdr")
     lookup = sidecar_beside(frame)
