@@ -33,6 +33,7 @@ BACKBONE_PARAMETERS: Final = 20_861_480
 
 #: Stretches of the embedding, in order: the network's global average, then averages after earlier blocks.
 #: Named after Keras' layers; the numbers are indices among the network's twelve additions.
+AVERAGE: Final = "average"
 EARLY_ADDITIONS: Final = MappingProxyType({"add_11": 11, "add_6": 6, "add_1": 1})
 
 
@@ -52,15 +53,14 @@ class Engine(Protocol):
 class LiteRtEngine:
     """The bundle's ``backbone.tflite`` in LiteRT: ready in a fifth of a second, about 80 MB, no TensorFlow."""
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
-        # From the verified bytes, not from the path: what runs is what was hashed. LiteRT reads a file whole as well,
-        # so this costs no memory.
-        path = bundle.directory / "backbone.tflite"
+    def __init__(self, content: bytes, features: int, threads: int, path: Path) -> None:
+        # From the verified bytes, not from ``path``, which only serves messages: what runs is what was hashed. LiteRT
+        # copies a file into memory as well, so this costs nothing.
         try:
             from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - heavy, and only this engine needs it
 
             with _without_litert_notices():
-                self._interpreter: Any = Interpreter(model_content=bundle.backbone, num_threads=threads)
+                self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except ImportError as error:
             raise ModelError(
@@ -71,13 +71,13 @@ class LiteRtEngine:
                 f"{path} cannot be run by LiteRT: {error}. Make it again with 'emwatch model build'."
             ) from error
         [taken], [given] = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        expected = ([1, NETWORK_SIDE_PX, NETWORK_SIDE_PX, 3], [1, bundle.features])
+        expected = ([1, NETWORK_SIDE_PX, NETWORK_SIDE_PX, 3], [1, features])
         if (found := (taken["shape"].tolist(), given["shape"].tolist())) != expected:
             raise ModelError(
                 f"{path} takes and gives {found}, the card says {expected}. Make it again with 'emwatch model build'."
             )
         self._input, self._output = taken["index"], given["index"]
-        self.features: int = bundle.features
+        self.features = features
 
     def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Run one view after the other: a batch gains nothing on a few cores and its buffers stay for good."""
@@ -103,16 +103,18 @@ class KerasEngine:
             raise ModelError(
                 f"{path} is missing: the keras engine needs the weights that 'emwatch model build' puts there"
             )
-        self._network: Any = xception([output.name for output in bundle.outputs], threads=threads)
+        network = build_xception()
+        _limit_tensorflow(threads)
         try:
-            self._network.load_weights(path)
+            network.load_weights(path)
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(
                 f"{path} holds no Xception weights: {error}. Delete it and run 'emwatch model build'."
             ) from error
-        found, expected = weights_sha256(self._network), bundle.card["backbone"]["weights_sha256"]
+        found, expected = weights_sha256(network), bundle.card["backbone"]["weights_sha256"]
         if found != expected:
             raise ModelError(f"{path} holds other weights than the bundle: expected sha256 {expected}, found {found}")
+        self._network = embedding_network(network, [output.name for output in bundle.outputs])
         self.features: int = bundle.features
 
     def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -139,9 +141,13 @@ class StubEngine:
         return nearness
 
 
+def _litert(bundle: Bundle, threads: int) -> Engine:
+    return LiteRtEngine(bundle.backbone, bundle.features, threads, bundle.directory / "backbone.tflite")
+
+
 #: Engines that run a bundle's backbone, by the name used in the configuration.
 ENGINES: Final[Mapping[str, Callable[[Bundle, int], Engine]]] = MappingProxyType(
-    {"litert": LiteRtEngine, "keras": KerasEngine}
+    {"litert": _litert, "keras": KerasEngine}
 )
 
 
@@ -157,33 +163,36 @@ def imagenet_weights_path() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("emwatch")) / "xception-imagenet.weights.h5"
 
 
-def xception(outputs: list[str], threads: int | None = None) -> Any:
+def build_xception() -> Any:
     """
-    Build the network in code, without weights: (n, 170, 170, 3) in, the named stretches side by side out.
+    Build Xception without its top in code, without weights: (n, 170, 170, 3) in, (n, 6, 6, 2048) out.
 
     Raises `ModelError` where TensorFlow is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        import keras  # noqa: PLC0415 - four seconds and 1 GB, and only training and this engine need it
-        import tensorflow as tf  # noqa: PLC0415 - as above
+        import keras  # noqa: PLC0415 - four seconds and 1 GB, and only training and the keras engine need it
     except ImportError as error:
         raise ModelError(
-            f"this needs TensorFlow, which is not installed ({error}): pip install 'emwatch[train]'"
+            f"this needs TensorFlow and Keras: {error}. Install them: pip install 'emwatch[train]'"
         ) from error
-    if threads is not None:
-        # Where TensorFlow runs already it keeps the threads it has; its results do not depend on them.
-        with suppress(RuntimeError):
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
     side = NETWORK_SIDE_PX
-    base = keras.applications.Xception(include_top=False, weights=None, input_shape=(side, side, 3))
-    additions = [layer for layer in base.layers if isinstance(layer, keras.layers.Add)]
-    ends = [base.output if name == "average" else additions[EARLY_ADDITIONS[name]].output for name in outputs]
-    pooled = [
-        keras.layers.GlobalAveragePooling2D(name=f"{name}_pooled")(end) for name, end in zip(outputs, ends, strict=True)
-    ]
-    joined = keras.layers.Concatenate(name="embedding")(pooled) if len(pooled) > 1 else pooled[0]
-    return keras.Model(base.input, joined, name="xception")
+    return keras.applications.Xception(include_top=False, weights=None, input_shape=(side, side, 3))
+
+
+def embedding_network(network: Any, outputs: list[str], batch: int | None = None) -> Any:
+    """Give a Keras network that shares the weights of `build_xception`'s and gives the named stretches side by side."""
+    import keras  # noqa: PLC0415 - as above; whoever has a network has it
+
+    additions = [layer for layer in network.layers if isinstance(layer, keras.layers.Add)]
+    parts = keras.Model(
+        network.input,
+        [network.output if name == AVERAGE else additions[EARLY_ADDITIONS[name]].output for name in outputs],
+    )
+    views = keras.Input((NETWORK_SIDE_PX, NETWORK_SIDE_PX, 3), batch_size=batch)
+    ends = parts(views)
+    pooled = [keras.layers.GlobalAveragePooling2D()(end) for end in (ends if isinstance(ends, list) else [ends])]
+    return keras.Model(views, keras.layers.Concatenate()(pooled) if len(pooled) > 1 else pooled[0])
 
 
 def weights_sha256(network: Any) -> str:
@@ -192,6 +201,14 @@ def weights_sha256(network: Any) -> str:
     for array in network.get_weights():
         digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
     return digest.hexdigest()
+
+
+def _limit_tensorflow(threads: int) -> None:
+    import tensorflow as tf  # noqa: PLC0415 - heavy; Keras runs on it
+
+    # Where TensorFlow runs already it keeps the threads it has; its results do not depend on them.
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
 @contextmanager

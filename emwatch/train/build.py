@@ -1,0 +1,175 @@
+"""``emwatch model build``: from ImageNet weights and labelled frames to a bundle, in one seeded, repeatable run."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+import emwatch
+from emwatch.classify.backbone import (
+    AVERAGE,
+    BACKBONE_PARAMETERS,
+    EARLY_ADDITIONS,
+    LiteRtEngine,
+    embedding_network,
+    imagenet_weights_path,
+    network_input,
+)
+from emwatch.classify.bundle import BACKBONE, FORMAT, Bundle
+from emwatch.classify.classifier import golden_drawing
+from emwatch.classify.head import AVERAGE_FEATURES, Head
+from emwatch.classify.preprocess import CLIPPED_PERCENT, PREPROCESSING_ID, prepare
+from emwatch.errors import ModelError
+from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
+from emwatch.train import imagenet
+from emwatch.train.bundle_files import write_bundle
+from emwatch.train.convert import agreement, to_tflite
+from emwatch.train.dataset import labelled_frames
+from emwatch.train.heads import TrainedHead, train_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from emwatch.train.dataset import LabelledFrame
+
+#: Widths of the embedding's stretches. The earlier blocks see texture where the last sees objects.
+OUTPUTS: Final = {AVERAGE: AVERAGE_FEATURES, "add_11": 1024, "add_6": 728, "add_1": 256}
+assert set(OUTPUTS) == {AVERAGE, *EARLY_ADDITIONS}  # noqa: S101 - two tables that must name the same layers
+
+#: Frames on which the quantised backbone is compared with the float network.
+_COMPARED_FRAMES: Final = 100
+
+#: The largest difference of any score of the golden drawing that another processor's rounding may make.
+_SELF_TEST_TOLERANCE: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOrder:
+    """What to build. ``head_only`` takes the backbone that lies in ``out`` already."""
+
+    frames: Path
+    out: Path
+    name: str = "default"
+    weights: Path | None = None
+    weight_type: str = "pointwise-int8"
+    drawn_per_category: int = 200
+    seed: int = 0
+    threads: int = 2
+    head_only: bool = False
+
+
+def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
+    """Build a bundle, telling ``say`` what is being done. Raises `ModelError`."""
+    frames = labelled_frames(order.frames)
+    if order.head_only:
+        kept = Bundle.open(order.out)
+        backbone, facts = kept.backbone, dict(kept.card["backbone"])
+        if facts["outputs"] != _output_rows():
+            raise ModelError(
+                f"{order.out / BACKBONE} gives {facts['outputs']}, expected {_output_rows()}: build without --head-only"
+            )
+        say(f"backbone kept: {order.out / BACKBONE}")
+    else:
+        backbone, facts = _made_backbone(order, frames, say)
+    engine = LiteRtEngine(backbone, sum(OUTPUTS.values()), order.threads, order.out / BACKBONE)
+    trained = train_head(engine.embed, frames, order.drawn_per_category, order.seed, say)
+    golden = engine.embed(prepare(golden_drawing())).mean(axis=0)
+    card = _card(order, facts, trained, trained.head.probabilities(golden))
+    bundle = write_bundle(order.out, backbone, trained.head.to_bytes(), card)
+    say(f"{order.out}: bundle {bundle.sha256[:12]} passes its self-test")
+    return bundle
+
+
+def _output_rows() -> list[dict[str, Any]]:
+    return [{"name": name, "width": width} for name, width in OUTPUTS.items()]
+
+
+def _made_backbone(
+    order: BuildOrder, frames: list[LabelledFrame], say: Callable[[str], None]
+) -> tuple[bytes, dict[str, Any]]:
+    network, origin = imagenet.imagenet_xception(order.weights, say)
+    with_softmax = network.count_params() + (AVERAGE_FEATURES + 1) * len(CATEGORIES)
+    say(f"Xception built in code: {network.count_params():,} parameters, {with_softmax:,} with the ten-way softmax")
+    kept = imagenet_weights_path()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    network.save_weights(kept)
+    say(f"weights kept for the keras engine: {kept}")
+    backbone = to_tflite(network, list(OUTPUTS), order.weight_type)
+    say(f"{BACKBONE}: {len(backbone) / 1e6:.1f} MB, {order.weight_type}")
+    return backbone, {
+        "network": f"Xception, include_top=False, {NETWORK_SIDE_PX}x{NETWORK_SIDE_PX}x3, input scaled to -1..1",
+        "parameters": BACKBONE_PARAMETERS,
+        "parameters_with_softmax_head": with_softmax,
+        "weight_type": order.weight_type,
+        "weights_sha256": imagenet.PINNED_SHA256,
+        "weights_from": origin,
+        "provenance": imagenet.PROVENANCE,
+        "licence": imagenet.LICENCE,
+        "made_with": {name: metadata.version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
+        "outputs": _output_rows(),
+        "agreement_with_keras": _agreement(order, backbone, network, frames, say),
+    }
+
+
+def _agreement(
+    order: BuildOrder, backbone: bytes, network: Any, frames: list[LabelledFrame], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Compare the backbone with the float network on frames spread over the categories."""
+    chosen = np.random.default_rng(order.seed).permutation(len(frames))[:_COMPARED_FRAMES]
+    views = np.concatenate([prepare(frames[int(at)].grey()) for at in chosen])
+    say(f"comparing the backbone with Keras on {len(views)} frames")
+    reference = _in_keras(embedding_network(network, list(OUTPUTS)), views)
+    found = LiteRtEngine(backbone, reference.shape[1], order.threads, order.out / BACKBONE).embed(views)
+    average = slice(0, AVERAGE_FEATURES)
+    return {
+        "frames": len(views),
+        "average": agreement(reference[:, average], found[:, average]),
+        "whole": agreement(reference, found),
+    }
+
+
+def _in_keras(network: Any, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.concatenate([np.asarray(network(view[np.newaxis], training=False)) for view in network_input(views)])
+
+
+def _card(
+    order: BuildOrder, backbone: dict[str, Any], trained: TrainedHead, golden: npt.NDArray[np.float64]
+) -> dict[str, Any]:
+    head: Head = trained.head
+    return {
+        "format": FORMAT,
+        "name": order.name,
+        "made_by": f"emwatch {emwatch.__version__}, Python {platform.python_version()}",
+        "labels": list(CATEGORIES),
+        "preprocessing": {
+            "id": PREPROCESSING_ID,
+            "side_px": NETWORK_SIDE_PX,
+            "resize": "squash, Pillow bilinear with antialiasing",
+            "grey": "ITU-R BT.601 luminance",
+            "clipped_percent_each_end": CLIPPED_PERCENT,
+            "data_bar": "left out where its height is known",
+        },
+        "backbone": backbone,
+        "head": {
+            "parameters": {
+                "softmax": head.weights.size + head.bias.size,
+                "earlier_depths": head.early_weights.size,
+            },
+            "temperature": round(head.temperature, 4),
+            "uncertain_below": trained.verdict.uncertain_below,
+        },
+        "training": {"seed": order.seed, **trained.training},
+        "metrics": trained.metrics,
+        "self_test": {
+            "input": "golden drawing 1",
+            "scores": [round(float(score), 6) for score in golden],
+            "tolerance": _SELF_TEST_TOLERANCE,
+        },
+    }

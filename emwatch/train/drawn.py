@@ -1,0 +1,48 @@
+"""Drawn frames to learn from: the pretend microscope's pictures, as many of each category."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from emwatch.frame import CATEGORIES
+from emwatch.simulate.painter import draw_frame
+from emwatch.train.data_bars import with_drawn_bar
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+#: Large enough for the network's 170 pixels, small enough to draw thousands.
+_WIDTH_PX: Final = 512
+_HEIGHT_PX: Final = 384
+
+#: Every second frame wears a bar, whatever its category.
+_BAR_SHARE: Final = 0.5
+
+#: Far from the seeds of demos and tests, so that nobody is shown what the model was taught with.
+_FIRST_SEED: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnFrame:
+    """A frame yet to be drawn: made when asked for, the same each time."""
+
+    category: int
+    seed: int
+
+    def draw(self) -> npt.NDArray[np.uint8]:
+        """Draw it: grey (height, width), with a data bar or without."""
+        pixels = draw_frame(CATEGORIES[self.category], self.seed, _WIDTH_PX, _HEIGHT_PX).pixels.astype(np.uint8)
+        random = np.random.default_rng((self.seed, self.category))
+        return with_drawn_bar(pixels, random) if random.random() < _BAR_SHARE else pixels
+
+
+def drawn_frames(per_category: int, seed: int) -> list[DrawnFrame]:
+    """List the drawn frames of a seed, category after category."""
+    return [
+        DrawnFrame(category, _FIRST_SEED * (seed + 1) + number)
+        for category in range(len(CATEGORIES))
+        for number in range(per_category)
+    ]
