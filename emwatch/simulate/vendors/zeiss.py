@@ -43,7 +43,7 @@ def palette() -> npt.NDArray[np.uint16]:
 
 def without_bar_colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Move grey values off the entries that have a colour, as SmartSEM does, so that no pixel shows in colour."""
-    coloured = (pixels % 9 == 0) & (pixels > 0) & (pixels < 243)
+    coloured = (pixels % 9 == 0) & (pixels > 0) & (pixels <= 243)
     return np.where(coloured, pixels + np.uint8(1), pixels).astype(np.uint8)
 
 

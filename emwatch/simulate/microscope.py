@@ -1,0 +1,307 @@
+"""
+The pretend microscope: it takes frames at a rate and writes them the way instruments and their copy tools do.
+
+Every frame's truth goes to a manifest, one JSON document a line, written and flushed when the file has its final bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from emwatch.clock import Clock, SystemClock
+from emwatch.errors import EmwatchError
+from emwatch.frame import CATEGORIES, path_to_text
+from emwatch.simulate.acquisition import Acquisition, Shot
+from emwatch.simulate.data_bar import with_data_bar
+from emwatch.simulate.painter import Drawing, draw_frame
+from emwatch.simulate.vendors import VENDORS, vendor_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from emwatch.simulate.vendors.vendor import Vendor
+
+_CHUNKS: Final = 12
+_BURST: Final = 64  # frames held in memory (0.8 MB each) so that drawing does not space out their writing
+_TRUNCATED_EVERY: Final = 5
+_SHOT_STREAM: Final = 3
+#: The instrument's clock at the first frame, unless told otherwise; local time, no zone, as headers have it.
+SESSION_START: Final = datetime(2026, 3, 2, 9, 14, 7)  # noqa: DTZ001 (an instrument's header has no zone)
+
+
+class WriteMode(StrEnum):
+    """How a frame gets into the acquisition directory."""
+
+    PLAIN = "plain"  #: written under its name, then closed
+    ATOMIC = "atomic"  #: written elsewhere on the same file system, renamed in whole
+    TMP_RENAME = "tmp-rename"  #: written as ``x.tif.tmp`` in the directory, then renamed
+    SLOW_WRITE = "slow-write"  #: dribbles in, with pauses
+    PREALLOC = "prealloc"  #: has its full size at once and is filled afterwards
+    SIDECAR_LATE = "sidecar-late"  #: the text file that belongs to the frame comes after it
+    BURST = "burst"  #: many at once, no pacing
+    TRUNCATED = "truncated"  #: every fifth ends early and stays so
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is true of one written frame. Names and units as in `emwatch.frame.FIELDS`; ``closed_at`` is ISO 8601."""
+
+    path: str
+    sha256: str
+    category: str
+    kind: str
+    vendor: str
+    magnification: float
+    stage_tilt_deg: float
+    working_distance_mm: float
+    accelerating_voltage_kv: float
+    pixel_size_nm: float
+    detector: str
+    acquired_at: str
+    complete: bool
+    in_header: bool  #: whether the file tells the acquisition; else only its data bar does, if it has one
+    data_bar: str
+    scale_bar_px: int
+    scale_bar_nm: float
+    closed_at: str
+
+    def as_json(self) -> str:
+        """Give the line of the manifest."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exposure:
+    """A frame in memory: its files by name suffix, the frame first, and what is known of it."""
+
+    files: Mapping[str, bytes]
+    drawing: Drawing
+    acquisition: Acquisition
+    vendor: Vendor
+    bar: tuple[str, int, float]
+
+
+class Microscope:
+    """
+    Takes ``frames`` frames and writes them into ``out``.
+
+    ``rate``: frames a second (0 or the burst mode: as fast as they can be drawn). ``vendor``: a name of `VENDORS`, or
+    ``mixed`` to change after every frame. ``categories``: those to draw, in balanced turns; all ten by default.
+    ``manifest``: by default ``<out>.manifest.ndjson`` beside the directory. ``pause_s``: between two chunks of a slow write,
+    and before a late sidecar. ``first_number``: of the first file name. Raises `EmwatchError` where an argument or the
+    directory cannot be used, and rather than overwrite a file.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        frames: int,
+        *,
+        rate: float = 1.0,
+        mode: WriteMode | str = WriteMode.PLAIN,
+        vendor: str = "zeiss",
+        seed: int = 0,
+        categories: Sequence[str] | None = None,
+        width: int = 1024,
+        height: int = 768,
+        manifest: Path | None = None,
+        clock: Clock | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        pause_s: float = 0.05,
+        session_start: datetime = SESSION_START,
+        first_number: int = 1,
+    ) -> None:
+        self.out = out
+        self.frames = frames
+        self.mode = _mode_named(str(mode))
+        self.manifest = manifest if manifest is not None else out.with_name(f"{out.name}.manifest.ndjson")
+        self._rate = rate
+        self._vendors = list(VENDORS.values()) if vendor == "mixed" else [vendor_named(vendor)]
+        self._seed = seed
+        self._categories = _known(categories)
+        self._size = (width, height)
+        self._clock = clock if clock is not None else SystemClock()
+        self._sleep = sleep
+        self._pause_s = pause_s
+        self._session_start = session_start
+        self._first_number = first_number
+
+    def run(self) -> Iterator[Truth]:
+        """Write the frames, giving each one's truth when its files are as they will stay."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self.manifest.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EmwatchError(
+                f"{self.out}: cannot be made ready for frames ({error}); choose another --out"
+            ) from error
+        started = self._clock.monotonic()
+        with self.manifest.open("a", encoding="utf-8", newline="\n") as manifest:
+            for index, exposure in self._exposures():
+                if self._rate > 0 and self.mode is not WriteMode.BURST:
+                    self._sleep(max(0.0, started + index / self._rate - self._clock.monotonic()))
+                truth = self._take(index, exposure)
+                manifest.write(truth.as_json() + "\n")
+                manifest.flush()
+                yield truth
+
+    def _exposures(self) -> Iterator[tuple[int, _Exposure]]:
+        if self.mode is not WriteMode.BURST:
+            yield from ((index, self._expose(index)) for index in range(self.frames))
+            return
+        for first in range(0, self.frames, _BURST):
+            yield from [(index, self._expose(index)) for index in range(first, min(first + _BURST, self.frames))]
+
+    def _expose(self, index: int) -> _Exposure:
+        rng = np.random.Generator(np.random.PCG64([self._seed, _SHOT_STREAM, index]))
+        vendor = self._vendors[index % len(self._vendors)]
+        drawing = draw_frame(self._category(index), self._seed * 1_000_003 + index, *self._size)
+        acquisition = _acquisition(
+            drawing, vendor, self._size[0], rng, self._session_start + timedelta(seconds=41 * index)
+        )
+        style = str(rng.choice(vendor.bars))
+        barred = with_data_bar(drawing.pixels, style, acquisition, rng)
+        shot = Shot(barred.pixels, barred.picture_height_px, acquisition, f"{self._stem(index)}.tif")
+        bar = (style, barred.scale_bar_px, barred.scale_bar_nm)
+        return _Exposure(vendor.files(shot), drawing, acquisition, vendor, bar)
+
+    def _category(self, index: int) -> str:
+        """Give the category whose turn it is: every round holds each once, in an order of its own."""
+        turn, place = divmod(index, len(self._categories))
+        order = np.random.Generator(np.random.PCG64([self._seed, turn])).permutation(len(self._categories))
+        return self._categories[int(order[place])]
+
+    def _stem(self, index: int) -> str:
+        return f"frame_{self._first_number + index:04d}"
+
+    def _take(self, index: int, exposure: _Exposure) -> Truth:
+        (suffix, data), *sidecars = exposure.files.items()
+        path = self.out / f"{self._stem(index)}{suffix}"
+        if path.exists():
+            raise EmwatchError(f"{path}: already there, and frames are never overwritten; choose an empty --out")
+        complete = self.mode is not WriteMode.TRUNCATED or index % _TRUNCATED_EVERY != _TRUNCATED_EVERY - 1
+        if not complete:
+            data = data[: len(data) * 3 // 5]
+        late = self.mode is WriteMode.SIDECAR_LATE
+        if late and not sidecars:
+            sidecars = [(".txt", _note(exposure.acquisition))]
+        for name, content in [] if late else sidecars:
+            self.out.joinpath(f"{self._stem(index)}{name}").write_bytes(content)
+        self._write(path, data)
+        for name, content in sidecars if late else []:
+            self._sleep(self._pause_s)
+            self.out.joinpath(f"{self._stem(index)}{name}").write_bytes(content)
+        return self._truth(path, data, exposure, complete=complete)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        if self.mode is WriteMode.ATOMIC:
+            self._write_elsewhere(path, data)
+        elif self.mode is WriteMode.TMP_RENAME:
+            unfinished = path.with_name(f"{path.name}.tmp")
+            unfinished.write_bytes(data)
+            unfinished.replace(path)
+        elif self.mode in (WriteMode.SLOW_WRITE, WriteMode.PREALLOC):
+            with path.open("wb", buffering=0) as file:
+                if self.mode is WriteMode.PREALLOC:
+                    file.truncate(len(data))
+                self._dribble(file, data)
+        else:
+            path.write_bytes(data)
+
+    def _write_elsewhere(self, path: Path, data: bytes) -> None:
+        """Write beside the directory where that is the same file system, else under a hidden name in it; then rename."""
+        beside = self.out.resolve().parent
+        if beside.stat().st_dev == self.out.stat().st_dev and os.access(beside, os.W_OK):
+            unfinished = beside / f".{self.out.name}-{path.name}.part"
+        else:
+            unfinished = path.with_name(f".{path.name}.part")
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+
+    def _dribble(self, file: BinaryIO, data: bytes) -> None:
+        step = -(-len(data) // _CHUNKS)
+        for start in range(0, len(data), step):
+            if start:
+                self._sleep(self._pause_s)
+            file.write(data[start : start + step])
+
+    def _truth(self, path: Path, data: bytes, exposure: _Exposure, *, complete: bool) -> Truth:
+        acquisition = exposure.acquisition
+        return Truth(
+            path=path_to_text(path),
+            sha256=hashlib.sha256(data).hexdigest(),
+            category=exposure.drawing.category,
+            kind=exposure.drawing.kind,
+            vendor=exposure.vendor.name,
+            magnification=acquisition.magnification,
+            stage_tilt_deg=acquisition.stage_tilt_deg,
+            working_distance_mm=acquisition.working_distance_mm,
+            accelerating_voltage_kv=acquisition.accelerating_voltage_kv,
+            pixel_size_nm=acquisition.pixel_size_nm,
+            detector=acquisition.detector,
+            acquired_at=acquisition.acquired_at.isoformat(),
+            complete=complete,
+            in_header=exposure.vendor.has_header,
+            data_bar=exposure.bar[0],
+            scale_bar_px=exposure.bar[1],
+            scale_bar_nm=exposure.bar[2],
+            closed_at=self._clock.now().isoformat(),
+        )
+
+
+def _mode_named(name: str) -> WriteMode:
+    if name not in set(WriteMode):
+        raise EmwatchError(f"unknown write mode {name!r}: choose one of {', '.join(WriteMode)}")
+    return WriteMode(name)
+
+
+def _known(categories: Sequence[str] | None) -> tuple[str, ...]:
+    for category in categories or ():
+        if category not in CATEGORIES:
+            raise EmwatchError(f"unknown category {category!r}: choose one of {', '.join(CATEGORIES)}")
+    return tuple(categories) if categories else CATEGORIES
+
+
+def _note(acquisition: Acquisition) -> bytes:
+    """Give an operator's note, for makers that write no sidecar of their own."""
+    return f"Sample: {acquisition.sample}\r\nOperator: {acquisition.operator}\r\n".encode()
+
+
+def _acquisition(
+    drawing: Drawing, vendor: Vendor, width_px: int, rng: np.random.Generator, when: datetime
+) -> Acquisition:
+    """Set the microscope for a drawing: a round magnification that gives about its field width, the rest at random."""
+    wanted = vendor.reference_width_mm * 1e3 / drawing.field_width_um
+    step = 10.0 ** (np.floor(np.log10(wanted)) - 1)
+    magnification = float(round(wanted / step) * step)
+    instrument, serial = vendor.instruments[int(rng.integers(len(vendor.instruments)))]
+    working_distance_mm = round(float(rng.uniform(2.5, 12.0)), 1)
+    return Acquisition(
+        magnification=magnification,
+        pixel_size_nm=vendor.reference_width_mm * 1e6 / magnification / width_px,
+        stage_tilt_deg=drawing.stage_tilt_deg,
+        working_distance_mm=working_distance_mm,
+        accelerating_voltage_kv=float(rng.choice([1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0])),
+        detector=str(rng.choice(vendor.detectors)),
+        acquired_at=when,
+        instrument=instrument,
+        serial=serial,
+        stage_x_mm=round(float(rng.uniform(-30, 30)), 4),
+        stage_y_mm=round(float(rng.uniform(-30, 30)), 4),
+        stage_z_mm=round(working_distance_mm + float(rng.uniform(0, 20)), 3),
+        stage_rotation_deg=round(float(rng.uniform(0, 360)), 1),
+        beam_current_na=round(float(rng.choice([0.025, 0.05, 0.1, 0.4])), 3),
+        dwell_time_us=float(rng.choice([0.1, 0.3, 1.0, 3.0])),
+        sample=f"sample {int(rng.integers(1, 40))}",
+    )
