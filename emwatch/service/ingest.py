@@ -111,7 +111,8 @@ class Ingest:
                 if self._once and self._ready and not self._settle and self._unrecorded is None:
                     return
                 self._hints.wait(self._nap(now))
-        if self._held is not None:
+        # With a ledger that cannot be written there is no use: the next start finds the frame again.
+        if self._held is not None and self._unrecorded is None:
             held, self._held = self._held, None
             self._conclude(held)
 

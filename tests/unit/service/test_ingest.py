@@ -1,0 +1,360 @@
+"""The ingest loop on real directories and a real ledger, with a clock that moves only while the loop waits."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from emwatch.clock import ManualClock
+from emwatch.errors import Denied, LedgerError, NotAFrame, Truncated, WatchError
+from emwatch.frame import (
+    CATEGORIES,
+    AcquisitionMetadata,
+    FrameReading,
+    FrameState,
+    Match,
+    Outcome,
+    Prediction,
+    StatKey,
+    Target,
+)
+from emwatch.ledger.writer import Ledger, Recorded
+from emwatch.pipeline import Pipeline
+from emwatch.service.happenings import FrameDone, Notice, Ready
+from emwatch.service.hints import HintBox
+from emwatch.service.ingest import Ingest
+from emwatch.service.place import Manner, Place
+from emwatch.watch.patterns import Patterns
+from emwatch.watch.settle import Settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Reader:
+    """Reads like the sandbox, without a child: the content says what the decoder finds."""
+
+    def __init__(self) -> None:
+        self._path = Path()
+        self.read: list[str] = []
+
+    def begin(self, path: Path) -> None:
+        self._path = path
+
+    def finish(self) -> FrameReading:
+        path = self._path
+        self.read.append(path.name)
+        content = path.read_bytes()
+        if content.startswith(b"half"):
+            raise Truncated(f"{path}: half of it is missing")
+        if content.startswith(b"locked"):
+            raise Denied(f"{path}: locked by its writer")
+        if content.startswith(b"text"):
+            raise NotAFrame(f"{path}: not an image")
+        return FrameReading(
+            path,
+            hashlib.sha256(content).hexdigest(),
+            StatKey.of(path.stat()),
+            image_format="TIFF",
+            width=170,
+            height=170,
+            pixel_type="uint8",
+            pages=1,
+            metadata=AcquisitionMetadata(),
+            views=np.zeros((1, 170, 170), np.float32),
+        )
+
+
+class Judge:
+    """Every frame is Tips, but for those that make it stumble."""
+
+    def __init__(self) -> None:
+        self.stumble = False
+
+    def classify(self, _views: np.ndarray[Any, Any]) -> Prediction:
+        if self.stumble:
+            raise RuntimeError("out of cheese")
+        scores = dict.fromkeys(CATEGORIES, 0.0) | {"Tips": 1.0}
+        return Prediction("Tips", 1.0, scores, uncertain=False, margin=1.0, bundle_sha256="ab" * 32)
+
+
+class FlakyLedger(Ledger):
+    """A ledger whose disk is full when told so."""
+
+    full = False
+
+    def record(self, outcome: Outcome, *args: Any, **kwargs: Any) -> Recorded:
+        if self.full:
+            raise LedgerError("no space left on the disk")
+        return super().record(outcome, *args, **kwargs)
+
+
+class SteppedHints(HintBox):
+    """Waiting moves the clock instead of the world."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def wait(self, timeout_s: float) -> None:
+        self._clock.advance(max(timeout_s, 0.001))
+
+
+class Rig:
+    """An ingest loop with everything around it."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.root = tmp_path / "frames"
+        self.root.mkdir()
+        self.clock = ManualClock()
+        self.hints = SteppedHints(self.clock)
+        self.reader, self.judge = Reader(), Judge()
+        self.ledger = FlakyLedger(tmp_path / "ledger.sqlite3", clock=self.clock)
+        self.told: list[object] = []
+
+    def write(self, name: str, content: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+        return path
+
+    def ingest(self, **options: Any) -> Ingest:
+        manner = Manner(mode="poll", sweep_s=10.0, settle_s=0.5)
+        place = Place(self.root, Patterns(), manner, self.hints)
+        target = Target("any tip", ("Tips",))
+        return Ingest(
+            places=[place],
+            hints=self.hints,
+            settle=Settle(place.settle_s, options.pop("patience_s", 30.0)),
+            pipeline=Pipeline(self.reader, self.judge, [target]),
+            ledger=self.ledger,
+            clock=self.clock,
+            tell=self.told.append,
+            **options,
+        )
+
+    def once(self, **options: Any) -> None:
+        self.ingest(once=True, patience_s=0.0, **options).run(lambda: False)
+
+    def until(self, ingest: Ingest, condition: Callable[[], bool], within_s: float = 200.0) -> None:
+        end = self.clock.monotonic() + within_s
+        ingest.run(lambda: condition() or self.clock.monotonic() > end)
+        assert condition()
+
+    def done(self) -> list[tuple[str, str]]:
+        return [
+            (each.outcome.path.relative_to(self.root).as_posix(), each.outcome.state.value)
+            for each in self.told
+            if isinstance(each, FrameDone) and each.new
+        ]
+
+    def notices(self) -> list[str]:
+        return [each.text for each in self.told if isinstance(each, Notice)]
+
+
+@pytest.fixture(name="rig")
+def _rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path)
+    yield rig
+    rig.ledger.close()
+
+
+def test_what_is_there_is_recorded_once_and_a_second_run_records_nothing(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    rig.write("day/b.tif", "b")
+    rig.write("notes.txt", "text")
+    rig.once()
+    rig.once()
+
+    assert rig.done() == [("a.tif", "recorded"), ("notes.txt", "skipped"), ("day/b.tif", "recorded")]
+    assert rig.reader.read == ["a.tif", "notes.txt", "b.tif"]
+
+
+def test_an_unchanged_file_is_not_read_again_by_sweeps_or_hints(rig: Rig) -> None:
+    path = rig.write("a.tif", "a")
+    rig.once()
+    rig.hints.file(path, closed=True)
+    ingest = rig.ingest()
+    sweeps = rig.clock.monotonic() + 35.0
+    rig.until(ingest, lambda: rig.clock.monotonic() > sweeps)
+
+    assert rig.reader.read == ["a.tif"]
+
+
+def test_a_changed_file_is_a_new_frame(rig: Rig) -> None:
+    rig.write("a.tif", "first")
+    rig.once()
+    rig.write("a.tif", "second content")
+    rig.once()
+
+    assert rig.done() == [("a.tif", "recorded"), ("a.tif", "recorded")]
+
+
+def test_an_incomplete_file_is_waited_for_and_recorded_when_the_rest_arrives(rig: Rig) -> None:
+    path = rig.write("a.tif", "half")
+    ingest = rig.ingest(patience_s=30.0)
+    rig.until(ingest, lambda: len(rig.reader.read) >= 3)
+
+    assert rig.done() == []
+
+    path.write_text("whole", encoding="utf-8")
+    rig.until(ingest, lambda: rig.done() != [])
+
+    assert rig.done() == [("a.tif", "recorded")]
+
+
+def test_an_incomplete_file_is_a_failure_when_patience_is_over_and_becomes_a_frame_later_in_the_same_row(
+    rig: Rig,
+) -> None:
+    path = rig.write("a.tif", "half")
+    ingest = rig.ingest(patience_s=8.0)
+    rig.until(ingest, lambda: rig.done() != [])
+
+    assert rig.done() == [("a.tif", "failed")]
+    assert 8.0 <= rig.clock.monotonic() < 20.0
+
+    path.write_text("whole", encoding="utf-8")
+    rig.until(ingest, lambda: rig.ledger.known(rig.root)["a.tif"].state is FrameState.RECORDED)
+
+    assert len({each.frame_id for each in rig.told if isinstance(each, FrameDone)}) == 1
+
+
+def test_a_locked_file_is_tried_again_although_it_does_not_change(rig: Rig) -> None:
+    path = rig.write("a.tif", "locked")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: rig.reader.read.count("a.tif") >= 2)
+
+    assert rig.ledger.known(rig.root)["a.tif"].state is FrameState.FAILED
+    path.unlink()
+
+
+def test_a_file_that_vanishes_before_it_is_read_leaves_a_row_with_the_reason(rig: Rig) -> None:
+    path = rig.write("a.tif", "a")
+    rig.hints.file(path, closed=False)
+    ingest = rig.ingest()
+    ingest.run(lambda: bool(path in ingest._settle and path.unlink() is None))
+    rig.until(ingest, lambda: rig.done() != [])
+
+    [done] = [each for each in rig.told if isinstance(each, FrameDone)]
+    assert done.outcome.code == "vanished"
+
+
+def test_a_file_renamed_while_it_settles_is_recorded_under_its_new_name_only(rig: Rig) -> None:
+    path = rig.write("a.part", "a")
+    rig.hints.file(path, closed=False)
+    ingest = rig.ingest()
+    ingest.run(lambda: path in ingest._settle)
+    rig.hints.gone(path)
+    rig.hints.file(path.rename(rig.root / "a.tif"), closed=True)
+    rig.until(ingest, lambda: rig.done() != [])
+
+    assert rig.done() == [("a.tif", "recorded")]
+
+
+def test_live_frames_go_before_a_backlog(rig: Rig) -> None:
+    for number in range(20):
+        rig.write(f"old-{number:02}.tif", f"old {number}")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.reader.read) == 3)
+    rig.hints.file(rig.write("live.tif", "live"), closed=True)
+    rig.until(ingest, lambda: len(rig.reader.read) == 21)
+
+    assert rig.reader.read.index("live.tif") <= 4
+
+
+def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+    away = rig.root.rename(rig.root.with_name("away"))
+    gone = rig.clock.monotonic() + 60
+    rig.until(ingest, lambda: rig.clock.monotonic() > gone)
+    away.rename(rig.root)
+    rig.write("b.tif", "b")
+    rig.until(ingest, lambda: len(rig.done()) == 2)
+
+    assert rig.done() == [("a.tif", "recorded"), ("b.tif", "recorded")]
+    assert [("not available" in text, "is back" in text) for text in rig.notices()] == [(True, False), (False, True)]
+
+
+def test_once_on_a_missing_directory_is_an_error(rig: Rig) -> None:
+    shutil.rmtree(rig.root)
+
+    with pytest.raises(WatchError, match="not available"):
+        rig.once()
+
+
+def test_a_full_disk_stops_the_taking_of_frames_and_loses_none(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    rig.write("b.tif", "b")
+    rig.ledger.full = True
+    ingest = rig.ingest()
+    later = rig.clock.monotonic() + 60
+    rig.until(ingest, lambda: rig.clock.monotonic() > later)
+
+    assert rig.done() == []
+    assert len([text for text in rig.notices() if "no space left" in text]) == 1
+
+    rig.ledger.full = False
+    rig.until(ingest, lambda: len(rig.done()) == 2)
+
+    assert sorted(rig.done()) == [("a.tif", "recorded"), ("b.tif", "recorded")]
+
+
+def test_an_unforeseen_fault_costs_one_frame_and_says_so(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    rig.judge.stumble = True
+    rig.once()
+
+    [done] = [each for each in rig.told if isinstance(each, FrameDone)]
+    assert (done.outcome.state, done.outcome.code) == (FrameState.FAILED, "internal")
+    assert "out of cheese" in done.outcome.reason
+
+
+def test_matches_are_recorded_with_the_frame(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    woken: list[bool] = []
+    rig.once(recorded=lambda: woken.append(True))
+
+    [done] = [each for each in rig.told if isinstance(each, FrameDone)]
+    assert [match.target for match in done.outcome.matches] == ["any tip"]
+    assert isinstance(done.outcome.matches[0], Match)
+    assert woken == [True]
+
+
+def test_a_baseline_is_taken_once_and_what_comes_later_is_read(rig: Rig) -> None:
+    rig.write("old.tif", "old")
+    rig.once(baseline=True)
+
+    assert rig.reader.read == []
+    assert rig.ledger.known(rig.root)["old.tif"].state is FrameState.BASELINE
+
+    rig.write("new.tif", "new")
+    rig.once(baseline=True)
+
+    assert rig.reader.read == ["new.tif"]
+
+
+def test_ready_is_told_once_after_the_first_sweep(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+
+    assert [type(each) for each in rig.told].count(Ready) == 1
+    assert isinstance(rig.told[0], Ready)
+
+
+def test_lost_events_lead_to_a_sweep_at_once(rig: Rig) -> None:
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: any(isinstance(each, Ready) for each in rig.told))
+    rig.write("unseen.tif", "unseen")
+    before = rig.clock.monotonic()
+    rig.hints.everything("queue overflow")
+    rig.until(ingest, lambda: rig.done() != [])
+
+    assert rig.clock.monotonic() - before < 2.0
