@@ -37,7 +37,11 @@ _CLOSING_S: Final = 2.0
 
 
 class _ChildLostError(Exception):
-    """The child died, hung or talked nonsense; the text says which."""
+    """The child died, hung or talked nonsense; the text says which. ``ready``: it had been able to take a frame."""
+
+    def __init__(self, what: str, *, ready: bool = True) -> None:
+        super().__init__(what)
+        self.ready = ready
 
 
 class Sandbox:
@@ -114,6 +118,9 @@ class Sandbox:
                 stderr = self._replace_child()
                 if attempt == _ATTEMPTS:
                     self._pending = None
+                    if not lost.ready:
+                        # A broken installation must not be written down as the fault of every frame.
+                        raise errors.EmwatchError(f"the decoder {lost} before it could take a frame{stderr}") from lost
                     raise errors.ReaderDied(
                         f"{path_to_text(path)}: the decoder {lost}, twice; expected a frame it can decode. "
                         f"Open the file in another program, and save it again{stderr}"
@@ -132,7 +139,7 @@ class Sandbox:
         except _ChildLostError as lost:
             self._pending = None
             stderr = self._replace_child()
-            raise errors.EmwatchError(f"the decoder {lost} before it was given a frame{stderr}") from lost
+            raise errors.EmwatchError(f"the decoder {lost} before it could take a frame{stderr}") from lost
 
     def _answer(self, path: Path) -> FrameReading:
         if self._child is None:
@@ -216,9 +223,9 @@ class _Child:
             message = self._answers.get(timeout=max(0.0, deadline_s - time.monotonic()))
         except queue.Empty:
             waited_s = self._limits.seconds if self._ready else self._limits.start_seconds
-            raise _ChildLostError(f"{late} after {waited_s:g} s") from None
+            raise _ChildLostError(f"{late} after {waited_s:g} s", ready=self._ready) from None
         if isinstance(message, str):
-            raise _ChildLostError(self._how_it_ended(message))
+            raise _ChildLostError(self._how_it_ended(message), ready=self._ready)
         return message
 
     def _how_it_ended(self, otherwise: str) -> str:

@@ -191,14 +191,14 @@ def test_an_unforeseen_exception_is_the_files_fault_and_the_child_lives_on(
     [
         (_KILL, "was killed by SIGKILL, twice"),
         (_EXIT, "ended with status 3, twice"),
-        (_HANG, "was still busy after 0.5 s, twice"),
+        (_HANG, "was still busy after 1 s, twice"),
         pytest.param(_EAT, "needed more than the 1024 MiB of memory it may have, twice", marks=linux),
     ],
 )
 def test_a_frame_that_ends_two_children_is_blamed_and_the_next_is_read(
     sandbox: Callable[..., Sandbox], frame: Callable[..., Path], deed: int, says: str
 ) -> None:
-    box = sandbox(seconds=0.5, memory_bytes=1 << 30) if deed == _HANG else sandbox(memory_bytes=1 << 30)
+    box = sandbox(seconds=1.0, memory_bytes=1 << 30) if deed == _HANG else sandbox(memory_bytes=1 << 30)
 
     with pytest.raises(errors.ReaderDied) as caught:
         box.read(frame(deed))
@@ -358,6 +358,18 @@ def test_a_prepare_that_cannot_be_loaded_is_said_clearly(
 ) -> None:
     with pytest.raises(errors.EmwatchError, match="no_such_module_of_a_test") as caught:
         sandbox("no_such_module_of_a_test:prepare").read(frame())
+
+    assert not isinstance(caught.value, errors.FrameError)
+
+
+@pytest.mark.parametrize("last_words", ["import os; os._exit(5)", "raise SystemExit(5)"])
+def test_a_child_that_cannot_start_is_never_the_fault_of_a_frame(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path], tmp_path: Path, last_words: str
+) -> None:
+    (tmp_path / "modules" / "broken_module_of_a_test.py").write_text(last_words)
+
+    with pytest.raises(errors.EmwatchError, match="ended with status 5 before it could take a frame") as caught:
+        sandbox("broken_module_of_a_test:prepare").read(frame())
 
     assert not isinstance(caught.value, errors.FrameError)
 
