@@ -119,7 +119,9 @@ class Canvas:
             wide, tall = round(shape[1] * step * stretch), round(shape[0] * step)
             fine = resized(coarse, max(wide, self.width), max(tall, self.height))
             total += fine[: self.height, : self.width] * np.float32(0.5**octave)
-        return (total - total.mean()) / np.float32(total.std() + 1e-6)
+        total -= total.mean()
+        total /= np.float32(total.std() + 1e-6)
+        return total
 
     def cells(self, size_px: float, *, jitter: float = 0.9, warp_px: float = 0.0, angle: float = 0.0) -> Cells:
         """Cut the canvas into random cells of about ``size_px``; ``warp_px`` bends their borders."""
@@ -162,8 +164,9 @@ class Canvas:
 
         return self.mask(draw)
 
-    def lay(self, mask: Plane, height_px: float, tone: float) -> None:
+    def lay(self, mask: npt.NDArray[np.floating], height_px: float, tone: float) -> None:
         """Put a flat layer of material where the mask is."""
+        mask = mask.astype(np.float32, copy=False)
         self.z += mask * np.float32(height_px)
         self.tone += mask * (np.float32(tone) - self.tone)
 

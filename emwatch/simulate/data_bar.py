@@ -151,9 +151,9 @@ def _strip(
     font = _text_size(round(row_px * 0.72))
     margin = max(3, width // 100)
     _ruler(brush, (margin, 0), scale, (height, rows), font, ink)
-    start = margin * 3 + max(scale.length_px, round(font.getlength(scale.label)))
+    start = margin * 3 + max(scale.length_px, round(font.getlength(scale.label.replace("µ", "u"))))
     if rows == 1:
-        start = margin * 4 + scale.length_px + round(font.getlength(scale.label))
+        start = margin * 4 + scale.length_px + round(font.getlength(scale.label.replace("µ", "u")))
     x, row = float(start), 0
     for text in fields:
         length = font.getlength(text)
@@ -183,9 +183,26 @@ def _ruler(
     for end in (x, x + scale.length_px - 1):
         brush.line((end, y - tick, end, y + tick), fill=ink)
     if rows == 2:
-        brush.text((x, at[1] + height * 0.28), scale.label, fill=ink, font=font, anchor="lm")
+        _label(brush, (x, at[1] + height * 0.28), scale.label, font, ink)
     else:
-        brush.text((x + scale.length_px + height * 0.4, y), scale.label, fill=ink, font=font, anchor="lm")
+        _label(brush, (x + scale.length_px + height * 0.4, y), scale.label, font, ink)
+
+
+def _label(
+    brush: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    text: str,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    ink: int,
+) -> None:
+    """Write a label; its micro sign is a u with a stroke down on its left, since Pillow's own font has none."""
+    before, micro, after = text.partition("µ")
+    brush.text(at, f"{before}u{after}" if micro else text, fill=ink, font=font, anchor="lm")
+    if micro:
+        left, top, right, bottom = font.getbbox("u", anchor="lm")
+        x = at[0] + font.getlength(before) + left
+        stroke = max(1, round((right - left) / 7))
+        brush.rectangle((x, at[1] + top, x + stroke - 1, at[1] + bottom + (bottom - top) * 0.45), fill=ink)
 
 
 def _corner_box(scale: _Scale, frame_height: int, *, white: bool) -> npt.NDArray[np.uint8]:
@@ -193,7 +210,7 @@ def _corner_box(scale: _Scale, frame_height: int, *, white: bool) -> npt.NDArray
     height = max(20, frame_height // 12)
     font = _text_size(round(height * 0.4))
     margin = height // 4
-    width = max(scale.length_px, round(font.getlength(scale.label))) + 2 * margin
+    width = max(scale.length_px, round(font.getlength(scale.label.replace("µ", "u")))) + 2 * margin
     paper, ink = (255, 0) if white else (0, 255)
     image = Image.new("L", (width, height), paper)
     _ruler(ImageDraw.Draw(image), (margin, 0), scale, (height, 2), font, ink)

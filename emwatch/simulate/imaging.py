@@ -69,7 +69,7 @@ class Imaging:
             astigmatism_angle=float(rng.uniform(0, math.pi)),
             charging=sometimes(0.15, 0.1, 0.4),
             vignetting=sometimes(0.3, 0.05, 0.35),
-            uneven=sometimes(0.4, 0.02, 0.12),
+            uneven=sometimes(0.4, 0.01, 0.06),
             drift_px=sometimes(0.15, 2.0, 12.0),
             jitter_px=sometimes(0.15, 0.3, 1.0),
             line_noise=sometimes(0.4, 0.005, 0.035),
@@ -108,7 +108,7 @@ def _topography(z: Plane, tone: Plane, imaging: Imaging, scale: float) -> Plane:
         light += np.float32(imaging.glow) * blurred(edge, imaging.glow_px * scale) * (0.3 + tone)
     reach = imaging.hollow_px * scale
     depth = np.clip((blurred(z, reach) - z) / np.float32(reach), -0.5, 1.0)
-    return (light * (1 - np.float32(imaging.hollow) * depth)).astype(np.float32)
+    return np.asarray(light * (1 - np.float32(imaging.hollow) * depth), dtype=np.float32)
 
 
 def _levels(light: Plane, imaging: Imaging) -> Plane:
@@ -119,7 +119,7 @@ def _levels(light: Plane, imaging: Imaging) -> Plane:
     grey = (light - np.float32(middle)) * np.float32(imaging.contrast * 0.8 / span) + np.float32(
         0.45 + imaging.brightness
     )
-    return np.clip(grey, 0, 1.15).astype(np.float32) ** np.float32(imaging.gamma)
+    return np.asarray(np.clip(grey, 0, 1.15) ** np.float32(imaging.gamma), dtype=np.float32)
 
 
 def _charged(light: Plane, strength: float) -> Plane:
@@ -130,7 +130,8 @@ def _charged(light: Plane, strength: float) -> Plane:
     reach = max(4, width // 12)
     trail = total.copy()
     trail[:, reach:] -= total[:, :-reach]
-    return (light + np.float32(strength) * (bright * 2 - trail * np.float32(1.5 / reach * 4))).astype(np.float32)
+    bled = bright * 2 - trail * np.float32(6 / reach)
+    return np.asarray(light + np.float32(strength) * bled, dtype=np.float32)
 
 
 def _beam(light: Plane, imaging: Imaging, scale: float) -> Plane:
@@ -157,8 +158,7 @@ def _scan(light: Plane, imaging: Imaging, rng: np.random.Generator, scale: float
         columns = np.clip(np.arange(width)[None, :] + shift[:, None], 0, width - 1)
         light = np.take_along_axis(light, columns, axis=1)
     if imaging.uneven:
-        patches = np.repeat(np.repeat(corner, 2, axis=0), 2, axis=1)
-        light = light + resized(patches, width, height) * np.float32(imaging.uneven)
+        light = light + resized(corner, width, height) * np.float32(imaging.uneven)
     if imaging.vignetting:
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
         x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
@@ -178,4 +178,5 @@ def digitised(light: Plane, bits: int) -> npt.NDArray[np.uint8] | npt.NDArray[np
     """Turn 0..1 into 8- or 16-bit grey values, clipped."""
     top = 2**bits - 1
     grey = np.clip(light * np.float32(top) + np.float32(0.5), 0, top)
-    return grey.astype(np.uint8 if bits == 8 else np.uint16)
+    deep: npt.NDArray[np.uint16] = grey.astype(np.uint16)
+    return deep.astype(np.uint8) if bits == 8 else deep

@@ -21,7 +21,7 @@ from emwatch.clock import Clock, SystemClock
 from emwatch.errors import EmwatchError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.simulate.acquisition import Acquisition, Shot
-from emwatch.simulate.data_bar import with_data_bar
+from emwatch.simulate.data_bar import Barred, with_data_bar
 from emwatch.simulate.painter import Drawing, draw_frame
 from emwatch.simulate.vendors import VENDORS, vendor_named
 
@@ -36,6 +36,7 @@ _CHUNKS: Final = 12
 _BURST: Final = 64  # frames held in memory (0.8 MB each) so that drawing does not space out their writing
 _TRUNCATED_EVERY: Final = 5
 _SHOT_STREAM: Final = 3
+_SEEDS_APART: Final = 1_000_003  # so that sessions of neighbouring seeds share no frame
 #: The instrument's clock at the first frame, unless told otherwise; local time, no zone, as headers have it.
 SESSION_START: Final = datetime(2026, 3, 2, 9, 14, 7)  # noqa: DTZ001 (an instrument's header has no zone)
 
@@ -82,14 +83,41 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exposure:
-    """A frame in memory: its files by name suffix, the frame first, and what is known of it."""
+class Picture:
+    """A picture with its data bar, ready to be written, and what is true of it."""
 
-    files: Mapping[str, bytes]
     drawing: Drawing
     acquisition: Acquisition
     vendor: Vendor
-    bar: tuple[str, int, float]
+    data_bar: str
+    barred: Barred
+
+    def files(self, file_name: str) -> Mapping[str, bytes]:
+        """Give the vendor's files by name suffix, the frame first."""
+        barred = self.barred
+        return self.vendor.files(Shot(barred.pixels, barred.picture_height_px, self.acquisition, file_name))
+
+
+def take_picture(
+    category: str,
+    seed: int,
+    vendor: str = "generic",
+    *,
+    width: int = 1024,
+    height: int = 768,
+    acquired_at: datetime = SESSION_START,
+) -> Picture:
+    """
+    Draw a frame with a data bar, as an instrument of this vendor would show it; ``barred.pixels`` are what is seen.
+
+    The bar's style and every setting follow from seed and vendor alone, never from the category.
+    """
+    rng = np.random.Generator(np.random.PCG64([_SHOT_STREAM, seed]))
+    maker = vendor_named(vendor)
+    drawing = draw_frame(category, seed, width, height)
+    acquisition = _acquisition(drawing, maker, width, rng, acquired_at)
+    style = str(rng.choice(maker.bars))
+    return Picture(drawing, acquisition, maker, style, with_data_bar(drawing.pixels, style, acquisition, rng))
 
 
 class Microscope:
@@ -127,7 +155,7 @@ class Microscope:
         self.mode = _mode_named(str(mode))
         self.manifest = manifest if manifest is not None else out.with_name(f"{out.name}.manifest.ndjson")
         self._rate = rate
-        self._vendors = list(VENDORS.values()) if vendor == "mixed" else [vendor_named(vendor)]
+        self._vendors = list(VENDORS) if vendor == "mixed" else [vendor_named(vendor).name]
         self._seed = seed
         self._categories = _known(categories)
         self._size = (width, height)
@@ -148,33 +176,30 @@ class Microscope:
             ) from error
         started = self._clock.monotonic()
         with self.manifest.open("a", encoding="utf-8", newline="\n") as manifest:
-            for index, exposure in self._exposures():
+            for index, picture in self._pictures():
                 if self._rate > 0 and self.mode is not WriteMode.BURST:
                     self._sleep(max(0.0, started + index / self._rate - self._clock.monotonic()))
-                truth = self._take(index, exposure)
+                truth = self._take(index, picture)
                 manifest.write(truth.as_json() + "\n")
                 manifest.flush()
                 yield truth
 
-    def _exposures(self) -> Iterator[tuple[int, _Exposure]]:
+    def _pictures(self) -> Iterator[tuple[int, Picture]]:
         if self.mode is not WriteMode.BURST:
             yield from ((index, self._expose(index)) for index in range(self.frames))
             return
         for first in range(0, self.frames, _BURST):
             yield from [(index, self._expose(index)) for index in range(first, min(first + _BURST, self.frames))]
 
-    def _expose(self, index: int) -> _Exposure:
-        rng = np.random.Generator(np.random.PCG64([self._seed, _SHOT_STREAM, index]))
-        vendor = self._vendors[index % len(self._vendors)]
-        drawing = draw_frame(self._category(index), self._seed * 1_000_003 + index, *self._size)
-        acquisition = _acquisition(
-            drawing, vendor, self._size[0], rng, self._session_start + timedelta(seconds=41 * index)
+    def _expose(self, index: int) -> Picture:
+        return take_picture(
+            self._category(index),
+            self._seed * _SEEDS_APART + index,
+            self._vendors[index % len(self._vendors)],
+            width=self._size[0],
+            height=self._size[1],
+            acquired_at=self._session_start + timedelta(seconds=41 * index),
         )
-        style = str(rng.choice(vendor.bars))
-        barred = with_data_bar(drawing.pixels, style, acquisition, rng)
-        shot = Shot(barred.pixels, barred.picture_height_px, acquisition, f"{self._stem(index)}.tif")
-        bar = (style, barred.scale_bar_px, barred.scale_bar_nm)
-        return _Exposure(vendor.files(shot), drawing, acquisition, vendor, bar)
 
     def _category(self, index: int) -> str:
         """Give the category whose turn it is: every round holds each once, in an order of its own."""
@@ -185,8 +210,8 @@ class Microscope:
     def _stem(self, index: int) -> str:
         return f"frame_{self._first_number + index:04d}"
 
-    def _take(self, index: int, exposure: _Exposure) -> Truth:
-        (suffix, data), *sidecars = exposure.files.items()
+    def _take(self, index: int, picture: Picture) -> Truth:
+        (suffix, data), *sidecars = picture.files(f"{self._stem(index)}.tif").items()
         path = self.out / f"{self._stem(index)}{suffix}"
         if path.exists():
             raise EmwatchError(f"{path}: already there, and frames are never overwritten; choose an empty --out")
@@ -195,14 +220,14 @@ class Microscope:
             data = data[: len(data) * 3 // 5]
         late = self.mode is WriteMode.SIDECAR_LATE
         if late and not sidecars:
-            sidecars = [(".txt", _note(exposure.acquisition))]
+            sidecars = [(".txt", _note(picture.acquisition))]
         for name, content in [] if late else sidecars:
             self.out.joinpath(f"{self._stem(index)}{name}").write_bytes(content)
         self._write(path, data)
         for name, content in sidecars if late else []:
             self._sleep(self._pause_s)
             self.out.joinpath(f"{self._stem(index)}{name}").write_bytes(content)
-        return self._truth(path, data, exposure, complete=complete)
+        return self._truth(path, data, picture, complete=complete)
 
     def _write(self, path: Path, data: bytes) -> None:
         if self.mode is WriteMode.ATOMIC:
@@ -236,14 +261,14 @@ class Microscope:
                 self._sleep(self._pause_s)
             file.write(data[start : start + step])
 
-    def _truth(self, path: Path, data: bytes, exposure: _Exposure, *, complete: bool) -> Truth:
-        acquisition = exposure.acquisition
+    def _truth(self, path: Path, data: bytes, picture: Picture, *, complete: bool) -> Truth:
+        acquisition = picture.acquisition
         return Truth(
             path=path_to_text(path),
             sha256=hashlib.sha256(data).hexdigest(),
-            category=exposure.drawing.category,
-            kind=exposure.drawing.kind,
-            vendor=exposure.vendor.name,
+            category=picture.drawing.category,
+            kind=picture.drawing.kind,
+            vendor=picture.vendor.name,
             magnification=acquisition.magnification,
             stage_tilt_deg=acquisition.stage_tilt_deg,
             working_distance_mm=acquisition.working_distance_mm,
@@ -252,10 +277,10 @@ class Microscope:
             detector=acquisition.detector,
             acquired_at=acquisition.acquired_at.isoformat(),
             complete=complete,
-            in_header=exposure.vendor.has_header,
-            data_bar=exposure.bar[0],
-            scale_bar_px=exposure.bar[1],
-            scale_bar_nm=exposure.bar[2],
+            in_header=picture.vendor.has_header,
+            data_bar=picture.data_bar,
+            scale_bar_px=picture.barred.scale_bar_px,
+            scale_bar_nm=picture.barred.scale_bar_nm,
             closed_at=self._clock.now().isoformat(),
         )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def blood_cells(canvas: Canvas) -> None:
-    """Discs with a dent on both sides, lying apart or leaning on each other."""
+    """Draw discs with a dent on both sides, lying apart or leaning on each other."""
     lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.09, 0.3)
     x, y = canvas.grid()
@@ -41,7 +41,7 @@ def blood_cells(canvas: Canvas) -> None:
 
 
 def diatom(canvas: Canvas) -> None:
-    """One diatom shell: a long or round valve with rows of fine pores, a rib and a rim."""
+    """Draw one diatom shell: a long or round valve with rows of fine pores, a rib and a rim."""
     lay_ground(canvas)
     x, y = canvas.grid(canvas.between(0, math.pi))
     long, wide = canvas.unit * canvas.between(0.38, 0.62), canvas.unit * canvas.between(0.12, 0.38)
@@ -67,7 +67,7 @@ def diatom(canvas: Canvas) -> None:
 
 
 def pollen(canvas: Canvas) -> None:
-    """One to a few pollen grains: large balls covered with spines, or with a net of ridges."""
+    """Draw one to a few pollen grains: large balls covered with spines, or with a net of ridges."""
     lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.16, 0.42)
     spiny = canvas.chance(0.5)
@@ -101,7 +101,7 @@ def _spines(canvas: Canvas, x: float, y: float, radius: float) -> None:
 
 
 def spread_cell(canvas: Canvas) -> None:
-    """An adherent cell: a raised nucleus, a flat veil, and thin processes that reach out and branch."""
+    """Draw an adherent cell: a raised nucleus, a flat veil, and thin processes that reach out and branch."""
     lay_ground(canvas)
     middle = (canvas.width * canvas.between(0.35, 0.65), canvas.height * canvas.between(0.35, 0.65))
     core = canvas.unit * canvas.between(0.08, 0.2)
@@ -122,7 +122,7 @@ def spread_cell(canvas: Canvas) -> None:
 
 
 def scales(canvas: Canvas) -> None:
-    """Overlapping scales of a wing or a skin, in staggered rows, each with fine ridges."""
+    """Draw overlapping scales of a wing or a skin, in staggered rows, each with fine ridges."""
     pitch = canvas.unit * canvas.spread(0.16, 0.4)
     turn = canvas.between(-0.5, 0.5)
     rows, columns = round(canvas.height / pitch * 2.4) + 5, round(canvas.width / pitch) + 5
@@ -163,7 +163,7 @@ def _scale(canvas: Canvas, at: tuple[float, float], lie: float, pitch: float, ro
 
 
 def leaf(canvas: Canvas) -> None:
-    """A leaf's skin: jigsaw cells that bulge, and lens-shaped stomata with two lips."""
+    """Draw a leaf's skin: jigsaw cells that bulge, and lens-shaped stomata with two lips."""
     size = canvas.unit * canvas.spread(0.14, 0.32)
     cells = canvas.cells(size, warp_px=size * 0.3)
     bulge = np.clip(cells.border / np.float32(size * 0.25), 0, 1)
@@ -185,7 +185,7 @@ def leaf(canvas: Canvas) -> None:
 
 
 def insect(canvas: Canvas) -> None:
-    """A jointed leg or feeler with bristles, against empty space."""
+    """Draw a jointed leg or feeler with bristles, against empty space."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.4)
     at = (canvas.between(-0.1, 0.2) * canvas.width, canvas.between(0.1, 0.9) * canvas.height)
@@ -211,7 +211,7 @@ def insect(canvas: Canvas) -> None:
 
 
 def foraminifer(canvas: Canvas) -> None:
-    """A shell of round chambers that grow along a spiral, with fine pores."""
+    """Draw a shell of round chambers that grow along a spiral, with fine pores."""
     lay_ground(canvas)
     size = canvas.unit * canvas.between(0.14, 0.24)
     turn, grow = canvas.between(0, 2 * math.pi), canvas.between(0.82, 0.92)
@@ -236,19 +236,21 @@ def foraminifer(canvas: Canvas) -> None:
 
 
 def tissue(canvas: Canvas) -> None:
-    """A tissue section: dark cells with pale membranes, folded along winding layers."""
-    x, y = canvas.grid(canvas.between(0, math.pi))
-    size = canvas.unit * canvas.spread(0.08, 0.2)
-    fold = canvas.noise(canvas.unit * 0.5, 2) * np.float32(size * 1.6)
-    bands = np.sin((y + fold) / np.float32(size) * np.float32(math.pi))
-    cells = canvas.cells(size * 0.8, warp_px=size * 0.35)
-    wall = np.exp(-((cells.border / np.float32(size * 0.035)) ** 2))
-    nucleus = np.clip(
-        (np.float32(size * 0.2) - cells.nearest + canvas.noise(size * 0.15, 1) * np.float32(size * 0.02)) / 3, 0, 1
-    ) * (cells.ident > 0.4)
-    canvas.tone[:] = np.float32(0.35) + bands * np.float32(0.08) + (cells.ident - np.float32(0.5)) * np.float32(0.14)
-    canvas.tone += wall * np.float32(0.3) + nucleus * np.float32(canvas.between(-0.2, 0.25))
-    canvas.tone += canvas.noise(size * 0.06, 2) * np.float32(0.04) + x * np.float32(0)
+    """Draw an embedded, stained section: pale cells with membranes, nuclei and granules, squeezed along one direction."""
+    size = canvas.unit * canvas.spread(0.12, 0.3)
+    cells = canvas.cells(size, warp_px=size * 0.3, angle=canvas.between(0, math.pi))
+    canvas.tone[:] = np.float32(0.3) + (cells.ident - np.float32(0.5)) * np.float32(0.12)
+    canvas.tone += canvas.noise(size * 0.15, 2) * np.float32(0.015)
+    membrane = np.exp(-((cells.border / np.float32(size * canvas.between(0.02, 0.05))) ** 2))
+    edge = np.float32(size * 0.26) - cells.nearest + canvas.noise(size * 0.2, 1) * np.float32(size * 0.03)
+    nucleus = np.clip(edge / 2, 0, 1) * (cells.ident > 0.35)
+    envelope = np.exp(-((edge / np.float32(size * 0.02)) ** 2)) * (cells.ident > 0.35)
+    chromatin = np.clip(canvas.noise(size * 0.08, 2), -1, 1.5)
+    canvas.tone += membrane * np.float32(0.35) + envelope * np.float32(0.25)
+    canvas.tone += nucleus * (np.float32(0.08) + chromatin * np.float32(0.06))
+    grains = canvas.cells(size * 0.13, warp_px=size * 0.03)
+    granule = np.clip((np.float32(size * 0.035) - grains.nearest) / 2, 0, 1) * (grains.ident > 0.6)
+    canvas.tone += granule * (1 - nucleus) * np.float32(canvas.between(0.15, 0.4))
 
 
 KINDS: Final = (

@@ -43,7 +43,7 @@ def _mat(canvas: Canvas, radius: float, count: int, angles: tuple[float, float],
 
 
 def non_woven(canvas: Canvas) -> None:
-    """A random mat, as from electrospinning."""
+    """Draw a random mat, as from electrospinning."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.4)
     radius = canvas.unit * canvas.spread(0.006, 0.035)
@@ -52,7 +52,7 @@ def non_woven(canvas: Canvas) -> None:
 
 
 def aligned(canvas: Canvas) -> None:
-    """Fibres side by side, as a tow or a roving."""
+    """Draw fibres side by side, as a tow or a roving."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.4)
     radius = canvas.unit * canvas.spread(0.015, 0.06)
@@ -61,7 +61,7 @@ def aligned(canvas: Canvas) -> None:
 
 
 def crimped(canvas: Canvas) -> None:
-    """Strongly wound fibres that form loops."""
+    """Draw strongly wound fibres that form loops."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.4)
     radius = canvas.unit * canvas.spread(0.007, 0.022)
@@ -69,7 +69,7 @@ def crimped(canvas: Canvas) -> None:
 
 
 def beaded(canvas: Canvas) -> None:
-    """Thin fibres with spindle-like beads, as from a solution too dilute to spin."""
+    """Draw thin fibres with spindle-like beads, as from a solution too dilute to spin."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.4)
     radius = canvas.unit * canvas.spread(0.004, 0.01)
@@ -93,7 +93,7 @@ def beaded(canvas: Canvas) -> None:
 
 
 def weave(canvas: Canvas) -> None:
-    """A woven cloth: yarns of many fibres, over and under."""
+    """Draw a woven cloth: yarns of many fibres, over and under."""
     pitch = canvas.unit * canvas.spread(0.12, 0.4)
     x, y = canvas.grid(canvas.between(-0.3, 0.3))
     bend = canvas.noise(pitch * 2) * np.float32(pitch * 0.05)
@@ -121,7 +121,7 @@ def weave(canvas: Canvas) -> None:
 
 
 def scaly(canvas: Canvas) -> None:
-    """One to four thick fibres with a rough, grooved or scaly skin, as hair, wool or paper pulp."""
+    """Draw one to four thick fibres with a rough, grooved or scaly skin, as hair, wool or paper pulp."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.5)
     for index in range(int(canvas.rng.integers(1, 5))):

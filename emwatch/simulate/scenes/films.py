@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def polycrystal(canvas: Canvas) -> None:
-    """Flat grains told apart by orientation contrast, with straight boundaries."""
+    """Draw flat grains told apart by orientation contrast, with straight boundaries."""
     size = canvas.unit * canvas.spread(0.04, 0.2)
     cells = canvas.cells(size)
     canvas.tone[:] = np.float32(0.3) + cells.ident * np.float32(canvas.between(0.12, 0.35))
@@ -27,7 +27,7 @@ def polycrystal(canvas: Canvas) -> None:
 
 
 def cracked(canvas: Canvas) -> None:
-    """Mud cracks in a dried or brittle layer."""
+    """Draw mud cracks in a dried or brittle layer."""
     size = canvas.unit * canvas.spread(0.12, 0.45)
     cells = canvas.cells(size, warp_px=size * canvas.between(0.05, 0.12))
     canvas.tone[:] = canvas.between(0.35, 0.55)
@@ -39,7 +39,7 @@ def cracked(canvas: Canvas) -> None:
 
 
 def smooth(canvas: Canvas) -> None:
-    """A smooth coating: next to nothing but large soft stains, scratches and a few specks."""
+    """Draw a smooth coating: next to nothing but large soft stains, scratches and a few specks."""
     canvas.tone[:] = canvas.between(0.3, 0.5)
     canvas.tone += canvas.noise(canvas.unit * canvas.between(0.3, 0.9), 2) * np.float32(canvas.between(0.02, 0.08))
     for _ in range(int(canvas.rng.integers(0, 5))):
@@ -57,7 +57,7 @@ def smooth(canvas: Canvas) -> None:
 
 
 def wrinkled(canvas: Canvas) -> None:
-    """Winding wrinkles of one wavelength, as a buckled stiff skin."""
+    """Draw winding wrinkles of one wavelength, as a buckled stiff skin."""
     size = canvas.unit * canvas.spread(0.03, 0.1)
     x, y = canvas.grid(canvas.between(0, math.pi))
     order = canvas.between(0.5, 2.0)
@@ -69,7 +69,7 @@ def wrinkled(canvas: Canvas) -> None:
 
 
 def section(canvas: Canvas) -> None:
-    """A layer stack in section: bands of different grey with rough interfaces, resin or vacuum above."""
+    """Draw a layer stack in section: bands of different grey with rough interfaces, resin or vacuum above."""
     _, y = canvas.grid(canvas.between(-0.12, 0.12))
     y = y + np.float32(canvas.height / 2)
     levels = np.sort(canvas.rng.uniform(0.12, 0.9, int(canvas.rng.integers(2, 5)))) * canvas.height
@@ -100,7 +100,7 @@ def section(canvas: Canvas) -> None:
 
 
 def pinholes(canvas: Canvas) -> None:
-    """A smooth layer with a few round pinholes and blisters, far apart."""
+    """Draw a smooth layer with a few round pinholes and blisters, far apart."""
     canvas.tone[:] = canvas.between(0.35, 0.55)
     canvas.tone += canvas.noise(canvas.unit * 0.4, 2) * np.float32(0.03)
     canvas.z += canvas.noise(canvas.unit * canvas.between(0.02, 0.06), 2) * np.float32(0.2)
@@ -116,7 +116,7 @@ def pinholes(canvas: Canvas) -> None:
 
 
 def delaminated(canvas: Canvas) -> None:
-    """The torn edge of a layer: film on one side, bare substrate on the other, flakes between."""
+    """Draw the torn edge of a layer: film on one side, bare substrate on the other, flakes between."""
     x, _ = canvas.grid(canvas.between(0, 2 * math.pi))
     edge = x + canvas.noise(canvas.unit * canvas.between(0.15, 0.4), 4) * np.float32(
         canvas.unit * canvas.between(0.05, 0.15)
@@ -130,7 +130,7 @@ def delaminated(canvas: Canvas) -> None:
 
 
 def ring_stain(canvas: Canvas) -> None:
-    """A dried drop or a coated edge: broad arcs of different grey around a far centre."""
+    """Draw a dried drop or a coated edge: broad arcs of different grey around a far centre."""
     x, y = canvas.grid()
     at = (canvas.between(-0.5, 0.5) * canvas.width, canvas.between(-0.5, 0.5) * canvas.height)
     away = np.hypot(x - np.float32(at[0]), y - np.float32(at[1])) + canvas.noise(canvas.unit * 0.4, 2) * np.float32(

@@ -39,7 +39,7 @@ def _metal(canvas: Canvas, mask: Plane, ground: float) -> None:
 
 
 def fan_out(canvas: Canvas) -> None:
-    """Electrodes that come from all sides, narrow and meet in the middle."""
+    """Draw electrodes that come from all sides, narrow and meet in the middle."""
     ground = lay_ground(canvas)
     count = int(canvas.rng.integers(4, 26))
     inner, outer = canvas.unit * canvas.between(0.05, 0.2), canvas.unit * 1.2
@@ -61,7 +61,7 @@ def fan_out(canvas: Canvas) -> None:
 
 
 def comb_drive(canvas: Canvas) -> None:
-    """Two combs of fingers pushed into each other, with their spines and a suspension spring."""
+    """Draw two combs of fingers pushed into each other, with their spines and a suspension spring."""
     ground = lay_ground(canvas, rough=False) * 0.6
     canvas.tone[:] = ground
     count = int(canvas.rng.integers(5, 18))
@@ -85,7 +85,7 @@ def comb_drive(canvas: Canvas) -> None:
 
 
 def cantilevers(canvas: Canvas) -> None:
-    """Beams over an etched pit, held at one side or both."""
+    """Draw beams over an etched pit, held at one side or both."""
     ground = lay_ground(canvas, rough=False)
     top = bright(canvas, ground)
     canvas.tone[:] = top
@@ -108,7 +108,7 @@ def cantilevers(canvas: Canvas) -> None:
 
 
 def bond_pads(canvas: Canvas) -> None:
-    """Square pads with tracks, some with a bond ball and its wire."""
+    """Draw square pads with tracks, some with a bond ball and its wire."""
     ground = lay_ground(canvas, rough=False)
     count = int(canvas.rng.integers(2, 6))
     pitch = canvas.width / count
@@ -136,7 +136,7 @@ def bond_pads(canvas: Canvas) -> None:
 
 
 def interdigitated(canvas: Canvas) -> None:
-    """Two electrodes with flat interleaved fingers between two bus bars."""
+    """Draw two electrodes with flat interleaved fingers between two bus bars."""
     ground = lay_ground(canvas, rough=False)
     count = int(canvas.rng.integers(4, 14))
     pitch = canvas.unit * canvas.between(0.9, 1.4) / count
@@ -159,7 +159,7 @@ def interdigitated(canvas: Canvas) -> None:
 
 
 def coil(canvas: Canvas) -> None:
-    """A flat spiral inductor, square, with its leads."""
+    """Draw a flat spiral inductor, square, with its leads."""
     ground = lay_ground(canvas, rough=False)
     turns = int(canvas.rng.integers(2, 8))
     pitch = canvas.unit * 0.42 / (turns + 1)
@@ -179,7 +179,7 @@ def coil(canvas: Canvas) -> None:
 
 
 def gear(canvas: Canvas) -> None:
-    """A toothed wheel on its hub, often with a second one in mesh."""
+    """Draw a toothed wheel on its hub, often with a second one in mesh."""
     ground = lay_ground(canvas, rough=False) * 0.7
     canvas.tone[:] = ground
     x, y = canvas.grid()
@@ -206,7 +206,7 @@ def gear(canvas: Canvas) -> None:
 
 
 def tracks(canvas: Canvas) -> None:
-    """Circuit tracks that run along two axes, with bright contacts at their ends."""
+    """Draw circuit tracks that run along two axes, with bright contacts at their ends."""
     ground = lay_ground(canvas, rough=False)
     step = canvas.unit * canvas.spread(0.05, 0.14)
     outlines, contacts = [], []
@@ -231,7 +231,7 @@ def tracks(canvas: Canvas) -> None:
 
 
 def hall_bar(canvas: Canvas) -> None:
-    """A narrow bar with side contacts that widen to large pads."""
+    """Draw a narrow bar with side contacts that widen to large pads."""
     ground = lay_ground(canvas)
     arms, bar = int(canvas.rng.integers(1, 5)), canvas.unit * canvas.between(0.02, 0.08)
     length = canvas.unit * canvas.between(0.3, 0.6)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def forest_side(canvas: Canvas) -> None:
-    """A forest seen from the side: wires standing close on a substrate whose broken edge is below."""
+    """Draw a forest seen from the side: wires standing close on a substrate whose broken edge is below."""
     lay_ground(canvas)
     foot = canvas.height - canvas.unit * canvas.between(-0.1, 0.25)
     radius = canvas.unit * canvas.spread(0.004, 0.016)
@@ -33,7 +33,7 @@ def forest_side(canvas: Canvas) -> None:
 
 
 def forest_top(canvas: Canvas) -> None:
-    """A forest from above or at a slant: bright round ends over dark stems."""
+    """Draw a forest from above or at a slant: bright round ends over dark stems."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.3)
     radius = canvas.unit * canvas.spread(0.006, 0.016)
@@ -50,7 +50,7 @@ def forest_top(canvas: Canvas) -> None:
 
 
 def dispersed(canvas: Canvas) -> None:
-    """Single wires lying on a flat substrate, straight, with their ends in view."""
+    """Draw single wires lying on a flat substrate, straight, with their ends in view."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.0025, 0.008)
     for _ in range(round(canvas.spread(6, 45))):
@@ -62,7 +62,7 @@ def dispersed(canvas: Canvas) -> None:
 
 
 def aligned(canvas: Canvas) -> None:
-    """Wires combed in one direction, or a tilted as-grown carpet."""
+    """Draw wires combed in one direction, or a tilted as-grown carpet."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.4)
     radius = canvas.unit * canvas.spread(0.004, 0.012)
@@ -77,7 +77,7 @@ def aligned(canvas: Canvas) -> None:
 
 
 def tapered(canvas: Canvas) -> None:
-    """Needle-like wires, thick at the root, some with a catalyst ball at the end."""
+    """Draw needle-like wires, thick at the root, some with a catalyst ball at the end."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.5)
     radius = canvas.unit * canvas.spread(0.008, 0.02)
@@ -97,7 +97,7 @@ def tapered(canvas: Canvas) -> None:
 
 
 def kinked(canvas: Canvas) -> None:
-    """Wires with sharp kinks and side branches."""
+    """Draw wires with sharp kinks and side branches."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.004, 0.01)
     for index in range(round(canvas.between(12, 45))):
@@ -113,7 +113,7 @@ def kinked(canvas: Canvas) -> None:
 
 
 def hexagonal_rods(canvas: Canvas) -> None:
-    """Faceted rods (ZnO) leaning every way, with flat bright hexagonal ends."""
+    """Draw faceted rods (ZnO) leaning every way, with flat bright hexagonal ends."""
     lay_ground(canvas)
     canvas.tone *= np.float32(0.25)
     radius = canvas.unit * canvas.spread(0.014, 0.038)

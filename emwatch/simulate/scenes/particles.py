@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def spheres(canvas: Canvas) -> None:
-    """Smooth balls of nearly one size, single and in short chains."""
+    """Draw smooth balls of nearly one size, single and in short chains."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.02, 0.11)
     tone, spread = bright(canvas, ground), canvas.between(0.0, 0.2)
@@ -33,6 +33,7 @@ def spheres(canvas: Canvas) -> None:
 
 
 def convex(canvas: Canvas, at: Point, radius: float, sides: int, regular: float) -> list[Point]:
+    """Give the corners of a convex outline; ``regular`` 1 makes it even, 0 haphazard."""
     turn = canvas.between(0, 2 * math.pi)
     corners = []
     for side in range(sides):
@@ -66,7 +67,7 @@ def facets(canvas: Canvas, at: Point, corners: list[Point], z: float, tone: floa
 
 
 def cubes(canvas: Canvas) -> None:
-    """Cubes and other faceted crystals, each alone."""
+    """Draw cubes and other faceted crystals, each alone."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.03, 0.1)
     sides = int(canvas.rng.choice([4, 4, 6, 8]))
@@ -78,7 +79,7 @@ def cubes(canvas: Canvas) -> None:
 
 
 def rods(canvas: Canvas) -> None:
-    """Short rods, two to five times as long as wide, scattered; nanowires are far longer."""
+    """Draw short rods, two to five times as long as wide, scattered; nanowires are far longer."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.01, 0.03)
     aspect, tone = canvas.between(2.0, 5.0), bright(canvas, ground)
@@ -90,7 +91,7 @@ def rods(canvas: Canvas) -> None:
 
 
 def clusters(canvas: Canvas) -> None:
-    """A few clumps of small round grains on bare ground."""
+    """Draw a few clumps of small round grains on bare ground."""
     ground = lay_ground(canvas)
     grain = canvas.unit * canvas.spread(0.008, 0.025)
     for _ in range(int(canvas.rng.integers(2, 9))):
@@ -104,7 +105,7 @@ def clusters(canvas: Canvas) -> None:
 
 
 def core_shell(canvas: Canvas) -> None:
-    """Balls with a bright core in a darker shell, by material contrast."""
+    """Draw balls with a bright core in a darker shell, by material contrast."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.03, 0.09)
     wanted = canvas.between(0.1, 0.3) * canvas.width * canvas.height / (math.pi * radius * radius)
@@ -116,7 +117,7 @@ def core_shell(canvas: Canvas) -> None:
 
 
 def sparse(canvas: Canvas) -> None:
-    """Small bright specks, far from each other, of many sizes."""
+    """Draw small bright specks, far from each other, of many sizes."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.003, 0.009)
     tone = min(1.0, bright(canvas, ground) + 0.2)
@@ -129,7 +130,7 @@ def sparse(canvas: Canvas) -> None:
 
 
 def fragments(canvas: Canvas) -> None:
-    """Irregular broken grains lying apart, with charging-bright rims."""
+    """Draw irregular broken grains lying apart, with charging-bright rims."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.025, 0.09)
     wanted = canvas.between(0.06, 0.22) * canvas.width * canvas.height / (3 * radius * radius)
@@ -143,7 +144,7 @@ def fragments(canvas: Canvas) -> None:
 
 
 def plates(canvas: Canvas) -> None:
-    """Flat triangles and hexagons, thin and even, some overlapping."""
+    """Draw flat triangles and hexagons, thin and even, some overlapping."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.04, 0.13)
     wanted = canvas.between(0.1, 0.3) * canvas.width * canvas.height / (2.4 * radius * radius)

@@ -22,7 +22,7 @@ def _flat_angle(canvas: Canvas) -> float:
 
 def _edges(value: Plane, soft: float) -> Plane:
     """Turn a signed distance (pixels, > 0 inside) into a mask with an edge ``soft`` pixels wide."""
-    return np.clip(value / np.float32(soft) + np.float32(0.5), 0, 1)
+    return np.asarray(np.clip(value / np.float32(soft) + np.float32(0.5), 0, 1), dtype=np.float32)
 
 
 def _etch(canvas: Canvas, inside: Plane, pitch: float) -> None:
@@ -35,7 +35,7 @@ def _etch(canvas: Canvas, inside: Plane, pitch: float) -> None:
 
 
 def gratings(canvas: Canvas) -> None:
-    """Lines and spaces, with a little line-edge roughness."""
+    """Draw lines and spaces, with a little line-edge roughness."""
     pitch = canvas.unit * canvas.spread(0.03, 0.25)
     x, y = canvas.grid(_flat_angle(canvas))
     if canvas.chance(0.5):
@@ -76,7 +76,7 @@ def _dots(canvas: Canvas, pitch: float, *, hexagonal: bool) -> Plane:
 
 
 def pillars(canvas: Canvas) -> None:
-    """A square array of posts, their walls seen from the side."""
+    """Draw a square array of posts, their walls seen from the side."""
     pitch = canvas.unit * canvas.spread(0.07, 0.35)
     inside = _dots(canvas, pitch, hexagonal=False)
     ground = lay_ground(canvas, rough=False)
@@ -84,7 +84,7 @@ def pillars(canvas: Canvas) -> None:
 
 
 def holes(canvas: Canvas) -> None:
-    """A regular array of round or square holes."""
+    """Draw a regular array of round or square holes."""
     pitch = canvas.unit * canvas.spread(0.05, 0.35)
     inside = _dots(canvas, pitch, hexagonal=canvas.chance(0.4))
     ground = lay_ground(canvas, rough=False)
@@ -95,7 +95,7 @@ def holes(canvas: Canvas) -> None:
 
 
 def hexagonal(canvas: Canvas) -> None:
-    """Dots or flat rings on a hexagonal lattice."""
+    """Draw dots or flat rings on a hexagonal lattice."""
     pitch = canvas.unit * canvas.spread(0.05, 0.3)
     dx, dy, _ = _lattice(canvas, pitch, hexagonal=True)
     distance = np.hypot(dx, dy)
@@ -106,7 +106,7 @@ def hexagonal(canvas: Canvas) -> None:
 
 
 def rings(canvas: Canvas) -> None:
-    """Concentric rings, as a zone plate or a bull's eye."""
+    """Draw concentric rings, as a zone plate or a bull's eye."""
     pitch = canvas.unit * canvas.spread(0.04, 0.15)
     x, y = canvas.grid()
     x, y = (
@@ -122,7 +122,7 @@ def rings(canvas: Canvas) -> None:
 
 
 def dashes(canvas: Canvas) -> None:
-    """Short bars, crosses or squares repeated in columns, as in a test field or a metasurface."""
+    """Draw short bars, crosses or squares repeated in columns, as in a test field or a metasurface."""
     pitch = canvas.unit * canvas.spread(0.08, 0.3)
     dx, dy, site = _lattice(canvas, pitch, hexagonal=False)
     arm, thick = np.float32(pitch * canvas.between(0.3, 0.42)), np.float32(pitch * canvas.between(0.07, 0.16))
@@ -142,7 +142,7 @@ def dashes(canvas: Canvas) -> None:
 
 
 def field(canvas: Canvas) -> None:
-    """A patterned field that ends: an array in the middle of bare ground."""
+    """Draw a patterned field that ends: an array in the middle of bare ground."""
     pitch = canvas.unit * canvas.spread(0.02, 0.07)
     inside = _dots(canvas, pitch, hexagonal=canvas.chance(0.3))
     x, y = canvas.grid()
@@ -152,7 +152,7 @@ def field(canvas: Canvas) -> None:
 
 
 def trenches(canvas: Canvas) -> None:
-    """Deep trenches in cross-section: the broken edge of a line pattern."""
+    """Draw deep trenches in cross-section: the broken edge of a line pattern."""
     pitch = canvas.unit * canvas.spread(0.08, 0.25)
     x, y = canvas.grid()
     wobble = canvas.noise(pitch * 0.6, 2) * np.float32(pitch * canvas.between(0.005, 0.03))

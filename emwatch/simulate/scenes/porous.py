@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def closed_foam(canvas: Canvas) -> None:
-    """Foam cells: thin bright walls around dark, deep cells."""
+    """Draw foam cells: thin bright walls around dark, deep cells."""
     size = canvas.unit * canvas.spread(0.05, 0.22)
     cells = canvas.cells(size, warp_px=size * canvas.between(0.0, 0.15))
     wall = np.float32(size * canvas.between(0.05, 0.13))
@@ -28,7 +28,7 @@ def closed_foam(canvas: Canvas) -> None:
 
 
 def threshold_sponge(canvas: Canvas) -> None:
-    """A bicontinuous sponge: two levels of winding ligaments."""
+    """Draw a bicontinuous sponge: two levels of winding ligaments."""
     size = canvas.unit * canvas.spread(0.025, 0.1)
     canvas.tone[:] = 0.08
     for level, floor in enumerate((-1.2, -0.5, 0.0)):
@@ -45,7 +45,7 @@ def threshold_sponge(canvas: Canvas) -> None:
 
 
 def bubbles(canvas: Canvas) -> None:
-    """Round pores of many sizes, with windows into the pores behind."""
+    """Draw round pores of many sizes, with windows into the pores behind."""
     canvas.tone[:] = canvas.between(0.4, 0.6)
     biggest = canvas.unit * canvas.spread(0.07, 0.2)
     pits = np.zeros_like(canvas.z)
@@ -71,7 +71,7 @@ def bubbles(canvas: Canvas) -> None:
 
 
 def open_foam(canvas: Canvas) -> None:
-    """Open-cell foam: round struts in three layers, the deeper ones darker."""
+    """Draw open-cell foam: round struts in three layers, the deeper ones darker."""
     size = canvas.unit * canvas.spread(0.12, 0.32)
     canvas.tone[:] = 0.05
     for level in range(3):
@@ -86,7 +86,7 @@ def open_foam(canvas: Canvas) -> None:
 
 
 def membrane(canvas: Canvas) -> None:
-    """A filter membrane: a skin with irregular, often merging pores."""
+    """Draw a filter membrane: a skin with irregular, often merging pores."""
     size = canvas.unit * canvas.spread(0.03, 0.12)
     plane = canvas.noise(size, 3)
     pore = np.clip((plane - np.float32(canvas.between(0.5, 1.1))) * np.float32(canvas.between(2, 6)), 0, 1)
@@ -96,7 +96,7 @@ def membrane(canvas: Canvas) -> None:
 
 
 def hierarchical(canvas: Canvas) -> None:
-    """Big dark holes in a skeleton of small round grains, as an electrodeposited foam."""
+    """Draw big dark holes in a skeleton of small round grains, as an electrodeposited foam."""
     size = canvas.unit * canvas.spread(0.15, 0.4)
     holes = canvas.cells(size, jitter=0.7)
     hole = np.clip(
@@ -119,7 +119,7 @@ def hierarchical(canvas: Canvas) -> None:
 
 
 def lamellar(canvas: Canvas) -> None:
-    """A freeze-cast scaffold: wavy walls along one direction with bridges between them."""
+    """Draw a freeze-cast scaffold: wavy walls along one direction with bridges between them."""
     size = canvas.unit * canvas.spread(0.06, 0.16)
     angle = canvas.between(0, math.pi)
     x, y = canvas.grid(angle)

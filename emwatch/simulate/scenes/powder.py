@@ -11,21 +11,21 @@ from emwatch.simulate.scenes.kind import Kind
 from emwatch.simulate.scenes.particles import convex, facets
 
 if TYPE_CHECKING:
-    from emwatch.simulate.canvas import Canvas
+    from emwatch.simulate.canvas import Canvas, Plane
 
 
 def _heap(canvas: Canvas, relief: float) -> float:
     """Make the uneven ground of a pile, dark; give its relief in pixels."""
-    canvas.tone[:] = canvas.between(0.06, 0.2)
+    canvas.tone[:] = canvas.between(0.04, 0.12)
     canvas.z[:] = canvas.noise(canvas.unit * canvas.between(0.15, 0.4), 2) * np.float32(relief)
     return relief
 
 
 def faceted(canvas: Canvas) -> None:
-    """Angular crystals heaped up."""
-    radius = canvas.unit * canvas.spread(0.03, 0.12)
+    """Draw angular crystals heaped up."""
+    radius = canvas.unit * canvas.spread(0.045, 0.13)
     _heap(canvas, radius * 0.5)
-    count = min(420, round(1.6 * canvas.width * canvas.height / (2.5 * radius * radius)))
+    count = min(900, round(3.6 * canvas.width * canvas.height / (2.5 * radius * radius)))
     for index in range(count):
         at = canvas.anywhere(radius)
         size = radius * canvas.rng.lognormal(-0.1, 0.35)
@@ -34,25 +34,30 @@ def faceted(canvas: Canvas) -> None:
 
 
 def cauliflower(canvas: Canvas) -> None:
-    """Round knobs covered with smaller round knobs."""
-    size = canvas.unit * canvas.spread(0.08, 0.3)
-    total = np.zeros_like(canvas.z)
-    for level in range(4):
-        step = size * 0.42**level
-        if step < 3:
-            break
-        cells = canvas.cells(step, warp_px=step * 0.15)
-        dome = np.sqrt(np.clip(1.15 - (cells.nearest / np.float32(step * 0.7)) ** 2, 0, None))
-        total += (dome + cells.ident * np.float32(0.4)) * np.float32(step * 0.5)
-    canvas.z[:] = total
-    canvas.tone[:] = canvas.between(0.35, 0.55)
+    """Draw round lumps covered all over with small round knobs."""
+    radius = canvas.unit * canvas.spread(0.08, 0.22)
+    _heap(canvas, radius * 0.3)
+    knob = radius * canvas.between(0.16, 0.3)
+    lumps = min(70, round(1.5 * canvas.width * canvas.height / (3.1 * radius * radius)))
+    knobs = min(150, round(2.6 * (radius / knob) ** 2))
+    for _ in range(lumps):
+        x, y = canvas.anywhere(radius)
+        size, tone = radius * canvas.between(0.7, 1.2), canvas.between(0.4, 0.55)
+        base = radius * canvas.between(-0.5, 0.5)
+        canvas.sphere(x, y, size, tone, base)
+        for index in range(knobs):
+            away = math.sqrt((index + 0.5) / knobs)
+            turn = index * 2.399963 + canvas.between(-0.3, 0.3)
+            at = (x + size * away * math.cos(turn), y + size * away * math.sin(turn))
+            rise = size * math.sqrt(max(0.0, 1 - away * away))
+            canvas.sphere(*at, knob * canvas.between(0.7, 1.2), tone, base + rise - knob * 0.3)
 
 
 def flaky(canvas: Canvas) -> None:
-    """Thin plates heaped up, leaning every way."""
-    radius = canvas.unit * canvas.spread(0.04, 0.13)
+    """Draw thin plates heaped up, leaning every way."""
+    radius = canvas.unit * canvas.spread(0.05, 0.13)
     _heap(canvas, radius * 0.3)
-    count = min(380, round(2.2 * canvas.width * canvas.height / (2.5 * radius * radius)))
+    count = min(700, round(3.6 * canvas.width * canvas.height / (2.5 * radius * radius)))
     for index in range(count):
         at = canvas.anywhere(radius)
         outline = convex(canvas, at, radius * canvas.between(0.6, 1.2), int(canvas.rng.integers(5, 9)), 0.4)
@@ -64,8 +69,9 @@ def flaky(canvas: Canvas) -> None:
         squeeze, turn = canvas.between(0.25, 1.0), canvas.between(0, math.pi)
         cos, sin = math.cos(turn), math.sin(turn)
         flat = []
-        for x, y in outline:
-            along, across = (x - at[0]) * cos + (y - at[1]) * sin, ((y - at[1]) * cos - (x - at[0]) * sin) * squeeze
+        for corner in outline:
+            right, down = corner[0] - at[0], corner[1] - at[1]
+            along, across = right * cos + down * sin, (down * cos - right * sin) * squeeze
             flat.append(
                 (at[0] + along * cos - across * sin - box[1].start, at[1] + along * sin + across * cos - box[0].start)
             )
@@ -78,12 +84,12 @@ def flaky(canvas: Canvas) -> None:
 
 
 def agglomerated(canvas: Canvas) -> None:
-    """Balls of very many sizes, the small sitting on the large, as atomised metal powder."""
+    """Draw balls of very many sizes, the small sitting on the large, as atomised metal powder."""
     biggest = canvas.unit * canvas.spread(0.06, 0.2)
     _heap(canvas, biggest * 0.2)
-    area, wanted = 0.0, 1.7 * canvas.width * canvas.height
+    area, wanted = 0.0, 2.8 * canvas.width * canvas.height
     bumps = canvas.noise(biggest * 0.15, 2) * np.float32(biggest * canvas.between(0.0, 0.012))
-    for index in range(600):
+    for index in range(900):
         radius = biggest * min(1.0, 0.12 + canvas.rng.pareto(2.2) * 0.22)
         x, y = canvas.anywhere(radius)
         canvas.sphere(
@@ -96,10 +102,10 @@ def agglomerated(canvas: Canvas) -> None:
 
 
 def fine(canvas: Canvas) -> None:
-    """A dense bed of very small grains: granular to the last corner, in soft clumps."""
+    """Draw a dense bed of very small grains: granular to the last corner, in soft clumps."""
     grain = canvas.unit * canvas.spread(0.009, 0.028)
     clump = canvas.cells(grain * canvas.between(4, 9), warp_px=grain * 3)
-    total = np.sqrt(np.clip(1.2 - (clump.nearest / np.float32(grain * 5)) ** 2, 0, None)) * np.float32(
+    total: Plane = np.sqrt(np.clip(1.2 - (clump.nearest / np.float32(grain * 5)) ** 2, 0, None)) * np.float32(
         grain * canvas.between(0.5, 2.0)
     )
     for level in range(2):
@@ -112,10 +118,10 @@ def fine(canvas: Canvas) -> None:
 
 
 def necked(canvas: Canvas) -> None:
-    """Smooth lumps grown together (sintered or ground mineral), dark voids between."""
+    """Draw smooth lumps grown together (sintered or ground mineral), dark voids between."""
     radius = canvas.unit * canvas.spread(0.02, 0.05)
     _heap(canvas, radius)
-    count = min(700, round(1.3 * canvas.width * canvas.height / (4 * radius * radius)))
+    count = min(1200, round(2.6 * canvas.width * canvas.height / (4 * radius * radius)))
     at = canvas.anywhere()
     for index in range(count):
         lie, reach = canvas.between(0, 2 * math.pi), radius * canvas.between(0.8, 2.0)

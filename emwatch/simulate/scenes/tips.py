@@ -37,7 +37,7 @@ def _cone(canvas: Canvas, apex: Point, angle: float, profile: list[Point], tone:
 
 
 def needle(canvas: Canvas) -> None:
-    """A single needle pointing up (or in from a side), slim, with a rounded apex and a wider shank."""
+    """Draw a single needle pointing up (or in from a side), slim, with a rounded apex and a wider shank."""
     tone = bright(canvas, _backdrop(canvas))
     angle = math.pi / 2 + (canvas.between(-0.15, 0.15) if canvas.chance(0.6) else canvas.between(-2.0, 2.0))
     apex = (
@@ -54,7 +54,7 @@ def needle(canvas: Canvas) -> None:
 
 
 def stepped_needle(canvas: Canvas) -> None:
-    """A field-emission or probe needle: a thin tip on a shoulder on a thick shank."""
+    """Draw a field-emission or probe needle: a thin tip on a shoulder on a thick shank."""
     tone = bright(canvas, _backdrop(canvas))
     apex = (canvas.width / 2 + canvas.between(-0.2, 0.2) * canvas.unit, canvas.unit * canvas.between(0.1, 0.35))
     thin, neck = canvas.unit * canvas.between(0.008, 0.03), canvas.unit * canvas.between(0.2, 0.4)
@@ -74,7 +74,7 @@ def stepped_needle(canvas: Canvas) -> None:
 
 
 def afm_probe(canvas: Canvas) -> None:
-    """An AFM probe: the end of a beam, from below, with a pyramid near its point."""
+    """Draw an AFM probe: the end of a beam, from below, with a pyramid near its point."""
     _backdrop(canvas)
     half, nose = canvas.unit * canvas.between(0.12, 0.26), canvas.unit * canvas.between(0.1, 0.3)
     angle = canvas.between(0, 2 * math.pi) if canvas.chance(0.4) else canvas.between(-0.2, 0.2)
@@ -106,7 +106,7 @@ def afm_probe(canvas: Canvas) -> None:
 
 
 def tip_in_profile(canvas: Canvas) -> None:
-    """A cantilever seen from the side: a thin slanted bar with one sharp tooth at its end."""
+    """Draw a cantilever seen from the side: a thin slanted bar with one sharp tooth at its end."""
     tone = bright(canvas, _backdrop(canvas))
     slope = canvas.between(-0.35, 0.35)
     y0 = canvas.height * canvas.between(0.35, 0.6)
@@ -134,7 +134,7 @@ def tip_in_profile(canvas: Canvas) -> None:
 
 
 def tip_row(canvas: Canvas) -> None:
-    """A few separate emitters or microneedles standing in a row, seen from the side."""
+    """Draw a few separate emitters or microneedles standing in a row, seen from the side."""
     lay_ground(canvas, rough=False)
     canvas.tone *= np.float32(0.5)
     count = int(canvas.rng.integers(2, 6))
@@ -150,7 +150,7 @@ def tip_row(canvas: Canvas) -> None:
 
 
 def pyramid(canvas: Canvas) -> None:
-    """One pyramid or cone from above or at a slant: faces that meet in one bright point."""
+    """Draw one pyramid or cone from above or at a slant: faces that meet in one bright point."""
     ground = lay_ground(canvas, rough=False)
     side = canvas.unit * canvas.between(0.18, 0.42)
     x, y = canvas.grid(canvas.between(0, math.pi / 2))
@@ -163,7 +163,7 @@ def pyramid(canvas: Canvas) -> None:
 
 
 def manipulator(canvas: Canvas) -> None:
-    """A needle coming in from a corner to touch a block or the edge of a trench."""
+    """Draw a needle coming in from a corner to touch a block or the edge of a trench."""
     lay_ground(canvas)
     edge = canvas.between(0.35, 0.7) * canvas.width
     x, y = canvas.grid()
