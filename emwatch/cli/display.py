@@ -133,9 +133,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, sty
 
 
 def number_text(value: float) -> str:
-    """Write a number for people: five significant digits, thousands as in 12,500."""
+    """Write a number for people: five significant digits, whole numbers in full, thousands as in 12,500."""
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
-    if abs(value) >= 10000:
-        return f"{value:,.0f}"
-    return f"{value:.5g}"
+    return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:,.5g}"

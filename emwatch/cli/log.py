@@ -56,7 +56,7 @@ SCREENFUL = 50
 @click.option("--count", is_flag=True, help="Print only the number of rows.")
 @logging_options
 def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
-    r"""
+    """
     Ask the ledger what was recorded; filters add up.
 
     Without filters: every frame recorded or failed, the newest first. Times are local, with their offset in --json,
@@ -68,7 +68,7 @@ def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
     \b
       emwatch log --category Nanowires --magnification 20k.. --since today
       emwatch log --hits --session last --csv > hits.csv
-    """
+    """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     formats = [name for name in ("json", "ndjson", "csv", "count") if asked["as_json" if name == "json" else name]]
     _refuse_both(formats)
     _refuse_both([name for name in ("failed", "all") if asked["everything" if name == "all" else name]])

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import traceback
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -107,10 +108,8 @@ def _tell(error: EmwatchError, *, with_trace: bool) -> None:
 
 def _drop_stdout() -> None:
     """Send what is still buffered nowhere: Python would complain about it at its end."""
-    try:
+    with suppress(OSError, ValueError):  # no descriptor below: nothing is buffered there either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        sys.stdout = None  # no descriptor below: Python allows None here
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

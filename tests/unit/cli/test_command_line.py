@@ -1,0 +1,341 @@
+"""Manners every command has: help, exit codes, streams, logs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from emwatch import __version__
+from emwatch.cli import logs
+from emwatch.cli.display import json_text, number_text, printable
+from emwatch.cli.exits import Exit
+from emwatch.cli.main import COMMANDS, cli
+from emwatch.errors import ConfigError, EmwatchError
+
+Run = Callable[..., Any]
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
+HEAVY = (
+    "numpy",
+    "sqlalchemy",
+    "pydantic",
+    "rich",
+    "yaml",
+    "PIL",
+    "watchdog",
+    "ai_edge_litert",
+    "alembic",
+    "platformdirs",
+)
+
+
+def _present(name: str) -> bool:
+    return importlib.util.find_spec(COMMANDS[name].module) is not None
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            if path or _present(name):
+                below = command.get_command(context, name)
+                assert below is not None
+                yield from _commands(below, (*path, name))
+
+
+ALL = dict(_commands(cli))
+PRESENT = [pytest.param(path, id=" ".join(("emwatch", *path))) for path in ALL]
+LEAVES = [
+    pytest.param(path, id=" ".join(path)) for path, command in ALL.items() if not isinstance(command, click.Group)
+]
+
+
+class TestHelp:
+    def test_it_imports_nothing_heavy_and_takes_less_than_0_3_s_of_processor_time(self) -> None:
+        program = (
+            "import sys, time\n"
+            "from emwatch.cli.main import main\n"
+            "try: main(['--help'])\n"
+            "except SystemExit as end: assert not end.code, end\n"
+            f"heavy = sorted(set({HEAVY!r}) & set(sys.modules))\n"
+            "print(heavy, time.process_time(), file=sys.stderr)\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        heavy, seconds = ended.stderr.strip().rsplit(" ", 1)
+
+        assert heavy == "[]"
+        assert float(seconds) < 0.3
+
+    def test_it_lists_every_command(self, emwatch: Run) -> None:
+        listed = re.findall(r"^  (\w+)  +\S", emwatch("--help").stdout.split("Commands:")[1], flags=re.MULTILINE)
+
+        assert listed == list(COMMANDS)
+
+    @pytest.mark.parametrize("name", [name for name in COMMANDS if _present(name)])
+    def test_the_table_and_the_command_itself_agree(self, name: str) -> None:
+        command = ALL[(name,)]
+        group_help = (command.get_short_help_str(200)).rstrip(".")
+
+        assert group_help == COMMANDS[name].help.rstrip(".") or name in {"run", "model"}
+
+    @pytest.mark.parametrize("path", PRESENT)
+    def test_every_command_and_option_says_what_it_does(self, path: tuple[str, ...]) -> None:
+        command = ALL[path]
+        silent = [each.opts for each in command.params if isinstance(each, click.Option) and not each.help]
+
+        assert command.help
+        assert silent == []
+
+    @pytest.mark.parametrize("path", PRESENT)
+    def test_every_command_and_option_is_documented(self, path: tuple[str, ...]) -> None:
+        text = DOCUMENT.read_text(encoding="utf-8")
+        heading = f"## emwatch {' '.join(path)}".strip()
+        section = text.partition(f"\n{heading}\n")[2].partition("\n## ")[0] if path else text
+        missing = [
+            option
+            for parameter in ALL[path].params
+            if isinstance(parameter, click.Option)
+            for option in parameter.opts
+            if option.startswith("--") and f"`{option}" not in section and f", {option}" not in section
+        ]
+
+        assert section
+        assert missing == []
+
+    @pytest.mark.parametrize("path", LEAVES)
+    def test_every_command_can_say_more_or_less(self, path: tuple[str, ...]) -> None:
+        assert {"-v", "-q"} <= {option for each in ALL[path].params for option in each.opts}
+
+    def test_a_command_that_is_not_installed_does_not_break_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(COMMANDS, "model", COMMANDS["model"]._replace(module="emwatch.cli.not_there"))
+
+        listing, asked = (CliRunner().invoke(cli, arguments) for arguments in (["--help"], ["model"]))
+
+        assert (listing.exit_code, "model" in listing.stdout) == (0, True)
+        assert asked.exit_code == 1
+        assert "needs the Python module emwatch.cli.not_there" in asked.stderr
+
+    def test_a_mistyped_command_is_answered_with_the_nearest(self) -> None:
+        result = CliRunner().invoke(cli, ["clasify"])
+
+        assert result.exit_code == Exit.USAGE
+        assert "Did you mean 'classify'?" in result.stderr
+
+    def test_the_version_is_the_packages(self, emwatch: Run) -> None:
+        assert emwatch("--version").stdout == f"emwatch {__version__}\n"
+
+
+class TestEnds:
+    """What a command raises becomes an exit code and one message."""
+
+    @pytest.fixture(name="ending")
+    def _ending(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+        from emwatch.cli.options import logging_options
+
+        def run(error: BaseException, *arguments: str) -> Any:
+            @click.command()
+            @logging_options
+            def fails() -> None:
+                raise error
+
+            monkeypatch.setattr("emwatch.cli.meta.meta", fails)
+            return CliRunner().invoke(cli, ["meta", *arguments])
+
+        return run
+
+    def test_an_error_of_ours_is_one_line_and_1(self, ending: Run) -> None:
+        result = ending(EmwatchError("a\nb\x1b: expected c; do d"))
+
+        assert (result.exit_code, result.stdout, result.stderr) == (1, "", "error: a\\nb\\x1b: expected c; do d\n")
+
+    def test_a_bad_configuration_is_all_its_lines_and_78(self, ending: Run) -> None:
+        result = ending(ConfigError("f:1:2: a\nf:3:4: b"))
+
+        assert (result.exit_code, result.stderr) == (78, "error: f:1:2: a\nf:3:4: b\n")
+
+    def test_the_trace_is_shown_only_on_request(self, ending: Run) -> None:
+        traced = [("Traceback" in ending(EmwatchError("x"), *flags).stderr) for flags in ([], ["-v"], ["-v", "-v"])]
+
+        assert traced == [False, False, True]
+
+    def test_an_interruption_is_130(self, ending: Run) -> None:
+        assert ending(KeyboardInterrupt()).exit_code == 130
+
+    def test_a_closed_pipe_is_quiet(self, ending: Run) -> None:
+        result = ending(BrokenPipeError())
+
+        assert (result.exit_code, result.stderr) == (0, "")
+
+    def test_ctrl_c_ends_the_real_program_with_130(self, tmp_path: Path) -> None:
+        fifo = tmp_path / "config.yaml"
+        os.mkfifo(fifo)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "emwatch", "config", "check", "--config", str(fifo)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with fifo.open("w", encoding="utf-8") as stream:  # opens when the program reads: it is in the middle of things
+            stream.flush()
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=30)
+
+        assert (process.returncode, stderr) == (130, "interrupted\n")
+
+    def test_the_codes_are_documented(self) -> None:
+        text = DOCUMENT.read_text(encoding="utf-8")
+
+        assert {int(code) for code in re.findall(r"^\| `(\d+)` \|", text, flags=re.MULTILINE)} == set(map(int, Exit))
+
+
+class TestLogs:
+    def _say(self, emwatch_logger: str = "emwatch.test") -> None:
+        logging.getLogger(emwatch_logger).error("a file\n\x1b[31m.tif")
+        logging.getLogger(emwatch_logger).info("quiet")
+
+    @pytest.fixture(name="root_as_before", autouse=True)
+    def _root_as_before(self) -> Iterator[None]:
+        root, ours = logging.getLogger(), logging.getLogger("emwatch")
+        before = (list(root.handlers), root.level, ours.level)
+        yield
+        root.handlers[:], root.level = before[0], before[1]
+        ours.setLevel(before[2])
+
+    def test_text_is_one_line_an_event(self, capsys: pytest.CaptureFixture[str]) -> None:
+        logs.set_up("info")
+        self._say()
+
+        assert [line[8:] for line in capsys.readouterr().err.splitlines()] == [
+            r" error   a file\n\x1b[31m.tif",
+            " info    quiet",
+        ]
+
+    def test_json_is_one_object_an_event(self, capsys: pytest.CaptureFixture[str]) -> None:
+        logs.set_up("info", "json")
+        self._say()
+        events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+        assert [(each["level"], each["logger"], each["message"]) for each in events] == [
+            ("error", "emwatch.test", "a file\n\x1b[31m.tif"),
+            ("info", "emwatch.test", "quiet"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("base", "verbosity", "lines"),
+        [("warning", 0, 1), ("warning", 1, 2), ("info", 0, 2), ("info", -1, 1), ("error", -3, 1)],
+    )
+    def test_v_and_q_count_from_the_level(
+        self, capsys: pytest.CaptureFixture[str], base: str, verbosity: int, lines: int
+    ) -> None:
+        logs.set_up(base, verbosity=verbosity)
+        self._say()
+
+        assert len(capsys.readouterr().err.splitlines()) == lines
+
+    @pytest.mark.parametrize("is_ours", [True, False])
+    def test_the_journal_gets_priorities_and_no_times(self, tmp_path: Path, is_ours: bool) -> None:
+        file = tmp_path / "stderr"
+        with file.open("wb") as stream:
+            status = os.fstat(stream.fileno())
+            subprocess.run(
+                [sys.executable, "-m", "emwatch", "config", "check"],
+                stdout=subprocess.DEVNULL,
+                stderr=stream,
+                env={
+                    **os.environ,
+                    "EMWATCH_OOPS": "1",
+                    "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino if is_ours else 1}",
+                },
+                check=True,
+            )
+        line = file.read_text(encoding="utf-8").splitlines()[0]
+
+        assert re.fullmatch(r"<4>EMWATCH_OOPS: .*" if is_ours else r"\d\d:\d\d:\d\d warning EMWATCH_OOPS: .*", line)
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        ("text", "shown"),
+        [
+            ("plain µm 試料", "plain µm 試料"),
+            ("a\x1b]0;x\x07", r"a\x1b]0;x\x07"),
+            ("a\r\n\tb", r"a\r\n\tb"),
+            ("caf\udce9", r"caf\xe9"),
+            ("\u202egpj.exe", r"\u202egpj.exe"),
+            ("\x9b31m", r"\x9b31m"),
+            ("\u2028", r"\u2028"),
+        ],
+    )
+    def test_what_steers_a_terminal_is_escaped(self, text: str, shown: str) -> None:
+        assert printable(text) == shown
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (50000.0, "50,000"),
+            (2.5, "2.5"),
+            (7.34375, "7.3438"),
+            (12345.6, "12,346"),
+            (-0.012, "-0.012"),
+            (6100.00001, "6,100"),
+            (0.0, "0"),
+        ],
+    )
+    def test_numbers_are_written_for_people(self, value: float, text: str) -> None:
+        assert number_text(value) == text
+
+    def test_json_never_holds_what_other_programs_cannot_read(self) -> None:
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            json_text({"x": float("nan")})
+
+    def test_an_ascii_terminal_does_not_end_the_program(self, emwatch: Run, tmp_path: Path) -> None:
+        file = tmp_path / "µ.yaml"
+        file.write_text("targets: [{name: µ试}]", encoding="utf-8")
+
+        table, document = (
+            emwatch("config", "check", "--config", file, *flags, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+            for flags in ([], ["--json"])
+        )
+
+        assert (table.returncode, document.returncode) == (0, 0)
+        assert json.loads(document.stdout)["values"]["targets"]["value"][0]["name"] == "µ试"
+
+    def test_colour_only_where_a_terminal_is_and_no_one_objects(self, tmp_path: Path) -> None:
+        pty = pytest.importorskip("pty")
+
+        def seen(**environ: str) -> str:
+            master, slave = pty.openpty()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "emwatch", "config", "check", str(tmp_path)],
+                stdout=slave,
+                stderr=slave,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environ},
+            )
+            os.close(slave)
+            text = b""
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                try:
+                    text += os.read(master, 65536)
+                except OSError:  # the program has ended
+                    break
+            os.close(master)
+            process.wait(timeout=30)
+            return text.decode()
+
+        assert "\x1b[1m" in seen()
+        assert not re.findall(r"\x1b\[[0-9;]*3[0-9]m", seen(NO_COLOR="1"))

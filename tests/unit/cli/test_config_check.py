@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from emwatch.cli.main import cli
+from emwatch.config import leaf_keys
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(name="sem")
+def _sem(tmp_path: Path) -> Path:
+    folder = tmp_path / "sem"
+    folder.mkdir()
+    return folder
+
+
+def _warnings(*arguments: str | Path) -> list[str]:
+    result = CliRunner().invoke(cli, ["config", "check", "--json", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return [each for each in json.loads(result.stdout)["warnings"] if not each.startswith("model.bundle: no model")]
+
+
+def test_every_value_is_shown_with_its_origin(emwatch: Run, tmp_path: Path, sem: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("model:\n  threads: 3\nalerts:\n  horn: {kind: command, argv: [sh]}\n", encoding="utf-8")
+
+    ended = emwatch("config", "check", sem, "--config", file, "--json", EMWATCH_LOG_LEVEL="debug")
+    document = json.loads(ended.stdout)
+    values = document["values"]
+
+    assert (ended.returncode, document["valid"], document["files"]) == (0, True, [str(file)])
+    assert {leaf.key for leaf in leaf_keys()} - {"alerts"} | {"alerts.horn"} == set(values)
+    assert values["model.threads"] == {"value": 3, "origin": f"{file}:2:12"}
+    assert values["log.level"] == {"value": "debug", "origin": "environment EMWATCH_LOG_LEVEL"}
+    assert values["watch.directory"] == {"value": [str(sem)], "origin": "flag"}
+    assert values["watch.mode"] == {"value": "auto", "origin": "default"}
+    assert values["alerts.horn"]["value"]["argv"] == ["sh"]
+
+
+def test_the_table_goes_to_stdout_and_the_verdict_to_stderr(emwatch: Run, sem: Path) -> None:
+    ended = emwatch("config", "check", sem)
+
+    assert ended.stdout.splitlines()[0].split() == ["Key", "Value", "From"]
+    assert [line.split()[0] for line in ended.stdout.splitlines()[1:]][:2] == ["watch.directory", "watch.mode"]
+    assert ended.stderr.splitlines()[-1] == "the configuration is valid (no file, defaults only)"
+
+
+def test_mistakes_end_with_78_and_are_told_also_in_json(emwatch: Run, tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("wach: {}\nlog: {level: loud}\n", encoding="utf-8")
+    mistakes = [
+        f"{file}:1:1: wach: unknown key; did you mean `watch`?",
+        f"{file}:2:14: log.level: expected one of debug, info, warning, error; found 'loud'",
+    ]
+
+    plain, document = (emwatch("config", "check", "--config", file, *flags) for flags in ([], ["--json"]))
+
+    assert (plain.returncode, document.returncode) == (78, 78)
+    assert (plain.stdout, plain.stderr.splitlines()) == ("", [f"error: {mistakes[0]}", mistakes[1]])
+    assert json.loads(document.stdout) == {"valid": False, "problems": mistakes, "values": {}, "warnings": []}
+
+
+def test_the_configuration_of_the_user_is_read(emwatch: Run, tmp_path: Path) -> None:
+    file = tmp_path / "user" / "emwatch" / "config.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("model: {threads: 7}", encoding="utf-8")
+
+    document = json.loads(emwatch("config", "check", "--json", XDG_CONFIG_HOME=str(tmp_path / "user")).stdout)
+
+    assert document["values"]["model.threads"] == {"value": 7, "origin": f"{file}:1:18"}
+
+
+class TestDoubts:
+    """What is valid but will not work here is a warning."""
+
+    def test_none_where_all_is_well(self, sem: Path) -> None:
+        assert _warnings(sem) == []
+
+    def test_no_directory(self) -> None:
+        assert _warnings() == ["watch.directory: not given; `emwatch run` needs it there, or as DIRECTORY"]
+
+    def test_a_directory_that_is_not_there(self, tmp_path: Path) -> None:
+        assert _warnings(tmp_path / "none") == [f"watch.directory: {tmp_path / 'none'}: no such directory"]
+
+    def test_a_directory_that_is_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+
+        assert _warnings(tmp_path / "file") == [f"watch.directory: {tmp_path / 'file'}: not a directory"]
+
+    def test_a_ledger_in_the_acquisition_directory(self, sem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EMWATCH_LEDGER_PATH", str(sem / "l.sqlite3"))
+
+        assert _warnings(sem) == [f"ledger.path: lies in {sem}, which emwatch never writes to; choose another place"]
+
+    def test_a_ledger_that_is_a_directory(self, sem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EMWATCH_LEDGER_PATH", str(tmp_path))
+
+        assert f"ledger.path: {tmp_path}: is a directory; name a file in it" in _warnings(sem)
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_a_ledger_that_may_not_be_written(self, sem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EMWATCH_LEDGER_PATH", "/l.sqlite3")
+
+        assert _warnings(sem) == ["ledger.path: /l.sqlite3: may not be written by this user"]
+
+    def test_a_bundle_that_is_not_there(self, sem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EMWATCH_MODEL_BUNDLE", str(tmp_path / "b"))
+
+        assert _warnings(sem) == [f"model.bundle: {tmp_path / 'b'}: no model bundle there (no card.yaml)"]
+
+    def test_a_program_that_is_not_there(self, sem: Path, tmp_path: Path) -> None:
+        file = tmp_path / "c.yaml"
+        file.write_text("alerts: {a: {kind: command, argv: [./horn]}}", encoding="utf-8")
+
+        assert _warnings(sem, "--config", file) == [
+            f"alerts.a.argv: {tmp_path / 'horn'}: no such program, or not executable"
+        ]
+
+    def test_a_variable_that_is_no_key(self, sem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EMWATCH_LOG_LEVL", "info")
+
+        assert _warnings(sem) == [
+            "EMWATCH_LOG_LEVL: not a variable of emwatch, ignored; did you mean EMWATCH_LOG_LEVEL?"
+        ]

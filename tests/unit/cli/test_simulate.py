@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emwatch.cli.simulate import MODES
+
+Run = Callable[..., Any]
+
+
+def test_the_modes_are_the_simulators() -> None:
+    from emwatch.simulate.microscope import WriteMode
+
+    assert tuple(WriteMode) == MODES
+
+
+def test_frames_their_truth_and_a_summary_are_written(emwatch: Run, tmp_path: Path) -> None:
+    out = tmp_path / "sem"
+
+    ended = emwatch(
+        *("simulate", "--out", out, "--frames", "3", "--rate", "0", "--vendor", "mixed", "--seed", "4"),
+        *("--category", "tips", "--category", "Powder", "--first-number", "7", "--json"),
+    )
+    summary = json.loads(ended.stdout)
+    truths = [json.loads(line) for line in Path(summary["manifest"]).read_text(encoding="utf-8").splitlines()]
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (summary["frames"], summary["truncated"], summary["out"]) == (3, 0, str(out))
+    assert sum(summary["categories"].values()) == 3
+    assert set(summary["categories"]) == {"Powder", "Tips"}
+    assert sorted(path.name for path in out.iterdir()) == ["frame_0007.tif", "frame_0008.tif", "frame_0009.tif"]
+    assert [hashlib.sha256(Path(each["path"]).read_bytes()).hexdigest() for each in truths] == [
+        each["sha256"] for each in truths
+    ]
+
+
+def test_nothing_is_overwritten(emwatch: Run, tmp_path: Path) -> None:
+    arguments = ("simulate", "--out", tmp_path / "sem", "--frames", "1", "--rate", "0")
+    first = emwatch(*arguments)
+    again = emwatch(*arguments)
+
+    assert (first.returncode, again.returncode, again.stdout) == (0, 1, "")
+    assert again.stderr.startswith(f"error: {tmp_path / 'sem' / 'frame_0001.tif'}: already there")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--vendor", "leica"], "'leica' is not one of zeiss"),
+        (["--mode", "fast"], "'fast' is not one of"),
+        (["--frames", "0"], "x>=1"),
+        (["--rate", "-1"], "x>=0"),
+        (["--category", "Dust"], "is not one of"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(emwatch: Run, tmp_path: Path, arguments: list[str], says: str) -> None:
+    ended = emwatch("simulate", "--out", tmp_path / "sem", *arguments)
+
+    assert ended.returncode == 2
+    assert says in ended.stderr
+    assert not (tmp_path / "sem").exists()
