@@ -1,0 +1,135 @@
+"""
+Opening the ledger's file: how SQLite is set up for the one writer and for readers, and what its errors mean.
+
+Exactly one read-write connection may exist: SQLite before 3.51.3 can corrupt a WAL when a checkpoint on one
+connection races a commit on another (https://sqlite.org/wal.html, "The WAL-reset bug").
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.pool import NullPool, StaticPool
+
+from emwatch.errors import LedgerError
+from emwatch.ledger.schema import APPLICATION_ID, REVISION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUSY_TIMEOUT_MS: Final = 5000
+
+#: Key in ``Connection.info``: the statement that opens the next transaction, ``BEGIN IMMEDIATE`` unless set.
+BEGIN: Final = "emwatch.begin"
+
+
+class LedgerUnavailableError(LedgerError):
+    """The ledger cannot be written just now (disk full, locked): nothing was recorded, and the same call may be tried again."""
+
+
+def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine:
+    """Give an engine with exactly one connection, for whoever holds the writer's lock; creates the file."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(path, isolation_level=None, check_same_thread=False),
+        poolclass=StaticPool,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        # The timeout comes first: switching to WAL needs a lock, too.
+        for pragma in (f"busy_timeout={busy_timeout_ms}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Read-then-write in a deferred transaction loses updates or fails at once despite the timeout.
+        connection.exec_driver_sql(connection.info.get(BEGIN, "BEGIN IMMEDIATE"))
+
+    return engine
+
+
+def reading_engine(path: Path) -> Engine:
+    """Give an engine that cannot write, for any number of processes beside the writer."""
+    return create_engine("sqlite://", creator=lambda: _connect_to_read(path), poolclass=NullPool)
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    path = path.absolute()
+    mode = "mode=ro"
+    if not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK):
+        # Nobody writes, and SQLite could not create the -shm it wants: read the file as it is. With a live -wal this
+        # would silently show an old or empty ledger.
+        mode += "&immutable=1"
+    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
+    return connection
+
+
+def revision_of(connection: Connection, path: Path) -> str | None:
+    """
+    Give the ledger's revision, ``None`` for a file without tables (new, or killed before its first commit).
+
+    Raises:
+        LedgerError: the file is a database of something else, or of a newer emwatch.
+
+    """
+    names = set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
+    if not names:
+        return None
+    if connection.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID or "alembic_version" not in names:
+        raise LedgerError(
+            f"{path}: is a SQLite database, but not an emwatch ledger: give another path as `ledger.path`"
+        )
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if revision is not None and str(revision) > REVISION:
+        raise LedgerError(
+            f"{path}: was written by a newer emwatch (ledger revision {revision}, this program knows {REVISION}): "
+            "upgrade emwatch, or give another path as `ledger.path`"
+        )
+    return None if revision is None else str(revision)
+
+
+@contextmanager
+def ledger_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into `LedgerError`: which file, what happened, what to do."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _explained(path, error.orig) from error
+    except StatementError as error:
+        # A value that no column takes, such as a time without a zone: the caller's mistake, not the ledger's.
+        raise (error.orig or error) from error
+    except (sqlite3.Error, OSError) as error:
+        raise _explained(path, error) from error
+
+
+def _explained(path: Path, error: Any) -> LedgerError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_FULL"):
+        return LedgerUnavailableError(
+            f"{path}: the disk is full: free some space in {path.parent}; recording goes on then"
+        )
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LedgerUnavailableError(
+            f"{path}: locked by another program: close whatever has the ledger open for writing"
+        )
+    if name.startswith("SQLITE_IOERR"):
+        return LedgerUnavailableError(
+            f"{path}: the disk does not take it ({error}): look at the disk and its free space"
+        )
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return LedgerError(
+            f"{path}: is damaged or not a ledger ({error}): move it and its -wal file aside, keep both, and start again"
+        )
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError):
+        return LedgerError(
+            f"{path}: cannot be opened ({error}): the folder must exist and be readable, and writable for `emwatch run`"
+        )
+    return LedgerError(f"{path}: {error}")

@@ -1,0 +1,187 @@
+"""What `emwatch log` can be asked for, and the question in SQL."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Column, Select, and_, func, or_, select
+
+from emwatch.frame import FrameState, Window
+from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, FromClause
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """
+    Which rows of the log; the default is every file as it stands that was recorded or failed, newest first.
+
+    Attributes:
+        categories: the likeliest category is one of these; add ``uncertain=False`` for those the model is sure of.
+        target: has met this target; one that does not exist gives no rows.
+        hits: has met any target (``True``) or none (``False``).
+        probability: of the likeliest category.
+        magnification: frames of unknown magnification are left out.
+        stage_tilt_deg: frames of unknown tilt are left out.
+        since: recorded at or after this moment, which needs a zone.
+        until: recorded at or before this moment, which needs a zone.
+        session: a session's name or number, or ``last``.
+        states: what became of the file.
+        uncertain: ``None`` takes both.
+        path: glob over the file's name or, with a separator in it, over its whole path, in the ledger's spelling.
+        superseded: also contents that were overwritten since.
+        duplicates: also copies of a frame recorded under another path.
+        limit: at most so many rows, after sorting.
+        newest_first: by the time of recording.
+
+    """
+
+    categories: tuple[str, ...] = ()
+    target: str | None = None
+    hits: bool | None = None
+    probability: Window | None = None
+    magnification: Window | None = None
+    stage_tilt_deg: Window | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    session: str | None = None
+    states: tuple[FrameState, ...] = (FrameState.RECORDED, FrameState.FAILED)
+    uncertain: bool | None = None
+    path: str | None = None
+    superseded: bool = False
+    duplicates: bool = True
+    limit: int | None = None
+    newest_first: bool = True
+
+
+_TARGETS = (
+    select(func.json_group_array(matches.c.target))
+    .where(matches.c.frame_id == frames.c.id)
+    .correlate(frames)
+    .scalar_subquery()
+)
+
+_COLUMNS = (
+    frames.c.id,
+    frames.c.path,
+    frames.c.sha256,
+    frames.c.state,
+    frames.c.code,
+    frames.c.reason,
+    frames.c.recorded_at,
+    frames.c.file_modified_at,
+    frames.c.size_bytes,
+    frames.c.attempts,
+    frames.c.duplicate_of,
+    frames.c.supersedes,
+    frames.c.superseded_by,
+    sessions.c.name.label("session"),
+    predictions.c.category,
+    predictions.c.probability,
+    predictions.c.uncertain,
+    predictions.c.margin,
+    predictions.c.novelty,
+    predictions.c.scores,
+    predictions.c.bundle_sha256,
+    acquisition.c.vendor,
+    acquisition.c.magnification,
+    acquisition.c.stage_tilt_deg,
+    acquisition.c.working_distance_mm,
+    acquisition.c.accelerating_voltage_kv,
+    acquisition.c.pixel_size_nm,
+    acquisition.c.detector,
+    acquisition.c.acquired_at,
+    _TARGETS.label("targets"),
+)
+
+_NEWEST = and_(predictions.c.frame_id == frames.c.id, predictions.c.newest)
+_METADATA = acquisition.c.frame_id == frames.c.id
+
+
+def rows_of(wanted: LogFilter) -> Select[Any]:
+    """Give the question for the rows."""
+    order = (frames.c.recorded_at, frames.c.id)
+    return (
+        select(*_COLUMNS)
+        .select_from(
+            frames.outerjoin(predictions, _NEWEST)
+            .outerjoin(acquisition, _METADATA)
+            .outerjoin(sessions, sessions.c.id == frames.c.session_id)
+        )
+        .where(*_conditions(wanted))
+        .order_by(*(each.desc() if wanted.newest_first else each for each in order))
+        .limit(wanted.limit)
+    )
+
+
+def count_of(wanted: LogFilter) -> Select[Any]:
+    """Give the question for their number: only the tables that the filter needs are touched."""
+    source: FromClause = frames
+    if wanted.categories or wanted.probability is not None or wanted.uncertain is not None:
+        source = source.join(predictions, _NEWEST)
+    if wanted.magnification is not None or wanted.stage_tilt_deg is not None:
+        source = source.join(acquisition, _METADATA)
+    matching = select(frames.c.id).select_from(source).where(*_conditions(wanted)).limit(wanted.limit)
+    return select(func.count()).select_from(matching.subquery())
+
+
+def _conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [frames.c.state.in_(wanted.states)]
+    if not wanted.superseded:
+        found.append(frames.c.superseded_by.is_(None))
+    if not wanted.duplicates:
+        found.append(frames.c.duplicate_of.is_(None))
+    if wanted.categories:
+        found.append(predictions.c.category.in_(wanted.categories))
+    if wanted.uncertain is not None:
+        found.append(predictions.c.uncertain == wanted.uncertain)
+    found += _within(predictions.c.probability, wanted.probability)
+    found += _within(acquisition.c.magnification, wanted.magnification)
+    found += _within(acquisition.c.stage_tilt_deg, wanted.stage_tilt_deg)
+    if wanted.since is not None:
+        found.append(frames.c.recorded_at >= wanted.since)
+    if wanted.until is not None:
+        found.append(frames.c.recorded_at <= wanted.until)
+    found += _of_matches(wanted)
+    if wanted.session is not None:
+        found.append(frames.c.session_id.in_(_session_ids(wanted.session)))
+    if wanted.path is not None:
+        pattern = wanted.path if os.sep in wanted.path else f"*{os.sep}{wanted.path}"
+        found.append(frames.c.path.op("GLOB", is_comparison=True)(pattern))
+    return found
+
+
+def _within(column: Column[Any], window: Window | None) -> list[ColumnElement[bool]]:
+    if window is None:
+        return []
+    # An open window still asks for a value: unknown is never within.
+    found: list[ColumnElement[bool]] = [column.is_not(None)]
+    if window.low is not None:
+        found.append(column >= window.low)
+    if window.high is not None:
+        found.append(column <= window.high)
+    return found
+
+
+def _of_matches(wanted: LogFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.target is not None:
+        found.append(frames.c.id.in_(select(matches.c.frame_id).where(matches.c.target == wanted.target)))
+    if wanted.hits is not None:
+        any_match = frames.c.id.in_(select(matches.c.frame_id))
+        found.append(any_match if wanted.hits else ~any_match)
+    return found
+
+
+def _session_ids(wanted: str) -> Select[Any]:
+    if wanted == "last":
+        return select(sessions.c.id).order_by(sessions.c.ended_at.desc()).limit(1)
+    if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19:
+        return select(sessions.c.id).where(or_(sessions.c.name == wanted, sessions.c.id == int(wanted)))
+    return select(sessions.c.id).where(sessions.c.name == wanted)

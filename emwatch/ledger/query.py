@@ -1,0 +1,198 @@
+"""Read-only questions to the ledger, beside a running writer or without one."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import func, select
+
+from emwatch.errors import LedgerError
+from emwatch.frame import FIELDS, AcquisitionMetadata, FrameState, Reading, text_to_path
+from emwatch.ledger.database import BEGIN, ledger_errors, reading_engine, revision_of
+from emwatch.ledger.filters import LogFilter, count_of, rows_of
+from emwatch.ledger.present import Counters, count
+from emwatch.ledger.schema import REVISION, acquisition, frames, matches, predictions, sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+    from types import TracebackType
+
+    from sqlalchemy import Connection, Row
+
+__all__ = ["LedgerReader", "LogFilter", "LogRow", "SessionRow"]
+
+_ROWS_AT_A_TIME = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One line of the log: a file, what the model says of it, how it was acquired, which targets it met."""
+
+    id: int
+    path: Path
+    sha256: str
+    state: FrameState
+    code: str
+    reason: str
+    recorded_at: datetime
+    file_modified_at: datetime | None
+    size_bytes: int | None
+    attempts: int
+    duplicate_of: int | None
+    supersedes: int | None
+    superseded_by: int | None
+    session: str | None
+    category: str | None
+    probability: float | None
+    uncertain: bool | None
+    margin: float | None
+    novelty: float | None
+    scores: Mapping[str, float] | None
+    bundle_sha256: str | None
+    vendor: str | None
+    magnification: float | None
+    stage_tilt_deg: float | None
+    working_distance_mm: float | None
+    accelerating_voltage_kv: float | None
+    pixel_size_nm: float | None
+    detector: str | None
+    acquired_at: str | None
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One sitting: when its first and last frame were written, and how many current rows it has."""
+
+    id: int
+    name: str
+    started_at: datetime
+    ended_at: datetime
+    frames: int
+    hits: int
+    failed: int
+
+
+class LedgerReader:
+    """
+    The ledger, open for reading only: never disturbs the writer, never changes a byte.
+
+    Raises:
+        LedgerError: there is no such file, it is not a ledger, or it needs to be migrated first.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise LedgerError(f"{path}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
+        self._engine = reading_engine(path)
+        with ledger_errors(path), self._engine.connect() as connection:
+            connection.info[BEGIN] = "BEGIN"
+            revision = revision_of(connection, path)
+        #: A file killed before its first commit has no tables: an empty log.
+        self._empty = revision is None
+        if revision is not None and revision != REVISION:
+            raise LedgerError(
+                f"{path}: is of an older emwatch (ledger revision {revision}, needed {REVISION}): "
+                "start `emwatch run` once, it makes a copy and migrates it"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        with ledger_errors(self.path), self._engine.connect() as connection:
+            yield connection
+
+    def rows(self, wanted: LogFilter = LogFilter()) -> Iterator[LogRow]:  # noqa: B008 - frozen, so one for all is right
+        """Give the rows one by one, as they were at one moment; memory does not grow with their number."""
+        if self._empty:
+            return
+        with self._snapshot() as connection:
+            for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(rows_of(wanted)):
+                yield _log_row(row)
+
+    def count(self, wanted: LogFilter = LogFilter()) -> int:  # noqa: B008 - frozen, so one for all is right
+        """Give the number of rows."""
+        if self._empty:
+            return 0
+        with self._snapshot() as connection:
+            return connection.scalar(count_of(wanted)) or 0
+
+    def counters(self) -> Counters:
+        """Give the counts of a live view."""
+        if self._empty:
+            return Counters()
+        with self._snapshot() as connection:
+            return count(connection)
+
+    def scores(self, frame_id: int) -> dict[str, dict[str, float]]:
+        """Give all scores of a frame by the sha256 of the bundle that made them, the newest first."""
+        question = (
+            select(predictions.c.bundle_sha256, predictions.c.scores)
+            .where(predictions.c.frame_id == frame_id)
+            .order_by(predictions.c.newest.desc(), predictions.c.made_at.desc(), predictions.c.id.desc())
+        )
+        if self._empty:
+            return {}
+        with self._snapshot() as connection:
+            return {row.bundle_sha256: row.scores for row in connection.execute(question)}
+
+    def metadata(self, frame_id: int) -> AcquisitionMetadata | None:
+        """Give a frame's metadata as it was read, ``None`` for a file that never was."""
+        if self._empty:
+            return None
+        with self._snapshot() as connection:
+            row = connection.execute(select(acquisition).where(acquisition.c.frame_id == frame_id)).one_or_none()
+        if row is None:
+            return None
+        readings = {
+            name: Reading(row._mapping[name], each["raw"], each["source"], each["computed"], each["reason"])  # noqa: SLF001 - SQLAlchemy's public name
+            for name, each in row.readings.items()
+            if name in FIELDS
+        }
+        return AcquisitionMetadata(row.vendor, readings, tuple(row.flags))
+
+    def sessions(self) -> tuple[SessionRow, ...]:
+        """Give all sessions, newest first."""
+        if self._empty:
+            return ()
+        hit = frames.c.id.in_(select(matches.c.frame_id))
+        recorded = frames.c.state == FrameState.RECORDED
+        question = (
+            select(
+                sessions,
+                func.count(frames.c.id).filter(recorded).label("frames"),
+                func.count(frames.c.id).filter(recorded, hit).label("hits"),
+                func.count(frames.c.id).filter(frames.c.state == FrameState.FAILED).label("failed"),
+            )
+            .outerjoin(frames, (frames.c.session_id == sessions.c.id) & frames.c.superseded_by.is_(None))
+            .group_by(sessions.c.id)
+            .order_by(sessions.c.ended_at.desc(), sessions.c.id.desc())
+        )
+        with self._snapshot() as connection:
+            return tuple(SessionRow(**row._mapping) for row in connection.execute(question))  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def _log_row(row: Row[Any]) -> LogRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    values["path"] = text_to_path(row.path)
+    values["state"] = FrameState(row.state)
+    values["targets"] = tuple(sorted(json.loads(row.targets)))
+    return LogRow(**values)

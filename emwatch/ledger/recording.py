@@ -1,0 +1,219 @@
+"""
+The rules of recording: what one outcome changes, inside one transaction.
+
+A path has at any time exactly one current row (``superseded_by IS NULL``); older contents stay as superseded rows,
+linked both ways. (path, sha256) is the identity: no content is ever recorded twice under one path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from emwatch.frame import FrameState
+from emwatch.ledger import row_values
+from emwatch.ledger.schema import acquisition, alerts, bundles, frames, matches, predictions
+from emwatch.ledger.sittings import session_of
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta, tzinfo
+
+    from sqlalchemy import Connection, Row
+
+    from emwatch.frame import Outcome, Prediction
+
+
+# Statements are made once: building one costs more than running it.
+_ROW_OF_PATH: Final = select(frames).where(frames.c.path == bindparam("path"), frames.c.superseded_by.is_(None))
+_ROW_OF_CONTENT: Final = select(frames).where(
+    frames.c.path == bindparam("path"), frames.c.sha256 == bindparam("sha256")
+)
+_ORIGINAL: Final = (
+    select(frames.c.id, frames.c.duplicate_of)
+    .where(
+        frames.c.sha256 == bindparam("sha256"),
+        frames.c.sha256 != "",  # lets SQLite use the partial index
+        frames.c.path != bindparam("path"),
+        frames.c.state == FrameState.RECORDED,
+    )
+    .order_by(frames.c.id)
+    .limit(1)
+)
+_ADD_FRAME: Final = insert(frames)
+_CHANGE_FRAME: Final = update(frames).where(frames.c.id == bindparam("of_id"))
+_PUT_METADATA: Final = insert(acquisition).prefix_with("OR REPLACE")
+_ADD_MATCH: Final = insert(matches).on_conflict_do_nothing()
+_ADD_ALERT: Final = insert(alerts).on_conflict_do_nothing()
+_ADD_BUNDLE: Final = insert(bundles).on_conflict_do_nothing()
+_ADD_PREDICTION: Final = insert(predictions)
+_OUTDATE_PREDICTION: Final = (
+    update(predictions)
+    .where(predictions.c.frame_id == bindparam("of_frame"), predictions.c.newest)
+    .values(newest=False)
+)
+_CHANGE_PREDICTION: Final = update(predictions).where(
+    predictions.c.frame_id == bindparam("of_frame"), predictions.c.bundle_sha256 == bindparam("of_bundle")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """
+    What recording an outcome did.
+
+    ``new``: the file has a row, a content or a state that it did not have before (a repeated failure is not new).
+    ``alerts``: how many rows were added to the outbox.
+    """
+
+    frame_id: int
+    new: bool
+    duplicate_of: int | None = None
+    alerts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """How sessions are told apart and named, and which instrument the frames are from."""
+
+    gap: timedelta
+    zone: tzinfo | None
+    instrument_id: str
+
+
+def write_outcome(connection: Connection, outcome: Outcome, seen_at: datetime, sitting: Sitting) -> Recorded:
+    """Apply one outcome; see `emwatch.ledger.writer.Ledger.record` for the rules."""
+    path = row_values.path_text(outcome.path)
+    current = connection.execute(_ROW_OF_PATH, {"path": path}).one_or_none()
+    same = None
+    if current is not None:
+        same = connection.execute(_ROW_OF_CONTENT, {"path": path, "sha256": outcome.sha256}).one_or_none()
+    if same is not None and same.state == FrameState.RECORDED:
+        return _seen_again(connection, same, current, outcome)
+    if current is not None and current.state == FrameState.RECORDED and _says_nothing_of_the_content(outcome):
+        values = row_values.frame_values(outcome, seen_at)
+        _change(connection, current.id, attempts=current.attempts + 1, retry_at=values["retry_at"])
+        return Recorded(current.id, new=False)
+    values = row_values.frame_values(outcome, seen_at)
+    values["duplicate_of"] = _original_of(connection, path, outcome)
+    values["session_id"] = _session(connection, outcome, values, sitting)
+    frame_id, new = _place(connection, path, (current, same), values, sitting)
+    added = _add_findings(connection, frame_id, outcome, seen_at, alert=values["duplicate_of"] is None)
+    return Recorded(frame_id, new, values["duplicate_of"], added)
+
+
+def _change(connection: Connection, frame_id: int, **values: object) -> None:
+    connection.execute(_CHANGE_FRAME, {"of_id": frame_id, **values})
+
+
+def _seen_again(connection: Connection, same: Row[Any], current: Row[Any] | None, outcome: Outcome) -> Recorded:
+    """Refresh what a recorded content looks like on disk; it is the current one again if it was not."""
+    if current is not None and current.id != same.id:
+        _put_last(connection, same, current)
+    values = {} if outcome.stat_key is None else row_values.stat_values(outcome.stat_key)
+    _change(connection, same.id, retry_at=None, **values)
+    return Recorded(same.id, new=False, duplicate_of=same.duplicate_of)
+
+
+def _says_nothing_of_the_content(outcome: Outcome) -> bool:
+    """Tell whether a file was merely out of reach (locked, gone, share away): no reason to think that it changed."""
+    return not outcome.sha256 and (outcome.retry_after_s is not None or outcome.stat_key is None)
+
+
+def _original_of(connection: Connection, path: str, outcome: Outcome) -> int | None:
+    if outcome.state != FrameState.RECORDED or not outcome.sha256:
+        return None
+    found = connection.execute(_ORIGINAL, {"sha256": outcome.sha256, "path": path}).one_or_none()
+    return None if found is None else found.duplicate_of or found.id
+
+
+def _session(connection: Connection, outcome: Outcome, values: row_values.Values, sitting: Sitting) -> int | None:
+    written_at = values["file_modified_at"]
+    if written_at is None or outcome.state not in {FrameState.RECORDED, FrameState.FAILED}:
+        return None
+    return session_of(connection, written_at, sitting.gap, sitting.zone)
+
+
+def _place(
+    connection: Connection,
+    path: str,
+    present: tuple[Row[Any] | None, Row[Any] | None],
+    values: row_values.Values,
+    sitting: Sitting,
+) -> tuple[int, bool]:
+    """Put the outcome into the row it belongs to: the unfinished current one, an earlier one of this content, a new one."""
+    current, same = present
+    row = same if same is not None else current
+    if current is not None and row is not None and (same is not None or row.state != FrameState.RECORDED):
+        if row.id != current.id:
+            _put_last(connection, row, current)
+        _change(connection, row.id, attempts=row.attempts + 1, **values)
+        before = (current.sha256, current.state, current.code)
+        return int(row.id), before != (values["sha256"], values["state"], values["code"])
+    values = {**values, "path": path, "first_seen_at": values["recorded_at"], "instrument_id": sitting.instrument_id}
+    if current is not None:
+        # Points at itself for a moment: two current rows of one path are refused, and the new id is not known yet.
+        _change(connection, current.id, superseded_by=current.id)
+        values["supersedes"] = current.id
+    frame_id = int(connection.execute(_ADD_FRAME, values).lastrowid)
+    if current is not None:
+        _change(connection, current.id, superseded_by=frame_id)
+    return frame_id, True
+
+
+def _put_last(connection: Connection, row: Row[Any], current: Row[Any]) -> None:
+    """Make a superseded row the current one again: move it to the end of its path's chain."""
+    _change(connection, row.superseded_by, supersedes=row.supersedes)
+    if row.supersedes is not None:
+        _change(connection, row.supersedes, superseded_by=row.superseded_by)
+    _change(connection, current.id, superseded_by=row.id)
+    _change(connection, row.id, superseded_by=None, supersedes=current.id)
+
+
+def _add_findings(connection: Connection, frame_id: int, outcome: Outcome, seen_at: datetime, *, alert: bool) -> int:
+    """Add metadata, prediction, matches and, unless the frame is a copy, the alerts; give the number of alerts."""
+    if outcome.reading is not None:
+        values = row_values.metadata_values(outcome.reading.metadata)
+        connection.execute(_PUT_METADATA, {"frame_id": frame_id, **values})
+    if outcome.prediction is not None:
+        write_prediction(connection, frame_id, outcome.prediction, seen_at)
+    if not outcome.matches:
+        return 0
+    found = [
+        {"frame_id": frame_id, "target": m.target, "reason": m.reason, "made_at": seen_at} for m in outcome.matches
+    ]
+    connection.execute(_ADD_MATCH, found)
+    return _add_alerts(connection, frame_id, outcome, seen_at) if alert else 0
+
+
+def _add_alerts(connection: Connection, frame_id: int, outcome: Outcome, seen_at: datetime) -> int:
+    path = row_values.path_text(outcome.path)
+    added = 0
+    for match in outcome.matches:
+        for channel in match.channels:
+            row = {
+                "key": row_values.alert_key(path, outcome.sha256, match.target, channel),
+                "frame_id": frame_id,
+                "channel": channel,
+                "target": match.target,
+                "reason": match.reason,
+                "state": "pending",
+                "next_try_at": seen_at,
+                "created_at": seen_at,
+            }
+            added += connection.execute(_ADD_ALERT, row).rowcount
+    return added
+
+
+def write_prediction(connection: Connection, frame_id: int, prediction: Prediction, made_at: datetime) -> None:
+    """Add a bundle's prediction as the frame's newest; an earlier one of the same bundle is replaced."""
+    values = row_values.prediction_values(prediction, made_at)
+    connection.execute(_ADD_BUNDLE, {"sha256": prediction.bundle_sha256, "first_used_at": made_at})
+    outdated = connection.execute(_OUTDATE_PREDICTION, {"of_frame": frame_id}).rowcount
+    if outdated:
+        of = {"of_frame": frame_id, "of_bundle": prediction.bundle_sha256}
+        if connection.execute(_CHANGE_PREDICTION, {**of, **values, "newest": True}).rowcount:
+            return
+    connection.execute(_ADD_PREDICTION, {"frame_id": frame_id, "newest": True, **values})

@@ -1,0 +1,209 @@
+"""
+The tables of the ledger as they are now; `emwatch.ledger.migrations` brings older files here.
+
+Plain SQLite of 2018 (no STRICT, no RETURNING), so that it also runs on the libraries of long-lived distributions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    REAL,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from emwatch.frame import FIELDS, FieldKind, FrameState
+from emwatch.ledger.column_types import Document, Instant, PlainText
+
+#: The newest migration; four digits, so that a later one is also a greater text.
+REVISION: Final = "0001"
+
+#: Marks the file as ours (``PRAGMA application_id``): "emwa".
+APPLICATION_ID: Final = 0x656D7761
+
+tables = MetaData()
+
+_CURRENT = "superseded_by IS NULL"
+
+
+def _one_of(column: str, *words: str) -> CheckConstraint:
+    listed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})")
+
+
+def _frame(*, unique: bool = False, primary_key: bool = False) -> Column[int]:
+    return Column(
+        "frame_id", Integer, ForeignKey("frames.id"), nullable=False, unique=unique or None, primary_key=primary_key
+    )
+
+
+roots = Table(
+    "roots",
+    tables,
+    Column("path", PlainText, primary_key=True),
+    Column("baseline_at", Instant, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("name", PlainText, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant, nullable=False),
+    Index("ix_sessions_ended_at", "ended_at"),
+    Index("ix_sessions_name", "name"),
+    sqlite_autoincrement=True,
+)
+
+frames = Table(
+    "frames",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("path", PlainText, nullable=False),
+    Column("sha256", PlainText, nullable=False, server_default=""),
+    Column("state", PlainText, _one_of("state", *FrameState), nullable=False),
+    Column("code", PlainText, nullable=False, server_default=""),
+    Column("reason", PlainText, nullable=False, server_default=""),
+    Column("size_bytes", Integer),
+    # "size:mtime_ns:ctime_ns:inode" as text: inodes of some shares and file times of some clocks exceed 64 bits.
+    Column("stat_key", PlainText),
+    Column("image_format", PlainText),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("pixel_type", PlainText),
+    Column("pages", Integer),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("file_modified_at", Instant),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("retry_at", Instant),
+    Column("supersedes", Integer, ForeignKey("frames.id")),
+    Column("superseded_by", Integer, ForeignKey("frames.id")),
+    Column("duplicate_of", Integer, ForeignKey("frames.id")),
+    Column("session_id", Integer, ForeignKey("sessions.id")),
+    Column("instrument_id", PlainText, nullable=False, server_default=""),
+    UniqueConstraint("path", "sha256"),
+    Index("ux_frames_current_path", "path", unique=True, sqlite_where=text(_CURRENT)),
+    Index("ix_frames_sha256", "sha256", sqlite_where=text("sha256 <> ''")),
+    Index("ix_frames_state", "state", "recorded_at", sqlite_where=text(_CURRENT)),
+    Index("ix_frames_recorded_at", "recorded_at"),
+    Index("ix_frames_session_id", "session_id", "recorded_at"),
+    Index("ix_frames_file_modified_at", "file_modified_at"),
+    Index("ix_frames_supersedes", "supersedes", sqlite_where=text("supersedes IS NOT NULL")),
+    Index("ix_frames_superseded_by", "superseded_by", sqlite_where=text("superseded_by IS NOT NULL")),
+    Index("ix_frames_duplicate_of", "duplicate_of", sqlite_where=text("duplicate_of IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+
+_COLUMN_TYPES = {FieldKind.NUMBER: REAL, FieldKind.TEXT: PlainText, FieldKind.FLAG: Boolean, FieldKind.TIME: PlainText}
+
+acquisition = Table(
+    "metadata",
+    tables,
+    _frame(primary_key=True),
+    Column("vendor", PlainText),
+    *(Column(each.name, _COLUMN_TYPES[each.kind]) for each in FIELDS.values()),
+    Column("flags", Document, nullable=False),
+    Column("readings", Document, nullable=False),
+    Index("ix_metadata_magnification", "magnification", sqlite_where=text("magnification IS NOT NULL")),
+    Index("ix_metadata_stage_tilt_deg", "stage_tilt_deg", sqlite_where=text("stage_tilt_deg IS NOT NULL")),
+)
+
+bundles = Table(
+    "bundles",
+    tables,
+    Column("sha256", PlainText, primary_key=True),
+    Column("name", PlainText, nullable=False, server_default=""),
+    Column("first_used_at", Instant, nullable=False),
+)
+
+predictions = Table(
+    "predictions",
+    tables,
+    Column("id", Integer, primary_key=True),
+    _frame(),
+    Column("bundle_sha256", PlainText, ForeignKey("bundles.sha256"), nullable=False),
+    Column("category", PlainText, nullable=False),
+    Column("probability", REAL, nullable=False),
+    Column("margin", REAL, nullable=False),
+    Column("uncertain", Boolean, nullable=False),
+    Column("novelty", REAL),
+    Column("scores", Document, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("newest", Boolean, nullable=False, server_default="1"),
+    UniqueConstraint("frame_id", "bundle_sha256"),
+    Index("ux_predictions_newest", "frame_id", unique=True, sqlite_where=text("newest = 1")),
+    Index(
+        "ix_predictions_category", "category", "probability", "uncertain", "frame_id", sqlite_where=text("newest = 1")
+    ),
+    Index("ix_predictions_probability", "probability", "frame_id", sqlite_where=text("newest = 1")),
+)
+
+matches = Table(
+    "matches",
+    tables,
+    Column("id", Integer, primary_key=True),
+    _frame(),
+    Column("target", PlainText, nullable=False),
+    Column("reason", PlainText, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    UniqueConstraint("frame_id", "target"),
+    Index("ix_matches_target", "target", "frame_id"),
+)
+
+alerts = Table(
+    "alerts",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("key", PlainText, nullable=False, unique=True),
+    _frame(),
+    Column("channel", PlainText, nullable=False),
+    Column("target", PlainText, nullable=False),
+    Column("reason", PlainText, nullable=False),
+    Column("state", PlainText, _one_of("state", "pending", "delivered", "dead"), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_try_at", Instant, nullable=False),
+    Column("last_error", PlainText, nullable=False, server_default=""),
+    Column("created_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Index("ix_alerts_pending", "channel", "id", sqlite_where=text("state = 'pending'")),
+    Index("ix_alerts_frame_id", "frame_id"),
+    sqlite_autoincrement=True,
+)
+
+#: What people open first: one line per file as it stands, and one line per hit.
+VIEWS: Final = {
+    "v_log": """\
+CREATE VIEW v_log AS
+SELECT f.id, f.path, f.state, f.code, f.reason, f.recorded_at, f.file_modified_at, s.name AS session,
+       p.category, p.probability, p.uncertain, m.magnification, m.stage_tilt_deg, m.working_distance_mm,
+       m.accelerating_voltage_kv, m.pixel_size_nm, m.detector, m.vendor, m.acquired_at,
+       (SELECT group_concat(target, ', ') FROM matches WHERE frame_id = f.id) AS targets,
+       f.duplicate_of, f.sha256, p.bundle_sha256
+FROM frames AS f
+LEFT JOIN predictions AS p ON p.frame_id = f.id AND p.newest = 1
+LEFT JOIN metadata AS m ON m.frame_id = f.id
+LEFT JOIN sessions AS s ON s.id = f.session_id
+WHERE f.superseded_by IS NULL""",
+    "v_hits": """\
+CREATE VIEW v_hits AS
+SELECT h.target, h.reason, h.made_at, f.id AS frame_id, f.path, p.category, p.probability,
+       m.magnification, m.stage_tilt_deg, f.duplicate_of, f.superseded_by,
+       (SELECT group_concat(channel || ' ' || state, ', ') FROM alerts
+        WHERE frame_id = h.frame_id AND target = h.target) AS alerts
+FROM matches AS h
+JOIN frames AS f ON f.id = h.frame_id
+LEFT JOIN predictions AS p ON p.frame_id = f.id AND p.newest = 1
+LEFT JOIN metadata AS m ON m.frame_id = f.id""",
+}

@@ -1,0 +1,237 @@
+"""The one writer of the ledger."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from emwatch.clock import SystemClock
+from emwatch.errors import LedgerError
+from emwatch.frame import FrameState
+from emwatch.ledger import present, row_values, waiting
+from emwatch.ledger.database import BEGIN, BUSY_TIMEOUT_MS, ledger_errors, writing_engine
+from emwatch.ledger.present import Counters, Known
+from emwatch.ledger.recording import Recorded, Sitting, write_outcome, write_prediction
+from emwatch.ledger.schema import frames, roots
+from emwatch.ledger.upgrade import bring_up_to_date
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime, tzinfo
+    from pathlib import Path
+    from types import TracebackType
+
+    from sqlalchemy import Connection
+
+    from emwatch.clock import Clock
+    from emwatch.frame import Alert, Outcome, Prediction, StatKey
+
+__all__ = ["Counters", "Known", "Ledger", "Recorded"]
+
+_READING: Final = "BEGIN"
+
+
+class Ledger:
+    """
+    The ledger, open for writing; only one per file may exist in all processes together.
+
+    Every public method is one transaction on the one connection and may be called from any thread: they take turns.
+    Each raises `LedgerError` (`LedgerUnavailableError` where trying again helps) and leaves the ledger usable.
+
+    Args:
+        path: the SQLite file; made, with its folder, where it is missing.
+        session_gap: frames written within this time of each other are of one session.
+        zone: for the names of sessions; ``None`` is this machine's zone.
+        instrument_id: stored with every frame.
+        clock: dates the copy made before a migration.
+        busy_timeout_ms: how long another program's lock is waited for.
+
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        session_gap: timedelta = timedelta(minutes=120),
+        zone: tzinfo | None = None,
+        instrument_id: str = "",
+        clock: Clock | None = None,
+        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    ) -> None:
+        self.path = path
+        self._sitting = Sitting(session_gap, zone, instrument_id)
+        self._lock = threading.Lock()
+        self._counters: Counters | None = None
+        self._change = Counters()
+        with ledger_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            engine = writing_engine(path, busy_timeout_ms=busy_timeout_ms)
+            self._connection = engine.connect()
+            try:
+                #: The copy made before a migration, where there was one.
+                self.copy = bring_up_to_date(self._connection, path, (clock or SystemClock()).now())
+            except BaseException:
+                self._disconnect()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Fold the WAL into the file and let go of it."""
+        with self._lock:
+            if self._connection.closed:
+                return
+            driver = self._connection.connection.driver_connection
+            # Tidying only: whatever was committed is safe without it.
+            with suppress(LedgerError), ledger_errors(self.path):
+                for pragma in ("optimize", "wal_checkpoint(TRUNCATE)"):
+                    driver.execute(f"PRAGMA {pragma}").close()  # type: ignore[union-attr] # sqlite3's own connection
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        self._connection.close()
+        self._connection.engine.dispose()
+
+    @contextmanager
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[Connection]:
+        with self._lock, ledger_errors(self.path):
+            if self._connection.closed:
+                raise LedgerError(f"{self.path}: the ledger was closed; nothing more can be recorded")
+            self._connection.info[BEGIN] = begin
+            self._change = Counters()
+            with self._connection.begin():
+                yield self._connection
+            # Only after the commit: a transaction that failed has changed nothing.
+            if self._counters is not None:
+                self._counters += self._change
+
+    def record(self, outcome: Outcome, seen_at: datetime) -> Recorded:
+        """
+        Record what became of a file: row, metadata, prediction, matches and alerts, in one transaction.
+
+        (a) A content already recorded under this path only gets its stat key refreshed (and is the current row again
+            if it had been superseded): no new row, no alert. A file merely out of reach never supersedes a frame.
+        (b) A path whose current row is failed, skipped or baseline: that row is updated, so a file has one row.
+        (c) A recorded frame with another content: a new row that supersedes it.
+        (d) A content recorded under another path: a row with ``duplicate_of``, but no alert.
+        (e) Otherwise each match adds one alert per channel, with a key that is the same for ever.
+        """
+        path = row_values.path_text(outcome.path)
+        with self._transaction() as connection:
+            before = present.standing(connection, path)
+            recorded = write_outcome(connection, outcome, seen_at, self._sitting)
+            after = present.standing(connection, path)
+            self._change = after + -before + Counters(waiting_alerts=recorded.alerts)
+        return recorded
+
+    def add_prediction(self, frame_id: int, prediction: Prediction, made_at: datetime) -> None:
+        """Add what another bundle says of a recorded frame; it becomes the frame's newest prediction."""
+        with self._transaction() as connection:
+            write_prediction(connection, frame_id, prediction, made_at)
+
+    def known(self, directory: Path) -> dict[str, Known]:
+        """Give the current rows of the files directly inside a directory, by file name."""
+        with self._transaction(_READING) as connection:
+            return present.files_directly_in(connection, directory)
+
+    def known_file(self, path: Path) -> Known | None:
+        """Give the current row of one file, ``None`` where there is none."""
+        with self._transaction(_READING) as connection:
+            return present.file_at(connection, path)
+
+    def counters(self) -> Counters:
+        """Give the counts for a live view; counted once, then kept up to date with every commit."""
+        with self._lock:
+            if self._counters is not None:
+                return self._counters
+        with self._transaction(_READING) as connection:
+            self._counters = present.count(connection)
+            return self._counters
+
+    def baseline(self, root: Path, entries: Iterable[tuple[Path, StatKey]], seen_at: datetime) -> int:
+        """
+        Note files that were there before the first start, without reading them; give how many were new to the ledger.
+
+        All of them and the mark that this root has its baseline are one transaction: a kill leaves all or nothing.
+        """
+        same = {
+            "state": FrameState.BASELINE,
+            "first_seen_at": seen_at,
+            "recorded_at": seen_at,
+            "instrument_id": self._sitting.instrument_id,
+        }
+        rows = [{"path": row_values.path_text(path), **row_values.stat_values(key), **same} for path, key in entries]
+        add = insert(frames).on_conflict_do_nothing()
+        with self._transaction() as connection:
+            added = connection.execute(add, rows).rowcount if rows else 0
+            mark = {"path": row_values.path_text(root), "baseline_at": seen_at}
+            connection.execute(insert(roots).values(mark).on_conflict_do_nothing())
+        return added
+
+    def baseline_taken(self, root: Path) -> bool:
+        """Tell whether the files that were there at the first start are already noted for this root."""
+        of_root = select(roots.c.path).where(roots.c.path == row_values.path_text(root))
+        with self._transaction(_READING) as connection:
+            return connection.execute(of_root).first() is not None
+
+    def has_any(self) -> bool:
+        """Tell whether the ledger has any row at all."""
+        with self._transaction(_READING) as connection:
+            return connection.execute(select(frames.c.id).limit(1)).first() is not None
+
+    def touch(self, entries: Iterable[tuple[Path, StatKey]]) -> None:
+        """Refresh the stat keys of current rows whose content did not change, as after a chmod."""
+        rows = [{"of_path": row_values.path_text(path), **row_values.stat_values(key)} for path, key in entries]
+        if rows:
+            current = frames.c.superseded_by.is_(None)
+            with self._transaction() as connection:
+                connection.execute(update(frames).where(current, frames.c.path == bindparam("of_path")), rows)
+
+    def due_alerts(
+        self, channel: str, now: datetime, limit: int = 4, *, not_after: datetime | None = None
+    ) -> tuple[Alert, ...]:
+        """
+        Give a channel's waiting alerts that are due, oldest first.
+
+        A next try later than ``not_after`` was set by a clock that has been put back since: it is due as well.
+        """
+        with self._transaction(_READING) as connection:
+            return waiting.due(connection, channel, now, limit, not_after)
+
+    def next_alert_at(self, channel: str) -> datetime | None:
+        """Give when the next alert of a channel is due, ``None`` where none waits."""
+        with self._transaction(_READING) as connection:
+            return waiting.next_at(connection, channel)
+
+    def alert_delivered(self, alert_id: int, at: datetime) -> None:
+        """Note that a channel took an alert."""
+        self._settle(alert_id, state="delivered", delivered_at=at, last_error="")
+
+    def alert_failed(self, alert_id: int, error: str, next_try_at: datetime) -> None:
+        """Note that a channel did not take an alert, and when to try again."""
+        with self._transaction() as connection:
+            waiting.settle(connection, alert_id, last_error=error, next_try_at=next_try_at)
+
+    def alert_dead(self, alert_id: int, error: str) -> None:
+        """Give an alert up: it stays in the ledger with its last error."""
+        self._settle(alert_id, state="dead", last_error=error)
+
+    def retry_alerts(self, channel: str, now: datetime) -> None:
+        """Make all waiting alerts of a channel due: it takes alerts again."""
+        with self._transaction() as connection:
+            waiting.make_due(connection, channel, now)
+
+    def _settle(self, alert_id: int, **values: object) -> None:
+        with self._transaction() as connection:
+            self._change = Counters(waiting_alerts=-waiting.settle(connection, alert_id, **values))

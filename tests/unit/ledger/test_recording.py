@@ -1,0 +1,452 @@
+"""The rules of recording, one by one, and all together against a model."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emwatch.errors import LedgerError
+from emwatch.frame import FIELDS, AcquisitionMetadata, FrameState, Outcome, Reading, StatKey, path_to_text
+from emwatch.ledger import present
+from emwatch.ledger.query import LedgerReader, LogFilter
+from emwatch.ledger.writer import Counters, Known, Ledger, Recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EVERYTHING = LogFilter(states=tuple(FrameState), superseded=True, newest_first=False)
+
+
+def rows(ledger: Ledger, question: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(f"{ledger.path.as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(question).fetchall()
+
+
+def test_a_new_frame_is_one_row_with_metadata_prediction_matches_and_alerts(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    outcome = frame_of(targets=("sharp", "tall"), channels=("terminal", "lamp"), numbers={"magnification": 5000.0})
+
+    assert Recorded(1, new=True, duplicate_of=None, alerts=4) == ledger.record(outcome, noon)
+    counts = {
+        table: rows(ledger, f"SELECT count(*) FROM {table}")[0][0]
+        for table in ("frames", "metadata", "predictions", "matches", "alerts", "bundles", "sessions")
+    }
+    assert counts == {
+        "frames": 1, "metadata": 1, "predictions": 1, "matches": 2, "alerts": 4, "bundles": 1, "sessions": 1,
+    }  # fmt: skip
+    assert rows(ledger, "SELECT magnification, stage_tilt_deg FROM metadata") == [(5000.0, None)]
+
+
+def test_the_same_content_again_refreshes_the_stat_key_and_nothing_else(
+    ledger: Ledger, frame_of: Callable[..., Outcome], key_of: Callable[..., StatKey], noon: datetime
+) -> None:
+    ledger.record(frame_of(targets=("t",)), noon)
+    touched = key_of(inode=99)
+    later = noon + timedelta(hours=1)
+
+    assert Recorded(1, new=False, duplicate_of=None, alerts=0) == ledger.record(
+        frame_of(targets=("t", "u"), key=touched), later
+    )
+    assert {"a.tif": Known(touched, FrameState.RECORDED, None)} == ledger.known(Path("/acq"))
+    assert rows(ledger, "SELECT (SELECT count(*) FROM alerts), (SELECT count(*) FROM matches)") == [(1, 1)]
+    assert rows(ledger, "SELECT recorded_at, attempts FROM frames") == [("2026-03-01T12:00:00.000000+00:00", 1)]
+
+
+@pytest.mark.parametrize("state", [FrameState.FAILED, FrameState.SKIPPED])
+def test_a_file_that_was_not_recorded_keeps_its_one_row_when_it_is(
+    ledger: Ledger,
+    frame_of: Callable[..., Outcome],
+    failure_of: Callable[..., Outcome],
+    noon: datetime,
+    state: FrameState,
+) -> None:
+    first = ledger.record(failure_of(state=state, retry_after_s=10.0), noon)
+    again = ledger.record(failure_of(state=state, retry_after_s=10.0), noon + timedelta(seconds=10))
+    good = ledger.record(frame_of(targets=("t",)), noon + timedelta(seconds=20))
+
+    assert [(r.frame_id, r.new, r.alerts) for r in (first, again, good)] == [(1, True, 0), (1, False, 0), (1, True, 1)]
+    assert rows(ledger, "SELECT state, code, reason, attempts, retry_at, first_seen_at FROM frames") == [
+        ("recorded", "", "", 3, None, "2026-03-01T12:00:00.000000+00:00")
+    ]
+
+
+def test_a_retry_is_noted_with_its_time(ledger: Ledger, failure_of: Callable[..., Outcome], noon: datetime) -> None:
+    ledger.record(failure_of(code="denied", retry_after_s=10.0), noon)
+
+    assert noon + timedelta(seconds=10) == ledger.known(Path("/acq"))["a.tif"].retry_at
+
+
+def test_another_content_is_a_new_row_that_supersedes_the_old_one(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    ledger.record(frame_of(content="A", targets=("t",)), noon)
+    second = ledger.record(frame_of(content="B", targets=("t",)), noon)
+
+    assert Recorded(2, new=True, duplicate_of=None, alerts=1) == second
+    assert rows(ledger, "SELECT id, supersedes, superseded_by FROM frames ORDER BY id") == [(1, None, 2), (2, 1, None)]
+
+
+def test_an_earlier_content_that_comes_back_is_current_again_without_an_alert(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    for content in "ABC":
+        ledger.record(frame_of(content=content, targets=("t",)), noon)
+
+    assert Recorded(2, new=False, duplicate_of=None, alerts=0) == ledger.record(frame_of(content="B"), noon)
+    chain = rows(ledger, "SELECT id, supersedes, superseded_by FROM frames ORDER BY id")
+    assert chain == [(1, None, 3), (2, 3, None), (3, 1, 2)]
+
+
+def test_a_frame_overwritten_by_a_damaged_one_is_superseded_and_recovers_in_the_failed_row(
+    ledger: Ledger, frame_of: Callable[..., Outcome], failure_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    ledger.record(frame_of(content="A"), noon)
+    failed = ledger.record(failure_of(content="half"), noon)
+    whole = ledger.record(frame_of(content="whole", targets=("t",)), noon)
+
+    assert [(each.frame_id, each.alerts) for each in (failed, whole)] == [(2, 0), (2, 1)]
+    assert rows(ledger, "SELECT id, state, superseded_by FROM frames") == [(1, "recorded", 2), (2, "recorded", None)]
+
+
+@pytest.mark.parametrize("code", ["denied", "vanished"])
+def test_a_file_merely_out_of_reach_never_supersedes_its_frame(
+    ledger: Ledger, frame_of: Callable[..., Outcome], failure_of: Callable[..., Outcome], noon: datetime, code: str
+) -> None:
+    ledger.record(frame_of(), noon)
+    out_of_reach = failure_of(code=code, retry_after_s=10.0 if code == "denied" else None)
+    if code == "vanished":
+        out_of_reach = replace(out_of_reach, stat_key=None)
+
+    assert Recorded(1, new=False) == ledger.record(out_of_reach, noon)
+    assert rows(ledger, "SELECT state FROM frames") == [("recorded",)]
+
+
+def test_a_copy_is_recorded_as_a_duplicate_with_its_matches_but_never_alerted(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    ledger.record(frame_of("/acq/a.tif", targets=("t",)), noon)
+    copy = ledger.record(frame_of("/acq/b.tif", targets=("t",)), noon)
+    copy_of_copy = ledger.record(frame_of("/acq/c.tif", targets=("t",)), noon)
+
+    assert [Recorded(2, True, 1, 0), Recorded(3, True, 1, 0)] == [copy, copy_of_copy]
+    assert rows(
+        ledger,
+        "SELECT (SELECT count(*) FROM matches), (SELECT count(*) FROM predictions), (SELECT count(*) FROM alerts)",
+    ) == [(3, 3, 1)]
+
+
+def test_the_key_of_an_alert_depends_on_place_content_target_and_channel_only(
+    tmp_path: Path, frame_of: Callable[..., Outcome], failure_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    outcome = frame_of(targets=("t", "u"), channels=("terminal", "lamp"))
+    with Ledger(tmp_path / "one.sqlite") as one, Ledger(tmp_path / "two.sqlite") as two:
+        one.record(outcome, noon)
+        two.record(failure_of("/acq/other.tif"), noon)
+        two.record(outcome, noon + timedelta(days=1))
+        keys = [[key for (key,) in rows(each, "SELECT key FROM alerts ORDER BY id")] for each in (one, two)]
+
+    assert keys[0] == keys[1]
+    assert len(set(keys[0])) == 4
+
+
+def test_what_an_instrument_writes_comes_back_as_it_was(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    readings = {
+        "magnification": Reading(25_000.0, "25.00 K X", "tag 34118 AP_MAG"),
+        "detector": Reading("InLens µ", "InLens µ", "tag 34118 DP_DETECTOR_TYPE"),
+        "tilt_correction": Reading(True, "On", "tag 34118", computed=True, reason="from two keys"),
+        "stage_tilt_deg": Reading(None, "n/a", "tag 34118", reason="not a number"),
+        "acquired_at": Reading("2026-03-01T12:00:00", "1 Mar 2026", "tag 34118"),
+    }
+    metadata = AcquisitionMetadata("zeiss", readings, ("clock far from the file's",))
+    outcome = frame_of()
+    assert outcome.reading is not None
+    ledger.record(replace(outcome, reading=replace(outcome.reading, metadata=metadata)), noon)
+
+    with LedgerReader(ledger.path) as reader:
+        assert metadata == reader.metadata(1)
+    assert set(FIELDS) <= {row[1] for row in rows(ledger, "PRAGMA table_info(metadata)")}
+
+
+def test_values_no_column_can_hold_become_unknown_and_do_not_cost_the_frame(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    readings = {
+        "magnification": Reading(float("nan"), "nan\0\0", "tag"),
+        "stage_x_mm": Reading(float("inf"), "1e999", "tag"),
+        "operator": Reading("bad \udcff name" + "x" * 5_000_000, "y" * 5_000_000, "tag"),
+        "tilt_correction": Reading("maybe", "maybe", "tag"),
+    }
+    mad = StatKey(2**62, 2**70, -(2**70), 2**120)
+    outcome = frame_of(key=mad)
+    assert outcome.reading is not None
+    reading = replace(outcome.reading, metadata=AcquisitionMetadata("zeiss", readings))
+    ledger.record(replace(outcome, reading=reading, reason="odd \udce9 \0"), noon)
+
+    assert rows(ledger, "SELECT magnification, stage_x_mm, tilt_correction FROM metadata") == [(None, None, None)]
+    assert rows(
+        ledger, "SELECT json_valid(readings), substr(json_extract(readings, '$.operator.raw'), 1, 1) FROM metadata"
+    ) == [(1, "y")]
+    assert mad == ledger.known(Path("/acq"))["a.tif"].stat_key
+    assert ledger.path.with_name("ledger.sqlite-wal").stat().st_size < 1_000_000
+
+
+ODD_NAMES = [
+    "-rf",
+    "new\nline",
+    "\x1b[31m",
+    "latin\udce9",
+    "back\\slash",
+    "\\x41",
+    "試料",
+    "µ",
+    "a'b\"c%?;--",
+    "x" * 255,
+    " ",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_any_file_name_is_stored_and_found_again(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime, name: str
+) -> None:
+    outcome = frame_of(f"/acq/{name}", targets=("t",))
+    ledger.record(outcome, noon)
+
+    assert [name] == list(ledger.known(Path("/acq")))
+    assert outcome.path == ledger.due_alerts("terminal", noon)[0].path
+    with LedgerReader(ledger.path) as reader:
+        assert [outcome.path] == [row.path for row in reader.rows()]
+    ((stored,),) = rows(ledger, "SELECT path FROM frames")
+    assert path_to_text(outcome.path) == stored
+
+
+def test_known_lists_the_files_of_one_directory_and_not_those_below_or_beside(
+    ledger: Ledger, key_of: Callable[..., StatKey], noon: datetime
+) -> None:
+    inside = {"a", "b", "z", "sub0", "sub!", "sub.", "ÿ", "sub"}
+    listed = [f"/acq/{name}" for name in inside]
+    listed += ["/acq/sub/1", "/acq/sub/deep/2", "/acq/tub/3", "/acq0", "/acq!/4", "/acq.tif", "/ac", "/acq/Ω/5"]
+    ledger.baseline(Path("/"), [(Path(each), key_of()) for each in listed], noon)
+
+    assert inside == set(ledger.known(Path("/acq")))
+    assert {"1"} == set(ledger.known(Path("/acq/sub")))
+    assert {"acq0", "acq.tif", "ac"} == set(ledger.known(Path("/")))
+    assert ledger.known(Path("/nowhere")) == {}
+
+
+def test_known_shows_the_current_row_only(
+    ledger: Ledger, frame_of: Callable[..., Outcome], key_of: Callable[..., StatKey], noon: datetime
+) -> None:
+    ledger.record(frame_of(content="A"), noon)
+    ledger.record(frame_of(content="B", key=key_of(size=2)), noon)
+
+    assert {"a.tif": Known(key_of(size=2), FrameState.RECORDED, None)} == ledger.known(Path("/acq"))
+
+
+def test_a_baseline_is_taken_once_and_keeps_what_is_known(
+    ledger: Ledger, frame_of: Callable[..., Outcome], key_of: Callable[..., StatKey], noon: datetime
+) -> None:
+    root = Path("/acq")
+    assert (ledger.has_any(), ledger.baseline_taken(root)) == (False, False)
+    ledger.record(frame_of("/acq/a.tif"), noon)
+    entries = [(Path(f"/acq/{number}.tif"), key_of(inode=number)) for number in range(5000)]
+    added = ledger.baseline(root, [(Path("/acq/a.tif"), key_of()), *entries], noon)
+
+    assert (added, ledger.has_any(), ledger.baseline_taken(root)) == (5000, True, True)
+    known = ledger.known(root)
+    assert (known["a.tif"].state, known["7.tif"].state) == (FrameState.RECORDED, FrameState.BASELINE)
+    assert key_of(inode=7) == known["7.tif"].stat_key
+    assert not ledger.baseline_taken(Path("/other"))
+
+
+def test_an_empty_directory_has_a_baseline_too(ledger: Ledger, noon: datetime) -> None:
+    assert ledger.baseline(Path("/acq"), [], noon) == 0
+    assert ledger.baseline_taken(Path("/acq"))
+
+
+def test_a_baseline_file_that_changes_becomes_a_frame_in_its_row(
+    ledger: Ledger, frame_of: Callable[..., Outcome], key_of: Callable[..., StatKey], noon: datetime
+) -> None:
+    ledger.baseline(Path("/acq"), [(Path("/acq/a.tif"), key_of())], noon)
+
+    assert Recorded(1, True, None, 1) == ledger.record(frame_of(targets=("t",)), noon)
+
+
+def test_touch_refreshes_current_stat_keys_only(
+    ledger: Ledger, frame_of: Callable[..., Outcome], key_of: Callable[..., StatKey], noon: datetime
+) -> None:
+    ledger.record(frame_of(content="A"), noon)
+    ledger.record(frame_of(content="B"), noon)
+    ledger.touch([(Path("/acq/a.tif"), key_of(inode=5)), (Path("/acq/none.tif"), key_of())])
+    ledger.touch([])
+
+    keys = [key.rsplit(":", 1)[1] for (key,) in rows(ledger, "SELECT stat_key FROM frames ORDER BY id")]
+    assert keys == ["7", "5"]
+
+
+def test_the_newest_prediction_counts_and_the_older_ones_stay(
+    ledger: Ledger, frame_of: Callable[..., Outcome], prediction_of: Callable[..., Any], noon: datetime
+) -> None:
+    ledger.record(frame_of(category="Tips"), noon)
+    ledger.add_prediction(1, prediction_of("Powder", 0.7, bundle="c"), noon + timedelta(hours=1))
+
+    with LedgerReader(ledger.path) as reader:
+        assert [row.category for row in reader.rows()] == ["Powder"]
+        assert list(reader.scores(1)) == ["c" * 64, "b" * 64]
+        ledger.add_prediction(1, prediction_of("Films_Coated_Surface", 0.6), noon + timedelta(hours=2))
+        assert [row.category for row in reader.rows()] == ["Films_Coated_Surface"]
+        assert list(reader.scores(1)) == ["b" * 64, "c" * 64]
+        assert reader.count(LogFilter(categories=("Films_Coated_Surface",))) == 1
+
+
+def test_a_time_without_a_zone_is_refused(ledger: Ledger, frame_of: Callable[..., Outcome]) -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        ledger.record(frame_of(), datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake under test
+
+    assert not ledger.has_any()
+
+
+def test_a_failure_in_the_middle_leaves_nothing_behind_and_the_ledger_usable(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    outcome = frame_of(targets=("t",))
+    assert outcome.prediction is not None
+    broken = replace(outcome, prediction=replace(outcome.prediction, probability=float("nan")))
+    assert Counters() == ledger.counters()
+    with pytest.raises((ValueError, LedgerError)):
+        ledger.record(broken, noon)
+
+    assert (False, Counters()) == (ledger.has_any(), ledger.counters())
+    assert ledger.record(outcome, noon).new
+
+
+def test_alerts_wait_are_delivered_fail_and_die(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    for name in "abcde":
+        ledger.record(frame_of(f"/acq/{name}", name, targets=("t",), channels=("lamp", "horn")), noon)
+    first, second, third, *_ = ledger.due_alerts("lamp", noon, limit=4)
+    assert (0.9, "Tips", "because t", noon.isoformat(timespec="microseconds")) == (
+        first.probability, first.category, first.reason, first.recorded_at,
+    )  # fmt: skip
+    ledger.alert_delivered(first.id, noon)
+    ledger.alert_delivered(first.id, noon)
+    ledger.alert_failed(second.id, "is off", noon + timedelta(seconds=9))
+    ledger.alert_dead(third.id, "is gone")
+
+    assert ledger.counters().waiting_alerts == 10 - 2
+    assert [each.id for each in ledger.due_alerts("lamp", noon)] == [7, 9]
+    assert len(ledger.due_alerts("horn", noon)) == 4
+    later = ledger.due_alerts("lamp", noon + timedelta(seconds=9))
+    assert [(second.id, 1), (7, 0), (9, 0)] == [(each.id, each.attempts) for each in later]
+    assert rows(ledger, f"SELECT state, last_error, attempts FROM alerts WHERE id={third.id}") == [
+        ("dead", "is gone", 1)
+    ]
+    assert noon == ledger.next_alert_at("lamp")
+    assert ledger.next_alert_at("none") is None
+    clock_put_back = noon - timedelta(days=1)
+    assert list(ledger.due_alerts("lamp", clock_put_back)) == []
+    assert len(ledger.due_alerts("lamp", clock_put_back, not_after=clock_put_back + timedelta(minutes=5))) == 3
+    ledger.retry_alerts("lamp", noon)
+    assert second.id == ledger.due_alerts("lamp", noon)[0].id
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["/acq/a", "/acq/b", "/acq/sub/c"]),
+        st.sampled_from(["A", "B", "C", "", "locked"]),
+        st.sampled_from(list(FrameState)[:3]),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whatever_happens_to_files_the_ledger_stays_one_story(
+    tmp_path_factory: pytest.TempPathFactory,
+    frame_of: Callable[..., Outcome],
+    failure_of: Callable[..., Outcome],
+    noon: datetime,
+    steps: list[tuple[str, str, FrameState, bool]],
+) -> None:
+    path = tmp_path_factory.mktemp("story") / "ledger.sqlite"
+    recorded: set[tuple[str, str]] = set()
+    alerted: set[str] = set()
+    alerts = 0
+    with Ledger(path, zone=UTC) as ledger:
+        ledger.counters()
+        for file, content, state, hit in steps:
+            if state is FrameState.RECORDED and content not in {"", "locked"}:
+                done = ledger.record(frame_of(file, content, targets=("t",) if hit else ()), noon)
+                if (file, content) in recorded:
+                    assert (done.new, done.alerts) == (False, 0)
+                else:
+                    copy = any(content == other for at, other in recorded if at != file)
+                    assert (True, copy) == (done.new, done.duplicate_of is not None)
+                    assert int(hit and not copy) == done.alerts
+                recorded.add((file, content))
+                alerts += done.alerts
+                alerted.add(content)
+            elif content == "locked":
+                ledger.record(failure_of(file, "", code="denied", retry_after_s=1.0), noon)
+            else:
+                ledger.record(
+                    failure_of(file, content, FrameState.FAILED if state is FrameState.RECORDED else state), noon
+                )
+        with ledger._transaction("BEGIN") as connection:
+            assert present.count(connection) == (ledger._counters or Counters())
+        assert alerts == ledger.counters().waiting_alerts
+    with LedgerReader(path) as reader:
+        every = list(reader.rows(EVERYTHING))
+        current = list(reader.rows(replace(EVERYTHING, superseded=False)))
+    assert sorted({file for file, *_ in steps}) == sorted(str(row.path) for row in current)
+    by_id = {row.id: row for row in every}
+    for row in every:
+        assert row.superseded_by is None or by_id[row.superseded_by].supersedes == row.id
+        assert row.supersedes is None or by_id[row.supersedes].superseded_by == row.id
+    assert len(recorded) == sum(row.state is FrameState.RECORDED for row in every)
+
+
+def test_frames_within_the_gap_are_one_session_in_whatever_order_they_arrive(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    # Hours 0, 1.5, 3 hang together; hour 5.5 is a session of its own; the two ends arrive before the middle.
+    for hours in (3.0, 0.0, 5.5, 1.5):
+        ledger.record(frame_of(f"/acq/{hours}", str(hours), written_at=noon + timedelta(hours=hours)), noon)
+
+    with LedgerReader(ledger.path) as reader:
+        actual = [(each.name, each.frames, each.started_at, each.ended_at) for each in reader.sessions()]
+    at = [noon + timedelta(hours=hours) for hours in (0.0, 3.0, 5.5)]
+    assert [("2026-03-01T17:30", 1, at[2], at[2]), ("2026-03-01T12:00", 3, at[0], at[1])] == actual
+
+
+def test_the_gap_itself_still_belongs_to_the_session(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    for minutes in (0, 120, 240, 361):
+        ledger.record(frame_of(f"/acq/{minutes}", str(minutes), written_at=noon + timedelta(minutes=minutes)), noon)
+
+    with LedgerReader(ledger.path) as reader:
+        assert [each.frames for each in reader.sessions()] == [1, 3]
+
+
+def test_baseline_and_skipped_files_make_no_session(
+    ledger: Ledger, failure_of: Callable[..., Outcome], key_of: Callable[..., StatKey], noon: datetime
+) -> None:
+    ledger.baseline(Path("/acq"), [(Path("/acq/b"), key_of())], noon)
+    ledger.record(failure_of(state=FrameState.SKIPPED), noon)
+
+    assert rows(ledger, "SELECT * FROM sessions") == []

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from emwatch.errors import LedgerError
+from emwatch.ledger import schema
+from emwatch.ledger.database import ledger_errors, writing_engine
+from emwatch.ledger.query import LedgerReader
+from emwatch.ledger.upgrade import MIGRATIONS, bring_up_to_date
+from emwatch.ledger.writer import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from emwatch.frame import Outcome
+
+ADD_A_COLUMN = """
+from alembic import op
+revision, down_revision = "0002", "0001"
+def upgrade():
+    op.get_bind().exec_driver_sql("ALTER TABLE frames ADD COLUMN remark TEXT")
+    op.get_bind().exec_driver_sql("UPDATE frames SET remark = 'old'")
+"""
+
+
+def _revisions() -> list[str]:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    return [each.revision for each in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+
+
+def migrate(path: Path, now: datetime, revision: str, migrations: Path = MIGRATIONS) -> Path | None:
+    engine = writing_engine(path)
+    try:
+        with ledger_errors(path), engine.connect() as connection:
+            return bring_up_to_date(connection, path, now, migrations=migrations, revision=revision)
+    finally:
+        engine.dispose()
+
+
+def described(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Say everything about a database's shape, as SQLite sees it and not as it was written."""
+    found: dict[str, Any] = {}
+    master = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
+    for kind, name, table, sql in master:
+        if (name.startswith("sqlite_") and kind == "table") or table == "alembic_version":
+            continue
+        found[f"{kind} {name}"] = " ".join(sql.split()) if sql and kind in {"index", "view"} else None
+        if kind == "table":
+            found[f"columns of {name}"] = sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})"))
+            found[f"references of {name}"] = sorted(
+                row[2:] for row in connection.execute(f"PRAGMA foreign_key_list({name})")
+            )
+            indexes = connection.execute(f"PRAGMA index_list({name})").fetchall()
+            found[f"unique of {name}"] = sorted(
+                [column[2] for column in connection.execute(f"PRAGMA index_info('{index[1]}')")]
+                for index in indexes
+                if index[2]
+            )
+            found[f"checks of {name}"] = sorted(part.strip(" \t,") for part in sql.split("\n") if "CHECK" in part)
+            found[f"counts up in {name}"] = "AUTOINCREMENT" in sql
+    return found
+
+
+def test_the_newest_migration_is_the_one_the_program_asks_for() -> None:
+    assert _revisions()[-1] == schema.REVISION
+
+
+def test_migrated_and_present_tables_do_not_drift_apart(tmp_path: Path, noon: datetime) -> None:
+    migrate(tmp_path / "migrated.sqlite", noon, schema.REVISION)
+    engine = create_engine(f"sqlite:///{tmp_path / 'made.sqlite'}")
+    with engine.begin() as connection:
+        schema.tables.create_all(connection)
+        for view in schema.VIEWS.values():
+            connection.exec_driver_sql(view)
+    engine.dispose()
+    with (
+        closing(sqlite3.connect(tmp_path / "migrated.sqlite")) as migrated,
+        closing(sqlite3.connect(tmp_path / "made.sqlite")) as made,
+    ):
+        expected, actual = described(made), described(migrated)
+        application = migrated.execute("PRAGMA application_id").fetchone()[0]
+
+    assert expected == actual
+    assert len(expected) > 60
+    assert application == schema.APPLICATION_ID
+
+
+def test_a_rows_worth_of_views_can_be_read(ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime) -> None:
+    ledger.record(frame_of(targets=("t",)), noon)
+    with closing(sqlite3.connect(f"{ledger.path.as_uri()}?mode=ro", uri=True)) as connection:
+        log = connection.execute("SELECT path, category, targets, session FROM v_log").fetchall()
+        hits = connection.execute("SELECT path, target, alerts FROM v_hits").fetchall()
+
+    assert log == [("/acq/a.tif", "Tips", "t", "2026-03-01T12:00")]
+    assert hits == [("/acq/a.tif", "t", "terminal pending")]
+
+
+@pytest.mark.parametrize("revision", _revisions())
+def test_a_ledger_of_every_revision_opens_with_its_rows(
+    tmp_path: Path, noon: datetime, frame_of: Callable[..., Outcome], revision: str
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    migrate(path, noon, revision)
+    with closing(sqlite3.connect(path)) as old:
+        old.execute(
+            "INSERT INTO frames (path, sha256, state, first_seen_at, recorded_at)"
+            " VALUES ('/acq/old.tif', 'aa', 'recorded', '2026-01-01T00:00:00.000000+00:00',"
+            " '2026-01-01T00:00:00.000000+00:00')"
+        )
+        old.commit()
+    with Ledger(path) as ledger:
+        ledger.record(frame_of(), noon)
+        assert {"old.tif", "a.tif"} == set(ledger.known(Path("/acq")))
+        assert (ledger.copy is None) == (revision == schema.REVISION)
+
+
+@pytest.fixture(name="two_migrations")
+def _two_migrations(tmp_path: Path) -> Path:
+    migrations = tmp_path / "migrations % and space"
+    shutil.copytree(MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
+    (migrations / "versions" / "0002_remark.py").write_text(ADD_A_COLUMN)
+    return migrations
+
+
+@pytest.fixture(name="old_ledger")
+def _old_ledger(tmp_path: Path, frame_of: Callable[..., Outcome], noon: datetime) -> Path:
+    with Ledger(tmp_path / "state" / "ledger.sqlite") as ledger:
+        ledger.record(frame_of(), noon)
+    return ledger.path
+
+
+def test_a_migration_makes_a_copy_first(two_migrations: Path, old_ledger: Path, noon: datetime) -> None:
+    copy = migrate(old_ledger, noon, "0002", two_migrations)
+
+    assert old_ledger.with_name("ledger.sqlite.revision-0001-20260301T120000+0000") == copy
+    with closing(sqlite3.connect(old_ledger)) as new, closing(sqlite3.connect(copy)) as kept:
+        assert new.execute("SELECT remark FROM frames").fetchall() == [("old",)]
+        assert new.execute("SELECT * FROM alembic_version").fetchall() == [("0002",)]
+        assert kept.execute("SELECT path FROM frames").fetchall() == [("/acq/a.tif",)]
+        assert kept.execute("SELECT * FROM alembic_version").fetchall() == [("0001",)]
+
+
+def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
+    two_migrations: Path, old_ledger: Path, noon: datetime
+) -> None:
+    broken = ADD_A_COLUMN + "    op.get_bind().exec_driver_sql('SELECT * FROM nowhere')\n"
+    (two_migrations / "versions" / "0002_remark.py").write_text(broken)
+    with closing(sqlite3.connect(old_ledger)) as connection:
+        before = described(connection)
+    with pytest.raises(LedgerError, match="nowhere"):
+        migrate(old_ledger, noon, "0002", two_migrations)
+
+    with closing(sqlite3.connect(old_ledger)) as connection:
+        assert before == described(connection)
+    with Ledger(old_ledger) as ledger:
+        assert ledger.has_any()
+
+
+def test_a_migration_that_would_orphan_rows_is_undone(two_migrations: Path, old_ledger: Path, noon: datetime) -> None:
+    orphaning = ADD_A_COLUMN + "    op.get_bind().exec_driver_sql('DELETE FROM frames')\n"
+    (two_migrations / "versions" / "0002_remark.py").write_text(orphaning)
+    with pytest.raises(LedgerError, match="without their frame"):
+        migrate(old_ledger, noon, "0002", two_migrations)
+
+    with Ledger(old_ledger) as ledger:
+        assert ledger.has_any()
+
+
+def test_no_migration_without_a_copy(two_migrations: Path, old_ledger: Path, noon: datetime) -> None:
+    old_ledger.with_name("ledger.sqlite.revision-0001-20260301T120000+0000.part").mkdir()
+    with pytest.raises(LedgerError, match="no copy could be made"):
+        migrate(old_ledger, noon, "0002", two_migrations)
+
+    with Ledger(old_ledger) as ledger:
+        assert ledger.has_any()
+
+
+def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(
+    two_migrations: Path, old_ledger: Path, noon: datetime
+) -> None:
+    migrate(old_ledger, noon, "0002", two_migrations)
+    for program in (Ledger, LedgerReader):
+        with pytest.raises(LedgerError, match=r"newer emwatch .ledger revision 0002, this program knows 0001"):
+            program(old_ledger)
+
+
+def test_a_restart_imports_no_alembic(old_ledger: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from emwatch.ledger.writer import Ledger\n"
+        "Ledger(Path(sys.argv[1])).close(); sys.exit('alembic' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", script, old_ledger], check=False).returncode == 0
+
+
+def test_words_for_times_import_no_sqlalchemy() -> None:
+    script = "import sys; import emwatch.ledger.times; sys.exit('sqlalchemy' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
