@@ -98,13 +98,13 @@ class Sandbox:
         """Hand a frame to the child; `finish` gives what it made of it."""
         if self._pending is not None:
             raise RuntimeError("one frame at a time: call finish() before the next begin()")
-        self._pending = (path, pixels)
         try:
             self._ask(path, pixels=pixels)
         except _ChildLostError:
             # It died while it had nothing to do, which is no frame's fault.
             self._replace_child()
             self._ask_new_child(path, pixels=pixels)
+        self._pending = (path, pixels)
 
     def finish(self) -> FrameReading:
         """Wait for the frame handed over by `begin`; raises as `read`."""
@@ -136,6 +136,9 @@ class Sandbox:
     def _ask_new_child(self, path: Path, *, pixels: bool) -> None:
         try:
             self._ask(path, pixels=pixels)
+        except errors.EmwatchError:
+            self._pending = None
+            raise
         except _ChildLostError as lost:
             self._pending = None
             stderr = self._replace_child()

@@ -21,7 +21,7 @@ from emwatch.readers.limits import Limits
 from emwatch.readers.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's limits and /proc")
 
@@ -71,15 +71,33 @@ def _frame(build: Any, written: Callable[..., Path]) -> Any:
     return write
 
 
-@pytest.fixture(name="sandbox")
-def _sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    folder = tmp_path / "modules"
-    folder.mkdir()
+@pytest.fixture(name="modules", scope="module")
+def _modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give a folder of modules that the child can import."""
+    folder = tmp_path_factory.mktemp("modules")
     (folder / "deeds_of_a_test.py").write_text(textwrap.dedent(_PREPARE))
-    monkeypatch.syspath_prepend(str(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield folder
+
+
+@pytest.fixture(name="shared", scope="module")
+def _shared(modules: Path) -> Iterator[Sandbox]:
+    """Give one sandbox for the tests that need nothing special of it: starting a child is what takes time here."""
+    assert modules.is_dir()
+    with Sandbox("deeds_of_a_test:prepare") as box:
+        yield box
+
+
+@pytest.fixture(name="sandbox")
+def _sandbox(shared: Sandbox, modules: Path) -> Iterator[Callable[..., Sandbox]]:
+    """Give the shared sandbox, or a new one where a test asks for other settings."""
+    assert modules.is_dir()
     made = []
 
     def make(prepare: str = "deeds_of_a_test:prepare", **limits: Any) -> Sandbox:
+        if prepare == "deeds_of_a_test:prepare" and not limits:
+            return shared
         made.append(Sandbox(prepare, Limits(**limits)))
         return made[-1]
 
@@ -148,6 +166,7 @@ def test_frames_are_read_one_at_a_time(sandbox: Callable[..., Sandbox], frame: C
 
     with pytest.raises(RuntimeError, match="one frame at a time"):
         box.begin(frame())
+    assert box.finish().width == 32
 
 
 @pytest.mark.parametrize(
@@ -260,7 +279,7 @@ def test_the_child_can_write_no_file(
     monkeypatch.setenv("CANARY", str(tmp_path / "canary"))
 
     with pytest.raises(errors.Unreadable, match="File too large"):
-        sandbox().read(frame(_WRITE))
+        sandbox(seconds=19.0).read(frame(_WRITE))
 
     assert not (tmp_path / "canary").exists() or (tmp_path / "canary").read_bytes() == b""
 
@@ -308,12 +327,10 @@ def test_closing_ends_a_child_that_hangs(sandbox: Callable[..., Sandbox], frame:
     assert not process.is_running()
 
 
+@pytest.mark.usefixtures("modules")
 @linux
 @pytest.mark.parametrize("deed", [0, _HANG], ids=["idle", "hanging"])
-def test_the_child_does_not_outlive_a_killed_parent(
-    frame: Callable[..., Path], sandbox: Callable[..., Sandbox], deed: int
-) -> None:
-    sandbox()  # puts the module on the path
+def test_the_child_does_not_outlive_a_killed_parent(frame: Callable[..., Path], deed: int) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path; from emwatch.readers.sandbox import Sandbox\n"
         "box = Sandbox('deeds_of_a_test:prepare'); box.read(Path(sys.argv[1]))\n"
@@ -362,11 +379,23 @@ def test_a_prepare_that_cannot_be_loaded_is_said_clearly(
     assert not isinstance(caught.value, errors.FrameError)
 
 
+def test_a_child_that_cannot_be_made_leaves_the_sandbox_ready_for_the_next_try(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = sandbox(seconds=19.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", os.devnull + "/python")
+        with pytest.raises(errors.EmwatchError, match="cannot be started"):
+            box.read(frame())
+
+    assert box.read(frame()).width == 32
+
+
 @pytest.mark.parametrize("last_words", ["import os; os._exit(5)", "raise SystemExit(5)"])
 def test_a_child_that_cannot_start_is_never_the_fault_of_a_frame(
-    sandbox: Callable[..., Sandbox], frame: Callable[..., Path], tmp_path: Path, last_words: str
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path], modules: Path, last_words: str
 ) -> None:
-    (tmp_path / "modules" / "broken_module_of_a_test.py").write_text(last_words)
+    (modules / "broken_module_of_a_test.py").write_text(last_words)
 
     with pytest.raises(errors.EmwatchError, match="ended with status 5 before it could take a frame") as caught:
         sandbox("broken_module_of_a_test:prepare").read(frame())
