@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, number_text, print_json, print_table
+from emwatch.cli.display import Column, common_folder, number_text, print_json, print_table
 from emwatch.cli.exits import Exit
 from emwatch.cli.frames import (
     Tally,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("Category", whole=True),
     Column("Probability", align="right"),
-    Column("Else", style="dim"),
+    Column("Else", style="dim", whole=True),
     Column("Magnification", align="right"),
     Column("Tilt °", align="right"),
     Column("File"),
@@ -59,7 +60,7 @@ def classify(
     asked = gather(files)
     tally = Tally(len(asked))
     documents: list[dict[str, Any]] = []
-    rows: list[list[str]] = []
+    found: list[tuple[FrameReading, Prediction]] = []
     with Sandbox(limits=reading_limits(config)) as sandbox:
         sandbox.start()  # the child starts while the model is loaded
         classifier = Classifier.load(config.model.bundle, config.model.engine, config.model.threads)
@@ -71,12 +72,14 @@ def classify(
                 continue
             prediction = classifier.classify(result.views)
             documents.append(_document(result, prediction))
-            rows.append(_row(result, prediction))
+            if not as_json:
+                found.append((replace(result, views=result.views[:0]), prediction))
     tally.clear()
     if as_json:
         print_json(documents[0] if is_single(files) else documents)
-    elif rows:
-        print_table(_COLUMNS, rows)
+    elif found:
+        below = common_folder([reading.path for reading, _ in found])
+        print_table(_COLUMNS, [_row(reading, prediction, below) for reading, prediction in found])
     if tally.failed:
         raise click.exceptions.Exit(Exit.SOME_FAILED)
     if not documents:
@@ -100,7 +103,7 @@ def _document(reading: FrameReading, prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _row(reading: FrameReading, prediction: Prediction) -> list[str]:
+def _row(reading: FrameReading, prediction: Prediction, below: Path | None) -> list[str]:
     others = sorted(((score, name) for name, score in prediction.scores.items() if name != prediction.category))
     score, second = others[-1]
     numbers = [reading.metadata.number(name) for name in ("magnification", "stage_tilt_deg")]
@@ -109,5 +112,5 @@ def _row(reading: FrameReading, prediction: Prediction) -> list[str]:
         f"{prediction.probability:.2f}",
         f"{second} {score:.2f}",
         *("" if number is None else number_text(number) for number in numbers),
-        path_to_text(reading.path),
+        path_to_text(reading.path if below is None else reading.path.relative_to(below)),
     ]

@@ -132,6 +132,24 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, sty
         click.echo("  ".join(words).rstrip())
 
 
+def common_folder(paths: Sequence[Path]) -> Path | None:
+    """
+    Find the folder that all files of a table lie below, and tell it once on stderr, so that the table stays narrow.
+
+    ``None`` off a terminal: what is piped holds whole paths.
+    """
+    if not paths or not is_terminal(sys.stdout):
+        return None
+    try:
+        below = Path(os.path.commonpath([path.parent for path in paths]))
+    except ValueError:  # on several drives, or some relative
+        return None
+    if below == Path():
+        return None
+    click.echo(f"below {printable(below)}", err=True)
+    return below
+
+
 def number_text(value: float) -> str:
     """Write a number for people: five significant digits, whole numbers in full, thousands as in 12,500."""
     if value == int(value) and abs(value) < 1e15:

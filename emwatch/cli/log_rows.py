@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
-import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, csv_cell, is_terminal, json_text, number_text, print_table, printable
+from emwatch.cli.display import Column, common_folder, csv_cell, json_text, number_text, print_table
 from emwatch.frame import CATEGORIES, FrameState, path_to_text
 
 if TYPE_CHECKING:
@@ -95,19 +93,10 @@ def print_rows(rows: Iterable[LogRow]) -> int:
     shown = list(rows)
     if not shown:
         return 0
-    below = _common_folder([row.path for row in shown]) if is_terminal(sys.stdout) else None
-    if below is not None:
-        click.echo(f"below {printable(below)}", err=True)
+    below = common_folder([row.path for row in shown])
     styles = [_STYLES.get(row.state, "green" if row.targets else "") for row in shown]
     print_table(_COLUMNS, [list(_cells(row, below)) for row in shown], styles=styles)
     return len(shown)
-
-
-def _common_folder(paths: list[Path]) -> Path | None:
-    try:
-        return type(paths[0])(os.path.commonpath([path.parent for path in paths]))
-    except ValueError:  # on several drives, or some relative
-        return None
 
 
 def _cells(row: LogRow, below: Path | None) -> Iterator[str]:

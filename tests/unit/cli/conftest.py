@@ -54,6 +54,34 @@ def _emwatch() -> Run:
     return run
 
 
+@pytest.fixture(name="on_terminal")
+def _on_terminal() -> Callable[..., str]:
+    """The real program on a terminal of 120 columns: gives all that it writes."""
+    pty = pytest.importorskip("pty")
+
+    def run(*arguments: str | Path, **environ: str) -> str:
+        master, slave = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "emwatch", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", **environ},
+        )
+        os.close(slave)
+        written = b""
+        try:
+            while part := os.read(master, 65536):
+                written += part
+        except OSError:  # the program has ended and nothing is left
+            pass
+        os.close(master)
+        process.wait(timeout=30)
+        return written.decode().replace("\r\n", "\n")
+
+    return run
+
+
 @dataclass(frozen=True)
 class Row:
     """What a test's ledger holds of one file."""

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -313,29 +312,12 @@ class TestText:
         assert (table.returncode, document.returncode) == (0, 0)
         assert json.loads(document.stdout)["values"]["targets"]["value"][0]["name"] == "µ试"
 
-    def test_colour_only_where_a_terminal_is_and_no_one_objects(self, tmp_path: Path) -> None:
-        pty = pytest.importorskip("pty")
+    def test_colour_only_where_a_terminal_is_and_no_one_objects(
+        self, emwatch: Run, on_terminal: Run, tmp_path: Path
+    ) -> None:
+        colour = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+        arguments = ("config", "check", tmp_path / "none")
 
-        def seen(**environ: str) -> str:
-            master, slave = pty.openpty()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "emwatch", "config", "check", str(tmp_path)],
-                stdout=slave,
-                stderr=slave,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environ},
-            )
-            os.close(slave)
-            text = b""
-            deadline = time.monotonic() + 30
-            while time.monotonic() < deadline:
-                try:
-                    text += os.read(master, 65536)
-                except OSError:  # the program has ended
-                    break
-            os.close(master)
-            process.wait(timeout=30)
-            return text.decode()
-
-        assert "\x1b[1m" in seen()
-        assert not re.findall(r"\x1b\[[0-9;]*3[0-9]m", seen(NO_COLOR="1"))
+        assert colour.search(on_terminal(*arguments))
+        assert not colour.search(on_terminal(*arguments, NO_COLOR="1"))
+        assert "\x1b" not in emwatch(*arguments).stdout + emwatch(*arguments).stderr

@@ -223,3 +223,21 @@ def test_a_reader_that_has_seen_enough_ends_the_program_quietly(ledger: Path) ->
     )
 
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_terminal_gets_a_screenful_and_a_pipe_everything(
+    tmp_path: Path, write_ledger: Run, make_row: Run, emwatch: Run, on_terminal: Run
+) -> None:
+    rows = tuple(make_row(f"{number:03}.tif", hours_ago=1 - number / 1000) for number in range(55))
+    ledger = write_ledger(tmp_path / "l.sqlite3", rows)
+
+    shown, whole, piped = (
+        on_terminal("log", "--ledger", ledger),
+        on_terminal("log", "--ledger", ledger, "--limit", "0"),
+        emwatch("log", "--ledger", ledger).stdout,
+    )
+
+    assert [text.count(".tif") for text in (shown, whole, piped)] == [50, 55, 55]
+    assert "50 of 55 rows; --limit N shows more, --limit 0 all" in shown
+    assert "below /data/sem\n" in shown
+    assert "/data/sem/000.tif" in piped
