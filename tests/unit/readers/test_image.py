@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -274,6 +275,22 @@ def test_a_strip_beyond_the_end_is_truncated(build: Any, offset: int) -> None:
 def test_strips_too_short_for_the_picture_are_truncated(build: Any) -> None:
     with pytest.raises(errors.Truncated, match="expected 768"):
         image.read_header("frame.tif", build.tiff(replace={279: (4, (767,))}), Limits())
+
+
+def test_strips_that_overlap_by_the_thousand_take_no_memory(build: Any) -> None:
+    whole = build.tiff(_GREY8)
+    at = whole.index(_GREY8.tobytes())
+    copies = 10_000
+    data = build.tiff(_GREY8, replace={273: (4, (at,) * copies), 279: (4, (_GREY8.size,) * copies)})
+    header = image.read_header("frame.tif", data, Limits())
+
+    tracemalloc.start()
+    pixels = image.decode("frame.tif", data, header)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert pixels.shape == (40, 60)
+    assert peak < 5_000_000
 
 
 def test_damaged_compressed_pixels_are_an_error_and_not_zeros() -> None:
