@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from emwatch.cli.main import cli
 from emwatch.frame import CATEGORIES, FIELDS
 
 Run = Callable[..., Any]
@@ -136,7 +138,10 @@ class TestClassify:
 
     def test_reading_ahead_mixes_nothing_up(self, emwatch: Run, folder: Path, cut: Path) -> None:
         files = [folder / "b.tif", cut, folder / "a.png", folder / "deep" / "c.jpg"]
-        single = [json.loads(emwatch("classify", "--engine", "stub", "--json", file).stdout) for file in files]
+        single = [
+            json.loads(CliRunner().invoke(cli, ["classify", "--engine", "stub", "--json", str(file)]).stdout)
+            for file in files
+        ]
 
         together = emwatch("classify", "--engine", "stub", "--json", *files)
 

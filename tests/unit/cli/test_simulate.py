@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from emwatch.cli.main import cli
 from emwatch.cli.simulate import MODES
 
 Run = Callable[..., Any]
@@ -39,13 +41,16 @@ def test_frames_their_truth_and_a_summary_are_written(emwatch: Run, tmp_path: Pa
     ]
 
 
-def test_nothing_is_overwritten(emwatch: Run, tmp_path: Path) -> None:
-    arguments = ("simulate", "--out", tmp_path / "sem", "--frames", "1", "--rate", "0")
-    first = emwatch(*arguments)
-    again = emwatch(*arguments)
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "sem" / "frame_0001.tif"
+    file.parent.mkdir()
+    file.write_text("mine", encoding="utf-8")
 
-    assert (first.returncode, again.returncode, again.stdout) == (0, 1, "")
-    assert again.stderr.startswith(f"error: {tmp_path / 'sem' / 'frame_0001.tif'}: already there")
+    result = CliRunner().invoke(cli, ["simulate", "--out", str(file.parent), "--frames", "1", "--rate", "0"])
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {file}: already there")
+    assert file.read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize(
@@ -58,9 +63,9 @@ def test_nothing_is_overwritten(emwatch: Run, tmp_path: Path) -> None:
         (["--category", "Dust"], "is not one of"),
     ],
 )
-def test_a_wrong_option_is_a_usage_error(emwatch: Run, tmp_path: Path, arguments: list[str], says: str) -> None:
-    ended = emwatch("simulate", "--out", tmp_path / "sem", *arguments)
+def test_a_wrong_option_is_a_usage_error(tmp_path: Path, arguments: list[str], says: str) -> None:
+    result = CliRunner().invoke(cli, ["simulate", "--out", str(tmp_path / "sem"), *arguments])
 
-    assert ended.returncode == 2
-    assert says in ended.stderr
+    assert result.exit_code == 2
+    assert says in result.stderr
     assert not (tmp_path / "sem").exists()
