@@ -100,6 +100,19 @@ class Bundle:
         )
 
 
+def open_backbone(directory: Path) -> tuple[bytes, dict[str, Any]]:
+    """
+    Read and verify a bundle's backbone alone, with what its card says of it: to train another head on it.
+
+    Raises `ModelError`.
+    """
+    fields = _Card(parse_card(_read(directory, CARD), directory / CARD), directory / CARD)
+    facts = fields.get("backbone")
+    if not isinstance(facts, dict):
+        raise fields.wrong("backbone", "the facts of a backbone", facts)
+    return _verified(fields, directory, BACKBONE), facts
+
+
 def default_directory() -> Path:
     """
     Find the bundle that comes with emwatch: in the installed package, or in the checkout beside it.

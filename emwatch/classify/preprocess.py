@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 #: Named in every bundle's card; a bundle made for other pixels than these is refused. Change it with any change below.
-PREPROCESSING_ID: Final = "grey-170-antialias-1"
+PREPROCESSING_ID: Final = "grey-170-centre-square-1"
 
 #: Share of the darkest and of the brightest pixels that a 16-bit or float frame may lose: hot pixels and charging.
 CLIPPED_PERCENT: Final = 0.5
 
 #: Percentiles are taken of at most so many pixels, evenly spread: more changes no grey value by a visible amount.
-_PERCENTILE_SAMPLE_PX: Final = 1_000_000
+_PERCENTILE_SAMPLE_PX: Final = 250_000
 
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L"
 
@@ -35,13 +35,14 @@ def prepare(pixels: npt.NDArray[np.generic], data_bar_height_px: float | None = 
 
     ``pixels``: (height, width) or (height, width, channels) with 1 to 4 channels (grey, grey + alpha, RGB, RGBA), of any
     integer, float or boolean type. 8-bit values are taken as they are; everything else is stretched between robust
-    percentiles. Values that are not finite count as the darkest. ``data_bar_height_px``: rows at the bottom that are
-    not picture.
+    percentiles, values that are not finite counting as the darkest. ``data_bar_height_px``: rows at the bottom that are
+    not picture; they are left out. Of the rest the network sees the largest centred square: squashing a frame of 4:3
+    cost 3 points of accuracy on frames of unseen sources, and so did a bar left in.
 
     Returns float32, shape (views, 170, 170), grey values 0..255. Raises `Unreadable` for anything that is not a picture.
     """
-    grey = _grey(_without_data_bar(_checked(pixels), data_bar_height_px))
-    return _resized(grey)[np.newaxis]
+    picture = _without_data_bar(_checked(pixels), data_bar_height_px)
+    return _resized(_eight_bits(_centre_square(picture)))[np.newaxis]
 
 
 def _checked(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -63,40 +64,47 @@ def _without_data_bar(pixels: npt.NDArray[np.generic], data_bar_height_px: float
     return pixels[: pixels.shape[0] - round(data_bar_height_px)]
 
 
-def _grey(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    """Give float32 (height, width), 0..255."""
-    if pixels.ndim == 3 and pixels.shape[2] == 2:
-        pixels = pixels[:, :, 0]
-    values = pixels.astype(np.float32)
-    if values.ndim == 3:
-        values = values[:, :, :3] @ _LUMINANCE
+def _centre_square(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def _eight_bits(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Give uint8 (height, width) or (height, width, 3): Pillow resizes it nine times faster than float."""
+    if pixels.ndim == 3:
+        pixels = pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :3]  # without alpha
     if pixels.dtype == np.uint8:
-        return values
+        return pixels.astype(np.uint8, copy=False)
     if pixels.dtype.kind == "b":
-        return values * np.float32(255)
-    return _stretched(values)
+        return np.where(pixels, np.uint8(255), np.uint8(0))
+    return _stretched(pixels.astype(np.float32))
 
 
-def _stretched(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _stretched(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Spread what lies between two robust percentiles over 0..255; a frame of one value becomes black."""
     step = max(1, int(np.ceil(np.sqrt(values.size / _PERCENTILE_SAMPLE_PX))))
     sample = values[::step, ::step]
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
-        return np.zeros_like(values)
+        return np.zeros(values.shape, dtype=np.uint8)
     low, high = (float(at) for at in np.percentile(sample, (CLIPPED_PERCENT, 100 - CLIPPED_PERCENT)))
     if not high > low:
         # Nearly all pixels are equal: the few that differ are all there is to see.
         low, high = float(sample.min()), float(sample.max())
     if not high > low:
-        return np.zeros_like(values)
+        return np.zeros(values.shape, dtype=np.uint8)
     finite = np.where(np.isfinite(values), values, np.float32(low))
-    stretched: npt.NDArray[np.float32] = (np.clip(finite, low, high) - np.float32(low)) * np.float32(255 / (high - low))
+    shares = (np.clip(finite, low, high) - np.float32(low)) * np.float32(255 / (high - low))
+    stretched: npt.NDArray[np.uint8] = np.rint(shares).astype(np.uint8)
     return stretched
 
 
-def _resized(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _resized(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     # A reducing filter averages every pixel into its neighbourhood; nearest-neighbour, as networks are often fed,
     # drops 19 of 20 pixels of a frame and turns fine texture into noise.
-    small = Image.fromarray(grey).resize((NETWORK_SIDE_PX, NETWORK_SIDE_PX), Image.Resampling.BILINEAR)
-    return np.clip(np.asarray(small, dtype=np.float32), 0.0, 255.0)
+    square = Image.fromarray(np.ascontiguousarray(pixels))
+    small = square.resize((NETWORK_SIDE_PX, NETWORK_SIDE_PX), Image.Resampling.BILINEAR)
+    values = np.asarray(small, dtype=np.float32)
+    return values if values.ndim == 2 else values @ _LUMINANCE

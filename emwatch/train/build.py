@@ -19,16 +19,17 @@ from emwatch.classify.backbone import (
     imagenet_weights_path,
     network_input,
 )
-from emwatch.classify.bundle import BACKBONE, FORMAT, Bundle
+from emwatch.classify.bundle import BACKBONE, FORMAT, open_backbone
 from emwatch.classify.classifier import golden_drawing
 from emwatch.classify.head import AVERAGE_FEATURES, Head
 from emwatch.classify.preprocess import CLIPPED_PERCENT, PREPROCESSING_ID, prepare
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
 from emwatch.train import imagenet
-from emwatch.train.bundle_files import write_bundle
+from emwatch.train.bundle_files import sha256, write_bundle
 from emwatch.train.convert import agreement, to_tflite
 from emwatch.train.dataset import labelled_frames
+from emwatch.train.embeddings import Embeddings
 from emwatch.train.heads import TrainedHead, train_head
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from emwatch.classify.bundle import Bundle
     from emwatch.train.dataset import LabelledFrame
 
 #: Widths of the embedding's stretches. The earlier blocks see texture where the last sees objects.
@@ -69,17 +71,17 @@ def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
     """Build a bundle, telling ``say`` what is being done. Raises `ModelError`."""
     frames = labelled_frames(order.frames)
     if order.head_only:
-        kept = Bundle.open(order.out)
-        backbone, facts = kept.backbone, dict(kept.card["backbone"])
-        if facts["outputs"] != _output_rows():
+        backbone, facts = open_backbone(order.out)
+        if facts.get("outputs") != _output_rows():
             raise ModelError(
-                f"{order.out / BACKBONE} gives {facts['outputs']}, expected {_output_rows()}: build without --head-only"
+                f"{order.out / BACKBONE} gives {facts.get('outputs')}, expected {_output_rows()}: build without --head-only"
             )
         say(f"backbone kept: {order.out / BACKBONE}")
     else:
         backbone, facts = _made_backbone(order, frames, say)
     engine = LiteRtEngine(backbone, sum(OUTPUTS.values()), order.threads, order.out / BACKBONE)
-    trained = train_head(engine.embed, frames, order.drawn_per_category, order.seed, say)
+    embeddings = Embeddings(engine, sha256(backbone), say)
+    trained = train_head(embeddings, frames, order.drawn_per_category, order.seed, say)
     golden = engine.embed(prepare(golden_drawing())).mean(axis=0)
     card = _card(order, facts, trained, trained.head.probabilities(golden))
     bundle = write_bundle(order.out, backbone, trained.head.to_bytes(), card)
@@ -151,7 +153,7 @@ def _card(
         "preprocessing": {
             "id": PREPROCESSING_ID,
             "side_px": NETWORK_SIDE_PX,
-            "resize": "squash, Pillow bilinear with antialiasing",
+            "resize": "largest centred square, Pillow bilinear with antialiasing, 8 bits",
             "grey": "ITU-R BT.601 luminance",
             "clipped_percent_each_end": CLIPPED_PERCENT,
             "data_bar": "left out where its height is known",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 #: Inverse strength of the ridge on standardised features; from the by-source folds.
-REGULARISATION: Final = 0.001
+REGULARISATION: Final = 0.003
 
 #: What a category without any training frame gets for a logit: never the likeliest.
 _ABSENT: Final = -20.0

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emwatch.classify.head import AVERAGE_FEATURES, Head
-from emwatch.classify.preprocess import prepare
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
 from emwatch.train.data_bars import with_drawn_bar, without_bar
-from emwatch.train.drawn import drawn_frames
+from emwatch.train.drawn import DrawnFrame, drawn_frames
 from emwatch.train.fit import fit_affine, source_weights
 from emwatch.train.judge import FOLDS, Verdict, source_folds
 
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from emwatch.train.dataset import LabelledFrame
-
-    Embed = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+    from emwatch.train.embeddings import Embeddings
 
 #: The seeds of the folds; figures are means over them, since one dealing of few sources is luck.
 FOLD_SEEDS: Final = (0, 1, 2)
@@ -42,76 +40,89 @@ class TrainedHead:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lessons:
-    """Embeddings to learn from: (n, features), categories (n,), weights (n,)."""
+class _Material:
+    """
+    Embeddings (n, features) and what is known of their frames.
 
-    embeddings: npt.NDArray[np.float32]
-    categories: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float64]
+    Open frames are learned twice, without their data bar and with a redrawn one, so that no bar tells a category. All
+    are judged without their bar, as the daemon sees a frame whose instrument tells the bar's height, and as they are.
+    """
+
+    bare: npt.NDArray[np.float32]  #: every real frame, without its bar
+    whole: npt.NDArray[np.float32]  #: every real frame, as it is
+    barred: npt.NDArray[np.float32]  #: the open ones, with a redrawn bar
+    drawn: npt.NDArray[np.float32]
+    categories: npt.NDArray[np.int64]  #: of the real frames
+    drawn_categories: npt.NDArray[np.int64]
+    sources: list[str]
+    is_open: npt.NDArray[np.bool_]
+
+    def fitted(self, allowed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Fit to the drawn frames and to those open ones that the mask (n,) of the real frames allows."""
+        mine, of_open = self.is_open & allowed, allowed[self.is_open]
+        weights = source_weights([source for source, taken in zip(self.sources, mine, strict=True) if taken])
+        return fit_affine(
+            np.concatenate([self.bare[mine], self.barred[of_open], self.drawn]),
+            np.concatenate([self.categories[mine], self.categories[mine], self.drawn_categories]),
+            np.concatenate([weights, weights, np.ones(len(self.drawn))]),
+        )
+
+    def judged(self) -> dict[str, Verdict]:
+        """Judge by source: every frame by heads that saw nothing of its source."""
+        judged = {"without_bar": self.bare, "as_they_are": self.whole}
+        logits: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in judged}
+        for seed in FOLD_SEEDS:
+            folds = source_folds(self.categories, self.sources, seed)
+            heads = [self.fitted(folds != fold) for fold in range(FOLDS)]
+            for name, rows in judged.items():
+                found = np.zeros((len(rows), len(CATEGORIES)))
+                for fold, (slopes, bias) in enumerate(heads):
+                    found[folds == fold] = rows[folds == fold] @ slopes + bias
+                logits[name].append(found)
+        truth = np.tile(self.categories, len(FOLD_SEEDS))
+        return {name: Verdict.of(np.concatenate(found), truth) for name, found in logits.items()}
 
 
 def train_head(
-    embed: Embed, frames: list[LabelledFrame], drawn_per_category: int, seed: int, say: Callable[[str], None]
+    embeddings: Embeddings, frames: list[LabelledFrame], drawn_per_category: int, seed: int, say: Callable[[str], None]
 ) -> TrainedHead:
-    """
-    Train on frames of an open licence and on drawn ones; judge on all frames, by source.
-
-    Real frames are learned twice, without their data bar and with a redrawn one, so that no bar tells a category; they
-    are judged without theirs, as the daemon sees them where the instrument tells the bar's height, and as they are.
-    Raises `ModelError`.
-    """
-    random = np.random.default_rng(seed)
+    """Train on frames of an open licence and on drawn ones; judge on all frames, by source. Raises `ModelError`."""
     open_frames = [frame for frame in frames if frame.open_licence]
     if not open_frames and not drawn_per_category:
         raise ModelError("nothing to learn from: no frame has an open licence, and no frames are to be drawn")
-    whole = _embedded(embed, "frames as they are", [frame.grey for frame in frames], say)
-    bare = _embedded(embed, "frames without data bar", [partial(_bare, frame) for frame in frames], say)
-    barred = _embedded(
-        embed, "frames with a redrawn bar", [partial(_barred, frame, random) for frame in open_frames], say
-    )
-    drawn = drawn_frames(drawn_per_category, seed)
-    drawn_embeddings = _embedded(embed, "drawn frames", [frame.draw for frame in drawn], say)
-    categories = np.array([frame.category for frame in frames])
-    is_open = np.array([frame.open_licence for frame in frames])
-    sources = [frame.source for frame in frames]
-    real_weights = source_weights([frame.source for frame in open_frames])
-
-    def lessons(kept: npt.NDArray[np.bool_]) -> _Lessons:
-        """Gather what may be learned from where only the frames of this mask (n frames,) may."""
-        of_open = kept[is_open]
-        return _Lessons(
-            np.concatenate([bare[is_open & kept], barred[of_open], drawn_embeddings]),
-            np.concatenate(
-                [categories[is_open & kept]] * 2 + [np.array([frame.category for frame in drawn], dtype=np.int64)]
-            ),
-            np.concatenate([real_weights[of_open]] * 2 + [np.ones(len(drawn))]),
-        )
-
-    say("judging by source")
-    judged = {"without_bar": bare, "as_they_are": whole}
-    logits = {name: [np.zeros((len(frames), len(CATEGORIES))) for _ in FOLD_SEEDS] for name in judged}
-    for index, fold_seed in enumerate(FOLD_SEEDS):
-        folds = source_folds(categories, sources, fold_seed)
-        for fold in range(FOLDS):
-            held = folds == fold
-            slopes, bias = _fitted(lessons(~held))
-            for name, embeddings in judged.items():
-                logits[name][index][held] = embeddings[held] @ slopes + bias
-    pooled = {
-        name: Verdict.of(np.concatenate(rows), np.tile(categories, len(FOLD_SEEDS))) for name, rows in logits.items()
-    }
-    verdict = pooled["without_bar"]
-    slopes, bias = _fitted(lessons(np.ones(len(frames), dtype=bool)))
+    material = _gathered(embeddings, frames, open_frames, drawn_frames(drawn_per_category, seed), seed)
+    say(f"judging by source, {FOLDS} folds dealt {len(FOLD_SEEDS)} times")
+    verdicts = material.judged()
+    verdict = verdicts["without_bar"]
+    say(f"accuracy {verdict.accuracy:.3f}, balanced {verdict.balanced_accuracy:.3f}, ECE {verdict.ece_after:.3f}")
+    slopes, bias = material.fitted(np.ones(len(frames), dtype=bool))
     head = Head(
         slopes[:AVERAGE_FEATURES].astype(np.float32),
         bias.astype(np.float32),
         slopes[AVERAGE_FEATURES:].astype(np.float32),
         float(np.float32(verdict.temperature)),
     )
-    say(
-        f"by source: accuracy {verdict.accuracy:.3f}, balanced {verdict.balanced_accuracy:.3f}, ECE {verdict.ece_after:.3f}"
+    return TrainedHead(head, verdict, _training_facts(open_frames, drawn_per_category), _metrics(verdicts, frames))
+
+
+def _gathered(
+    embeddings: Embeddings,
+    frames: list[LabelledFrame],
+    open_frames: list[LabelledFrame],
+    drawn: list[DrawnFrame],
+    seed: int,
+) -> _Material:
+    random = np.random.default_rng(seed)
+    return _Material(
+        bare=embeddings.of("frames without data bar", [partial(_bare, frame) for frame in frames]),
+        whole=embeddings.of("frames as they are", [frame.grey for frame in frames]),
+        barred=embeddings.of("frames with a redrawn bar", [partial(_barred, frame, random) for frame in open_frames]),
+        drawn=embeddings.of("drawn frames", [frame.draw for frame in drawn]),
+        categories=np.array([frame.category for frame in frames]),
+        drawn_categories=np.array([frame.category for frame in drawn], dtype=np.int64),
+        sources=[frame.source for frame in frames],
+        is_open=np.array([frame.open_licence for frame in frames]),
     )
-    return TrainedHead(head, verdict, _training_facts(open_frames, drawn_per_category), _metrics(pooled, frames))
 
 
 def _bare(frame: LabelledFrame) -> npt.NDArray[np.uint8]:
@@ -120,26 +131,6 @@ def _bare(frame: LabelledFrame) -> npt.NDArray[np.uint8]:
 
 def _barred(frame: LabelledFrame, random: np.random.Generator) -> npt.NDArray[np.uint8]:
     return with_drawn_bar(_bare(frame), random)
-
-
-def _fitted(lessons: _Lessons) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    return fit_affine(lessons.embeddings, lessons.categories, lessons.weights)
-
-
-def _embedded(
-    embed: Embed, what: str, pictures: list[Callable[[], npt.NDArray[np.uint8]]], say: Callable[[str], None]
-) -> npt.NDArray[np.float32]:
-    """Embed pictures one after the other; they are made when their turn comes, so that few are in memory."""
-    rows = []
-    for number, picture in enumerate(pictures):
-        if number % 200 == 0:
-            say(f"embedding {what}: {number} of {len(pictures)}")
-        rows.append(embed(prepare(picture())).mean(axis=0))
-    return (
-        np.array(rows, dtype=np.float32)
-        if rows
-        else np.zeros((0, embed(np.zeros((1, 170, 170), np.float32)).shape[1]), np.float32)
-    )
 
 
 def _training_facts(open_frames: list[LabelledFrame], drawn_per_category: int) -> dict[str, Any]:
@@ -160,13 +151,13 @@ def _training_facts(open_frames: list[LabelledFrame], drawn_per_category: int) -
     }
 
 
-def _metrics(pooled: dict[str, Verdict], frames: list[LabelledFrame]) -> dict[str, Any]:
+def _metrics(verdicts: dict[str, Verdict], frames: list[LabelledFrame]) -> dict[str, Any]:
     return {
         "protocol": f"{FOLDS}-fold by source, mean of {len(FOLD_SEEDS)} dealings; trained on open licences and drawn frames only, "
         "judged on all frames; temperature and threshold chosen on the same folds",
         "frames": len(frames),
         "sources": len({frame.source for frame in frames}),
-        **{name: _rounded(asdict(verdict)) for name, verdict in pooled.items()},
+        **{name: _rounded(asdict(verdict)) for name, verdict in verdicts.items()},
     }
 
 

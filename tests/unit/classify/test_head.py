@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emwatch.classify.head import Head, softmax
+from emwatch.errors import ModelError
+
+
+def test_the_softmax_layer_has_as_many_numbers_as_the_original_network(drawn_head: Head) -> None:
+    assert drawn_head.weights.size + drawn_head.bias.size == 20_490
+
+
+def test_probabilities_of_every_row_sum_to_one_even_for_absurd_logits(drawn_head: Head) -> None:
+    embeddings = np.random.default_rng(1).normal(scale=1e4, size=(20, 3072)).astype(np.float32)
+
+    probabilities = drawn_head.probabilities(embeddings)
+
+    assert probabilities.shape == (20, 10)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-12)
+
+
+def test_probabilities_are_the_softmax_of_both_stretches_over_the_temperature(drawn_head: Head) -> None:
+    embedding = np.random.default_rng(2).normal(scale=0.1, size=3072).astype(np.float32)
+    weights = np.concatenate([drawn_head.weights, drawn_head.early_weights]).astype(np.float64)
+
+    expected = softmax((embedding.astype(np.float64) @ weights + drawn_head.bias) / 1.5)
+
+    np.testing.assert_allclose(drawn_head.probabilities(embedding), expected, rtol=1e-9)
+
+
+def test_a_head_reads_back_what_it_wrote(drawn_head: Head) -> None:
+    read = Head.from_bytes(drawn_head.to_bytes(), 3072, "head.npz")
+
+    assert drawn_head.temperature == read.temperature
+    for name in ("weights", "bias", "early_weights"):
+        np.testing.assert_array_equal(getattr(drawn_head, name), getattr(read, name))
+
+
+def test_a_head_for_another_backbone_is_refused(drawn_head: Head) -> None:
+    with pytest.raises(
+        ModelError, match=r"here/head.npz: 'early_weights' has shape \(1024, 10\).*for a backbone of 4056"
+    ):
+        Head.from_bytes(drawn_head.to_bytes(), 4056, "here/head.npz")
+
+
+def _npz(drawn_head: Head, **changed: Any) -> bytes:
+    arrays: dict[str, Any] = {
+        "weights": drawn_head.weights,
+        "bias": drawn_head.bias,
+        "early_weights": drawn_head.early_weights,
+        "temperature": np.float32(1),
+    }
+    file = io.BytesIO()
+    np.savez(file, **{name: array for name, array in (arrays | changed).items() if array is not None})
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"bias": None}, "bias"),
+        ({"bias": np.full(10, np.nan, np.float32)}, "'bias'"),
+        ({"bias": np.zeros(9, np.float32)}, "'bias'"),
+        ({"weights": np.zeros((2048, 10))}, "'weights' .* float64"),
+        ({"temperature": np.float32(0)}, "'temperature'"),
+        ({"bias": np.array([{}] * 10)}, "cannot be read"),
+    ],
+)
+def test_a_head_with_a_wrong_array_is_refused(drawn_head: Head, changed: dict[str, Any], told: str) -> None:
+    with pytest.raises(ModelError, match=told):
+        Head.from_bytes(_npz(drawn_head, **changed), 3072, "head.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", b"\x80\x04K\x01."])
+def test_bytes_that_are_no_arrays_are_refused_and_never_unpickled(content: bytes) -> None:
+    with pytest.raises(ModelError, match="cannot be read as a head"):
+        Head.from_bytes(content, 3072, "head.npz")
