@@ -79,10 +79,11 @@ def with_data_bar(
             width, round(height * (0.035 * rows + float(rng.uniform(0, 0.02)))), rows, scale, fields, white=white
         )
         at = (height if style.startswith("below") else height - len(strip), 0)
+    strip = strip if style.startswith("below") else strip[-height:]
     added = max(0, at[0] + len(strip) - height)
     out = np.concatenate([pixels, np.zeros((added, width), pixels.dtype)])
     grey = strip if pixels.dtype == np.uint8 else strip.astype(np.uint16) * np.uint16(257)
-    at = (at[0], max(0, at[1]))
+    at = (max(0, at[0]), max(0, at[1]))
     out[at[0] : at[0] + len(strip), at[1] : at[1] + strip.shape[1]] = grey[:, : width - at[1]]
     return Barred(out, height, length_px, length_nm, (at[0], at[0] + len(strip)))
 

@@ -36,6 +36,7 @@ _CHUNKS: Final = 12
 _BURST: Final = 64  # frames held in memory (0.8 MB each) so that drawing does not space out their writing
 _TRUNCATED_EVERY: Final = 5
 _SHOT_STREAM: Final = 3
+_BAR_STREAM: Final = 4
 _SEEDS_APART: Final = 1_000_003  # so that sessions of neighbouring seeds share no frame
 #: The instrument's clock at the first frame, unless told otherwise; local time, no zone, as headers have it.
 SESSION_START: Final = datetime(2026, 3, 2, 9, 14, 7)  # noqa: DTZ001 (an instrument's header has no zone)
@@ -98,6 +99,12 @@ class Picture:
         return self.vendor.files(Shot(barred.pixels, barred.picture_height_px, self.acquisition, file_name))
 
 
+def bar_style(seed: int, vendor: str) -> str:
+    """Give the data bar style of a frame: one of the vendor's, each as often; the category has no say."""
+    styles = vendor_named(vendor).bars
+    return styles[int(np.random.Generator(np.random.PCG64([_BAR_STREAM, seed])).integers(len(styles)))]
+
+
 def take_picture(
     category: str,
     seed: int,
@@ -116,7 +123,7 @@ def take_picture(
     maker = vendor_named(vendor)
     drawing = draw_frame(category, seed, width, height)
     acquisition = _acquisition(drawing, maker, width, rng, acquired_at)
-    style = str(rng.choice(maker.bars))
+    style = bar_style(seed, vendor)
     return Picture(drawing, acquisition, maker, style, with_data_bar(drawing.pixels, style, acquisition, rng))
 
 
@@ -193,19 +200,23 @@ class Microscope:
 
     def _expose(self, index: int) -> Picture:
         return take_picture(
-            self._category(index),
-            self._seed * _SEEDS_APART + index,
+            self.category_of(index),
+            self.seed_of(index),
             self._vendors[index % len(self._vendors)],
             width=self._size[0],
             height=self._size[1],
             acquired_at=self._session_start + timedelta(seconds=41 * index),
         )
 
-    def _category(self, index: int) -> str:
+    def category_of(self, index: int) -> str:
         """Give the category whose turn it is: every round holds each once, in an order of its own."""
         turn, place = divmod(index, len(self._categories))
         order = np.random.Generator(np.random.PCG64([self._seed, turn])).permutation(len(self._categories))
         return self._categories[int(order[place])]
+
+    def seed_of(self, index: int) -> int:
+        """Give the seed of one frame's picture."""
+        return self._seed * _SEEDS_APART + index
 
     def _stem(self, index: int) -> str:
         return f"frame_{self._first_number + index:04d}"

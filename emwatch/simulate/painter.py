@@ -28,7 +28,7 @@ _SCENE_STREAM = 1
 _IMAGING_STREAM = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
     """
     A drawn frame, without a data bar.

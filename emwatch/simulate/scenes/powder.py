@@ -38,7 +38,7 @@ def cauliflower(canvas: Canvas) -> None:
     radius = canvas.unit * canvas.spread(0.08, 0.22)
     _heap(canvas, radius * 0.3)
     knob = radius * canvas.between(0.16, 0.3)
-    lumps = min(70, round(1.5 * canvas.width * canvas.height / (3.1 * radius * radius)))
+    lumps = min(110, round(3.4 * canvas.width * canvas.height / (3.1 * radius * radius)))
     knobs = min(150, round(2.6 * (radius / knob) ** 2))
     for _ in range(lumps):
         x, y = canvas.anywhere(radius)

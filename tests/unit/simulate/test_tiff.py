@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -8,6 +9,11 @@ import tifffile
 from PIL import Image
 
 from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 GREY = (np.arange(37 * 23).reshape(23, 37) % 256).astype(np.uint8)
 DEEP = (np.arange(37 * 23).reshape(23, 37) * 61).astype(np.uint16)
@@ -24,7 +30,9 @@ def read(data: bytes) -> tifffile.TiffFile:
 @pytest.mark.parametrize("directory_first", [True, False])
 @pytest.mark.parametrize("rows_per_strip", [None, 1, 10])
 @pytest.mark.parametrize("pixels", [GREY, DEEP, COLOUR, ALPHA], ids=["grey", "16-bit", "rgb", "rgba"])
-def test_pixels_come_back_from_every_layout(pixels, rows_per_strip, directory_first, byte_order):
+def test_pixels_come_back_from_every_layout(
+    pixels: Pixels, rows_per_strip: int | None, directory_first: bool, byte_order: Literal["<", ">"]
+) -> None:
     data = encode_tiff(
         [Page(pixels, rows_per_strip=rows_per_strip)], directory_first=directory_first, byte_order=byte_order
     )
@@ -33,13 +41,13 @@ def test_pixels_come_back_from_every_layout(pixels, rows_per_strip, directory_fi
 
 
 @pytest.mark.parametrize("pixels", [GREY, DEEP, COLOUR, ALPHA], ids=["grey", "16-bit", "rgb", "rgba"])
-def test_pillow_reads_the_same_pixels(pixels):
+def test_pillow_reads_the_same_pixels(pixels: Pixels) -> None:
     image = Image.open(io.BytesIO(encode_tiff([Page(pixels, rows_per_strip=4)])))
 
     assert np.array_equal(pixels, np.asarray(image))
 
 
-def test_a_palette_gives_its_colours():
+def test_a_palette_gives_its_colours() -> None:
     image = Image.open(io.BytesIO(encode_tiff([Page(GREY, palette=PALETTE)])))
 
     assert image.mode == "P"
@@ -47,7 +55,7 @@ def test_a_palette_gives_its_colours():
 
 
 @pytest.mark.parametrize("directory_first", [True, False])
-def test_every_page_comes_back(directory_first):
+def test_every_page_comes_back(directory_first: bool) -> None:
     pages = [Page(GREY), Page(DEEP, rows_per_strip=5), Page(COLOUR)]
 
     with read(encode_tiff(pages, directory_first=directory_first)) as tiff:
@@ -76,14 +84,14 @@ def test_every_page_comes_back(directory_first):
     ],
     ids=lambda value: value.type.name if isinstance(value, Tag) else "",
 )
-def test_an_extra_tag_of_any_type_is_kept(tag, expected):
+def test_an_extra_tag_of_any_type_is_kept(tag: Tag, expected: object) -> None:
     with read(encode_tiff([Page(GREY, tags=(tag,))])) as tiff:
         assert expected == tiff.pages[0].tags[65001].value
         assert np.array_equal(GREY, tiff.asarray())
 
 
 @pytest.mark.parametrize(("directory_first", "nearer"), [(True, "directory"), (False, "pixels")])
-def test_the_directory_stands_where_it_was_asked_for(directory_first, nearer):
+def test_the_directory_stands_where_it_was_asked_for(directory_first: bool, nearer: str) -> None:
     data = encode_tiff([Page(GREY)], directory_first=directory_first)
 
     with read(data) as tiff:
@@ -97,11 +105,11 @@ def test_the_directory_stands_where_it_was_asked_for(directory_first, nearer):
     [Page(GREY.astype(np.float32)), Page(np.zeros((4, 4, 2), np.uint8)), Page(DEEP, palette=PALETTE)],
     ids=["float", "two channels", "deep palette"],
 )
-def test_pixels_no_page_can_hold_are_refused(page):
+def test_pixels_no_page_can_hold_are_refused(page: Page) -> None:
     with pytest.raises(ValueError, match="8-bit" if page.palette is not None else "TIFF page"):
         encode_tiff([page])
 
 
-def test_text_given_to_a_byte_tag_is_refused():
+def test_text_given_to_a_byte_tag_is_refused() -> None:
     with pytest.raises(TypeError, match="65001"):
         encode_tiff([Page(GREY, tags=(Tag(65001, TagType.ASCII, "text"),))])
