@@ -54,7 +54,7 @@ def test_killed_again_and_again_every_frame_has_one_row_and_every_match_one_aler
     writer = subprocess.Popen(
         [
             *(sys.executable, "-m", "emwatch", "simulate", "--out", emwatch.watched, "--frames", str(frames)),
-            *("--rate", "40", "--mode", "tmp-rename", "--seed", "3", "--manifest", manifest, "--size", "256x192"),
+            *("--rate", "40", "--mode", "tmp-rename", "--seed", "3", "--manifest", manifest),
         ],
         env=emwatch.environ,
         stdout=subprocess.DEVNULL,
