@@ -106,7 +106,12 @@ _METADATA = acquisition.c.frame_id == frames.c.id
 
 def rows_of(wanted: LogFilter) -> Select[Any]:
     """Give the question for the rows."""
-    order = (frames.c.recorded_at, frames.c.id)
+    order = [each.desc() if wanted.newest_first else each for each in (frames.c.recorded_at, frames.c.id)]
+    conditions = _conditions(wanted)
+    if wanted.limit is not None:
+        # Sort and cut the numbers first: whole rows are only put together for those that are shown.
+        shown = select(frames.c.id).select_from(_needed(wanted)).where(*conditions).order_by(*order)
+        conditions = [frames.c.id.in_(shown.limit(wanted.limit))]
     return (
         select(*_COLUMNS)
         .select_from(
@@ -114,21 +119,24 @@ def rows_of(wanted: LogFilter) -> Select[Any]:
             .outerjoin(acquisition, _METADATA)
             .outerjoin(sessions, sessions.c.id == frames.c.session_id)
         )
-        .where(*_conditions(wanted))
-        .order_by(*(each.desc() if wanted.newest_first else each for each in order))
-        .limit(wanted.limit)
+        .where(*conditions)
+        .order_by(*order)
     )
 
 
 def count_of(wanted: LogFilter) -> Select[Any]:
     """Give the question for their number: only the tables that the filter needs are touched."""
+    matching = select(frames.c.id).select_from(_needed(wanted)).where(*_conditions(wanted)).limit(wanted.limit)
+    return select(func.count()).select_from(matching.subquery())
+
+
+def _needed(wanted: LogFilter) -> FromClause:
     source: FromClause = frames
     if wanted.categories or wanted.probability is not None or wanted.uncertain is not None:
         source = source.join(predictions, _NEWEST)
     if wanted.magnification is not None or wanted.stage_tilt_deg is not None:
         source = source.join(acquisition, _METADATA)
-    matching = select(frames.c.id).select_from(source).where(*_conditions(wanted)).limit(wanted.limit)
-    return select(func.count()).select_from(matching.subquery())
+    return source
 
 
 def _conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
