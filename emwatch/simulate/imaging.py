@@ -45,6 +45,7 @@ class Imaging:
     contrast: float
     brightness: float
     gamma: float
+    averaging: float  #: 0 centres the range of grey values, 1 their mean, as an automatic brightness does
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, tilt_deg: float | None = None) -> Imaging:
@@ -77,6 +78,7 @@ class Imaging:
             contrast=float(rng.uniform(0.55, 1.25)),
             brightness=float(rng.normal(0.0, 0.09)),
             gamma=float(rng.uniform(0.75, 1.3)),
+            averaging=float(rng.uniform(0.2, 1.0)),
         )
 
 
@@ -115,7 +117,8 @@ def _levels(light: Plane, imaging: Imaging) -> Plane:
     """Set brightness and contrast as an operator would: most of the picture within the scale."""
     low, high = np.percentile(light[::4, ::4], (1.0, 99.0))
     span = max(float(high - low), 0.12)
-    middle = float(high + low) / 2
+    mean = float(light[::4, ::4].mean())
+    middle = (1 - imaging.averaging) * float(high + low) / 2 + imaging.averaging * mean
     grey = (light - np.float32(middle)) * np.float32(imaging.contrast * 0.8 / span) + np.float32(
         0.45 + imaging.brightness
     )

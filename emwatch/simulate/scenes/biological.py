@@ -237,8 +237,8 @@ def foraminifer(canvas: Canvas) -> None:
 
 def tissue(canvas: Canvas) -> None:
     """Draw an embedded, stained section: pale cells with membranes, nuclei and granules, squeezed along one direction."""
-    size = canvas.unit * canvas.spread(0.12, 0.3)
-    cells = canvas.cells(size, warp_px=size * 0.3, angle=canvas.between(0, math.pi))
+    size = canvas.unit * canvas.spread(0.2, 0.45)
+    cells = canvas.cells(size, warp_px=size * 0.25, angle=canvas.between(0, math.pi))
     canvas.tone[:] = np.float32(0.3) + (cells.ident - np.float32(0.5)) * np.float32(0.12)
     canvas.tone += canvas.noise(size * 0.15, 2) * np.float32(0.015)
     membrane = np.exp(-((cells.border / np.float32(size * canvas.between(0.02, 0.05))) ** 2))

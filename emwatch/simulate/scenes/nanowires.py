@@ -117,7 +117,7 @@ def hexagonal_rods(canvas: Canvas) -> None:
     lay_ground(canvas)
     canvas.tone *= np.float32(0.25)
     radius = canvas.unit * canvas.spread(0.014, 0.038)
-    count = min(420, round(canvas.between(0.5, 0.9) * canvas.width * canvas.height / (radius * radius * 12)))
+    count = min(700, round(canvas.between(1.0, 1.8) * canvas.width * canvas.height / (radius * radius * 12)))
     for index in range(count):
         length = radius * canvas.between(3, 9)
         lie = canvas.between(0, 2 * math.pi)

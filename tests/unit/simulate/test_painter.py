@@ -81,7 +81,7 @@ def test_brightness_and_contrast_do_not_tell_the_category() -> None:
         for category in CATEGORIES
     }
 
-    assert max(means.values()) - min(means.values()) < 80
+    assert max(means.values()) - min(means.values()) < 60
 
 
 def test_a_tilt_asked_for_is_the_tilt_drawn() -> None:
