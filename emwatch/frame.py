@@ -40,7 +40,7 @@ class FrameState(StrEnum):
     """What became of one file in the acquisition directory."""
 
     RECORDED = "recorded"  #: read, classified and committed
-    FAILED = "failed"  #: a frame by its content or name, but unreadable; the reason says why
+    FAILED = "failed"  #: not readable as a frame; the reason says why
     SKIPPED = "skipped"  #: whole and readable, but not a frame: a sidecar, a text file, ...
     BASELINE = "baseline"  #: was there before the first start with ``catch_up: new``; not read
 
