@@ -46,6 +46,7 @@ def _names(ledger: Path, *arguments: str) -> list[str]:
         ("--tilt 50..", ["tilted"]),
         ("--since 2h", ["cut", "flat", "tilted"]),
         ("--until 3d", ["old"]),
+        ("--until today", ["cut", "flat", "tilted", "blind", "unsure", "old"]),
         ("--since 6h --until 3h", ["blind", "unsure"]),
         ("--session last", ["cut", "flat", "tilted"]),
         ("--session 1", ["old"]),
