@@ -70,42 +70,35 @@ def _show(folder: Path, frames: int, rate: float, seed: int) -> None:
     from emwatch.cli.foreground import run_in_foreground  # noqa: PLC0415 - the whole daemon
 
     click.echo("A pretend microscope writes frames; emwatch watches. Targets: wires, gratings at high magnification.\n")
-    microscopes = [_microscope(watched, vendor, frames, rate, seed) for vendor in ("zeiss", "thermofisher")]
+    microscope = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "emwatch", "simulate", "--quiet", "--out", str(watched), "--vendor", "mixed"),
+            *("--frames", str(frames), "--rate", str(rate), "--mode", "tmp-rename", "--seed", str(seed)),
+            *("--manifest", str(folder / "truth.ndjson")),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the daemon, which then ends in order; the microscope is ended below
+    )
     try:
-        run_in_foreground(config, once=False, plain=False, until=_until_written(microscopes))
+        run_in_foreground(config, once=False, plain=False, until=_until_written(microscope))
     finally:
-        for microscope in microscopes:
-            microscope.kill()
-            microscope.wait()
+        microscope.kill()
+        microscope.wait()
     for arguments in (["log", "--oldest-first"], ["log", "--hits"]):
         click.echo(f"\n$ emwatch {' '.join(arguments)}")
         sys.stdout.flush()
         subprocess.run([sys.executable, "-m", "emwatch", *arguments, "--config", str(config_file)], check=False)
 
 
-def _microscope(watched: Path, vendor: str, frames: int, rate: float, seed: int) -> subprocess.Popen[bytes]:
-    """Start a pretend microscope; two of them share the frames between them."""
-    share = frames // 2 + (frames % 2 if vendor == "zeiss" else 0)
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "emwatch", "simulate", "--quiet", "--out", str(watched), "--vendor", vendor),
-            *("--frames", str(share), "--rate", str(rate / 2), "--mode", "tmp-rename", "--seed", str(seed)),
-            *("--manifest", str(watched.parent / f"{vendor}.ndjson")),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _until_written(microscopes: list[subprocess.Popen[bytes]]) -> Callable[[], bool]:
+def _until_written(microscope: subprocess.Popen[bytes]) -> Callable[[], bool]:
     """Be done a moment after the last frame was written, or when time is up."""
     began = time.monotonic()
     finished: list[float] = []
 
     def done() -> bool:
         now = time.monotonic()
-        if not finished and all(each.poll() is not None for each in microscopes):
+        if not finished and microscope.poll() is not None:
             finished.append(now)
         return now - began > _LONGEST_S or bool(finished and now - finished[0] > _LINGER_S)
 
