@@ -15,6 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import numpy as np
     import numpy.typing as npt
 
@@ -246,6 +248,7 @@ class Outcome:
     reading: FrameReading | None = None
     prediction: Prediction | None = None
     matches: tuple[Match, ...] = ()
+    first_seen_at: datetime | None = None  #: when emwatch first saw the file, where that is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from emwatch.errors import FrameError, NotAFrame
+from emwatch.errors import FrameError, NotAFrame, Vanished
 from emwatch.frame import FrameReading, FrameState, Outcome, Prediction
 from emwatch.targets.rules import match_targets
 
@@ -107,7 +107,7 @@ def _failed(pending: Pending) -> Outcome:
     return Outcome(
         pending.path,
         state,
-        pending.stat_key,
+        None if isinstance(error, Vanished) else pending.stat_key,
         code=error.code,
         reason=str(error),
         retry_after_s=error.retry_after_s,

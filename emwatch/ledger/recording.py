@@ -83,7 +83,7 @@ class Sitting:
     instrument_id: str
 
 
-def write_outcome(connection: Connection, outcome: Outcome, seen_at: datetime, sitting: Sitting) -> Recorded:
+def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetime, sitting: Sitting) -> Recorded:
     """Apply one outcome; see `emwatch.ledger.writer.Ledger.record` for the rules."""
     path = row_values.path_text(outcome.path)
     current = connection.execute(_ROW_OF_PATH, {"path": path}).one_or_none()
@@ -93,14 +93,14 @@ def write_outcome(connection: Connection, outcome: Outcome, seen_at: datetime, s
     if same is not None and same.state == FrameState.RECORDED:
         return _seen_again(connection, same, current, outcome)
     if current is not None and current.state == FrameState.RECORDED and _says_nothing_of_the_content(outcome):
-        values = row_values.frame_values(outcome, seen_at)
-        _change(connection, current.id, attempts=current.attempts + 1, retry_at=values["retry_at"])
+        retry_at = row_values.frame_values(outcome, recorded_at)["retry_at"]
+        _change(connection, current.id, attempts=current.attempts + 1, retry_at=retry_at)
         return Recorded(current.id, new=False)
-    values = row_values.frame_values(outcome, seen_at)
+    values = row_values.frame_values(outcome, recorded_at)
     values["duplicate_of"] = _original_of(connection, path, outcome)
     values["session_id"] = _session(connection, outcome, values, sitting)
     frame_id, new = _place(connection, path, (current, same), values, sitting)
-    added = _add_findings(connection, frame_id, outcome, seen_at, alert=values["duplicate_of"] is None)
+    added = _add_findings(connection, frame_id, outcome, recorded_at, alert=values["duplicate_of"] is None)
     return Recorded(frame_id, new, values["duplicate_of"], added)
 
 
@@ -145,6 +145,7 @@ def _place(
 ) -> tuple[int, bool]:
     """Put the outcome into the row it belongs to: the unfinished current one, an earlier one of this content, a new one."""
     current, same = present
+    first_seen_at = values.pop("first_seen_at")  # kept as it is where the path has a row
     row = same if same is not None else current
     if current is not None and row is not None and (same is not None or row.state != FrameState.RECORDED):
         if row.id != current.id:
@@ -152,7 +153,7 @@ def _place(
         _change(connection, row.id, attempts=row.attempts + 1, **values)
         before = (current.sha256, current.state, current.code)
         return int(row.id), before != (values["sha256"], values["state"], values["code"])
-    values = {**values, "path": path, "first_seen_at": values["recorded_at"], "instrument_id": sitting.instrument_id}
+    values = {**values, "path": path, "first_seen_at": first_seen_at, "instrument_id": sitting.instrument_id}
     if current is not None:
         # Points at itself for a moment: two current rows of one path are refused, and the new id is not known yet.
         _change(connection, current.id, superseded_by=current.id)
@@ -172,23 +173,25 @@ def _put_last(connection: Connection, row: Row[Any], current: Row[Any]) -> None:
     _change(connection, row.id, superseded_by=None, supersedes=current.id)
 
 
-def _add_findings(connection: Connection, frame_id: int, outcome: Outcome, seen_at: datetime, *, alert: bool) -> int:
+def _add_findings(
+    connection: Connection, frame_id: int, outcome: Outcome, recorded_at: datetime, *, alert: bool
+) -> int:
     """Add metadata, prediction, matches and, unless the frame is a copy, the alerts; give the number of alerts."""
     if outcome.reading is not None:
         values = row_values.metadata_values(outcome.reading.metadata)
         connection.execute(_PUT_METADATA, {"frame_id": frame_id, **values})
     if outcome.prediction is not None:
-        write_prediction(connection, frame_id, outcome.prediction, seen_at)
+        write_prediction(connection, frame_id, outcome.prediction, recorded_at)
     if not outcome.matches:
         return 0
     found = [
-        {"frame_id": frame_id, "target": m.target, "reason": m.reason, "made_at": seen_at} for m in outcome.matches
+        {"frame_id": frame_id, "target": m.target, "reason": m.reason, "made_at": recorded_at} for m in outcome.matches
     ]
     connection.execute(_ADD_MATCH, found)
-    return _add_alerts(connection, frame_id, outcome, seen_at) if alert else 0
+    return _add_alerts(connection, frame_id, outcome, recorded_at) if alert else 0
 
 
-def _add_alerts(connection: Connection, frame_id: int, outcome: Outcome, seen_at: datetime) -> int:
+def _add_alerts(connection: Connection, frame_id: int, outcome: Outcome, recorded_at: datetime) -> int:
     path = row_values.path_text(outcome.path)
     added = 0
     for match in outcome.matches:
@@ -200,8 +203,8 @@ def _add_alerts(connection: Connection, frame_id: int, outcome: Outcome, seen_at
                 "target": match.target,
                 "reason": match.reason,
                 "state": "pending",
-                "next_try_at": seen_at,
-                "created_at": seen_at,
+                "next_try_at": recorded_at,
+                "created_at": recorded_at,
             }
             added += connection.execute(_ADD_ALERT, row).rowcount
     return added

@@ -48,10 +48,10 @@ def stat_values(key: StatKey | None) -> Values:
     }
 
 
-def frame_values(outcome: Outcome, seen_at: datetime) -> Values:
+def frame_values(outcome: Outcome, recorded_at: datetime) -> Values:
     """Give the columns of a frame that a new outcome sets."""
     reading = outcome.reading
-    retry = None if outcome.retry_after_s is None else seen_at + timedelta(seconds=outcome.retry_after_s)
+    retry = None if outcome.retry_after_s is None else recorded_at + timedelta(seconds=outcome.retry_after_s)
     return {
         "sha256": outcome.sha256,
         "state": outcome.state,
@@ -62,7 +62,8 @@ def frame_values(outcome: Outcome, seen_at: datetime) -> Values:
         "height": None if reading is None else reading.height,
         "pixel_type": None if reading is None else reading.pixel_type,
         "pages": None if reading is None else reading.pages,
-        "recorded_at": seen_at,
+        "first_seen_at": outcome.first_seen_at or recorded_at,
+        "recorded_at": recorded_at,
         "retry_at": retry,
         **stat_values(outcome.stat_key),
     }

@@ -116,7 +116,7 @@ class Ledger:
             if self._counters is not None:
                 self._counters += self._change
 
-    def record(self, outcome: Outcome, seen_at: datetime) -> Recorded:
+    def record(self, outcome: Outcome, recorded_at: datetime) -> Recorded:
         """
         Record what became of a file: row, metadata, prediction, matches and alerts, in one transaction.
 
@@ -130,7 +130,7 @@ class Ledger:
         path = row_values.path_text(outcome.path)
         with self._transaction() as connection:
             before = present.standing(connection, path)
-            recorded = write_outcome(connection, outcome, seen_at, self._sitting)
+            recorded = write_outcome(connection, outcome, recorded_at, self._sitting)
             after = present.standing(connection, path)
             self._change = after + -before + Counters(waiting_alerts=recorded.alerts)
         return recorded

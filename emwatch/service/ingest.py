@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -263,8 +263,9 @@ class Ingest:
 
     def _record(self, pending: Pending, outcome: Outcome) -> None:
         try:
-            lag_s = self._lag(pending.path)
-            recorded = self._ledger.record(outcome, self._clock.now() - timedelta(seconds=lag_s))
+            now = self._clock.now()
+            first_seen_at = now - timedelta(seconds=self._lag(pending.path))
+            recorded = self._ledger.record(replace(outcome, first_seen_at=first_seen_at), now)
         except LedgerError as error:
             if self._unrecorded is None:
                 self._tell(Notice("error", f"{error}; no frame is taken until the ledger can be written again"))
