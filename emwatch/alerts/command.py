@@ -48,23 +48,23 @@ class CommandChannel:
     JSON on standard input. There is no shell, so nothing in a file name can become a command.
 
     Args:
-        command: the program and its arguments; ``{{`` and ``}}`` stand for literal braces.
+        argv: the program and its arguments; ``{{`` and ``}}`` stand for literal braces.
         timeout_s: the program and all it started are killed then.
 
     Raises:
-        ConfigError: the command is empty or has an unknown placeholder.
+        ConfigError: the list is empty or has an unknown placeholder.
 
     """
 
     kind: Final = "command"
 
-    def __init__(self, command: Sequence[str], timeout_s: float = 10.0) -> None:
-        if isinstance(command, str) or not command or not command[0]:
+    def __init__(self, argv: Sequence[str], timeout_s: float = 10.0) -> None:
+        if isinstance(argv, str) or not argv or not argv[0]:
             raise ConfigError(
-                "alerts: `command` must be a list, the program first and then its arguments, "
+                "argv: must be a list, the program first and then its arguments, "
                 "such as [notify-send, '{target}', '{path}']; it is not run by a shell"
             )
-        self._command = tuple(command)
+        self._command = tuple(argv)
         self._timeout_s = timeout_s
         for argument in self._command:
             _filled(argument, dict.fromkeys(PLACEHOLDERS, ""))
@@ -109,7 +109,7 @@ def _filled(argument: str, words: dict[str, str]) -> str:
             return found[0][0]
         if found[1] not in PLACEHOLDERS:
             raise ConfigError(
-                f"alerts: `command` has the unknown placeholder {found[0]}: "
+                f"argv: unknown placeholder {found[0]}: "
                 f"known are {', '.join(f'{{{each}}}' for each in PLACEHOLDERS)}; write {{{{ and }}}} for literal braces"
             )
         return words[found[1]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, common_folder, number_text, print_json, print_table
+from emwatch.cli.display import Column, common_folder, degrees_text, number_text, print_json, print_table
 from emwatch.cli.exits import Exit
 from emwatch.cli.frames import (
     Tally,
@@ -106,11 +106,12 @@ def _document(reading: FrameReading, prediction: Prediction) -> dict[str, Any]:
 def _row(reading: FrameReading, prediction: Prediction, below: Path | None) -> list[str]:
     others = sorted(((score, name) for name, score in prediction.scores.items() if name != prediction.category))
     score, second = others[-1]
-    numbers = [reading.metadata.number(name) for name in ("magnification", "stage_tilt_deg")]
+    magnification, tilt = (reading.metadata.number(name) for name in ("magnification", "stage_tilt_deg"))
     return [
         f"{prediction.category}{' ?' if prediction.uncertain else ''}",
         f"{prediction.probability:.2f}",
         f"{second} {score:.2f}",
-        *("" if number is None else number_text(number) for number in numbers),
+        "" if magnification is None else number_text(magnification),
+        "" if tilt is None else degrees_text(tilt),
         path_to_text(reading.path if below is None else reading.path.relative_to(below)),
     ]

@@ -39,6 +39,9 @@ def check(directory: Path | None, config_file: Path | None, as_json: bool) -> No
     """
     try:
         loaded = load_settings(config_file, {"watch.directory": directory}, one_shot=True)
+        from emwatch.service.channels import open_channels  # noqa: PLC0415 - only for this check
+
+        open_channels(loaded.config, show=lambda _alert: None)  # an unknown {placeholder} would only be found at start
     except ConfigError as error:
         if as_json:
             print_json({"valid": False, "problems": str(error).splitlines(), "values": {}, "warnings": []})

@@ -155,3 +155,8 @@ def number_text(value: float) -> str:
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:,.5g}"
+
+
+def degrees_text(value: float) -> str:
+    """Write an angle for people: stages are set to tenths of a degree, and what is nearer to 0 is 0."""
+    return f"{round(value, 1) + 0.0:.1f}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emwatch.cli.display import printable
+from emwatch.cli.display import degrees_text, printable
 from emwatch.frame import FrameState
 from emwatch.service.happenings import FrameDone, Notice, Ready
 
@@ -82,5 +82,5 @@ def _geometry(metadata: AcquisitionMetadata) -> tuple[str, str]:
     tilt = metadata.number("stage_tilt_deg")
     return (
         "" if magnification is None else f"{magnification:,.0f}x",
-        "" if tilt is None else f"{tilt + 0.0:.1f}°",
+        "" if tilt is None else f"{degrees_text(tilt)}°",
     )

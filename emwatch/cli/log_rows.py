@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, common_folder, csv_cell, json_text, number_text, print_table
+from emwatch.cli.display import Column, common_folder, csv_cell, degrees_text, json_text, number_text, print_table
 from emwatch.frame import CATEGORIES, FrameState, path_to_text
 
 if TYPE_CHECKING:
@@ -107,6 +107,6 @@ def _cells(row: LogRow, below: Path | None) -> Iterator[str]:
         yield f"{row.state.value}: {row.code}" if row.code else row.state.value
     yield "" if row.probability is None else f"{row.probability:.2f}"
     yield "" if row.magnification is None else number_text(row.magnification)
-    yield "" if row.stage_tilt_deg is None else number_text(row.stage_tilt_deg)
+    yield "" if row.stage_tilt_deg is None else degrees_text(row.stage_tilt_deg)
     yield ", ".join(row.targets)
     yield path_to_text(row.path if below is None else row.path.relative_to(below))

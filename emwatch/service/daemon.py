@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emwatch.alerts.outbox import Outbox
-from emwatch.alerts.registry import make_channel
 from emwatch.classify.classifier import Classifier
 from emwatch.clock import SystemClock
 from emwatch.errors import ConfigError
@@ -18,6 +17,7 @@ from emwatch.ledger.writer import Ledger
 from emwatch.pipeline import Pipeline
 from emwatch.readers.limits import Limits
 from emwatch.readers.sandbox import Sandbox
+from emwatch.service.channels import open_channels
 from emwatch.service.happenings import Ready
 from emwatch.service.hints import HintBox
 from emwatch.service.ingest import Ingest
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from emwatch.alerts.channel import Channel
     from emwatch.clock import Clock
     from emwatch.config import Config
     from emwatch.frame import Alert
@@ -94,7 +93,7 @@ class Daemon:
             gap = timedelta(minutes=config.ledger.session_gap_minutes)
             ledger = stack.enter_context(Ledger(config.ledger.path, session_gap=gap, clock=clock))
             classifier = Classifier.load(config.model.bundle, config.model.engine, config.model.threads)
-            outbox = Outbox(ledger, self._channels(), clock)
+            outbox = Outbox(ledger, open_channels(config, self._show), clock)
             outbox.start()
             stack.callback(outbox.stop)
             for place in places:
@@ -144,15 +143,6 @@ class Daemon:
             places.append(Place(root, Patterns(watch.include, watch.exclude), manner, self._hints))
         _refuse_nested([place.root for place in places])
         return places
-
-    def _channels(self) -> dict[str, Channel]:
-        channels = {}
-        for name, settings in self._config.alerts.items():
-            if settings.kind == "terminal":
-                channels[name] = make_channel(settings.kind, show=self._show)
-            else:
-                channels[name] = make_channel(settings.kind, command=settings.argv, timeout_s=settings.timeout_seconds)
-        return channels
 
     def _limits(self) -> Limits:
         watch = self._config.watch

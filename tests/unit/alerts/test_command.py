@@ -157,4 +157,4 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
 
 
 def test_a_kind_is_made_from_its_settings() -> None:
-    assert isinstance(make_channel("command", command=["true"], timeout_s=2.0), CommandChannel)
+    assert isinstance(make_channel("command", argv=["true"], timeout_s=2.0), CommandChannel)

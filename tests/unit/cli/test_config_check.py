@@ -132,3 +132,14 @@ class TestDoubts:
         assert _warnings(sem) == [
             "EMWATCH_LOG_LEVL: not a variable of emwatch, ignored; did you mean EMWATCH_LOG_LEVEL?"
         ]
+
+
+def test_an_unknown_placeholder_of_an_alert_command_is_found_before_the_daemon_starts(
+    emwatch: Run, tmp_path: Path, sem: Path
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text('alerts: {horn: {kind: command, argv: [echo, "{pth}"]}}\n', encoding="utf-8")
+    ended = emwatch("config", "check", sem, "--config", file)
+
+    assert ended.returncode == 78
+    assert "alerts.horn.argv: unknown placeholder {pth}" in ended.stderr
