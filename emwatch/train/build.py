@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
@@ -101,7 +102,13 @@ def _made_backbone(
     say(f"Xception built in code: {network.count_params():,} parameters, {with_softmax:,} with the ten-way softmax")
     kept = imagenet_weights_path()
     kept.parent.mkdir(parents=True, exist_ok=True)
-    network.save_weights(kept)
+    # Whole or not at all: it may be the very file that was just read. Keras insists on the suffix.
+    made = kept.with_name(f".{os.getpid()}.weights.h5")
+    try:
+        network.save_weights(made)
+        made.replace(kept)
+    finally:
+        made.unlink(missing_ok=True)
     say(f"weights kept for the keras engine: {kept}")
     backbone = to_tflite(network, list(OUTPUTS), order.weight_type)
     say(f"{BACKBONE}: {len(backbone) / 1e6:.1f} MB, {order.weight_type}")

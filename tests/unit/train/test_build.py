@@ -66,6 +66,7 @@ def test_the_same_order_makes_the_same_bundle(few_frames: Path, out: Path) -> No
 
 
 @pytest.mark.train
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, with numpy 2
 def test_a_full_build_from_kept_weights_makes_a_bundle_close_to_keras(few_frames: Path, out: Path) -> None:
     if not imagenet_weights_path().is_file():
         pytest.skip(f"needs {imagenet_weights_path()}, which 'emwatch model build' writes")
