@@ -84,5 +84,5 @@ def test_killed_again_and_again_every_frame_has_one_row_and_every_match_one_aler
     assert {row["state"] for row in rows} == {"recorded"}
     assert integrity == "ok"
     assert set(keys) == outbox
-    assert len(outbox) == len({row["sha256"] for row in rows if row["matches"]})
+    assert len(outbox) == len({row["sha256"] for row in rows if row["targets"]})
     assert len(keys) - len(set(keys)) <= kills * 4
