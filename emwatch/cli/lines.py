@@ -62,7 +62,7 @@ class PlainLines:
             case Ready(watching=watching, waiting=waiting):
                 for each in watching:
                     self._note(f"watching {printable(each)}")
-                self._note(f"ready; {waiting} files to read")
+                self._note(f"ready; {waiting} {'file' if waiting == 1 else 'files'} to read")
             case Notice(text=text):
                 self._note(printable(text))
 

@@ -25,7 +25,8 @@ class FrameDone:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The model passed its self-test and the first sweep is over; ``watching`` says how each directory is watched."""
+    """The model passed its self-test and the first sweep is over; ``watching`` says how each directory is watched
+    (nothing where it is only looked through once)."""
 
     watching: tuple[str, ...]
     waiting: int

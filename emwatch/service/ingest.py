@@ -106,7 +106,8 @@ class Ingest:
             worked = self._work_on_one_file(now)
             if not self._ready and len(self._swept_once) == len(self._places):
                 self._ready = True
-                self._tell(Ready(tuple(place.describe() for place in self._places), len(self._settle)))
+                watching = () if self._once else tuple(place.describe() for place in self._places)
+                self._tell(Ready(watching, len(self._settle)))
             if not (swept or worked):
                 if self._once and self._ready and not self._settle and self._unrecorded is None:
                     return
