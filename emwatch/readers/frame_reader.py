@@ -44,6 +44,7 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
         header.pages,
         header.picture,
         sidecar_beside(path),
+        snapshot.stat_key.mtime_ns / 1e9,
     )
     metadata = _metadata(raw)
     views = np.empty((0, NETWORK_SIDE_PX, NETWORK_SIDE_PX), np.float32)

@@ -15,24 +15,37 @@ if TYPE_CHECKING:
     from emwatch.frame import Reading
     from emwatch.readers import tiff
 
-#: Sidecars are a few kB of text.
-_LARGEST_SIDECAR_BYTES: Final = 4 * 1024 * 1024
+#: Sidecars are 2 to 60 kB of text; what is larger is something else and not read.
+_LARGEST_SIDECAR_BYTES: Final = 1024 * 1024
 
 #: Metadata blocks are 3 to 200 kB; of a larger one this much is read, and the reading is flagged.
 _LARGEST_BLOCK_BYTES: Final = 4 * 1024 * 1024
 
 
 def sidecar_beside(path: Path) -> Callable[[str], bytes | None]:
-    """Give a lookup of files in the frame's own folder, ``None`` for one that is not there or cannot be read."""
+    """
+    Give a lookup of files in the frame's own folder, ``None`` for one that is not there or cannot be read.
+
+    A link that leads out of the folder counts as not there. Each name is looked at once, however many readers ask.
+    """
+    known: dict[str, bytes | None] = {}
 
     def lookup(name: str) -> bytes | None:
-        beside = path.with_name(name)  # refuses a name with a folder in it
-        try:
-            return take_snapshot(beside, _LARGEST_SIDECAR_BYTES).data
-        except errors.FrameError:
-            return None
+        if name not in known:
+            known[name] = _read_beside(path, name)
+        return known[name]
 
     return lookup
+
+
+def _read_beside(path: Path, name: str) -> bytes | None:
+    try:
+        beside = path.with_name(name)  # refuses a name with a folder in it
+        if beside.is_symlink() and beside.resolve(strict=True).parent != path.parent.resolve():
+            return None
+        return take_snapshot(beside, _LARGEST_SIDECAR_BYTES).data
+    except (errors.FrameError, OSError, RuntimeError, ValueError):  # RuntimeError: a ring of links
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,7 @@ class RawFrame:
     pages: tuple[tiff.Page, ...] = ()
     picture: int = 0  #: index of the page that is the frame
     sidecar: Callable[[str], bytes | None] = field(default=lambda _name: None)
+    modified_s: float | None = None  #: when the file was last written, in seconds of the Unix clock
 
     def tag(self, number: int) -> bytes | None:
         """Give the bytes of a tag of the picture's page, else of the first page that has it (cut at 4 MiB)."""
@@ -73,10 +87,16 @@ class RawFrame:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a vendor's reader made of a frame; ``flags`` say in words what was wrong with the header as a whole."""
+    """
+    What a vendor's reader made of a frame.
+
+    ``flags`` say in words what was wrong with the header as a whole. ``display_width_mm`` is the width of the picture to
+    which a *stored* magnification refers, where the format fixes it; it is used to check, never to compute.
+    """
 
     readings: Mapping[str, Reading]
     flags: tuple[str, ...] = ()
+    display_width_mm: float | None = None
 
 
 class VendorReader(Protocol):

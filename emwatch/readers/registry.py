@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import AcquisitionMetadata
-from emwatch.readers import thermofisher, zeiss
+from emwatch.readers import tescan, thermofisher, zeiss
+from emwatch.readers.checks import disagreements
 
 if TYPE_CHECKING:
     from emwatch.readers.raw_frame import RawFrame, VendorReader
 
+#: Those known by a tag of their own first, then those known by a sidecar, then what programs write that are no microscope's.
 READERS: Final[tuple[VendorReader, ...]] = (
     zeiss.READER,
     thermofisher.READER,
+    tescan.READER,
 )
 
 
@@ -22,4 +25,7 @@ def read_metadata(frame: RawFrame) -> AcquisitionMetadata:
     if reader is None:
         return AcquisitionMetadata()
     findings = reader.read(frame)
-    return AcquisitionMetadata(reader.vendor, findings.readings, findings.flags)
+    doubts = disagreements(
+        findings.readings, frame.width, display_width_mm=findings.display_width_mm, modified_s=frame.modified_s
+    )
+    return AcquisitionMetadata(reader.vendor, findings.readings, (*findings.flags, *doubts))

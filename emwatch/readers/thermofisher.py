@@ -18,11 +18,15 @@ from emwatch.readers.dates import iso_stamp, iso_time
 from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown
 from emwatch.readers.ini import read_ini
 from emwatch.readers.raw_frame import Findings
+from emwatch.readers.xml_text import parse_xml
 
 if TYPE_CHECKING:
     from emwatch.readers.raw_frame import RawFrame
 
 _TAG_INI, _TAG_XML = 34682, 34683
+
+#: Of the Philips XL, whose text is another (see `philips_xl`); early xT wrote its own there, xT 14 settings in base64.
+_TAG_EARLY: Final = 34680
 
 #: Name of the section of the beam, and of the scan, that took the frame: [EBeam] or [IBeam], [EScan] or [IScan].
 _BEAM, _SCAN = "<Beam>", "<Scan>"
@@ -117,14 +121,19 @@ class ThermoFisherReader:
 
     def recognises(self, frame: RawFrame) -> bool:
         """Tell by the INI tag, or by an XML tag that is not Phenom's (whose root is FeiImage)."""
-        return frame.has_tag(_TAG_INI) or b"<Metadata" in (frame.tag(_TAG_XML) or b"")[:2000]
+        return (
+            frame.has_tag(_TAG_INI)
+            or b"<Metadata" in (frame.tag(_TAG_XML) or b"")[:2000]
+            or b"[Beam]" in (frame.tag(_TAG_EARLY) or b"")
+        )
 
     def read(self, frame: RawFrame) -> Findings:
         """Decode the INI text, and the XML for what that does not say."""
-        header = (frame.tag(_TAG_INI) or b"").decode("cp1252", errors="replace")
-        values, flags = read_ini(header)
+        early = not frame.has_tag(_TAG_INI) and b"[Beam]" in (frame.tag(_TAG_EARLY) or b"")
+        tag = _TAG_EARLY if early else _TAG_INI
+        values, flags = read_ini((frame.tag(tag) or b"").decode("cp1252", errors="replace"))
         _name_active_sections(values)
-        source = f"tag {_TAG_INI}"
+        source = f"tag {tag}"
         readings = read_rows(ROWS, values, source)
         _merge_sample(readings)
         readings |= _locale_time(values, readings, source)
@@ -134,7 +143,7 @@ class ThermoFisherReader:
                 readings[name] = reading
         readings |= _magnification(values, readings, source)
         readings |= _data_bar_height(values, frame, source)
-        cut = tuple(f"tag {tag} is cut off" for tag in (_TAG_INI, _TAG_XML) if frame.is_tag_cut(tag))
+        cut = tuple(f"tag {block} is cut off" for block in (tag, _TAG_XML) if frame.is_tag_cut(block))
         nothing = () if readings else (f"{source} holds no key",)
         return Findings(readings, (*cut, *flags, *xml_flags, *nothing))
 
@@ -222,17 +231,12 @@ def _data_bar_height(values: dict[str, str], frame: RawFrame, source: str) -> di
 
 
 def read_xml(raw: bytes | None) -> tuple[dict[str, Reading], tuple[str, ...]]:
-    """Read the XML block; damaged XML gives a flag and no readings. Entities are refused: they can grow without bound."""
+    """Read the XML block; damaged XML gives a flag and no readings."""
     if not raw or b"<Metadata" not in raw[:2000]:
         return {}, ()
-    if b"<!" in raw:
-        return {}, (f"tag {_TAG_XML} has a document type, which is not read",)
-    from xml.etree import ElementTree as ET  # noqa: PLC0415 - only new instruments write it; the child starts faster without.
-
-    try:
-        root = ET.fromstring(raw.strip(b"\x00 \r\n\t"))  # noqa: S314 - no document type, so no entities to expand.
-    except (ET.ParseError, ValueError, LookupError) as error:
-        return {}, (f"tag {_TAG_XML} is damaged: {str(error)[:100]}",)
+    root, flags = parse_xml(raw, f"tag {_TAG_XML}")
+    if root is None:
+        return {}, flags
     values = {
         key: element.text or "" for row in XML_ROWS for key in row.keys if (element := root.find(key)) is not None
     }

@@ -29,6 +29,8 @@ _TYPE_BYTES: Final[Mapping[int, int]] = MappingProxyType(
 )
 _UNSIGNED: Final[Mapping[int, str]] = MappingProxyType({1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"})
 
+_RATIO: Final = 5
+
 #: A frame of a microscope has some thirty tags; thousands are an attack or damage.
 _MOST_TAGS: Final = 4096
 
@@ -75,6 +77,14 @@ class Page:
             return default
         first = self.data[found.start : found.start + _TYPE_BYTES[found.kind]]
         return int.from_bytes(first, "little" if self.order == "<" else "big")
+
+    def ratio(self, tag: int) -> tuple[int, int] | None:
+        """Give the numerator and denominator of a tag's first ratio, ``None`` where it has none."""
+        found = self.tags.get(tag)
+        if found is None or found.kind != _RATIO or found.stop > len(self.data) or found.count < 1:
+            return None
+        numerator, denominator = struct.unpack_from(self.order + "II", self.data, found.start)
+        return numerator, denominator
 
     @property
     def segments(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -149,6 +159,17 @@ def _parse_page(name: str, data: bytes, offset: int, order: str, *, big: bool) -
         at += step
     (following,) = struct.unpack_from(order + pointer, data, at)
     return Page(data, order, MappingProxyType(tags)), following
+
+
+def sub_page(page: Page, tag: int) -> Page | None:
+    """Give the directory that a tag points to (the Exif one, say), ``None`` where there is none or it is damaged."""
+    offset, big = page.number(tag), page.data[2:4] in {b"+\x00", b"\x00+"}
+    if not offset:
+        return None
+    try:
+        return _parse_page("", page.data, offset, page.order, big=big)[0]
+    except (errors.FrameError, struct.error, OverflowError):
+        return None
 
 
 def picture_page(pages: tuple[Page, ...]) -> int:

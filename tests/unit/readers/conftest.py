@@ -87,6 +87,72 @@ FEI_SECTIONS: dict[str, dict[str, str]] = {
 }
 
 
+TESCAN_SECTIONS: dict[str, dict[str, str]] = {
+    "MAIN": {
+        "Date": "2024-03-08",
+        "Description": "Co",
+        "Device": "VEGA3 SBU",
+        "FullUserName": "Teplonogova M.",
+        "ImageStripSize": "6",
+        "Magnification": "10.000e3",
+        "PixelSizeX": "27.500e-9",
+        "PixelSizeY": "27.600e-9",
+        "SerialNumber": "116-0006",
+        "Time": "13:14:09",
+        "UserName": "User",
+        "Version": "4.2.36.0",
+    },
+    "SEM": {
+        "BeamCurrent": "0.0000000001",
+        "Detector": "SE",
+        "DwellTime": "0.0000032",
+        "HV": "20.000e3",
+        "PredictedBeamCurrent": "9e-9",
+        "ScanRotation": "18.0",
+        "SpecimenCurrent": "65.6410256410e-12",
+        "StageRotation": "89.99692",
+        "StageTilt": "55.0",
+        "StageX": "11.99904e-3",
+        "StageY": "-16.31934e-3",
+        "StageZ": "0.003000001",
+        "TiltCorrection": "0.0",
+        "WD": "10.863e-3",
+    },
+}
+
+
+def sections_text(
+    sections: dict[str, dict[str, str]],
+    changes: dict[str, str | None] | None,
+    *,
+    newline: str = "\r\n",
+    headings: bool = True,
+) -> dict[str, str]:
+    """Write INI sections as text by name; changes by ``Section.Key``, None leaves the key out."""
+    changes = dict(changes or {})
+    written = {}
+    for section, keys in sections.items():
+        found = {key: changes.pop(f"{section}.{key}", value) for key, value in keys.items()}
+        found |= {name.partition(".")[2]: changes.pop(name) for name in list(changes) if name.startswith(f"{section}.")}
+        lines = [f"[{section}]"] if headings else []
+        lines += [f"{key}={value}" for key, value in found.items() if value is not None]
+        written[section] = newline.join(lines) + newline
+    assert not changes, f"unknown sections: {changes}"
+    return written
+
+
+def tescan_hdr(changes: dict[str, str | None] | None = None) -> bytes:
+    """Write Tescan's sidecar."""
+    return "\r\n".join(sections_text(TESCAN_SECTIONS, changes).values()).encode()
+
+
+def tescan_tag(changes: dict[str, str | None] | None = None, *, newline: str = "\r\n", beam_block: int = 3) -> bytes:
+    """Write Tescan's blocks: a thumbnail, [MAIN], the beam's section, and the end."""
+    texts = sections_text(TESCAN_SECTIONS, changes, newline=newline, headings=False)
+    blocks = ((1, b"\xff\x4f\xff\x51[SEM]\nHV=1"), (2, texts["MAIN"].encode()), (beam_block, texts["SEM"].encode()))
+    return b"".join(struct.pack("<IH", len(b) + 2, kind) + b for kind, b in blocks) + struct.pack("<IH", 2, 0)
+
+
 def zeiss_header(changes: dict[str, str | None] | None = None) -> bytes:
     """Write the CZ_SEM text; a change of None leaves the pair out."""
     lines = {**ZEISS_LINES, **(changes or {})}
@@ -181,6 +247,8 @@ class Headers:
 
     zeiss = staticmethod(zeiss_header)
     fei = staticmethod(fei_header)
+    tescan = staticmethod(tescan_tag)
+    tescan_hdr = staticmethod(tescan_hdr)
     tiff = staticmethod(tiff_bytes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from emwatch.readers.tiff import parse_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 _MUTANTS = 400
 
@@ -80,7 +80,9 @@ def test_a_mutated_header_never_raises_and_every_number_is_one(build: Any, vendo
     numbers = 0
     for _ in range(_MUTANTS):
         data = build.tiff(tags={tag: _mutated(header, chance)})
-        found = registry.read_metadata(RawFrame(None, data, "TIFF", 32, 30, parse_pages("frame.tif", data, 64)))
+        found = registry.read_metadata(
+            RawFrame(Path("frame.tif"), data, "TIFF", 32, 30, parse_pages("frame.tif", data, 64))
+        )
         for name, reading in found.readings.items():
             assert name in FIELDS
             if isinstance(reading.value, float):
@@ -95,7 +97,7 @@ def test_a_mutated_header_never_raises_and_every_number_is_one(build: Any, vendo
 def test_any_block_in_a_vendor_tag_is_read_without_an_error(build: Any, block: bytes) -> None:
     for tag in (34118, 34119, 34682, 34683):
         data = build.tiff(tags={tag: block, 34682: block})
-        registry.read_metadata(RawFrame(None, data, "TIFF", 32, 24, parse_pages("frame.tif", data, 64)))
+        registry.read_metadata(RawFrame(Path("frame.tif"), data, "TIFF", 32, 24, parse_pages("frame.tif", data, 64)))
 
 
 @settings(max_examples=300, deadline=None)

@@ -255,3 +255,26 @@ def test_phenoms_xml_in_the_same_tag_is_not_taken(build: Any) -> None:
     frame = RawFrame(None, data, "TIFF", 32, 24, parse_pages("frame.tif", data, 64))
 
     assert not READER.recognises(frame)
+
+
+def test_early_software_wrote_the_same_text_in_tag_34680(build: Any) -> None:
+    data = build.tiff(tags={34680: build.fei()})
+    frame = RawFrame(None, data, "TIFF", 32, 30, parse_pages("frame.tif", data, 64))
+
+    assert READER.recognises(frame)
+    assert _values(READER.read(frame)) == _GOLDEN
+    assert READER.read(frame).readings["stage_x_mm"].source == "tag 34680 Stage.StageX"
+
+
+def test_the_settings_that_xt_14_keeps_in_tag_34680_are_passed_over(build: Any) -> None:
+    memento = b"77u/PE1lbWVudG9JdGVtQ29sbGVjdGlvbj4="
+    data = build.tiff(tags={34680: memento, 34683: _XML})
+    frame = RawFrame(None, data, "TIFF", 32, 24, parse_pages("frame.tif", data, 64))
+
+    assert _values(READER.read(frame)) == _XML_GOLDEN
+
+
+def test_xml_in_utf_16_which_could_hide_a_document_type_is_not_read(fei: Callable[..., Findings]) -> None:
+    hidden = '<!DOCTYPE a [<!ENTITY b "30000">]><a>&b;</a>'.encode("utf-16-le")
+
+    assert fei(raw=b"\x00", xml=b"<Metadata" + hidden).flags[0] == "tag 34683 is damaged: zero bytes within"

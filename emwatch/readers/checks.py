@@ -1,0 +1,99 @@
+"""
+Do the values of one frame agree? Pure checks that flag and never change a value.
+
+Only values that the file states itself are compared: a computed one agrees with what it was computed from.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emwatch.frame import Reading
+
+#: Headers round to three or four digits, and a micron bar is counted in whole pixels.
+_TOLERANCE: Final = 0.02
+
+#: No instrument before saved files of these formats; a clock that was never set says 1970 or 1980.
+_EARLIEST_YEAR: Final = 1990
+
+#: An instrument's clock names no zone; those of the world span 26 hours. A file cannot be older than its frame, but a copy
+#: may be much younger, so only a time of acquisition after the file's own is a contradiction.
+_ZONES_S: Final = 26 * 3600.0
+
+
+def disagreements(
+    readings: Mapping[str, Reading], width: int, *, display_width_mm: float | None, modified_s: float | None
+) -> tuple[str, ...]:
+    """
+    Say in words what does not agree.
+
+    ``width`` is that of the picture in pixels, ``display_width_mm`` the width to which the magnification refers, where
+    the format fixes it, and ``modified_s`` when the file was last written (seconds of the Unix clock).
+    """
+    found = (
+        _field_width(readings, width),
+        _magnification(readings, display_width_mm),
+        _tilt_correction(readings),
+        _clock(readings, modified_s),
+    )
+    return tuple(flag for flag in found if flag)
+
+
+def _stated(readings: Mapping[str, Reading], name: str) -> float | None:
+    reading = readings.get(name)
+    usable = reading is not None and not reading.computed and type(reading.value) is float and reading.value > 0
+    return reading.value if usable else None  # type: ignore[union-attr,return-value]
+
+
+def _field_width(readings: Mapping[str, Reading], width: int) -> str:
+    pixel_nm, field_um = _stated(readings, "pixel_size_nm"), _stated(readings, "horizontal_field_width_um")
+    if pixel_nm is None or field_um is None:
+        return ""
+    product_um = pixel_nm * width / 1000
+    if abs(product_um - field_um) <= _TOLERANCE * field_um:
+        return ""
+    return (
+        f"pixel size times width is {product_um:.4g} \u00b5m, but the field width is {field_um:.4g} \u00b5m: "
+        "resized, cropped, or one of them wrong"
+    )
+
+
+def _magnification(readings: Mapping[str, Reading], display_width_mm: float | None) -> str:
+    times, field = _stated(readings, "magnification"), readings.get("horizontal_field_width_um")
+    if times is None or display_width_mm is None or field is None or not isinstance(field.value, float):
+        return ""
+    shown_mm = times * field.value / 1000
+    if field.value <= 0 or abs(shown_mm - display_width_mm) <= _TOLERANCE * display_width_mm:
+        return ""
+    return f"magnification times field width is {shown_mm:.4g} mm, expected {display_width_mm:g} mm: one of them may be wrong"
+
+
+def _tilt_correction(readings: Mapping[str, Reading]) -> str:
+    on = readings.get("tilt_correction")
+    if on is None or on.value is not True:
+        return ""
+    angle = readings.get("tilt_correction_deg")
+    by = f" by {angle.value:g}\u00b0" if angle is not None and isinstance(angle.value, float) else ""
+    return f"tilt-corrected{by}: the picture is stretched across the tilt axis"
+
+
+def _clock(readings: Mapping[str, Reading], modified_s: float | None) -> str:
+    stamp = readings.get("acquired_at")
+    if stamp is None or not isinstance(stamp.value, str):
+        return ""
+    try:
+        acquired = datetime.fromisoformat(stamp.value)
+    except ValueError:
+        return ""
+    if acquired.year < _EARLIEST_YEAR:
+        return f"acquired in {acquired.year}: the instrument's clock is not set"
+    zoned = acquired.tzinfo is not None
+    acquired_s = (acquired if zoned else acquired.replace(tzinfo=UTC)).timestamp()
+    # Two files written by the same clock differ by little; an hour allows for a share whose clock is off.
+    if modified_s is None or acquired_s - modified_s <= (3600.0 if zoned else _ZONES_S):
+        return ""
+    return f"acquired at {stamp.value}, after the file was last written: the instrument's clock is ahead, or the file's is wrong"

@@ -1,0 +1,33 @@
+"""Values that follow from others in the same header, marked as computed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from emwatch import units
+
+if TYPE_CHECKING:
+    from emwatch.frame import Reading
+
+
+def field_width(readings: dict[str, Reading], width: int) -> dict[str, Reading]:
+    """Give the field width of a frame whose header has only the pixel size; ``width`` is that of the file in pixels."""
+    pixel = readings.get("pixel_size_nm")
+    if "horizontal_field_width_um" in readings or pixel is None or not isinstance(pixel.value, float):
+        return {}
+    value = units.significant(pixel.value * width / 1000)
+    return {
+        "horizontal_field_width_um": replace(pixel, value=value, computed=True, reason=f"pixel size times {width} px")
+    }
+
+
+def scaled_pixel(reading: Reading, full_width: float, width: int) -> Reading:
+    """Give the pixel size of a picture saved smaller or larger than the ``full_width`` px it was scanned with."""
+    if not isinstance(reading.value, float) or full_width == width:
+        return reading
+    value = units.significant(reading.value * full_width / width)
+    reason = f"scanned {full_width:g} px wide, saved with {width}"
+    return replace(
+        reading, value=value, computed=True, reason=f"{reading.reason}; {reason}" if reading.reason else reason
+    )
