@@ -25,8 +25,11 @@ class FrameDone:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The model passed its self-test and the first sweep is over; ``watching`` says how each directory is watched
-    (nothing where it is only looked through once)."""
+    """
+    The model passed its self-test and the first sweep is over.
+
+    ``watching`` says how each directory is watched; empty where the directories are only looked through once.
+    """
 
     watching: tuple[str, ...]
     waiting: int
