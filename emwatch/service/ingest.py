@@ -294,7 +294,7 @@ class Ingest:
 
     def _nap(self, now: float) -> float:
         """Until the next thing is due; short enough for stop requests and supervision."""
-        due = [self._settle.next_due() if self._unrecorded is None else self._ledger_retry, now + _LONGEST_NAP_S]
+        due = [self._settle.next_due(now) if self._unrecorded is None else self._ledger_retry, now + _LONGEST_NAP_S]
         if not self._once:
             due += self._next_sweep.values()
         return max(0.0, min(due) - now)

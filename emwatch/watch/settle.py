@@ -7,8 +7,10 @@ wrong both ways, so a future mtime would never settle and one of 1970 would sett
 
 from __future__ import annotations
 
+import heapq
 import math
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,16 +26,17 @@ class _Waiting:
     """A file that is not known to be whole yet."""
 
     key: StatKey
+    order: int  # of first sight
     first_seen: float  # first sight of this path, kept over changes: latency is counted from here
     unchanged_since: float
-    due: float
     live: bool  # hinted by an event: goes before what a sweep found
     tries: int = 0
+    ticket: int = -1  # a place in a queue counts only with the file's newest ticket; no ticket is given twice
 
 
 class Settle:
     """
-    Paths between first sight and being read.
+    Paths between first sight and being read; each step costs O(log n), whatever the backlog.
 
     Args:
         quiet_s: how long size and times must stay the same; a file closed by its writer needs no quiet time.
@@ -45,6 +48,9 @@ class Settle:
         self._quiet_s = quiet_s
         self._patience_s = patience_s
         self._waiting: dict[Path, _Waiting] = {}
+        self._numbers = count()
+        self._later: list[tuple[float, int, int, Path]] = []  # by due time
+        self._ready: list[tuple[bool, int, int, Path]] = []  # live ones first, then by first sight
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -56,26 +62,29 @@ class Settle:
         """Note the present state of a file; ``closed``: its writer has just let go of it or renamed it into place."""
         entry = self._waiting.get(path)
         if entry is None:
-            entry = _Waiting(key, first_seen=now, unchanged_since=now, due=now + self._quiet_s, live=live or closed)
+            entry = _Waiting(key, next(self._numbers), first_seen=now, unchanged_since=now, live=live)
             self._waiting[path] = entry
+            self._queue(path, entry, now + self._quiet_s)
         elif entry.key != key:
-            entry.key, entry.unchanged_since, entry.due, entry.tries = key, now, now + self._quiet_s, 0
+            entry.key, entry.unchanged_since, entry.tries = key, now, 0
+            self._queue(path, entry, now + self._quiet_s)
         if closed:
-            entry.due, entry.live = now, True
+            entry.live = True
+            self._queue(path, entry, now)
 
     def next_ready(self, now: float) -> Path | None:
         """Give the file to read next: live ones first, then in the order in which they were seen."""
-        ready: Path | None = None
-        for path, entry in self._waiting.items():
-            if entry.due <= now:
-                if entry.live:
-                    return path
-                ready = ready or path
-        return ready
+        while self._later and self._later[0][0] <= now:
+            _, order, ticket, path = heapq.heappop(self._later)
+            if self._counts(path, ticket):
+                heapq.heappush(self._ready, (not self._waiting[path].live, order, ticket, path))
+        while self._ready and not self._counts(self._ready[0][3], self._ready[0][2]):
+            heapq.heappop(self._ready)
+        return self._ready[0][3] if self._ready else None
 
     def taken(self, path: Path) -> None:
         """Note that a file is being read: it is not offered again unless it changes or is found incomplete."""
-        self._waiting[path].due = math.inf
+        self._waiting[path].ticket = next(self._numbers)
 
     def key_of(self, path: Path) -> StatKey:
         """Give the state a waiting file was last seen in."""
@@ -91,7 +100,7 @@ class Settle:
         if now - entry.unchanged_since >= self._patience_s:
             return False
         entry.tries += 1
-        entry.due = now + min(self._quiet_s * 2**entry.tries, _LONGEST_WAIT_S)
+        self._queue(path, entry, now + min(self._quiet_s * 2**entry.tries, _LONGEST_WAIT_S))
         return True
 
     def forget(self, path: Path, key: StatKey | None = None) -> None:
@@ -100,6 +109,18 @@ class Settle:
         if entry is not None and key in (None, entry.key):
             del self._waiting[path]
 
-    def next_due(self) -> float:
+    def next_due(self, now: float) -> float:
         """Tell when the next file may be ready; infinity when nothing waits to be read."""
-        return min((entry.due for entry in self._waiting.values()), default=math.inf)
+        if self.next_ready(now) is not None:
+            return now
+        while self._later and not self._counts(self._later[0][3], self._later[0][2]):
+            heapq.heappop(self._later)
+        return self._later[0][0] if self._later else math.inf
+
+    def _queue(self, path: Path, entry: _Waiting, due: float) -> None:
+        entry.ticket = next(self._numbers)
+        heapq.heappush(self._later, (due, entry.order, entry.ticket, path))
+
+    def _counts(self, path: Path, ticket: int) -> bool:
+        entry = self._waiting.get(path)
+        return entry is not None and entry.ticket == ticket

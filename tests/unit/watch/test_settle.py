@@ -79,7 +79,7 @@ def test_an_incomplete_file_waits_longer_each_time_until_patience_is_over(settle
     waits = []
     now = 0.0
     while settle.incomplete(FRAME, now):
-        due = settle.next_due()
+        due = settle.next_due(now)
         waits.append(due - now)
         now = due
 
@@ -102,7 +102,7 @@ def test_a_forgotten_file_is_neither_ready_nor_counted(settle: Settle) -> None:
 
     assert settle.next_ready(99.0) is None
     assert len(settle) == 0
-    assert settle.next_due() == math.inf
+    assert settle.next_due(1.0) == math.inf
 
 
 def test_a_file_being_read_is_not_offered_again_unless_it_changes(settle: Settle) -> None:
@@ -126,3 +126,25 @@ def test_a_file_that_changed_while_it_was_read_is_kept(settle: Settle) -> None:
     settle.forget(FRAME, key(20))
 
     assert FRAME not in settle
+
+
+def test_a_file_forgotten_and_seen_again_starts_anew(settle: Settle) -> None:
+    settle.see(FRAME, key(10), now=0.0, closed=True)
+    settle.forget(FRAME)
+    settle.see(FRAME, key(10), now=1.0)
+
+    assert settle.next_ready(1.2) is None
+    assert settle.next_ready(1.5) == FRAME
+
+
+def test_a_large_backlog_is_worked_off_in_the_order_of_sight(settle: Settle) -> None:
+    paths = [Path(f"/frames/{number}.tif") for number in range(20_000)]
+    for path in paths:
+        settle.see(path, key(1), now=0.0)
+    order = []
+    while (path := settle.next_ready(1.0)) is not None:
+        settle.taken(path)
+        order.append(path)
+        settle.forget(path)
+
+    assert order == paths
