@@ -108,9 +108,13 @@ def test_healthy_events_have_no_trouble(events: Events) -> None:
 
 
 def test_a_root_deleted_and_made_anew_is_trouble_although_the_observer_looks_alive(events: Events, root: Path) -> None:
+    assert events._observer is not None
+    [emitter] = events._observer.emitters
     shutil.rmtree(root)
-    root.mkdir()
+    root.mkdir()  # often with the old inode number
+    emitter.join(timeout=10)
 
+    assert events._observer.is_alive()
     assert events.trouble() != ""
 
 
