@@ -49,10 +49,28 @@ class Shot:
 
     ``pixels``: uint8 or uint16, shape (height, width), data bar included. ``picture_height_px``: the rows above a bar
     that stands below the picture; the whole height where the bar lies inside the picture or is absent.
-    ``magnification`` and ``pixel_size_nm`` agree through `Vendor.reference_width_mm`.
+    ``magnification`` and ``pixel_size_nm`` agree through `Vendor.reference_width_mm`. ``scale_bar_px`` and
+    ``scale_bar_nm``: the drawn scale bar and what its label says, which some makers write down; 0 without one.
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
     picture_height_px: int
     acquisition: Acquisition
     file_name: str
+    scale_bar_px: int = 0
+    scale_bar_nm: float = 0.0
+
+    @property
+    def width_px(self) -> int:
+        """The columns of the picture."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height_px(self) -> int:
+        """The rows of the file, data bar included."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def bar_height_px(self) -> int:
+        """The rows of a bar that stands below the picture."""
+        return self.height_px - self.picture_height_px

@@ -23,7 +23,7 @@ from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.simulate.acquisition import Acquisition, Shot
 from emwatch.simulate.data_bar import Barred, with_data_bar
 from emwatch.simulate.painter import Drawing, draw_frame
-from emwatch.simulate.vendors import VENDORS, vendor_named
+from emwatch.simulate.vendors import COMMON, VENDORS, vendor_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,7 +72,8 @@ class Truth:
     detector: str
     acquired_at: str
     complete: bool
-    in_header: bool  #: whether the file tells the acquisition; else only its data bar does, if it has one
+    in_header: bool  #: whether the files tell the acquisition; else only the data bar does, if there is one
+    told: tuple[str, ...]  #: which of these fields the files state, or what follows from what they state
     data_bar: str
     scale_bar_px: int
     scale_bar_nm: float
@@ -96,7 +97,16 @@ class Picture:
     def files(self, file_name: str) -> Mapping[str, bytes]:
         """Give the vendor's files by name suffix, the frame first."""
         barred = self.barred
-        return self.vendor.files(Shot(barred.pixels, barred.picture_height_px, self.acquisition, file_name))
+        return self.vendor.files(
+            Shot(
+                barred.pixels,
+                barred.picture_height_px,
+                self.acquisition,
+                file_name,
+                barred.scale_bar_px,
+                barred.scale_bar_nm,
+            )
+        )
 
 
 def bar_style(seed: int, vendor: str) -> str:
@@ -132,7 +142,7 @@ class Microscope:
     Takes ``frames`` frames and writes them into ``out``.
 
     ``rate``: frames a second (0 or the burst mode: as fast as they can be drawn). ``vendor``: a name of `VENDORS`, or
-    ``mixed`` to change after every frame. ``categories``: those to draw, in balanced turns; all ten by default.
+    ``mixed`` to change between the common makers after every frame, ``all`` to go through every format. ``categories``: those to draw, in balanced turns; all ten by default.
     ``manifest``: by default ``<out>.manifest.ndjson`` beside the directory. ``pause_s``: between two chunks of a slow write,
     and before a late sidecar. ``first_number``: of the first file name. Raises `EmwatchError` where an argument or the
     directory cannot be used, and rather than overwrite a file.
@@ -162,7 +172,7 @@ class Microscope:
         self.mode = _mode_named(str(mode))
         self.manifest = manifest if manifest is not None else out.with_name(f"{out.name}.manifest.ndjson")
         self._rate = rate
-        self._vendors = list(VENDORS) if vendor == "mixed" else [vendor_named(vendor).name]
+        self._vendors = _vendors_named(vendor)
         self._seed = seed
         self._categories = _known(categories)
         self._size = (width, height)
@@ -288,7 +298,8 @@ class Microscope:
             detector=acquisition.detector,
             acquired_at=acquisition.acquired_at.isoformat(),
             complete=complete,
-            in_header=picture.vendor.has_header,
+            in_header=bool(picture.vendor.tells),
+            told=picture.vendor.tells,
             data_bar=picture.data_bar,
             scale_bar_px=picture.barred.scale_bar_px,
             scale_bar_nm=picture.barred.scale_bar_nm,
@@ -300,6 +311,12 @@ def _mode_named(name: str) -> WriteMode:
     if name not in set(WriteMode):
         raise EmwatchError(f"unknown write mode {name!r}: choose one of {', '.join(WriteMode)}")
     return WriteMode(name)
+
+
+def _vendors_named(name: str) -> tuple[str, ...]:
+    if name == "mixed":
+        return COMMON
+    return tuple(VENDORS) if name == "all" else (vendor_named(name).name,)
 
 
 def _known(categories: Sequence[str] | None) -> tuple[str, ...]:

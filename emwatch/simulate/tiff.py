@@ -9,8 +9,8 @@ Source: TIFF Revision 6.0, Adobe, 1992, sections 2-8.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -83,12 +83,15 @@ class Page:
 
     ``pixels``: uint8 or uint16, shape (height, width) or (height, width, 3 or 4). ``palette``: uint16, shape (3, 256),
     for 8-bit grey only. ``rows_per_strip`` of ``None`` writes one strip. ``tags`` replace the page's own of that code.
+    ``blocks``: tag code -> function that gives bytes for the place in the file where they will stand, at its end; the
+    tag, a LONG, holds that place, as for an Exif directory or a maker's structure with addresses of its own.
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
     tags: tuple[Tag, ...] = ()
     palette: npt.NDArray[np.uint16] | None = None
     rows_per_strip: int | None = None
+    blocks: Mapping[int, Callable[[int], bytes]] = field(default_factory=dict)
 
 
 def encode_tiff(pages: Sequence[Page], *, directory_first: bool = True, byte_order: Literal["<", ">"] = "<") -> bytes:
@@ -106,6 +109,7 @@ def encode_tiff(pages: Sequence[Page], *, directory_first: bool = True, byte_ord
         tags = _directory(page, strips)
         start = len(out)
         size = _directory_size(tags, byte_order)
+        blocks = _place_blocks(page, tags, start + size + _even(sum(map(len, strips))))
         pixels_at = start + size if directory_first else start
         directory_at = start if directory_first else start + _even(sum(map(len, strips)))
         offsets = pixels_at + np.cumsum([0, *map(len, strips[:-1])])
@@ -113,7 +117,7 @@ def encode_tiff(pages: Sequence[Page], *, directory_first: bool = True, byte_ord
         directory, next_link_at = _pack_directory(tags, directory_at, byte_order)
         body = b"".join(strips)
         body += bytes(_even(len(body)) - len(body))
-        out += directory + body if directory_first else body + directory
+        out += (directory + body if directory_first else body + directory) + blocks
         struct.pack_into(f"{byte_order}I", out, link_at, directory_at)
         link_at = next_link_at
     return bytes(out)
@@ -159,7 +163,23 @@ def _directory(page: Page, strips: list[bytes]) -> dict[int, Tag]:
     if page.palette is not None:
         tags[320] = Tag(320, TagType.SHORT, page.palette.ravel().tolist())
     tags.update({tag.code: tag for tag in page.tags})
+    tags.update({code: Tag(code, TagType.LONG, 0) for code in page.blocks})
     return tags
+
+
+def directory_block(tags: Sequence[Tag], byte_order: Literal["<", ">"] = "<") -> Callable[[int], bytes]:
+    """Give a directory of its own, as Exif has, ready for `Page.blocks`."""
+    return lambda at: _pack_directory({tag.code: tag for tag in tags}, at, byte_order)[0]
+
+
+def _place_blocks(page: Page, tags: dict[int, Tag], at: int) -> bytes:
+    """Give the blocks of a page that begin at a place, and let their tags tell where."""
+    out = bytearray()
+    for code, block in page.blocks.items():
+        tags[code] = Tag(code, TagType.LONG, at + len(out))
+        data = block(at + len(out))
+        out += data.ljust(_even(len(data)), b"\0")
+    return bytes(out)
 
 
 def _directory_size(tags: dict[int, Tag], byte_order: Literal["<", ">"]) -> int:

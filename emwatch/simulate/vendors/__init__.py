@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import EmwatchError
-from emwatch.simulate.vendors import generic, thermofisher, zeiss
+from emwatch.simulate.vendors import generic, hitachi, jeol, tescan, thermofisher, zeiss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,27 @@ if TYPE_CHECKING:
 
 #: Every vendor the pretend microscope can write, by the name given to ``--vendor``.
 VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
-    {vendor.name: vendor for vendor in (zeiss.VENDOR, thermofisher.VENDOR, generic.VENDOR)}
+    {
+        vendor.name: vendor
+        for vendor in (
+            zeiss.VENDOR,
+            thermofisher.VENDOR,
+            generic.VENDOR,
+            tescan.VENDOR,
+            tescan.ESSENCE,
+            tescan.SIDECAR,
+            hitachi.VENDOR,
+            hitachi.XP_TAGS,
+            hitachi.SHIFT_JIS,
+            jeol.VENDOR,
+            jeol.TEXT_BESIDE_TIFF,
+            jeol.TEXT_BESIDE_BMP,
+        )
+    }
 )
+
+#: What ``mixed`` changes between: the makers most laboratories have, and an export that tells nothing.
+COMMON: Final = ("zeiss", "thermofisher", "tescan", "hitachi", "jeol", "generic")
 
 
 def vendor_named(name: str) -> Vendor:

@@ -24,5 +24,5 @@ VENDOR: Final = Vendor(
     detectors=("SE", "BSE"),
     bars=("none", "strip-inside-white", "strip-inside-black", "corner-box", "one-line"),
     files=_files,
-    has_header=False,
+    tells=(),
 )

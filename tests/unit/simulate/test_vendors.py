@@ -32,12 +32,20 @@ ACQUISITION = Acquisition(
     operator="operator",
     sample="sample 7",
 )
+#: Grey levels by which a format may change a pixel: SmartSEM keeps off its bar colours, JPEG is lossy.
+OFF_BY = {"zeiss": 1, "sec": 40}
 GREY = (np.arange(64 * 48) % 256).astype(np.uint8).reshape(48, 64)
 
 
 def shot(width: int = 64, *, picture_height: int = 48, **changes: float) -> Shot:
     pixels = np.resize(GREY, (48, width)).astype(np.uint8)
     return Shot(pixels, picture_height, replace(ACQUISITION, **changes), "frame_0001.tif")  # type: ignore[arg-type]
+
+
+def shot_for(vendor: str, **changes: float) -> Shot:
+    instrument, serial = VENDORS[vendor].instruments[0]
+    given = shot(**changes)
+    return replace(given, acquisition=replace(given.acquisition, instrument=instrument, serial=serial))
 
 
 def opened(vendor: str, given: Shot) -> tifffile.TiffFile:
@@ -194,10 +202,11 @@ def test_magnification_follows_from_the_canvas_and_the_field_where_it_is_not_sto
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_every_vendor_keeps_the_pixels(vendor: str) -> None:
-    with opened(vendor, shot()) as tiff:
-        difference = np.abs(tiff.asarray().astype(int) - GREY)
+    data = next(iter(VENDORS[vendor].files(shot_for(vendor)).values()))
+    pixels = np.asarray(Image.open(io.BytesIO(data))).astype(int)
+    grey = pixels // 257 if pixels.max() > 255 else pixels
 
-    assert difference.max() <= (1 if vendor == "zeiss" else 0)
+    assert np.abs(grey - GREY).max() <= OFF_BY.get(vendor, 0)
 
 
 def test_a_plain_export_tells_nothing_of_the_microscope() -> None:
