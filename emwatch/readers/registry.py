@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import AcquisitionMetadata
-from emwatch.readers import tescan, thermofisher, zeiss
+from emwatch.readers import hitachi, jeol, tescan, thermofisher, zeiss
 from emwatch.readers.checks import disagreements
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ READERS: Final[tuple[VendorReader, ...]] = (
     zeiss.READER,
     thermofisher.READER,
     tescan.READER,
+    jeol.READER,
+    hitachi.READER,
 )
 
 

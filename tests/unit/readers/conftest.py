@@ -153,6 +153,118 @@ def tescan_tag(changes: dict[str, str | None] | None = None, *, newline: str = "
     return b"".join(struct.pack("<IH", len(b) + 2, kind) + b for kind, b in blocks) + struct.pack("<IH", 2, 0)
 
 
+JEOL_LINES = {
+    "$CM_FORMAT": "JEOL-SEM",
+    "$CM_SIGNAL": "COMPO",
+    "$CM_ACCEL_VOLT": "15.00",
+    "$$SM_WD": "10.75",
+    "$CM_MAG": "1800",
+    "$$SM_SCAN_ROTATION": "12.50",
+    "$CM_STAGE_POS": "30.6525 -59.5000 11.0000 359.51052 15.5 0",
+    "$$SM_PROBE_CURRENT": "2.50e-008",
+    "$CM_COMMENT": "alloy",
+    "$CM_DATE": "2020/09/05",
+    "$CM_TIME": "14:55:12",
+    "$CM_OPERATOR": "UMNUser",
+    "$CM_INSTRUMENT": "8530F",
+    "$$SM_MICRON_BAR": "8",
+    "$$SM_MICRON_MARKER": "10um",
+    "$CM_TITLE": "image000",
+    "$CM_FULL_SIZE": "32 24",
+}
+
+JEOL_NOTE = {
+    "$CM_FORMAT": "JEOL/FE",
+    "$CM_IMAGE_SIZE": "32 24",
+    "$CM_MAG": "50000",
+    "$CM_STAGE_POSITION": "-9.07425 2.0025 10.999488 359.51052 15.5 0",
+    "$CM_ACCEL_VOLT": "10",
+    "$CM_FIELD_OF_VIEW": "2.56 1.92\u03bcm",
+    "$CM_PIXEL_SIZE": "80.00nm/pixel",
+    "$CM_DATE": "",
+    "$SM_STANDARD_FIELD_SIZE": "128 96",
+    "$SM_MICRON_MARKER": "100nm",
+    "$SM_MICRON_BAR": "99",
+    "$SM_PNU_HEIGHT": "6",
+    "$SM_NICKNAME": "JSM-IT800",
+    "$SM_DETECTOR": "Led",
+    "$SM_WD": "10.26948",
+    "$SM_SCAN_ROTATION": "12.5",
+    "$SM_PROBE_CURRENT": "7",
+    "$SM_MONITOR_MAGNIFICATION": "171528",
+    "$SM_TILT_MAG_CORRECTION": "0",
+    "$SM_DWELL_TIME": "14.1\u03bcs",
+    "$FE_DETECTOR_NAME": "SED",
+}
+
+HITACHI_KEYS = {
+    "InstructName": "TM4000",
+    "SemVersion": "01-08",
+    "SerialNumber": "2170A6-05",
+    "SampleName": "\u30bf\u30f3\u30dd\u30dd",
+    "ImageName": "\u30bf\u30f3\u30dd\u30dd-1.tif",
+    "Date": "2021/06/23",
+    "Time": "16:43:33",
+    "DataSize": "32x30",
+    "PixelSize": "3307.2917",
+    "SignalName": "BSE",
+    "AcceleratingVoltage": "15000 Volt",
+    "DecelerationVoltage": "0 Volt",
+    "Magnification": "1200",
+    "WorkingDistance": "7920.5 um",
+    "EmissionCurrent": "46900 nA",
+    "MicronMarker": "40000",
+    "Condition": "Vacc=15.0kV Mag=x1.20k WD=7.9mm LensMode=3",
+    "StagePositionX": "17500000",
+    "StagePositionY": "-1250000",
+    "StagePositionR": "90.500",
+    "StagePositionZ": "3000000",
+    "StagePositionT": "15.500",
+    "TiltCompensation": "0",
+    "RasterRotation": "10.2",
+    "UserName": "Sato",
+}
+
+
+def jeol_txt(changes: dict[str, str | None] | None = None) -> bytes:
+    """Write JEOL's sidecar."""
+    lines = {**JEOL_LINES, **(changes or {})}
+    return "".join(f"{key} {value}\r\n" for key, value in lines.items() if value is not None).encode("cp1252")
+
+
+def jeol_tiff(
+    changes: dict[str, str | None] | None = None,
+    *,
+    stamp: bytes = b"2025:02:03 10:32:00\x00",
+    pixels: np.ndarray | None = None,
+) -> bytes:
+    """Write a TIFF with JEOL's MakerNote in its Exif directory, and the XP tags that Windows reads."""
+    pairs = {**JEOL_NOTE, **(changes or {})}
+    text = "\t".join(f"{key}={value}" for key, value in pairs.items() if value is not None)
+    note = b"UNICODE\x00" + text.encode("utf-16-le")
+    pixels = np.arange(32 * 30, dtype=np.uint8).reshape(30, 32) | 1 if pixels is None else pixels
+    xp = {40092: (1, b"\x00\x00\x00\x00"), 40093: (1, "External\x00".encode("utf-16-le"))}
+    at = len(tiff_bytes(pixels, replace={34665: (4, (0,)), **xp}))
+    data = tiff_bytes(pixels, replace={34665: (4, (at,)), **xp})
+    start = at + 2 + 2 * 12 + 4
+    exif = struct.pack("<HHHIIHHIII", 2, 36867, 2, len(stamp), start, 37500, 7, len(note), start + len(stamp), 0)
+    return data + exif + stamp + note
+
+
+def hitachi_txt(changes: dict[str, str | None] | None = None, *, encoding: str = "utf-16") -> bytes:
+    """Write Hitachi's sidecar."""
+    text = sections_text({"SemImageFile": HITACHI_KEYS}, {f"SemImageFile.{k}": v for k, v in (changes or {}).items()})
+    return text["SemImageFile"].encode(encoding)
+
+
+def hitachi_tags(changes: dict[str, str | None] | None = None) -> dict[int, bytes]:
+    """Write the XP tags of a TM4000."""
+    kept = ("SerialNumber", "PixelSize", "Condition", "SignalName")
+    values = {key: HITACHI_KEYS[key] for key in kept} | {"EmissionCurrent": "46900"} | (changes or {})
+    comment = "\r\n".join(f"{key}={value}" for key, value in values.items() if value is not None)
+    return {40092: comment.encode("utf-16-le"), 40093: "TM4000".encode("utf-16-le")}
+
+
 def zeiss_header(changes: dict[str, str | None] | None = None) -> bytes:
     """Write the CZ_SEM text; a change of None leaves the pair out."""
     lines = {**ZEISS_LINES, **(changes or {})}
@@ -249,6 +361,10 @@ class Headers:
     fei = staticmethod(fei_header)
     tescan = staticmethod(tescan_tag)
     tescan_hdr = staticmethod(tescan_hdr)
+    jeol_txt = staticmethod(jeol_txt)
+    jeol_tiff = staticmethod(jeol_tiff)
+    hitachi_txt = staticmethod(hitachi_txt)
+    hitachi_tags = staticmethod(hitachi_tags)
     tiff = staticmethod(tiff_bytes)
 
 
