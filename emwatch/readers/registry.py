@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import AcquisitionMetadata
-from emwatch.readers import hitachi, jeol, tescan, thermofisher, zeiss
+from emwatch.readers import (
+    fibsem_os,
+    hitachi,
+    imagej,
+    jeol,
+    olympus_sis,
+    ome,
+    phenom,
+    philips_xl,
+    sec,
+    tescan,
+    thermofisher,
+    zeiss,
+)
 from emwatch.readers.checks import disagreements
 
 if TYPE_CHECKING:
@@ -15,9 +28,16 @@ if TYPE_CHECKING:
 READERS: Final[tuple[VendorReader, ...]] = (
     zeiss.READER,
     thermofisher.READER,
+    philips_xl.READER,
+    phenom.READER,
+    olympus_sis.READER,
+    fibsem_os.READER,
     tescan.READER,
     jeol.READER,
     hitachi.READER,
+    sec.READER,
+    ome.READER,
+    imagej.READER,
 )
 
 
