@@ -265,6 +265,106 @@ def hitachi_tags(changes: dict[str, str | None] | None = None) -> dict[int, byte
     return {40092: comment.encode("utf-16-le"), 40093: "TM4000".encode("utf-16-le")}
 
 
+XL_SECTIONS: dict[str, dict[str, str]] = {
+    "DatabarData": {
+        "flAccV": "5000.000",
+        "flMagn": "    0.00979166664",
+        "lDetName": "2",
+        "flWD": "4.828",
+        "szUserText": "UW MAF",
+        "flIonAccV": "30000.000",
+        "flIonWD": "16.500",
+    },
+    "ImageDevice": {"DeviceName": "2", "SizeY": "235.00000", "RatioXY": "1.33300"},
+    "MachineData": {"MachineNumber": "918"},
+    "Vector": {
+        "flStageXPosition": "82896800",
+        "SpecimenRotation": "-76696929",
+        "SpecimenTilt": "2172",
+        "Magnification": "12000.000",
+        "HighTension": "5000.000",
+        "FWD": "4.828",
+    },
+}
+
+PHENOM_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<FeiImage xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+<databarHeight>6</databarHeight><databarLabel>grid</databarLabel><displayWidth>0</displayWidth>
+<pixelWidth unit="nm">975.5</pixelWidth><pixelHeight unit="um">0.9765</pixelHeight><time>2019-08-07T09:37:31</time>
+<currentUser>Ida</currentUser><samplePosition><x>-0.0025</x><y>-0.00075</y></samplePosition>
+<multiStage><axis id="X">0.0026</axis></multiStage>
+<acquisition><scan><dwellTime unit="ns">200</dwellTime><rotation>0</rotation><detector>bsd-all</detector>
+<detectors><SED><gain>0</gain></SED></detectors><highVoltage unit="kV">-15</highVoltage>
+<emissionCurrent unit="uA">40.3</emissionCurrent></scan></acquisition>
+<workingDistance unit="mm">8.25</workingDistance>
+<instrument><type>PhenomXL</type><softwareVersion>5.4.5</softwareVersion><uniqueID>MVE-1</uniqueID><edition>G5 XL</edition>
+</instrument></FeiImage>"""
+
+SEC_TEXT = """[Image Info]
+Model : SNE-4500M Plus
+Date : 2019-12-03 \uc624\ud6c4 7:34:06
+Time : 19:34:06.0269059
+File Name : D:\\DATA\\x500 __453.jpg
+Acceleated Voltage :  20 kV
+Magnification : x500
+Emission Current : 110uA
+Detector Mode : SED
+[Running Info]
+Magnification : x500
+Scan Rotaion : 12.5\u00b0
+[   - Working Distance]
+Default Working Distance : 0mm
+Working Distance : 5mm
+[   - Rotation]
+Scan Rotation : -68250
+[Active Scan]
+Pixel Size : 0.7
+"""
+
+FIBSEM_STATE = """{"image": {"resolution": [32, 24], "dwell_time": 1e-06, "hfw": 0.00015, "beam_type": "ELECTRON", "path": null},
+"pixel_size": {"x": 4.6875e-06, "y": 4.7e-06},
+"microscope_state": {"timestamp": "2024-05-01T10:20:30.123456",
+"stage_position": {"x": 0.001, "y": -0.002, "z": 0.004, "r": 3.141592653589793, "t": 0.5235987755982988},
+"electron_beam": {"working_distance": 0.004, "beam_current": 1e-09, "voltage": 2000, "hfw": 0.00015, "scan_rotation": 0.0},
+"ion_beam": {"working_distance": 0.0165, "beam_current": 2e-11, "voltage": 30000, "hfw": 0.0001, "scan_rotation": 0.0},
+"electron_detector": {"type": "ETD"}, "ion_detector": {"type": "ICE"}},
+"user": {"name": "demo"}, "system": {"model": "Hydra", "serial_number": "99"}}"""
+
+OME_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
+<Instrument ID="Instrument:0"><Microscope Model="Merlin" SerialNumber="7"/><Objective NominalMagnification="63"/></Instrument>
+<Image ID="Image:0"><AcquisitionDate>2020-01-02T03:04:05</AcquisitionDate>
+<Pixels SizeX="32" SizeY="24" PhysicalSizeX="0.0125" PhysicalSizeY="12.6" PhysicalSizeYUnit="nm" Type="uint8">
+<Plane TheC="0" PositionX="1500" PositionXUnit="\u00b5m" PositionY="4"/></Pixels></Image></OME>"""
+
+
+def xl_header(changes: dict[str, str | None] | None = None) -> bytes:
+    """Write the XL30's INI text."""
+    texts = sections_text(XL_SECTIONS, changes).values()
+    return ("\r\n" + "\r\n".join(texts).replace("=", " = ")).encode("cp1252") + b"\x00"
+
+
+def sis_tiff(
+    *, exponent: int = -9, pixel: float = 1.5376, times: float = 125000.0, magic: bytes = b"SIS0", month: int = 2
+) -> bytes:
+    """Write a TIFF whose tag 33560 points to analySIS's block behind the pixels."""
+    at = len(tiff_bytes(replace={33560: (4, (0,))}))
+    head = struct.pack("<4s6x5h6x32sH", magic, 1, 10, 24, month, 116, b"AuNI scan 1\x00rest", 2)
+    entries = struct.pack("<hhIhhI", 10, 1, 0, 1, 1, at + len(head) + 16)
+    block = struct.pack("<10xhdd8xd2x34s32s", exponent, pixel, pixel * 0.99, times, b"", b"Gray Value")
+    return tiff_bytes(replace={33560: (4, (at,))}) + head + entries + block
+
+
+def imagej_tiff(description: bytes, x: tuple[int, int] | None = None, y: tuple[int, int] | None = None) -> bytes:
+    """Write ImageJ's export with its resolution, pixels per unit, as ratios."""
+    ratios = {tag: (5, struct.pack("<II", *ratio)) for tag, ratio in ((282, x), (283, y)) if ratio}
+    data = tiff_bytes(tags={270: description}, replace=ratios)
+    # The builder counts bytes; a ratio is one value of eight.
+    for tag in ratios:
+        data = data.replace(struct.pack("<HHI", tag, 5, 8), struct.pack("<HHI", tag, 5, 1))
+    return data
+
+
 def zeiss_header(changes: dict[str, str | None] | None = None) -> bytes:
     """Write the CZ_SEM text; a change of None leaves the pair out."""
     lines = {**ZEISS_LINES, **(changes or {})}
@@ -365,6 +465,13 @@ class Headers:
     jeol_tiff = staticmethod(jeol_tiff)
     hitachi_txt = staticmethod(hitachi_txt)
     hitachi_tags = staticmethod(hitachi_tags)
+    xl = staticmethod(xl_header)
+    sis_tiff = staticmethod(sis_tiff)
+    imagej_tiff = staticmethod(imagej_tiff)
+    phenom_xml = PHENOM_XML
+    sec_text = SEC_TEXT
+    fibsem_state = FIBSEM_STATE
+    ome_xml = OME_XML
     tiff = staticmethod(tiff_bytes)
 
 
