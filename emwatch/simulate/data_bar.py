@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
     from emwatch.simulate.acquisition import Acquisition
 
-#: Every style: inside the picture (it hides rows), as a corner box, below the picture (it adds rows), or none.
+#: Every style: inside the picture (it hides rows), as a corner box or a box with text that is not full width, below the picture (it adds rows), or none.
 STYLES: Final = (
     "none",
     "strip-inside-white",
     "strip-inside-black",
     "one-line",
     "corner-box",
+    "overlay-box",
     "below-black",
     "below-white",
 )
@@ -72,6 +73,9 @@ def with_data_bar(
             height - len(strip) - height // 50,
             (width - strip.shape[1] - width // 60) if rng.random() < 0.7 else width // 60,
         )
+    elif style == "overlay-box":
+        strip = _strip(round(width * 0.72), round(height * 0.08), 2, scale, inside_fields(acquisition), white=white)
+        at = (height - len(strip) - height // 40, width // 8)
     else:
         rows = 1 if style == "one-line" else 2
         fields = below_fields(acquisition) if style.startswith("below") else inside_fields(acquisition)

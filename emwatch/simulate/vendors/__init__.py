@@ -10,7 +10,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import EmwatchError
-from emwatch.simulate.vendors import generic, hitachi, jeol, tescan, thermofisher, zeiss
+from emwatch.simulate.vendors import (
+    generic,
+    hitachi,
+    jeol,
+    olympus,
+    phenom,
+    programs,
+    sec,
+    tescan,
+    thermofisher,
+    xl30,
+    zeiss,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +46,13 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
             jeol.VENDOR,
             jeol.TEXT_BESIDE_TIFF,
             jeol.TEXT_BESIDE_BMP,
+            xl30.VENDOR,
+            phenom.VENDOR,
+            sec.VENDOR,
+            olympus.VENDOR,
+            programs.FIBSEMOS,
+            programs.OME_TIFF,
+            programs.IMAGEJ,
         )
     }
 )

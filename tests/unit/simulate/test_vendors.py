@@ -43,9 +43,11 @@ def shot(width: int = 64, *, picture_height: int = 48, **changes: float) -> Shot
 
 
 def shot_for(vendor: str, **changes: float) -> Shot:
-    instrument, serial = VENDORS[vendor].instruments[0]
+    """A shot with this vendor's first instrument and detector."""
+    (instrument, serial), detector = VENDORS[vendor].instruments[0], VENDORS[vendor].detectors[0]
     given = shot(**changes)
-    return replace(given, acquisition=replace(given.acquisition, instrument=instrument, serial=serial))
+    setting = replace(given.acquisition, instrument=instrument, serial=serial, detector=detector)
+    return replace(given, acquisition=setting)
 
 
 def opened(vendor: str, given: Shot) -> tifffile.TiffFile:
