@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 _MUTANTS = 400
 
 
-def _mutated(data: bytes, chance: random.Random) -> bytes:
+def _mutated(data: bytes, chance: random.Random, most: int = 8) -> bytes:
     mutant = bytearray(data)
-    for _ in range(chance.randint(1, 8)):
+    for _ in range(chance.randint(1, most)):
         at, kind = chance.randrange(len(mutant)), chance.randrange(5)
         if kind == 0:
             mutant[at] ^= 1 << chance.randrange(8)
@@ -70,6 +71,107 @@ def test_a_mutated_file_is_a_frame_or_a_frame_error(build: Any, written: Callabl
     assert unnamed == 0
     assert outcomes["frame"] > _MUTANTS / 10
     assert outcomes["refused"] > _MUTANTS / 10
+
+
+#: Where each number of a vendor's golden header must stay, whatever happens to its text: a value outside is one whose unit
+#: or key was confused. Mutation may change digits, so a range spans what digits can do to a text of that length.
+_PLAUSIBLE = {
+    "magnification": (0.0, 1e12),
+    "stage_tilt_deg": (-1e9, 1e9),
+    "data_bar_height_px": (0.0, 30.0),
+}
+
+
+def _cases(build: Any) -> dict[str, tuple[bytes, Callable[[bytes], RawFrame]]]:
+    """Give for each vendor its header, and how a frame is made with one."""
+
+    def tagged(number: int) -> Callable[[bytes], RawFrame]:
+        def make(header: bytes) -> RawFrame:
+            data = build.tiff(tags={number: header})
+            return RawFrame(Path("frame.tif"), data, "TIFF", 32, 30, parse_pages("frame.tif", data, 64))
+
+        return make
+
+    def beside(name: str) -> Callable[[bytes], RawFrame]:
+        return lambda header: RawFrame(Path("frame.jpg"), b"", "JPEG", 32, 30, sidecar={name: header}.get)
+
+    def whole(start: bytes) -> Callable[[bytes], RawFrame]:
+        def make(rest: bytes) -> RawFrame:
+            data = start + rest
+            return RawFrame(Path("frame.tif"), data, "TIFF", 32, 30, parse_pages("frame.tif", data, 64))
+
+        return make
+
+    jeol, sis = build.jeol_tiff(), build.sis_tiff()
+    note, block = jeol.index(b"UNICODE\x00"), sis.index(b"SIS0")
+    return {
+        "zeiss": (build.zeiss(), tagged(34118)),
+        "fei": (build.fei(), tagged(34682)),
+        "xl": (build.xl(), tagged(34680)),
+        "phenom": (build.phenom_xml.encode(), tagged(34683)),
+        "tescan": (build.tescan(), tagged(50431)),
+        "tescan hdr": (build.tescan_hdr(), beside("frame.hdr")),
+        "jeol txt": (build.jeol_txt(), beside("frame.txt")),
+        "jeol note": (jeol[note:], whole(jeol[:note])),
+        "hitachi txt": (build.hitachi_txt(), beside("frame.txt")),
+        "hitachi tags": (build.hitachi_tags()[40092], tagged(40092)),
+        "sec": (build.sec_text.encode(), beside("frame.jpg.txt")),
+        "sis": (sis[block:], whole(sis[:block])),
+        "fibsem": (build.fibsem_state.encode(), tagged(270)),
+        "ome": (build.ome_xml.encode(), tagged(270)),
+    }
+
+
+_VENDORS = (
+    "zeiss", "fei", "xl", "phenom", "tescan", "tescan hdr", "jeol txt", "jeol note", "hitachi txt", "hitachi tags", "sec",
+    "sis", "fibsem", "ome",
+)  # fmt: skip
+
+
+#: XML and JSON are all or nothing: with more than one fault hardly a mutant is read.
+_STRICT = {"phenom", "fibsem", "ome"}
+
+
+def _mutants_of(build: Any, vendor: str, count: int) -> tuple[int, int]:
+    """Read mutants of one vendor's header; give how many numbers came out, and how many of them as they went in."""
+    chance = random.Random(f"22 {vendor}")
+    header, make = _cases(build)[vendor]
+    golden = registry.read_metadata(make(header)).readings
+    numbers = kept = 0
+    for _ in range(count):
+        found = registry.read_metadata(make(_mutated(header, chance, 1 if vendor in _STRICT else 8)))
+        for name, reading in found.readings.items():
+            assert name in FIELDS
+            assert reading.value is not None or reading.reason
+            if not isinstance(reading.value, float):
+                continue
+            numbers += 1
+            low, high = _PLAUSIBLE.get(name, (-1e300, 1e300))
+            assert low <= reading.value <= high, (name, reading)
+            before = golden.get(name)
+            # The same digits and unit from the same key must give the same number: nothing else may decide about its unit.
+            if before and not before.computed and replace(before, value=reading.value) == reading:
+                kept += 1
+                assert before.value == pytest.approx(reading.value, rel=1e-6), (name, reading)
+    return numbers, kept
+
+
+@pytest.mark.parametrize("vendor", _VENDORS)
+def test_a_mutated_header_of_any_vendor_gives_no_error_and_no_other_unit(build: Any, vendor: str) -> None:
+    numbers, kept = _mutants_of(build, vendor, 60)
+
+    assert numbers > 15
+    assert kept > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("vendor", _VENDORS)
+def test_five_thousand_mutated_headers_give_no_error_and_no_other_unit(build: Any, vendor: str) -> None:
+    count = -(-5000 // len(_VENDORS))
+    numbers, kept = _mutants_of(build, vendor, count)
+
+    assert numbers > count / 4
+    assert kept > count / 5
 
 
 @pytest.mark.parametrize("vendor", ["zeiss", "fei"])
