@@ -20,6 +20,7 @@ from emwatch.simulate.vendors import (
     sec,
     tescan,
     thermofisher,
+    thermofisher_xml,
     xl30,
     zeiss,
 )
@@ -37,6 +38,7 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
             zeiss.VENDOR,
             thermofisher.VENDOR,
             generic.VENDOR,
+            thermofisher_xml.VENDOR,
             tescan.VENDOR,
             tescan.ESSENCE,
             tescan.SIDECAR,
