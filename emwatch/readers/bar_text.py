@@ -15,35 +15,42 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.frame import Reading
+from emwatch.readers.bar_scale import (
+    LENGTH,
+    NUMBER,
+    SOURCE,
+    Found,
+    ScaleBar,
+    TextLine,
+    agreeing,
+    find_label,
+    pixel_size,
+)
 from emwatch.readers.dates import iso_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-#: The source of every reading from a data bar.
-SOURCE: Final = "data bar"
 #: Less sure than this, text is not used.
 LEAST_CONFIDENCE: Final = 0.8
 
 _PLAIN: Final = str.maketrans(
     {"\u00b5": "u", "\u03bc": "u", "\u00d7": "x", "\uff1a": ":", "\uff1d": "=", "\u00ba": "°"}
 )
-_NUMBER: Final = r"\d+(?:\.\d+)?"
-_GROUPED: Final = rf"\d{{1,3}}(?:[ ,]\d{{3}})+|{_NUMBER}"
+_GROUPED: Final = rf"\d{{1,3}}(?:[ ,]\d{{3}})+|{NUMBER}"
 #: An O after a decimal point can only be a nought; anywhere else it is left alone, and the number with it.
 _O_FOR_NOUGHT: Final = re.compile(r"(?<=\d\.)[Oo](?=\s?k?[VvmxX])|(?<=\d\.\d)[Oo](?=\s?k?[VvmxX])")
 
-_KV: Final = re.compile(rf"(?<![\w.,-])({_NUMBER})\s?[kK][Vv](?!\w)")
-_MM: Final = re.compile(rf"(?<![\w.,-])({_NUMBER})\s?mm(?!\w)")
-_LENGTH: Final = re.compile(rf"(?<![\w.,-])({_NUMBER})\s?([num]m)(?!\w)")
-_TIMES_BEFORE: Final = re.compile(rf"(?<![A-Za-z0-9])[xX]\s?({_GROUPED})\s?([kKM]?)(?![\w.,])")
+_KV: Final = re.compile(rf"(?<![\w.,-])({NUMBER})\s?[kK][Vv](?!\w)")
+_MM: Final = re.compile(rf"(?<![\w.,-])({NUMBER})\s?mm(?![A-Za-wyz0-9_])")
+_TIMES_BEFORE: Final = re.compile(rf"(?:(?<![A-Za-z0-9])|(?<=\dmm))[xX]\s?({_GROUPED})\s?([kKM]?)(?![\w.,])")
 _TIMES_AFTER: Final = re.compile(rf"(?<![\w.,])({_GROUPED})\s?([kKM]?)\s?[xX](?!\w)")
-_ANGLE: Final = re.compile(rf"(?<![\w.,])(-?{_NUMBER})\s?°")
-_BARE: Final = re.compile(rf"(?<![\w.,])({_NUMBER})(?![\w,]|\.\d)")
-_CURRENT: Final = re.compile(rf"(?<![\w.,])({_NUMBER}\s?[pnu]A)(?!\w)")
+_ANGLE: Final = re.compile(rf"(?<![\w.,])(-?{NUMBER})\s?°")
+_BARE: Final = re.compile(rf"(?<![\w.,])({NUMBER})(?![\w,]|\.\d)")
+_CURRENT: Final = re.compile(rf"(?<![\w.,])({NUMBER}\s?[pnu]A)(?!\w)")
 _HITACHI: Final = re.compile(
-    rf"(?:(?P<instrument>(?:SU|TM|S-|FlexSEM)\d+\S*)\s+)?(?P<kv>{_NUMBER})\s?[kK]V\s+(?P<wd>{_NUMBER})\s?mm\s+"
-    rf"[xX](?P<mag>{_NUMBER}\s?[kKM]?)\s+(?P<detector>[A-Z][A-Z0-9()+&-]*(?: [A-Z])?)(?!\S)"
+    rf"(?:(?P<instrument>(?:SU|TM|S-|FlexSEM)\d+\S*)\s+)?(?P<kv>{NUMBER})\s?[kK]V\s+(?P<wd>{NUMBER})\s?mm\s+"
+    rf"[xX](?P<mag>{NUMBER}\s?[kKM]?)\s+(?P<detector>[A-Z][A-Z0-9()+&-]*)(?!\S)"
 )
 _FOV: Final = re.compile(r"FOV\s?:\s?(\d+(?:\.\d+)?)\s?x\s?\d+(?:\.\d+)?\s?([num]m)(?!\w)")
 _DATES: Final = (
@@ -53,46 +60,10 @@ _DATES: Final = (
 )
 _CLOCK: Final = re.compile(r"(?<![\d:])(\d{1,2}:\d{2})(:\d{2})?(?: ?([AP]M))?(?![\d:])")
 #: Detectors written without a key: JEOL and SEC.
-_JEOL_DETECTORS: Final = frozenset("SEI LEI BEI SED BED COMPO TOPO LED UED BEC BET TED".split())
+_JEOL_DETECTORS: Final = frozenset(
+    ("SEI", "LEI", "BEI", "SED", "BED", "COMPO", "TOPO", "LED", "UED", "BEC", "BET", "TED")
+)
 _DETECTORS: Final = _JEOL_DETECTORS | {"SE", "BSE"}
-
-
-@dataclass(frozen=True, slots=True)
-class TextLine:
-    """One piece of recognised text, its confidence in 0..1, and its box in pixels."""
-
-    text: str
-    confidence: float
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def centre_of(self, start: int, end: int) -> float:
-        """Give the middle column of characters ``start`` to ``end`` - 1, as if all were equally wide."""
-        return self.left + (self.right - self.left) * (start + end) / 2 / max(1, len(self.text))
-
-
-@dataclass(frozen=True, slots=True)
-class ScaleBar:
-    """The scale bar in the same pixels as the text, its length in pixels of the frame, and the frame's width."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    length_px: float
-    frame_width_px: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    value: float | str
-    raw: str
-    confidence: float
-
-    def reading(self) -> Reading:
-        return Reading(self.value, self.raw, SOURCE, reason=f"read with confidence {self.confidence:.2f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +80,7 @@ class _Field:
 def parse(lines: Iterable[TextLine], scale: ScaleBar | None) -> tuple[dict[str, Reading], tuple[str, ...]]:
     """Give readings by field name, and flags that say what was dropped because it contradicts something else."""
     sure = [_clean(line) for line in lines if line.confidence >= LEAST_CONFIDENCE and len(line.text) <= 200]
-    found: dict[str, _Found] = {}
+    found: dict[str, Found] = {}
     style = _hitachi(sure, found)
     for field in _FIELDS:
         if field.name not in found:
@@ -121,15 +92,11 @@ def parse(lines: Iterable[TextLine], scale: ScaleBar | None) -> tuple[dict[str, 
     stamp = _acquired(sure)
     if stamp is not None:
         readings["acquired_at"] = stamp
-    label = None if scale is None else _label(sure, scale)
+    taken = {hit.raw for name, hit in found.items() if name in {"working_distance_mm", "horizontal_field_width_um"}}
+    label = None if scale is None else find_label(sure, scale, taken)
     if label is not None and scale is not None and "pixel_size_nm" not in readings:
-        readings["pixel_size_nm"] = _pixel_size(label, scale)
-    return _agreeing(readings, scale, style)
-
-
-def label_nm(raw: str) -> float:
-    """Give the length on a scale bar's label, e.g. ``"10.0 um"``, in nm; raises ValueError."""
-    return units.length(raw, to="nm")
+        readings["pixel_size_nm"] = pixel_size(label, scale)
+    return agreeing(readings, scale, style)
 
 
 def _clean(line: TextLine) -> TextLine:
@@ -137,7 +104,7 @@ def _clean(line: TextLine) -> TextLine:
     return TextLine(text, line.confidence, line.left, line.top, line.right, line.bottom)
 
 
-def _one(hits: Iterable[_Found]) -> _Found | None:
+def _one(hits: Iterable[Found]) -> Found | None:
     """Take the value if all hits say the same; two values for one field are none."""
     listed = list(hits)
     return max(listed, key=lambda hit: hit.confidence) if len({hit.value for hit in listed}) == 1 else None
@@ -210,22 +177,22 @@ _EQUALS: Final = r"\s?[=:]?\s?"
 
 #: One row per field: the key before the value, the key above the value, and what the value looks like there.
 _FIELDS: Final = (
-    _Field("accelerating_voltage_kv", re.compile(rf"(?:EHT|HV){_EQUALS}({_NUMBER})\s?[kK][Vv](?!\w)"),
+    _Field("accelerating_voltage_kv", re.compile(rf"(?:EHT|HV){_EQUALS}({NUMBER})\s?[kK][Vv](?!\w)"),
            _word_key(r"HV|Acc\.V|E Beam"), _KV, _kv),
-    _Field("working_distance_mm", re.compile(rf"(?<![A-Za-z])WD{_EQUALS}({_NUMBER})\s?mm(?!\w)"), _word_key("WD"), _MM, _wd),
+    _Field("working_distance_mm", re.compile(rf"(?<![A-Za-z])WD{_EQUALS}({NUMBER})\s?mm(?![A-Za-wyz0-9_])"), _word_key("WD"), _MM, _wd),
     _Field("working_distance_mm", _NEVER, _word_key("WD"), _BARE, _wd),
     _Field("magnification", re.compile(rf"(?<![A-Za-z])Magn?\.?{_EQUALS}{_TIMES_KEYED}", re.IGNORECASE),
            _word_key(r"Magn?\.?"), _TIMES_AFTER, _mag),
     _Field("horizontal_field_width_um",
-           re.compile(rf"(?:HFW|(?<!\w )(?<!\w)Width|View field){_EQUALS}({_NUMBER})\s?([num]m)(?!\w)", re.IGNORECASE),
-           _word_key("HFW|FW"), _LENGTH, _um),
+           re.compile(rf"(?:HFW|(?<!\w )(?<!\w)Width|View field){_EQUALS}({NUMBER})\s?([num]m)(?!\w)", re.IGNORECASE),
+           _word_key("HFW|FW"), LENGTH, _um),
     _Field("horizontal_field_width_um", _FOV, _NEVER, _NEVER, _um),
     _Field("stage_tilt_deg", re.compile(r"Stage at T\s?=\s?(-?\d+\.\d)(?!\d*[1-9])"), _word_key("tilt"), _ANGLE, _degrees),
     _Field("detector", re.compile(r"(?:Signal A\s?=|(?<![A-Za-z])Det\s?:)\s?([A-Za-z][\w()+-]*)"),
            _word_key(r"Det\.?"), _WORD, _word),
-    _Field("stage_z_mm", re.compile(rf"Stage at Z\s?=\s?(-?{_NUMBER})\s?mm(?!\w)"), _NEVER, _NEVER,
+    _Field("stage_z_mm", re.compile(rf"Stage at Z\s?=\s?(-?{NUMBER})\s?mm(?!\w)"), _NEVER, _NEVER,
            lambda match: units.number(match[1])),
-    _Field("pixel_size_nm", re.compile(rf"Image Pixel Size\s?=\s?({_NUMBER})\s?([nu]m)(?!\w)"), _NEVER, _NEVER,
+    _Field("pixel_size_nm", re.compile(rf"Image Pixel Size\s?=\s?({NUMBER})\s?([nu]m)(?!\w)"), _NEVER, _NEVER,
            lambda match: units.length(f"{match[1]} {match[2]}", to="nm")),
     _Field("beam_current_na", _NEVER, _word_key("curr"), _CURRENT, lambda match: units.current_na(match[1])),
 )  # fmt: skip
@@ -234,14 +201,14 @@ _FIELDS: Final = (
 # --- the ways in which values stand in a bar
 
 
-def _converted(field: _Field, match: re.Match[str], line: TextLine) -> _Found | None:
+def _converted(field: _Field, match: re.Match[str], line: TextLine) -> Found | None:
     try:
-        return _Found(field.convert(match), match[0].strip(), line.confidence)
+        return Found(field.convert(match), match[0].strip(), line.confidence)
     except ValueError:
         return None
 
 
-def _keyed(field: _Field, lines: Sequence[TextLine]) -> Iterator[_Found]:
+def _keyed(field: _Field, lines: Sequence[TextLine]) -> Iterator[Found]:
     """Find values that follow their key on the same line."""
     for line in lines:
         for match in field.inline.finditer(line.text):
@@ -250,7 +217,7 @@ def _keyed(field: _Field, lines: Sequence[TextLine]) -> Iterator[_Found]:
                 yield hit
 
 
-def _columns(field: _Field, lines: Sequence[TextLine]) -> Iterator[_Found]:
+def _columns(field: _Field, lines: Sequence[TextLine]) -> Iterator[Found]:
     """Find values that stand below their key: the nearest to its column, on the line right below."""
     for line in lines:
         for key in field.above.finditer(line.text):
@@ -269,14 +236,14 @@ def _columns(field: _Field, lines: Sequence[TextLine]) -> Iterator[_Found]:
                 yield hit
 
 
-def _hitachi(lines: Sequence[TextLine], found: dict[str, _Found]) -> str:
+def _hitachi(lines: Sequence[TextLine], found: dict[str, Found]) -> str:
     """Read the one line in which Hitachi instruments write all, in a fixed order; give the style if it is theirs."""
     for line in lines:
         match = _HITACHI.search(line.text)
         if match is None:
-            if re.search(rf"{_NUMBER}\s?[kK]V\s+{_NUMBER}\s?mm\s+[xX]", line.text):
+            if re.search(rf"{NUMBER}\s?[kK]V\s+{NUMBER}\s?mm\s+[xX]", line.text):
                 # All but the magnification: that is the piece the picture behind has spoilt.
-                match = re.search(rf"(?P<kv>{_NUMBER})\s?[kK]V\s+(?P<wd>{_NUMBER})\s?mm", line.text)
+                match = re.search(rf"(?P<kv>{NUMBER})\s?[kK]V\s+(?P<wd>{NUMBER})\s?mm", line.text)
             if match is None:
                 continue
         parts = match.groupdict()
@@ -291,14 +258,14 @@ def _hitachi(lines: Sequence[TextLine], found: dict[str, _Found]) -> str:
             if not text:
                 continue
             try:
-                found[name] = _Found(convert(text), text, line.confidence)
+                found[name] = Found(convert(text), text, line.confidence)
             except ValueError:
                 continue
         return "hitachi"
     return ""
 
 
-def _bare(lines: Sequence[TextLine], found: dict[str, _Found]) -> str:
+def _bare(lines: Sequence[TextLine], found: dict[str, Found]) -> str:
     """Read what stands without a key, if the bar holds only one such value; give the style if it is JEOL's."""
     bare_names: set[str] = set()
     bare: tuple[tuple[str, tuple[re.Pattern[str], ...], Callable[[re.Match[str]], float | str]], ...] = (
@@ -316,7 +283,7 @@ def _bare(lines: Sequence[TextLine], found: dict[str, _Found]) -> str:
             bare_names.add(name)
     if "detector" not in found:
         words = [
-            _Found(word, word, line.confidence) for line in lines for word in line.text.split() if word in _DETECTORS
+            Found(word, word, line.confidence) for line in lines for word in line.text.split() if word in _DETECTORS
         ]
         hit = _one(words)
         if hit is not None:
@@ -347,80 +314,3 @@ def _acquired(lines: Sequence[TextLine]) -> Reading | None:
         return Reading(None, raw, SOURCE, reason=str(error))
     known = stamp[:10] if clock is None else stamp if clock[2] else stamp[:16]
     return Reading(known, raw, SOURCE, reason=f"read with confidence {line.confidence:.2f}")
-
-
-# --- scale bar
-
-
-def _label(lines: Sequence[TextLine], scale: ScaleBar) -> _Found | None:
-    """Find the scale bar's label: the nearest round length without a key, at most a fifth of the frame away."""
-    best: tuple[float, _Found] | None = None
-    for line in lines:
-        for match in _LENGTH.finditer(line.text):
-            if re.search(r"[A-Za-z=:]\s*$", line.text[: match.start()]) or not _is_round(match[1]):
-                continue
-            at, tall = line.centre_of(*match.span()), line.bottom - line.top
-            half = (line.right - line.left) * len(match[0]) / max(1, len(line.text)) / 2
-            across = max(0.0, scale.left - at - half, at - half - scale.right)
-            down = max(0.0, scale.top - line.bottom, line.top - scale.bottom)
-            if across <= 0.2 * scale.frame_width_px and down <= 2.5 * tall:
-                distance = across + 2 * down
-                hit = _Found(units.length(f"{match[1]} {match[2]}", to="nm"), match[0], line.confidence)
-                best = min(best or (distance, hit), (distance, hit), key=lambda found: found[0])
-    return None if best is None else best[1]
-
-
-def _is_round(number: str) -> bool:
-    digits = number.rstrip("0").rstrip(".") if "." in number else number
-    digits = digits.replace(".", "").strip("0")
-    return 1 <= len(digits) <= 2
-
-
-def _pixel_size(label: _Found, scale: ScaleBar) -> Reading:
-    assert isinstance(label.value, float)
-    within = 100 / scale.length_px
-    return Reading(
-        units.significant(label.value / scale.length_px, 6),
-        label.raw,
-        SOURCE,
-        computed=True,
-        reason=f"{label.raw} over {scale.length_px:g} px, within {within:.1f} %; read with confidence {label.confidence:.2f}",
-    )
-
-
-# --- what must agree
-
-#: Width of the picture in mm at magnification 1: 127 and 128 on prints, up to 520 on screens; wider limits let crops pass.
-_REFERENCE_MM: Final = (60.0, 700.0)
-_PRINTED_MM: Final = {"hitachi": (120.0, 134.0), "jeol": (111.0, 135.0)}
-
-
-def _agreeing(
-    readings: dict[str, Reading], scale: ScaleBar | None, style: str
-) -> tuple[dict[str, Reading], tuple[str, ...]]:
-    """Drop what contradicts: scale bar against field width, and either against the magnification."""
-    flags: list[str] = []
-
-    def number(name: str) -> float | None:
-        value = readings[name].value if name in readings else None
-        return value if isinstance(value, float) else None
-
-    def drop(names: tuple[str, ...], why: str) -> None:
-        dropped = [name for name in names if readings.pop(name, None) is not None]
-        flags.append(f"data bar: {' and '.join(dropped)} left out, {why}")
-
-    width = None if scale is None else scale.frame_width_px
-    pixel, field, times = number("pixel_size_nm"), number("horizontal_field_width_um"), number("magnification")
-    if scale is not None and width and pixel and field:
-        tolerance = 0.04 + 2 / scale.length_px
-        if abs(pixel * width / 1000 / field - 1) > tolerance:
-            drop(("pixel_size_nm", "horizontal_field_width_um"), "scale bar and field width contradict each other")
-            pixel = field = None
-    seen = pixel * width / 1e6 if pixel and width else field / 1000 if field else None
-    low, high = _PRINTED_MM.get(style, _REFERENCE_MM)
-    if times and seen and not low <= seen * times <= high:
-        both = (
-            ("magnification",) if pixel and field else ("magnification", "pixel_size_nm", "horizontal_field_width_um")
-        )
-        drop(both, f"a field of {seen * 1000:.4g} um does not go with {times:g}x")
-    return readings, tuple(flags)

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from emwatch.frame import AcquisitionMetadata, Reading
-from emwatch.readers.bar_text import SOURCE, ScaleBar, parse
+from emwatch.readers.bar_ruler import Ruler, ended_line, line_ruler, runs, tick_ruler
+from emwatch.readers.bar_scale import SOURCE, ScaleBar
+from emwatch.readers.bar_text import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from emwatch.readers.bar_text import TextLine
+    from emwatch.readers.bar_scale import TextLine
 
 #: A bar is looked for in this share of the rows, from the bottom; a strip takes between the other two shares.
 _LOWEST: Final = 0.35
@@ -35,34 +37,8 @@ _NEAR_GREY: Final = 0
 #: Ink differs by so much from its paper; on a picture without paper, ink is saturated white.
 _INK: Final = 90
 _WHITE_INK: Final = 245
-#: A scale bar is at least this share of the width; a letter's stroke or an underscore is shorter.
-_SHORTEST_RULER: Final = 0.02
-#: Ticks of a Hitachi scale bar: eleven, that is ten steps.
-_STEPS: Final = 10
-_TICK_OFF_PX: Final = 2.5
-_TICKS_END: Final = 0.95
-_SHORTEST_TICKS: Final = 0.15
-_SAME_EDGE_PX: Final = 2
-#: A row of picture has grey in so large a share of so many parts of its width.
-_PARTS: Final = 32
-_PICTURE_PARTS: Final = 0.85
-#: A picture that looks like more lines than this holds no scale bar worth the search.
-_MOST_LINES: Final = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Ruler:
-    """
-    The scale bar in pixels of the frame, ends and thickness included: columns ``left`` to ``right`` - 1.
-
-    ``length_px`` is what the label stands for: the whole line, or for a row of ticks the distance of the outer two.
-    """
-
-    left: int
-    right: int
-    top: int
-    bottom: int
-    length_px: float
+#: A row of dark picture above a black strip has noise in so large a share of its pixels.
+_PICTURE_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +105,10 @@ def find_bar(pixels: npt.NDArray[Any]) -> Bar | None:
     found = _strip(foot) or _box(foot)
     if found is not None:
         return found
-    ruler = _tick_ruler(foot, foot.ink(None)) or _ended_line(foot)
+    ink = foot.ink(None)
+    ruler = tick_ruler(ink, (0, len(ink)), foot.start, foot.frame_height) or ended_line(
+        ink, foot.start, foot.frame_height
+    )
     if ruler is None:
         return None
     margin = foot.frame_height // 18
@@ -148,9 +127,7 @@ def _foot(pixels: npt.NDArray[Any]) -> _Foot:
     if rows.ndim == 2:
         return _Foot(rows, rows, start, height)
     red, green, blue = rows[..., 0], rows[..., 1], rows[..., 2]
-    return _Foot(
-        np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue), start, height
-    )
+    return _Foot(np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue), start, height)
 
 
 # --- strips and boxes
@@ -208,7 +185,9 @@ def _strip_in(foot: _Foot, rows: tuple[int, int], paper: int) -> Bar | None:
     top = _table_top(foot, first)
     at_bottom = last >= len(ink) - max(3, foot.frame_height // 60)
     height = foot.frame_height - foot.start - top if sharp and at_bottom else None
-    ruler = _tick_ruler(foot, ink, (max(0, first - 4), last)) or _line_ruler(ink, (first, last), (0, width), foot.start)
+    ruler = tick_ruler(ink, (max(0, first - 4), last), foot.start, foot.frame_height) or line_ruler(
+        ink, (first, last), (0, width), foot.start
+    )
     return Bar("strip", foot.start + top, foot.start + last, 0, width, paper, ruler, height)
 
 
@@ -218,11 +197,9 @@ def _below_picture(foot: _Foot, rows: tuple[int, int], paper: int) -> tuple[int,
     if paper != 0:
         return rows
     dark = foot.high[first:last]
-    width = dark.shape[1] // _PARTS * _PARTS
-    murky = ((dark > 0) & (dark < _INK))[:, :width].reshape(len(dark), _PARTS, -1).any(axis=2).mean(axis=1)
-    # Letters' rims are murky too, but they do not reach across the frame from the first row on.
-    so_far = np.cumsum(murky > _PICTURE_PARTS) / np.arange(1, len(murky) + 1)
-    picture = np.flatnonzero((so_far >= 0.8) & (murky > _PICTURE_PARTS))
+    murky = ((dark > 0) & (dark < _INK)).mean(axis=1) > _PICTURE_SHARE
+    # Letters have rims too, but not from the first row on.
+    picture = np.flatnonzero(murky & (np.cumsum(murky) >= 0.8 * np.arange(1, len(murky) + 1)))
     if not picture.size or len(murky) - picture[-1] < _LEAST * foot.frame_height:
         return rows
     return first + int(picture[-1]) + 1, last
@@ -240,7 +217,7 @@ def _box(foot: _Foot) -> Bar | None:
     """Look for a plain box with a scale bar in it: margins above, below and between lines end in the same columns."""
     for paper in (255, 0):
         mask = foot.paper(paper)
-        rows, starts, ends = _runs(mask, mask.shape[1] // 10)
+        rows, starts, ends = runs(mask, mask.shape[1] // 10)
         if not rows.size:
             continue
         edges, counts = np.unique(np.stack([starts, ends], axis=1), axis=0, return_counts=True)
@@ -250,7 +227,7 @@ def _box(foot: _Foot) -> Bar | None:
             top, bottom = _box_rows(mask[:, left:right], int(same[0]))
             if not _LEAST * foot.frame_height <= bottom - top <= _MOST * foot.frame_height:
                 continue
-            ruler = _line_ruler(foot.ink(paper), (top, bottom), (left, right), foot.start)
+            ruler = line_ruler(foot.ink(paper), (top, bottom), (left, right), foot.start)
             if ruler is not None:
                 return Bar("box", foot.start + top, foot.start + bottom, left, right, paper, ruler, None)
     return None
@@ -262,162 +239,6 @@ def _box_rows(mask: npt.NDArray[np.bool_], inside: int) -> tuple[int, int]:
     out = np.flatnonzero(~(edge & (mask.mean(axis=1) > 0.3)))
     above, below = out[out < inside], out[out > inside]
     return int(above[-1]) + 1 if above.size else 0, int(below[0]) if below.size else len(mask)
-
-
-# --- scale bars
-
-
-def _runs(
-    mask: npt.NDArray[np.bool_], shortest: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give row, first and last + 1 column of every horizontal run of at least ``shortest`` pixels."""
-    height, width = mask.shape
-    padded = np.zeros((height, width + 1), np.int8)
-    padded[:, :width] = mask
-    flat = np.concatenate([[0], padded.ravel()])
-    starts, ends = np.flatnonzero(np.diff(flat) == 1), np.flatnonzero(np.diff(flat) == -1)
-    long = ends - starts >= shortest
-    starts, ends = starts[long], ends[long]
-    rows = starts // (width + 1)
-    return rows, starts - rows * (width + 1), ends - rows * (width + 1)
-
-
-def _line_ruler(
-    ink: npt.NDArray[np.bool_], rows: tuple[int, int], columns: tuple[int, int], start: int
-) -> Ruler | None:
-    """Find a line with ticks at its ends, in one piece or two about its label, or a solid block; the longest counts."""
-    area = ink[rows[0] : rows[1], columns[0] : columns[1]]
-    width = area.shape[1]
-    edges = np.concatenate([np.flatnonzero(area.mean(axis=0) > 0.85), [0, width - 1]])
-    lines = []
-    for line in _thick_lines(area, max(12, width // 100)):
-        begins, ends = (int(abs(edges - at).min()) <= _SAME_EDGE_PX for at in (line[0], line[1] - 1))
-        # A line between two lines from top to bottom belongs to a table.
-        if not (begins and ends) and (line[3] - line[2]) * 3 <= line[1] - line[0] and line[1] - line[0] < 0.93 * width:
-            lines.append(line)
-    lines += [joined for one in lines for other in lines if (joined := _joined(one, other)) is not None]
-    lines.sort(key=lambda line: (not _is_block(area, line), line[0] - line[1]))
-    for left, right, top, bottom in lines:
-        if right - left < _SHORTEST_RULER * ink.shape[1]:
-            continue
-        tick = None if _is_block(area, (left, right, top, bottom)) else _tick_width(area, (left, right, top, bottom))
-        if tick is None and not _is_block(area, (left, right, top, bottom)):
-            continue
-        # The label counts from the middle of one tick to the middle of the other.
-        length = float(right - left - (tick or 0))
-        across, down = columns[0], start + rows[0]
-        return Ruler(across + left, across + right, down + top, down + bottom, length)
-    return None
-
-
-def _is_block(area: npt.NDArray[np.bool_], line: tuple[int, int, int, int]) -> bool:
-    """Tell whether a line is a solid block, as JEOL instruments draw, with nothing right above and below it."""
-    left, right, top, bottom = line
-    beside = [area[row, left:right].mean() for row in (top - 2, bottom + 1) if 0 <= row < len(area)]
-    return bottom - top >= max(5, len(area) // 20) and all(share < 0.25 for share in beside)
-
-
-def _tick_width(area: npt.NDArray[np.bool_], line: tuple[int, int, int, int]) -> int | None:
-    """Give the columns that a tick at each end of a line takes, ``None`` where an end has none."""
-    left, right, top, bottom = line
-    for away in (2, 1):
-        widths = []
-        for row in (top - away, bottom - 1 + away):
-            if not 0 <= row < len(area) or area[row, left:right].mean() >= 0.25:
-                continue
-            ends = area[row, left : left + 8], area[row, right - 8 : right][::-1]
-            widths.append(min(int(np.argmin(np.append(end[np.argmax(end) :], False))) * bool(end[:3].any()) for end in ends))
-        if widths and 1 <= max(widths) <= 7:
-            return max(widths)
-    return None
-
-
-def _thick_lines(area: npt.NDArray[np.bool_], shortest: int) -> list[tuple[int, int, int, int]]:
-    """Put runs of neighbouring rows with the same ends together: left, right, top, bottom of each."""
-    growing: list[list[int]] = []
-    done: list[list[int]] = []
-    for row, left, right in zip(*(part.tolist() for part in _runs(area, shortest)), strict=True):
-        if growing and growing[0][3] < row:
-            done += [line for line in growing if line[3] < row]
-            growing = [line for line in growing if line[3] >= row]
-        for line in growing:
-            same = abs(line[0] - left) <= _SAME_EDGE_PX and abs(line[1] - right) <= _SAME_EDGE_PX
-            if same and line[3] == row:
-                line[0], line[1], line[3] = min(line[0], left), max(line[1], right), row + 1
-                break
-        else:
-            growing.append([left, right, row, row + 1])
-    return [(line[0], line[1], line[2], line[3]) for line in done + growing][:_MOST_LINES]
-
-
-def _joined(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
-    """Join the two halves of a scale bar with its label in the middle, as xT draws it: same row, same length."""
-    gap = other[0] - one[1]
-    lengths = one[1] - one[0], other[1] - other[0]
-    level = abs(one[2] - other[2]) <= 1 and abs(one[3] - other[3]) <= 1
-    if not level or gap < 12 or gap > 4 * max(lengths) or abs(lengths[0] - lengths[1]) > 3 + 0.1 * max(lengths):
-        return None
-    return one[0], other[1], min(one[2], other[2]), max(one[3], other[3])
-
-
-def _tick_ruler(foot: _Foot, ink: npt.NDArray[np.bool_], rows: tuple[int, int] | None = None) -> Ruler | None:
-    """Find eleven ticks at equal distances with nothing between them, as Hitachi instruments draw."""
-    first, last = rows or (0, len(ink))
-    tall = max(4, foot.frame_height // 160)
-    width = ink.shape[1]
-    narrow = max(3, width // 160)
-    area = ink[first:last]
-    if len(area) <= tall:
-        return None
-    # A tick has ink in so many rows on end.
-    upright = area[: len(area) - tall + 1].copy()
-    for down in range(1, tall):
-        upright &= area[down : len(area) - tall + 1 + down]
-    for row in range(0, len(upright), 2):
-        edge = np.flatnonzero(np.diff(np.concatenate([[0], upright[row].astype(np.int8), [0]])))
-        if not _STEPS - 2 < len(edge) // 2 <= 80:
-            continue
-        starts, ends = edge[::2], edge[1::2]
-        thin = ends - starts <= narrow
-        found = _equal_steps((starts[thin] + ends[thin] - 1) / 2, upright[row])
-        if found is not None:
-            left, right = found
-            top = foot.start + first + row
-            return Ruler(round(left), round(right) + 1, top, top + tall, right - left)
-    return None
-
-
-def _equal_steps(centres: npt.NDArray[np.float64], row: npt.NDArray[np.bool_]) -> tuple[float, float] | None:
-    """
-    Give the outer two of eleven marks at equal distances that end near the right edge of the frame.
-
-    One may drown in bright picture and a few strange marks may stand between: text lies on the picture on some frames.
-    """
-    width = len(row)
-    for last in centres[centres >= _TICKS_END * width][::-1]:
-        for start in centres[centres <= last - _SHORTEST_TICKS * width]:
-            places = np.linspace(start, last, _STEPS + 1)
-            if not row[np.rint(places).astype(int)].all():
-                continue
-            off = np.abs(centres[:, np.newaxis] - places)
-            strange = (off.min(axis=1) > _TICK_OFF_PX) & (centres > start) & (centres < last)
-            if int((off.min(axis=0) <= _TICK_OFF_PX).sum()) >= _STEPS and int(strange.sum()) <= 3:
-                return float(start), float(last)
-    return None
-
-
-def _ended_line(foot: _Foot) -> Ruler | None:
-    """Find a thin white line with an upright at each end, as XL instruments draw straight on the picture."""
-    ink = foot.ink(None)
-    width = ink.shape[1]
-    for left, right, top, bottom in _thick_lines(ink, width // 20):
-        reach = max(3, foot.frame_height // 120)
-        sides = [ink[max(0, top - reach) : bottom + reach, max(0, at - 1) : at + 2] for at in (left, right - 1)]
-        middle = ink[max(0, top - reach) : bottom + reach, left + reach : right - reach]
-        ended = all(side.any(axis=1).mean() > 0.9 for side in sides)
-        if bottom - top <= reach and ended and float(middle.mean(axis=1)[[0, -1]].max()) < 0.15:
-            return Ruler(left, right, foot.start + top, foot.start + bottom, float(right - left))
-    return None
 
 
 # --- reading

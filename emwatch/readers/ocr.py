@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emwatch.errors import ConfigError
-from emwatch.readers.bar_text import TextLine
+from emwatch.readers.bar_scale import TextLine
 
 if TYPE_CHECKING:
     import numpy.typing as npt
