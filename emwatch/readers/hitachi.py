@@ -39,7 +39,7 @@ _IDENTITY: Final = ("SerialNumber", "PixelSize", "Condition")
 
 def _volts(raw: str) -> float:
     """Read ``"15000 Volt"``."""
-    return units.voltage_kv(_VOLT.sub("V", raw, count=1), bare="V")
+    return units.voltage_kv(_VOLT.sub("V", raw, count=1))
 
 
 def _name(raw: str) -> str:

@@ -8,7 +8,6 @@ The text has no stage and no pixel size: its "Pixel Size : 0.7" is a setting of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from emwatch import units
@@ -42,11 +41,7 @@ ROWS: Final = (
     ),
     # Emission Current is what leaves the gun, not what reaches the sample.
     Row("detector", ("Image Info.Detector Mode",), text),
-    Row(
-        "scan_rotation_deg",
-        ("Running Info.Scan Rotaion", "Running Info.Scan Rotation"),
-        partial(units.angle_deg, bare="deg"),
-    ),
+    Row("scan_rotation_deg", ("Running Info.Scan Rotaion", "Running Info.Scan Rotation"), units.angle_deg),
     Row("instrument", ("Image Info.Model",), text),
 )
 

@@ -335,7 +335,7 @@ OME_XML = """<?xml version="1.0" encoding="UTF-8"?>
 <Instrument ID="Instrument:0"><Microscope Model="Merlin" SerialNumber="7"/><Objective NominalMagnification="63"/></Instrument>
 <Image ID="Image:0"><AcquisitionDate>2020-01-02T03:04:05</AcquisitionDate>
 <Pixels SizeX="32" SizeY="24" PhysicalSizeX="0.0125" PhysicalSizeY="12.6" PhysicalSizeYUnit="nm" Type="uint8">
-<Plane TheC="0" PositionX="1500" PositionXUnit="\u00b5m" PositionY="4"/></Pixels></Image></OME>"""
+<Plane TheC="0" PositionX="1500" PositionXUnit="\u00b5m" PositionY="4" PositionZ="2500" PositionZUnit="nm"/></Pixels></Image></OME>"""
 
 
 def xl_header(changes: dict[str, str | None] | None = None) -> bytes:

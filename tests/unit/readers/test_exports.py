@@ -39,6 +39,7 @@ _OME_GOLDEN = {
     "pixel_size_y_nm": 12.6,
     "stage_x_mm": 1.5,
     "stage_y_mm": None,
+    "stage_z_mm": 0.0025,
     "instrument": "Merlin",
     "serial": "7",
     "acquired_at": "2020-01-02T03:04:05",
@@ -120,6 +121,12 @@ def test_a_missing_unit_is_the_schemas_micrometre_and_of_a_position_unknown(buil
 
     assert (readings["pixel_size_nm"].raw, readings["pixel_size_nm"].value) == ("0.0125 \u00b5m", 12.5)
     assert readings["stage_y_mm"].value is None
+
+
+def test_a_position_with_a_unit_is_read(build: Any) -> None:
+    findings = _ome(build, build.ome_xml.replace('PositionY="4"', 'PositionY="4" PositionYUnit="mm"'))
+
+    assert findings.readings["stage_y_mm"].value == 4.0
 
 
 @pytest.mark.parametrize(
