@@ -169,7 +169,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         result = compare(arguments.frames, Path(folder))
-    print(f"{result['frames']} frames after {WARM_UP} to warm up, taking turns; Keras model: {result['parameters']:,} parameters")
+    print(
+        f"{result['frames']} frames after {WARM_UP} to warm up, taking turns; Keras model: {result['parameters']:,} parameters"
+    )
     print(ROW.format("", "min ms", "median ms", "max ms", "peak MiB"))
     for name, times, memory in (
         ("emwatch: closed file -> committed row", result["path_s"], result["memory_mib"][0]),
@@ -178,7 +180,9 @@ def main() -> None:
         figures = (f"{1e3 * pick(times):.1f}" for pick in (min, statistics.median, max))
         print(ROW.format(name, *figures, f"{memory:.0f}"))
     time_ratio = statistics.median(result["path_s"]) / statistics.median(result["predict_s"])
-    print(f"time ratio {time_ratio:.2f} (target <= 1.0), memory ratio {result['memory_mib'][0] / result['memory_mib'][1]:.2f} (target <= 0.35)")
+    print(
+        f"time ratio {time_ratio:.2f} (target <= 1.0), memory ratio {result['memory_mib'][0] / result['memory_mib'][1]:.2f} (target <= 0.35)"
+    )
 
 
 if __name__ == "__main__":
