@@ -75,6 +75,7 @@ class Truth:
     in_header: bool  #: whether the files tell the acquisition; else only the data bar does, if there is one
     told: tuple[str, ...]  #: which of these fields the files state, or what follows from what they state
     data_bar: str
+    data_bar_rows: tuple[int, int]  #: first and last + 1 row that the bar touches; equal without a bar
     scale_bar_px: int
     scale_bar_nm: float
     closed_at: str
@@ -301,6 +302,7 @@ class Microscope:
             in_header=bool(picture.vendor.tells),
             told=picture.vendor.tells,
             data_bar=picture.data_bar,
+            data_bar_rows=picture.barred.bar_rows,
             scale_bar_px=picture.barred.scale_bar_px,
             scale_bar_nm=picture.barred.scale_bar_nm,
             closed_at=self._clock.now().isoformat(),

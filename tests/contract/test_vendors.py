@@ -27,6 +27,12 @@ PIXEL_SIZE_FROM_THE_SCALE_BAR: Final = frozenset({"jeol-txt", "jeol-bmp"})
 #: Formats that tell the time without the seconds.
 TIME_TO_THE_MINUTE: Final = frozenset({"olympus"})
 
+#: Formats that tell the height of a data bar below the picture, in a key or by two heights that differ.
+TELLS_ITS_DATA_BAR: Final = frozenset(
+    {"thermofisher", "thermofisher-xml", "tescan", "tescan-essence", "tescan-hdr"}
+    | {"jeol", "jeol-txt", "jeol-bmp", "phenom"}
+)
+
 FRAMES: Final = 3
 #: A day that is also a month and an afternoon, so that a swapped date and a lost PM show.
 SESSION_START: Final = datetime(2024, 4, 8, 15, 6, 9)  # noqa: DTZ001 - an instrument's header has no zone
@@ -101,6 +107,14 @@ def test_what_the_files_tell_is_read_back(written: Written, vendor: str, field: 
     ]
 
     assert wrong == []
+
+
+@pytest.mark.parametrize("vendor", READ)
+def test_the_data_bar_is_as_high_as_the_files_tell(written: Written, vendor: str) -> None:
+    read = [metadata.value("data_bar_height_px") for _, metadata in written[vendor]]
+    true = [truth.data_bar_rows[1] - truth.data_bar_rows[0] for truth, _ in written[vendor]]
+
+    assert read == (true if vendor in TELLS_ITS_DATA_BAR else [None] * FRAMES)
 
 
 @pytest.mark.parametrize("vendor", VENDORS)

@@ -59,8 +59,9 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
     }
 )
 
-#: What ``mixed`` changes between: the makers most laboratories have, and an export that tells nothing.
-COMMON: Final = ("zeiss", "thermofisher", "tescan", "hitachi", "jeol", "generic")
+#: What ``mixed`` changes between: common makers whose frames come without a sidecar, so that every file written is a
+#: frame, and an export that tells nothing.
+COMMON: Final = ("zeiss", "thermofisher", "tescan", "jeol", "generic")
 
 
 def vendor_named(name: str) -> Vendor:

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import Page, Tag, TagType, directory_block, encode_tiff
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -88,6 +88,24 @@ def test_an_extra_tag_of_any_type_is_kept(tag: Tag, expected: object) -> None:
     with read(encode_tiff([Page(GREY, tags=(tag,))])) as tiff:
         assert expected == tiff.pages[0].tags[65001].value
         assert np.array_equal(GREY, tiff.asarray())
+
+
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+@pytest.mark.parametrize("directory_first", [True, False])
+def test_a_block_stands_where_its_tag_says(directory_first: bool, byte_order: Literal["<", ">"]) -> None:
+    """Also on a second page, behind a value that needs padding, and for a directory with a place of its own."""
+    exif = directory_block([Tag(36867, TagType.ASCII, b"2026:04:08 15:06:09\0")], byte_order)
+    page = Page(
+        GREY, tags=(Tag(65000, TagType.ASCII, b"odd\0\0"),), blocks={34665: exif, 65001: lambda at: f"at {at}".encode()}
+    )
+    data = encode_tiff([page, page], directory_first=directory_first, byte_order=byte_order)
+
+    with read(data) as tiff:
+        for each in tiff.pages:
+            place = each.tags[65001].value
+            assert data[place:].startswith(f"at {place}".encode())
+            assert each.tags[34665].value["DateTimeOriginal"] == "2026:04:08 15:06:09"
+            assert np.array_equal(GREY, each.asarray())
 
 
 @pytest.mark.parametrize(("directory_first", "nearer"), [(True, "directory"), (False, "pixels")])
