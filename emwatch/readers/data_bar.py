@@ -177,12 +177,16 @@ def _strip_in(foot: _Foot, rows: tuple[int, int], paper: int) -> Bar | None:
         sharp = False
     written = ink[first:last].mean(axis=1)
     inked = np.flatnonzero((written > 0.002) & (written < 0.6))
+    edge = max(3, foot.low.shape[1] // 50)
+    sides = [foot.paper(paper)[first:last, columns].mean() for columns in (slice(edge), slice(-edge, None))]
+    if paper == 255 and min(sides) < _PLAIN / 2:
+        return None  # a box: picture stands beside it
     if inked.size < 6 or not 0.002 < float(ink[first:last].mean()) < 0.45:
         return None
     if not sharp:
         first += max(0, int(inked[0]) - max(2, foot.frame_height // 200))
     width = foot.low.shape[1]
-    top = _table_top(foot, first)
+    top = _table_top(foot, first, paper)
     at_bottom = last >= len(ink) - max(3, foot.frame_height // 60)
     height = foot.frame_height - foot.start - top if sharp and at_bottom else None
     ruler = tick_ruler(ink, (max(0, first - 4), last), foot.start, foot.frame_height) or line_ruler(
@@ -205,10 +209,13 @@ def _below_picture(foot: _Foot, rows: tuple[int, int], paper: int) -> tuple[int,
     return first + int(picture[-1]) + 1, last
 
 
-def _table_top(foot: _Foot, first: int) -> int:
-    """Take in a strip's upper border: up to three rows of one grey across the frame."""
+def _table_top(foot: _Foot, first: int, paper: int) -> int:
+    """Take in a strip's upper border: up to three rows of one other grey across the frame."""
     top = first
-    while top > max(0, first - 3) and int(np.ptp(foot.high[top - 1])) <= _NEAR_EXTREME:
+    while top > max(0, first - 3):
+        row = foot.high[top - 1]
+        if int(np.ptp(row)) > _NEAR_EXTREME or abs(int(row[0]) - paper) <= _NEAR_EXTREME:
+            break
         top -= 1
     return top
 
@@ -234,9 +241,9 @@ def _box(foot: _Foot) -> Bar | None:
 
 
 def _box_rows(mask: npt.NDArray[np.bool_], inside: int) -> tuple[int, int]:
-    """Give first and last + 1 row of a box around one of its rows: paper at its left or right edge, and enough between."""
+    """Give first and last + 1 row of a box around one of its rows: paper at its left or right edge, and some between: a scale bar takes most of a row."""
     edge = mask[:, :3].all(axis=1) | mask[:, -3:].all(axis=1)
-    out = np.flatnonzero(~(edge & (mask.mean(axis=1) > 0.3)))
+    out = np.flatnonzero(~(edge & (mask.mean(axis=1) > 0.1)))
     above, below = out[out < inside], out[out > inside]
     return int(above[-1]) + 1 if above.size else 0, int(below[0]) if below.size else len(mask)
 
