@@ -235,14 +235,13 @@ class Microscope:
     def _take(self, index: int, picture: Picture) -> Truth:
         (suffix, data), *sidecars = picture.files(f"{self._stem(index)}.tif").items()
         path = self.out / f"{self._stem(index)}{suffix}"
-        if path.exists():
-            raise EmwatchError(f"{path}: already there, and frames are never overwritten; choose an empty --out")
         complete = self.mode is not WriteMode.TRUNCATED or index % _TRUNCATED_EVERY != _TRUNCATED_EVERY - 1
         if not complete:
             data = data[: len(data) * 3 // 5]
         late = self.mode is WriteMode.SIDECAR_LATE
         if late and not sidecars:
             sidecars = [(".txt", _note(picture.acquisition))]
+        self._refuse_to_overwrite(path, *(self.out / f"{self._stem(index)}{name}" for name, _ in sidecars))
         for name, content in [] if late else sidecars:
             self.out.joinpath(f"{self._stem(index)}{name}").write_bytes(content)
         self._write(path, data)
@@ -250,6 +249,11 @@ class Microscope:
             self._sleep(self._pause_s)
             self.out.joinpath(f"{self._stem(index)}{name}").write_bytes(content)
         return self._truth(path, data, picture, complete=complete)
+
+    def _refuse_to_overwrite(self, *paths: Path) -> None:
+        for path in paths:
+            if path.exists():
+                raise EmwatchError(f"{path}: already there, and frames are never overwritten; choose an empty --out")
 
     def _write(self, path: Path, data: bytes) -> None:
         if self.mode is WriteMode.ATOMIC:

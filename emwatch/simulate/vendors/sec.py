@@ -7,6 +7,7 @@ with Korean words for AM and PM beside a 24-hour time, and keys that stand in se
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from emwatch.simulate.vendors.vendor import Vendor, as_lines, eight_bit, everything_but, saved_as
@@ -33,7 +34,7 @@ def _image_sections(shot: Shot) -> dict[str, dict[str, str]]:
             "Model": acquisition.instrument,
             "Date": f"{when:%Y-%m-%d} {half} {(when.hour - 1) % 12 + 1}:{when:%M:%S}",
             "Time": f"{when:%H:%M:%S}.0415927",
-            "File Name": f"D:\\DATA\\{shot.file_name}",
+            "File Name": f"D:\\DATA\\{PurePath(shot.file_name).stem}.jpg",
             "Discription": "Tabletop SEM",
             "Acceleated Voltage": f" {acquisition.accelerating_voltage_kv:g} kV",
             "Magnification": times,

@@ -302,6 +302,16 @@ def test_a_frame_is_never_overwritten(bench: Bench) -> None:
     assert before == sha256(str(bench.out / "frame_0001.tif"))
 
 
+def test_a_sidecar_is_never_overwritten_and_its_frame_then_not_written(bench: Bench) -> None:
+    bench.out.mkdir()
+    mine = bench.out / "frame_0001.txt"
+    mine.write_text("mine", encoding="utf-8")
+
+    with pytest.raises(EmwatchError, match=r"frame_0001\.txt: already there"):
+        bench.take(1, vendor="hitachi")
+    assert {path.name: path.read_text(encoding="utf-8") for path in bench.out.iterdir()} == {"frame_0001.txt": "mine"}
+
+
 def test_numbering_can_go_on(bench: Bench) -> None:
     bench.take(2)
     bench.take(1, first_number=3, seed=1)

@@ -299,7 +299,7 @@ def test_the_sec_sidecar_has_the_frame_s_whole_name_and_the_maker_s_spelling() -
 
     assert Image.open(io.BytesIO(data[".jpg"])).format == "JPEG"
     assert {"Acceleated Voltage :  5 kV", "Magnification : x2500 ", "Working Distance : 4.1mm"} <= set(lines)
-    assert "Date : 2026-04-08 오후 3:06:09" in lines
+    assert {"Date : 2026-04-08 오후 3:06:09", "File Name : D:\\DATA\\frame_0001.jpg"} <= set(lines)
 
 
 @pytest.mark.parametrize(
