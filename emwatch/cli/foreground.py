@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from emwatch.config import Config
     from emwatch.service.happenings import Happening
 
+logger = logging.getLogger(__name__)
+
 _LOOK_EVERY_S = 0.2
 
 
@@ -32,12 +35,18 @@ def run_in_foreground(
 
     Whatever the daemon raises is raised here. A second SIGINT ends the process at once.
     """
+    lost: list[bool] = []
     progress = Progress(started_at=time.monotonic())
     view = _view(plain=plain or lines_to_stderr, lines_to_stderr=lines_to_stderr)
 
     def tell(happening: Happening) -> None:
         progress.note(happening, time.monotonic())
-        view.tell(happening)
+        try:
+            view.tell(happening)
+        except (OSError, ValueError) as error:  # whoever read our output is gone: that must not cost a frame
+            if not lost:
+                logger.warning("nobody reads the output any more (%s); recording goes on", error)
+                lost.append(True)
 
     daemon = Daemon(config, tell=tell, show=view.show, once=once)
     failure: list[BaseException] = []
@@ -49,7 +58,7 @@ def run_in_foreground(
             failure.append(error)
 
     worker = threading.Thread(target=work, name="ingest")
-    before = _on_signals(daemon.stop)
+    before = _on_signals(daemon.stop, daemon.look_everywhere)
     try:
         with view:
             worker.start()
@@ -76,12 +85,17 @@ def _view(*, plain: bool, lines_to_stderr: bool) -> LiveView | PlainLines:
     return LiveView(Console())
 
 
-def _on_signals(stop: Callable[[], None]) -> dict[int, signal._HANDLER]:
-    """Stop at SIGINT and SIGTERM; after the first SIGINT the next one interrupts as usual."""
+def _on_signals(stop: Callable[[], None], look: Callable[[], None]) -> dict[int, signal._HANDLER]:
+    """Stop at SIGINT and SIGTERM, sweep at SIGHUP; after the first SIGINT the next one interrupts as usual."""
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         stop()
 
-    return {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, signal._HANDLER] = {
+        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    if hangup := getattr(signal, "SIGHUP", None):  # not on Windows
+        before[hangup] = signal.signal(hangup, lambda _number, _frame: look())
+    return before

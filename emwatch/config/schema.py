@@ -66,7 +66,6 @@ class WatchConfig(Section):
     catch_up: Literal["all", "new"] = "all"
     settle_seconds: Annotated[_Number, Field(ge=0, le=3600)] | None = None
     sweep_seconds: Annotated[_Number, Field(gt=0, le=86400)] | None = None
-    sidecar_seconds: Annotated[_Number, Field(ge=0, le=3600)] = 5.0
     patience_seconds: Annotated[_Number, Field(ge=0, le=86400)] = 60.0
     max_depth: Annotated[int, Field(ge=0, le=100)] = 16
     max_frame_mb: Annotated[int, Field(ge=1, le=65536)] = 256

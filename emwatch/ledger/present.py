@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,9 +12,10 @@ from sqlalchemy import Text, bindparam, exists, func, select, type_coerce
 
 from emwatch.frame import FrameState, text_to_path
 from emwatch.ledger import row_values
-from emwatch.ledger.schema import alerts, frames, matches
+from emwatch.ledger.schema import acquisition, alerts, frames, matches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from sqlalchemy import ColumnElement, Connection
@@ -65,11 +67,39 @@ _BETWEEN: Final = (
     .execution_options(yield_per=1000)
 )
 
+#: As many paths as asked for in one statement that never changes.
+_AT_SOME: Final = select(
+    frames.c.path, frames.c.stat_key, frames.c.state, type_coerce(frames.c.retry_at, Text).label("retry_at")
+).where(_CURRENT, frames.c.path.in_(select(func.json_each(bindparam("paths")).table_valued("value").c.value)))
+
+_WITHOUT_METADATA: Final = (
+    select(frames.c.id)
+    .join(acquisition, acquisition.c.frame_id == frames.c.id)
+    .where(_CURRENT, frames.c.path == bindparam("path"), acquisition.c.vendor.is_(None))
+)
+
 _AT: Final = select(frames.c.stat_key, frames.c.state, frames.c.retry_at).where(
     _CURRENT, frames.c.path == bindparam("path")
 )
 
 _OF_PATH: Final = select(frames.c.state, IS_HIT.label("hit")).where(_CURRENT, frames.c.path == bindparam("path"))
+
+
+def files_at(connection: Connection, paths: Iterable[Path]) -> dict[Path, Known]:
+    """Give the current rows of some files; those without one are left out."""
+    by_text = {row_values.path_text(path): path for path in paths}
+    rows = connection.execute(_AT_SOME, {"paths": json.dumps(list(by_text))})
+    return {
+        by_text[path]: Known(
+            row_values.stat_key_from(stat_key), _STATES[state], None if retry is None else datetime.fromisoformat(retry)
+        )
+        for path, stat_key, state, retry in rows
+    }
+
+
+def lacks_metadata(connection: Connection, path: Path) -> bool:
+    """Tell whether a file's current row is a frame of which no vendor's metadata is known."""
+    return connection.execute(_WITHOUT_METADATA, {"path": row_values.path_text(path)}).first() is not None
 
 
 def file_at(connection: Connection, path: Path) -> Known | None:

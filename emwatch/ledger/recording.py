@@ -7,7 +7,7 @@ linked both ways. (path, sha256) is the identity: no content is ever recorded tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, select, update
@@ -45,6 +45,9 @@ _ORIGINAL: Final = (
 _ADD_FRAME: Final = insert(frames)
 _CHANGE_FRAME: Final = update(frames).where(frames.c.id == bindparam("of_id"))
 _PUT_METADATA: Final = insert(acquisition).prefix_with("OR REPLACE")
+_WITHOUT_METADATA: Final = select(acquisition.c.frame_id).where(
+    acquisition.c.frame_id == bindparam("of_frame"), acquisition.c.vendor.is_(None)
+)
 _ADD_MATCH: Final = insert(matches).on_conflict_do_nothing()
 _ADD_ALERT: Final = insert(alerts).on_conflict_do_nothing()
 _ADD_BUNDLE: Final = insert(bundles).on_conflict_do_nothing()
@@ -91,7 +94,8 @@ def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetim
     if current is not None:
         same = connection.execute(_ROW_OF_CONTENT, {"path": path, "sha256": outcome.sha256}).one_or_none()
     if same is not None and same.state == FrameState.RECORDED:
-        return _seen_again(connection, same, current, outcome)
+        seen = _seen_again(connection, same, current, outcome)
+        return replace(seen, alerts=_add_late_findings(connection, seen, outcome, recorded_at))
     if current is not None and current.state == FrameState.RECORDED and _says_nothing_of_the_content(outcome):
         retry_at = row_values.frame_values(outcome, recorded_at)["retry_at"]
         _change(connection, current.id, attempts=current.attempts + 1, retry_at=retry_at)
@@ -115,6 +119,15 @@ def _seen_again(connection: Connection, same: Row[Any], current: Row[Any] | None
     values = {} if outcome.stat_key is None else row_values.stat_values(outcome.stat_key)
     _change(connection, same.id, retry_at=None, **values)
     return Recorded(same.id, new=False, duplicate_of=same.duplicate_of)
+
+
+def _add_late_findings(connection: Connection, seen: Recorded, outcome: Outcome, recorded_at: datetime) -> int:
+    """Add metadata that came after the frame, and what follows from it; give the number of alerts."""
+    if outcome.reading is None or outcome.reading.metadata.vendor is None:
+        return 0
+    if connection.execute(_WITHOUT_METADATA, {"of_frame": seen.frame_id}).first() is None:
+        return 0
+    return _add_findings(connection, seen.frame_id, outcome, recorded_at, alert=seen.duplicate_of is None)
 
 
 def _says_nothing_of_the_content(outcome: Outcome) -> bool:

@@ -121,7 +121,8 @@ class Ledger:
         Record what became of a file: row, metadata, prediction, matches and alerts, in one transaction.
 
         (a) A content already recorded under this path only gets its stat key refreshed (and is the current row again
-            if it had been superseded): no new row, no alert. A file merely out of reach never supersedes a frame.
+            if it had been superseded): no new row, no alert. Where its metadata was not known and now is, as when a
+            sidecar came late, that is added, with the matches and alerts that follow from it. A file merely out of reach never supersedes a frame.
         (b) A path whose current row is failed, skipped or baseline: that row is updated, so a file has one row.
         (c) A recorded frame with another content: a new row that supersedes it.
         (d) A content recorded under another path: a row with ``duplicate_of``, but no alert.
@@ -144,6 +145,16 @@ class Ledger:
         """Give the current rows of the files directly inside a directory, by file name."""
         with self._transaction(_READING) as connection:
             return present.files_directly_in(connection, directory)
+
+    def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
+        """Give the current rows of some files; those without one are left out."""
+        with self._transaction(_READING) as connection:
+            return present.files_at(connection, paths)
+
+    def lacks_metadata(self, path: Path) -> bool:
+        """Tell whether a file is a recorded frame of which no vendor's metadata is known."""
+        with self._transaction(_READING) as connection:
+            return present.lacks_metadata(connection, path)
 
     def known_file(self, path: Path) -> Known | None:
         """Give the current row of one file, ``None`` where there is none."""

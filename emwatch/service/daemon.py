@@ -20,7 +20,7 @@ from emwatch.readers.sandbox import Sandbox
 from emwatch.service.channels import open_channels
 from emwatch.service.happenings import Ready
 from emwatch.service.hints import HintBox
-from emwatch.service.ingest import Ingest
+from emwatch.service.ingest import ASKED, Ingest
 from emwatch.service.lock import SingleInstance
 from emwatch.service.notify import SystemdNotifier
 from emwatch.service.place import Manner, Place
@@ -71,6 +71,10 @@ class Daemon:
         """Ask the daemon to finish the frame in work and end; safe from any thread and from a signal handler's thread."""
         self._stop.set()
         self._hints.wake()
+
+    def look_everywhere(self) -> None:
+        """Ask for a sweep now; safe like `stop`."""
+        self._hints.everything(ASKED)
 
     def run(self) -> None:
         """
@@ -130,11 +134,12 @@ class Daemon:
 
     def _places(self) -> list[Place]:
         watch = self._config.watch
-        ledger = self._config.ledger.path.absolute()
+        ledger = self._config.ledger.path.resolve()
         manner = Manner(watch.mode, watch.recursive, watch.max_depth, watch.settle_seconds, watch.sweep_seconds)
         places = []
         for directory in self._config.watched_directories():
-            root = directory.absolute()
+            # Symbolic links resolved: events, file system type and the place of the ledger are those of the real folder.
+            root = directory.resolve()
             if ledger.is_relative_to(root):
                 raise ConfigError(
                     f"ledger.path: {ledger} lies in the watched directory {root}, which emwatch never writes to; "

@@ -11,11 +11,15 @@ import logging
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import Empty, LedgerError, Truncated, Unsteady, Vanished, WatchError
+from emwatch.frame import FrameState
 from emwatch.pipeline import Pending
 from emwatch.service.happenings import FrameDone, Notice, Ready
+from emwatch.service.news import News
+from emwatch.service.outage import LedgerOutage
+from emwatch.watch.sidecars import frames_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.frame import Outcome, StatKey
-    from emwatch.ledger.writer import Known, Ledger
+    from emwatch.ledger.writer import Ledger
     from emwatch.pipeline import Pipeline
     from emwatch.service.happenings import Happening
     from emwatch.service.hints import HintBox
@@ -33,19 +37,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: The reason of a sweep that somebody asked for; not worth a warning.
+ASKED: Final = "asked for"
+
 _SUPERVISE_EVERY_S = 2.0
-_LEDGER_RETRY_S = 5.0
+_SWEEP_SLICE_S = 0.02
+_MOST_SWEEPING = 1 / 20  # of the time
+_RETRY_S = 5.0
 _LONGEST_NAP_S = 1.0
+_LOOKS_AT_A_TIME = 100
 _MAY_YET_BE_WHOLE = (Empty, Truncated, Unsteady)
 
 
 @dataclass(slots=True)
 class _Sweeping:
-    """A sweep under way, a folder at a time, so that live frames need not wait for it."""
+    """A sweep under way, some files at a time, so that live frames need not wait for it."""
 
     place: Place
     listings: Iterator[Listing]
     full: bool
+    spent_s: float = 0.0
 
 
 class Ingest:
@@ -76,42 +87,52 @@ class Ingest:
         self._settle = settle
         self._pipeline = pipeline
         self._ledger = ledger
+        self._news = News(ledger, clock)
+        self._outage = LedgerOutage(clock, tell, gives_up=once)
         self._clock = clock
         self._tell = tell
         self._recorded = recorded
         self._alive = alive
         self._once = once
         #: Files of the first sweep of places that have no baseline yet, where one is wanted.
-        self._baselines: dict[Place, list[tuple[Path, StatKey]]] = {
-            place: [] for place in places if baseline and not ledger.baseline_taken(place.root)
+        self._baselines: dict[Place, dict[Path, StatKey]] = {
+            place: {} for place in places if baseline and not ledger.baseline_taken(place.root)
         }
         self._sweeps: deque[_Sweeping] = deque()
         self._next_sweep = {place: clock.monotonic() for place in places}
+        self._asked: set[Place] = set()  # to be swept again, however far the present sweep is
+        self._swept_once: set[Place] = set()
         self._next_supervision = clock.monotonic()
+        self._troubles: set[str] = set()
         self._held: Pending | None = None  # read, and waiting to be classified while the next one is read
         self._unrecorded: tuple[Pending, Outcome] | None = None
-        self._ledger_retry = 0.0
-        self._swept_once: set[Place] = set()
         self._ready = False
 
     def run(self, stop: Callable[[], bool]) -> None:
-        """Work until told to stop, or, with ``once``, until nothing is left to do. A frame in work is finished first."""
+        """
+        Work until told to stop, or, with ``once``, until nothing is left to do. A frame in work is finished first.
+
+        Raises:
+            WatchError: with ``once``, a directory is not available.
+            LedgerError: with ``once``, the ledger could not be used for half a minute.
+
+        """
         while not stop():
             now = self._clock.monotonic()
             self._alive(now)
             self._supervise(now)
             self._start_sweeps(now)
             self._take_hints(now)
-            swept = self._sweep_one_folder(now)
-            worked = self._work_on_one_file(now)
+            swept = self._sweep_a_little(now)
+            worked = self._work_on_one_file(self._clock.monotonic())
             if not self._ready and len(self._swept_once) == len(self._places):
                 self._ready = True
                 watching = () if self._once else tuple(place.describe() for place in self._places)
                 self._tell(Ready(watching, len(self._settle)))
             if not (swept or worked):
-                if self._once and self._ready and not self._settle and self._unrecorded is None:
+                if self._once and self._ready and not self._sweeps and not self._settle and self._unrecorded is None:
                     return
-                self._hints.wait(self._nap(now))
+                self._hints.wait(self._nap(self._clock.monotonic()))
         # With a ledger that cannot be written there is no use: the next start finds the frame again.
         if self._held is not None and self._unrecorded is None:
             held, self._held = self._held, None
@@ -124,19 +145,19 @@ class Ingest:
             return
         self._next_supervision = now + _SUPERVISE_EVERY_S
         for place in self._places:
-            trouble = place.supervise()
+            trouble = place.supervise(now)
             if trouble:
-                logger.info("%s: hints stopped (%s); armed anew", place.root, trouble)
-                self._next_sweep[place] = now
+                logger.warning("%s: %s; now watched thus: %s", place.root, trouble, place.describe())
+                self._asked.add(place)
+        self._settle.quiet_s = max(place.settle_s for place in self._places)
 
     def _start_sweeps(self, now: float) -> None:
         sweeping = {each.place for each in self._sweeps if each.full}
         for place in self._places:
-            if (
-                now >= self._next_sweep[place]
-                and place not in sweeping
-                and not (self._once and place in self._swept_once)
-            ):
+            if place in sweeping or (self._once and place in self._swept_once and place not in self._asked):
+                continue
+            if now >= self._next_sweep[place] or (place in self._asked and not place.unavailable):
+                self._asked.discard(place)
                 self._sweeps.append(_Sweeping(place, place.sweep(), full=True))
 
     def _take_hints(self, now: float) -> None:
@@ -146,113 +167,159 @@ class Ingest:
         for path, closed in hinted.files.items():
             self._look_at(path, now, closed=closed)
         for folder in hinted.folders:
-            for place in self._places:
-                if place.owns(folder):
-                    self._sweeps.append(_Sweeping(place, place.sweep(folder), full=False))
+            place = self._place_of(folder)
+            if place is not None:
+                self._sweeps.append(_Sweeping(place, place.sweep(folder), full=False))
         for reason in hinted.everything:
-            self._tell(Notice("warning", f"single events were lost ({reason}); looking at everything"))
-            self._next_sweep = dict.fromkeys(self._places, now)
+            if reason != ASKED:
+                self._tell(Notice("warning", f"single events were lost ({reason}); looking at everything"))
+            self._asked.update(self._places)
 
     def _look_at(self, path: Path, now: float, *, closed: bool) -> None:
+        """Follow a hint; where that is not possible now, a sweep will."""
         place = self._place_of(path)
-        key = None if place is None else place.look(path)
-        if key is not None and (path in self._settle or self._is_news(self._ledger.known_file(path), key)):
-            self._settle.see(path, key, now, closed=closed, live=True)
-
-    def _sweep_one_folder(self, now: float) -> bool:
-        if not self._sweeps:
-            return False
-        sweeping = self._sweeps[0]
+        if place is None:
+            return
         try:
-            listing = next(sweeping.listings, None)
-        except WatchError as error:
-            self._sweeps.popleft()
-            self._unavailable(sweeping.place, str(error), now)
-            return True
-        if listing is None:
-            self._sweeps.popleft()
-            if sweeping.full:
-                self._finish_sweep(sweeping.place)
-            return True
-        if listing.trouble:
-            logger.warning("%s", listing.trouble)
-        self._available(sweeping.place)
-        self._compare(sweeping.place, listing, now)
+            key = place.look(path)
+            if key is None:
+                return
+            if path not in self._settle and not self._news.among({path: key}):
+                return
+        except OSError as error:
+            logger.debug("%s: cannot be looked at now: %s", path, error)
+            return
+        except LedgerError as error:
+            self._outage.begin(error)
+            self._asked.add(place)
+            return
+        self._settle.see(path, key, now, closed=closed, live=True)
+
+    def _sweep_a_little(self, began: float) -> bool:
+        """Go on with the sweeps for a moment; at the start until each place has been seen whole once."""
+        if not self._sweeps or self._outage.lasts():
+            return False
+        while self._sweeps:
+            before = self._clock.monotonic()
+            self._sweep_some_files(self._sweeps[0], before)
+            after = self._clock.monotonic()
+            if self._sweeps:
+                self._sweeps[0].spent_s += after - before
+            if self._ready and after - began >= _SWEEP_SLICE_S:
+                break
+            self._alive(after)
         return True
 
+    def _sweep_some_files(self, sweeping: _Sweeping, now: float) -> None:
+        place = sweeping.place
+        try:
+            listing = next(sweeping.listings, None)
+            if listing is None:
+                self._sweeps.popleft()
+                if sweeping.full:
+                    self._finish_sweep(sweeping)
+                return
+            self._available(place)
+            self._compare(place, listing, now)
+        except WatchError as error:
+            self._sweeps.popleft()
+            self._unavailable(place, str(error), now)
+        except LedgerError as error:
+            if self._sweeps and self._sweeps[0] is sweeping:
+                self._sweeps.popleft()
+            self._outage.begin(error)
+            self._asked.add(place)
+
     def _compare(self, place: Place, listing: Listing, now: float) -> None:
-        """Hold one folder against the ledger: what is not known there, or has changed, settles."""
-        known = self._ledger.known(listing.folder) if listing.files else {}
-        news = {name: key for name, key in listing.files.items() if self._is_news(known.get(name), key)}
+        """Hold some files against the ledger: what is not known there, or has changed, settles."""
+        if listing.trouble and listing.trouble not in self._troubles:
+            self._troubles.add(listing.trouble)
+            logger.warning("%s", listing.trouble)
+        news = self._news.among({listing.folder / name: key for name, key in listing.files.items()})
         baseline = self._baselines.get(place)
         if baseline is not None:
-            baseline += ((listing.folder / name, key) for name, key in news.items() if name not in known)
+            baseline.update(news)
             return
-        for name, key in news.items():
-            self._settle.see(listing.folder / name, key, now)
+        for path, key in news.items():
+            self._settle.see(path, key, now)
 
-    def _finish_sweep(self, place: Place) -> None:
-        self._next_sweep[place] = self._clock.monotonic() + place.sweep_s
-        self._swept_once.add(place)
-        baseline = self._baselines.pop(place, None)
+    def _finish_sweep(self, sweeping: _Sweeping) -> None:
+        place = sweeping.place
+        baseline = self._baselines.get(place)
         if baseline is not None:
-            self._ledger.baseline(place.root, baseline, self._clock.now())
+            self._ledger.baseline(place.root, list(baseline.items()), self._clock.now())
+            del self._baselines[place]
             self._tell(Notice("info", f"{place.root}: {len(baseline)} files were there before; taken as known"))
+        if self._unrecorded is None:
+            self._outage.end()
+        self._swept_once.add(place)
+        self._next_sweep[place] = self._clock.monotonic() + max(place.sweep_s, sweeping.spent_s / _MOST_SWEEPING)
 
     def _unavailable(self, place: Place, reason: str, now: float) -> None:
         """Wait for a directory that is not there; what the ledger knows of it stays."""
         if self._once:
             raise WatchError(reason)
-        self._next_sweep[place] = now + min(place.sweep_s, 5.0)
+        self._next_sweep[place] = now + min(place.sweep_s, _RETRY_S)
         self._swept_once.add(place)
         if not place.unavailable:
             place.unavailable = reason
+            place.disarm()
             self._tell(Notice("error", f"{reason}; waiting for it to come back", place.root))
 
     def _available(self, place: Place) -> None:
         if place.unavailable:
             place.unavailable = ""
             trouble = place.arm()
+            self._asked.add(place)  # what was listed before the events came may have changed since
             self._tell(Notice("info", f"{place.root}: the watched directory is back {trouble}".rstrip(), place.root))
-
-    def _is_news(self, known: Known | None, key: StatKey) -> bool:
-        if known is None or known.stat_key != key:
-            return True
-        return known.retry_at is not None and known.retry_at <= self._clock.now()
 
     # -- one file after the other -------------------------------------------------------------------------------
 
     def _work_on_one_file(self, now: float) -> bool:
         """Begin the next file, and conclude the one before while it is being read."""
         if self._unrecorded is not None:
-            return self._record_again(now)
+            return self._record_again()
+        if self._outage.lasts():
+            return False
         path = self._next_path(now)
         if path is None and self._held is None:
             return False
+        key: StatKey | None = None
         if path is not None:
+            key = self._settle.key_of(path)
             self._settle.taken(path)
             self._pipeline.begin(path)
         held, self._held = self._held, None
         if held is not None:
             self._conclude(held)
-        if path is not None:
-            self._held = self._pipeline.finish(path, self._settle.key_of(path))
+        if path is not None and key is not None:
+            self._held = self._pipeline.finish(path, key)
         return True
 
     def _next_path(self, now: float) -> Path | None:
         """Give a file that is still what it was when it settled; one that vanished is recorded as such."""
-        while (path := self._settle.next_ready(now)) is not None:
+        for _ in range(_LOOKS_AT_A_TIME):
+            path = self._settle.next_ready(now)
+            if path is None:
+                return None
             place = self._place_of(path)
-            key = None if place is None else place.look(path)
+            try:
+                key = None if place is None else place.look(path)
+            except OSError:
+                self._settle.postpone(path, now + _RETRY_S)
+                continue
             if key == self._settle.key_of(path):
                 return path
-            if key is None:
+            if key is not None:
+                self._settle.see(path, key, now)
+            elif place is not None and not place.is_there():
+                # Not the file is gone but all of it; the sweep says so, and brings back what is still there.
+                self._settle.postpone(path, now + _RETRY_S)
+                self._next_sweep[place] = min(self._next_sweep[place], now)
+            else:
                 gone = Vanished(f"{path}: gone before it was read; nothing to do if its writer removed it on purpose")
                 self._conclude(Pending(path, self._settle.key_of(path), error=gone))
-                if self._unrecorded is not None:
-                    return None
-            else:
-                self._settle.see(path, key, now)
+                return None
         return None
 
     def _conclude(self, pending: Pending) -> None:
@@ -267,36 +334,54 @@ class Ingest:
             now = self._clock.now()
             first_seen_at = now - timedelta(seconds=self._lag(pending.path))
             recorded = self._ledger.record(replace(outcome, first_seen_at=first_seen_at), now)
+            late = self._frames_to_read_again(outcome)
         except LedgerError as error:
-            if self._unrecorded is None:
-                self._tell(Notice("error", f"{error}; no frame is taken until the ledger can be written again"))
             self._unrecorded = (pending, outcome)
-            self._ledger_retry = self._clock.monotonic() + _LEDGER_RETRY_S
+            self._outage.begin(error)
             return
-        if self._unrecorded is not None:
-            self._unrecorded = None
-            self._tell(Notice("info", "the ledger can be written again"))
+        self._unrecorded = None
+        self._outage.end()
         lag_s = self._lag(pending.path)
         self._settle.forget(pending.path, pending.stat_key)
+        for path, key in late.items():
+            self._settle.see(path, key, self._clock.monotonic(), live=True)
         if recorded.alerts:
             self._recorded()
         self._tell(FrameDone(recorded.frame_id, outcome, recorded.new, recorded.duplicate_of, lag_s, len(self._settle)))
 
+    def _frames_to_read_again(self, outcome: Outcome) -> dict[Path, StatKey]:
+        """Find the frames that a late sidecar may belong to: those beside it whose metadata is not known."""
+        if outcome.state is not FrameState.SKIPPED:
+            return {}
+        found = {}
+        for path in frames_beside(outcome.path):
+            place = self._place_of(path)
+            try:
+                key = None if place is None else place.look(path)
+            except OSError:
+                continue
+            if key is not None and path not in self._settle and self._ledger.lacks_metadata(path):
+                found[path] = key
+        return found
+
+    def _record_again(self) -> bool:
+        if self._unrecorded is None or self._outage.lasts():
+            return False
+        self._record(*self._unrecorded)
+        return True
+
     def _lag(self, path: Path) -> float:
         return self._clock.monotonic() - self._settle.first_seen(path) if path in self._settle else 0.0
 
-    def _record_again(self, now: float) -> bool:
-        if self._unrecorded is None or now < self._ledger_retry:
-            return False
-        pending, outcome = self._unrecorded
-        self._record(pending, outcome)
-        return True
-
     def _nap(self, now: float) -> float:
         """Until the next thing is due; short enough for stop requests and supervision."""
-        due = [self._settle.next_due(now) if self._unrecorded is None else self._ledger_retry, now + _LONGEST_NAP_S]
-        if not self._once:
-            due += self._next_sweep.values()
+        due = [now + _LONGEST_NAP_S]
+        if self._outage.lasts():
+            due.append(self._outage.until)
+        else:
+            due.append(self._settle.next_due(now))
+            if not self._once:
+                due += self._next_sweep.values()
         return max(0.0, min(due) - now)
 
     def _place_of(self, path: Path) -> Place | None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from emwatch.watch.events import Hints
     from emwatch.watch.patterns import Patterns
 
+_ARM_AGAIN_S = 60.0
+
 Mode = Literal["auto", "events", "poll"]
 
 
@@ -40,27 +42,43 @@ class Place:
         self.patterns = patterns
         self._manner = manner
         self._hints = hints
-        self._kind = file_system_type(root)
-        remote = lacks_events(self._kind)
-        self.polled = manner.mode == "poll" or (manner.mode == "auto" and remote)
-        self.settle_s = manner.settle_s if manner.settle_s is not None else (5.0 if remote else 0.5)
-        self.sweep_s = manner.sweep_s if manner.sweep_s is not None else (5.0 if self.polled else 30.0)
         self._events: Events | None = None
+        self._next_arming = 0.0
+        self._kind = file_system_type(root)
         self.unavailable = ""
+
+    @property
+    def polled(self) -> bool:
+        """Whether events are not even tried."""
+        return self._manner.mode == "poll" or (self._manner.mode == "auto" and lacks_events(self._kind))
+
+    @property
+    def settle_s(self) -> float:
+        """How long a file must stay the same."""
+        if self._manner.settle_s is not None:
+            return self._manner.settle_s
+        return 5.0 if lacks_events(self._kind) else 0.5
+
+    @property
+    def sweep_s(self) -> float:
+        """How often everything is looked at: seldom only while events come."""
+        if self._manner.sweep_s is not None:
+            return self._manner.sweep_s
+        return 5.0 if self._events is None else 30.0
 
     def describe(self) -> str:
         """Say in words how this directory is watched."""
         how = f"sweeping every {self.sweep_s:g} s"
+        if self.unavailable:
+            return f"{self.root}: waiting for it to appear"
         if self._events is not None:
-            how = f"by events, {how}"
-        elif self.polled and self._manner.mode == "auto":
-            how = f"by polling ({self._kind} gives no events), {how}"
-        else:
-            how = f"by polling, {how}"
-        return f"{self.root} {how}"
+            return f"{self.root} by events, {how}"
+        why = f" ({self._kind} gives no events)" if self.polled and self._manner.mode == "auto" else ""
+        return f"{self.root} by polling{why}, {how}"
 
     def arm(self) -> str:
-        """Start events where they are wanted; gives the trouble in words (empty: none)."""
+        """Start events where they are wanted and not there yet; gives the trouble in words (empty: none)."""
+        self._kind = file_system_type(self.root)  # a share may have been mounted there meanwhile
         if self.polled or self._events is not None:
             return ""
         events = Events(self.root, self._hints, recursive=self._manner.recursive)
@@ -71,15 +89,16 @@ class Place:
         self._events = events
         return ""
 
-    def supervise(self) -> str:
-        """Notice that hints no longer come, and arm anew; gives what was wrong (empty: nothing)."""
-        if self._events is None:
-            return ""
-        trouble = self._events.trouble()
+    def supervise(self, now: float) -> str:
+        """Notice that hints no longer come and arm anew, once a minute where that fails; gives what was wrong."""
+        trouble = "" if self._events is None else self._events.trouble()
         if trouble:
             self.disarm()
-            self.arm()
-        return trouble
+            self._next_arming = now
+        if self._events is not None or self.polled or self.unavailable or now < self._next_arming:
+            return trouble
+        self._next_arming = now + _ARM_AGAIN_S
+        return trouble or "events were not to be had before" if not self.arm() else trouble
 
     def disarm(self) -> None:
         """Stop events."""
@@ -91,8 +110,15 @@ class Place:
         """Tell whether a path lies in this directory."""
         return path.is_relative_to(self.root)
 
+    def is_there(self) -> bool:
+        """Tell whether the directory itself can be seen."""
+        try:
+            return self.root.is_dir()
+        except OSError:
+            return False
+
     def look(self, path: Path) -> StatKey | None:
-        """Give the present state of a file of this place."""
+        """Give the present state of a file of this place; raises `OSError` where it cannot be told."""
         return look(path, self.root, self.patterns)
 
     def sweep(self, start: Path | None = None) -> Iterator[Listing]:

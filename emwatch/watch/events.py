@@ -69,9 +69,11 @@ class Events:
             WatchError: the directory is not there, or the system grants no (further) watch.
 
         """
-        observer = Observer()
+        observer: BaseObserver | None = None
         try:
+            # Before the observer, which starts a thread and takes an inotify instance when it is made.
             status = self._root.stat()
+            observer = Observer()
             observer.schedule(
                 _Handler(self._hints),
                 os.fspath(self._root),
@@ -86,11 +88,15 @@ class Events:
                 ],
             )
             observer.start()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: no further thread can be started
+            if observer is not None:
+                observer.stop()
             raise WatchError(
-                f"{self._root}: no events from this directory: {error.strerror or error}; it is polled instead "
-                "(where watches have run out, raise fs.inotify.max_user_watches or max_user_instances)"
+                f"{self._root}: no events from this directory: {getattr(error, 'strerror', None) or error}; it is polled "
+                "instead (where watches have run out, raise fs.inotify.max_user_watches or max_user_instances)"
             ) from error
+        # Lost events are told as warnings: they must come through whatever the operator wants to see of the log.
+        logging.getLogger("watchdog.observers").setLevel(logging.WARNING)
         logging.getLogger("watchdog.observers.inotify_c").addHandler(self._overflow)
         logging.getLogger("watchdog.observers.inotify").addHandler(self._overflow)
         self._observer, self._identity = observer, (status.st_dev, status.st_ino)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import PurePath
 
 
@@ -24,21 +27,35 @@ class Patterns:
 
     def wants_file(self, relative: PurePath) -> bool:
         """Tell whether a file is to be read, given its path below the watched directory."""
-        return not self._hit(self.exclude, relative) and self._hit(self.include, relative, name_only=True)
+        parents = relative.parent.parts
+        return not any(_names(self.exclude)(part.lower()) for part in parents) and self.wants_name(
+            relative.parent.as_posix(), relative.name
+        )
+
+    def wants_name(self, folder: str, name: str) -> bool:
+        """Tell whether a file of a folder that was entered is to be read; the cheap test for many files."""
+        low, whole = name.lower(), f"{folder}/{name}".lower().removeprefix("./")
+        if _names(self.exclude)(low) or _paths(self.exclude)(whole):
+            return False
+        return bool(_names(self.include)(low) or _paths(self.include)(whole))
 
     def wants_folder(self, relative: PurePath) -> bool:
-        """Tell whether a folder is to be entered."""
-        return not self._hit(self.exclude, relative)
+        """Tell whether a folder is to be entered, given its path below the watched directory."""
+        return not (_names(self.exclude)(relative.name.lower()) or _paths(self.exclude)(relative.as_posix().lower()))
 
-    @staticmethod
-    def _hit(patterns: tuple[str, ...], relative: PurePath, *, name_only: bool = False) -> bool:
-        whole = relative.as_posix().lower()
-        parts = (relative.name.lower(),) if name_only else tuple(part.lower() for part in relative.parts)
-        for pattern in patterns:
-            low = pattern.lower()
-            if "/" in low:
-                if fnmatchcase(whole, low):
-                    return True
-            elif any(fnmatchcase(part, low) for part in parts):
-                return True
-        return False
+
+@lru_cache(maxsize=64)
+def _names(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    return _any_of(tuple(each for each in patterns if "/" not in each))
+
+
+@lru_cache(maxsize=64)
+def _paths(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    return _any_of(tuple(each for each in patterns if "/" in each))
+
+
+def _any_of(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    """Compile globs into one match; a sweep asks it once per file, and there may be 100,000."""
+    if not patterns:
+        return lambda _text: None
+    return re.compile("|".join(translate(each.lower()) for each in patterns)).match

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from emwatch.frame import StatKey
 
+_SHORTEST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
 
 
@@ -31,6 +32,7 @@ class _Waiting:
     unchanged_since: float
     live: bool  # hinted by an event: goes before what a sweep found
     tries: int = 0
+    taken: bool = False  # being read
     ticket: int = -1  # a place in a queue counts only with the file's newest ticket; no ticket is given twice
 
 
@@ -45,7 +47,7 @@ class Settle:
     """
 
     def __init__(self, quiet_s: float, patience_s: float) -> None:
-        self._quiet_s = quiet_s
+        self.quiet_s = quiet_s
         self._patience_s = patience_s
         self._waiting: dict[Path, _Waiting] = {}
         self._numbers = count()
@@ -64,13 +66,15 @@ class Settle:
         if entry is None:
             entry = _Waiting(key, next(self._numbers), first_seen=now, unchanged_since=now, live=live)
             self._waiting[path] = entry
-            self._queue(path, entry, now + self._quiet_s)
+            self._queue(path, entry, now + self.quiet_s)
         elif entry.key != key:
             entry.key, entry.unchanged_since, entry.tries = key, now, 0
-            self._queue(path, entry, now + self._quiet_s)
+            self._queue(path, entry, now + self.quiet_s)
         if closed:
             entry.live = True
-            self._queue(path, entry, now)
+            # Opened and closed again without a change while it is read: the reading under way is of the same bytes.
+            if not entry.taken:
+                self._queue(path, entry, now)
 
     def next_ready(self, now: float) -> Path | None:
         """Give the file to read next: live ones first, then in the order in which they were seen."""
@@ -84,7 +88,8 @@ class Settle:
 
     def taken(self, path: Path) -> None:
         """Note that a file is being read: it is not offered again unless it changes or is found incomplete."""
-        self._waiting[path].ticket = next(self._numbers)
+        entry = self._waiting[path]
+        entry.taken, entry.ticket = True, next(self._numbers)
 
     def key_of(self, path: Path) -> StatKey:
         """Give the state a waiting file was last seen in."""
@@ -96,12 +101,19 @@ class Settle:
 
     def incomplete(self, path: Path, now: float) -> bool:
         """Wait on with a file that turned out not to be whole; ``False`` when patience is over."""
-        entry = self._waiting[path]
+        entry = self._waiting.get(path)
+        if entry is None:
+            return True  # renamed away meanwhile: nothing to record under this name
         if now - entry.unchanged_since >= self._patience_s:
             return False
         entry.tries += 1
-        self._queue(path, entry, now + min(self._quiet_s * 2**entry.tries, _LONGEST_WAIT_S))
+        wait_s = max(self.quiet_s, _SHORTEST_WAIT_S) * 2.0 ** min(entry.tries, 10)
+        self._queue(path, entry, now + min(wait_s, _LONGEST_WAIT_S))
         return True
+
+    def postpone(self, path: Path, until: float) -> None:
+        """Look at a file later: the place it lies in cannot be read now."""
+        self._queue(path, self._waiting[path], until)
 
     def forget(self, path: Path, key: StatKey | None = None) -> None:
         """Drop a file: recorded, gone, or renamed. With a key: only if it has not changed since it had that one."""
@@ -118,7 +130,7 @@ class Settle:
         return self._later[0][0] if self._later else math.inf
 
     def _queue(self, path: Path, entry: _Waiting, due: float) -> None:
-        entry.ticket = next(self._numbers)
+        entry.taken, entry.ticket = False, next(self._numbers)
         heapq.heappush(self._later, (due, entry.order, entry.ticket, path))
 
     def _counts(self, path: Path, ticket: int) -> bool:

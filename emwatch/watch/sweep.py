@@ -12,14 +12,18 @@ from emwatch.errors import WatchError
 from emwatch.frame import StatKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from emwatch.watch.patterns import Patterns
 
 
+#: Files of one listing at most, so that a loop that sweeps can do other things in between.
+_FILES_AT_A_TIME = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The wanted files directly inside one folder, by name; ``trouble`` says why a folder could not be read."""
+    """Some of the wanted files directly inside one folder, by name; ``trouble`` says what of it could not be read."""
 
     folder: Path
     files: Mapping[str, StatKey]
@@ -33,6 +37,7 @@ def sweep(
     List the wanted files of a directory tree, folder by folder, parents first; ``start``: only of that folder below it.
 
     Folders behind symbolic links are not entered; a link to a file counts only if the file lies inside the root.
+    A file or folder that cannot be looked at is told as trouble and costs only itself.
 
     Raises:
         WatchError: the root itself cannot be listed: it is unavailable, which does not mean that its files are gone.
@@ -42,8 +47,11 @@ def sweep(
     pending = [(start, len(start.relative_to(root).parts))]
     while pending:
         folder, depth = pending.pop()
+        if depth > (max_depth if recursive else 0):
+            continue
         try:
-            files, folders = _list(folder, root, patterns)
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda each: each.name)
         except OSError as error:
             if folder == root:
                 raise WatchError(
@@ -52,40 +60,53 @@ def sweep(
             if not isinstance(error, FileNotFoundError):
                 yield Listing(folder, {}, f"{folder}: cannot be listed: {error.strerror or error}")
             continue
-        yield Listing(folder, files)
-        if recursive and depth < max_depth:
-            pending.extend((each, depth + 1) for each in reversed(folders))
+        if not entries:
+            yield Listing(folder, {})
+        folders: list[Path] = []
+        for at in range(0, len(entries), _FILES_AT_A_TIME):
+            yield _listing(folder, entries[at : at + _FILES_AT_A_TIME], root, patterns, folders)
+        pending.extend((each, depth + 1) for each in reversed(folders))
 
 
 def look(path: Path, root: Path, patterns: Patterns) -> StatKey | None:
-    """Give the present state of one file, ``None`` where it is gone, not wanted, or not a regular file inside the root."""
+    """
+    Give the present state of one file, ``None`` where it is gone, not wanted, or not a regular file inside the root.
+
+    Raises:
+        OSError: it cannot be told, because the share or the disk does not answer as it should.
+
+    """
     if not path.is_relative_to(root) or not patterns.wants_file(path.relative_to(root)):
         return None
     try:
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            status = _follow(path, root) or status
-    except OSError:
+        status: os.stat_result | None = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return StatKey.of(status) if stat.S_ISREG(status.st_mode) else None
+    if status is not None and stat.S_ISLNK(status.st_mode):
+        status = _follow(path, root)
+    return StatKey.of(status) if status is not None and stat.S_ISREG(status.st_mode) else None
 
 
-def _list(folder: Path, root: Path, patterns: Patterns) -> tuple[dict[str, StatKey], list[Path]]:
+def _listing(
+    folder: Path, entries: Sequence[os.DirEntry[str]], root: Path, patterns: Patterns, folders: list[Path]
+) -> Listing:
+    """Look at some entries of a folder: files go into the listing, sub-folders to enter into ``folders``."""
     files: dict[str, StatKey] = {}
-    folders: list[Path] = []
+    trouble = ""
     below = folder.relative_to(root)
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda each: each.name):
-            relative = below / entry.name
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if patterns.wants_folder(relative):
-                        folders.append(folder / entry.name)
-                elif patterns.wants_file(relative) and (key := _key(entry, root)) is not None:
-                    files[entry.name] = key
-            except FileNotFoundError:
-                continue
-    return files, folders
+    below_text = below.as_posix()
+    for entry in entries:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                if patterns.wants_folder(below / entry.name):
+                    folders.append(folder / entry.name)
+            elif patterns.wants_name(below_text, entry.name) and (key := _key(entry, root)) is not None:
+                files[entry.name] = key
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            trouble = trouble or f"{folder / entry.name}: cannot be looked at: {error.strerror or error}"
+    return Listing(folder, files, trouble)
 
 
 def _key(entry: os.DirEntry[str], root: Path) -> StatKey | None:

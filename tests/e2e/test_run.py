@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    import subprocess
+
     from conftest import Program
 
 pytestmark = pytest.mark.slow
@@ -230,6 +232,66 @@ def test_a_second_daemon_on_the_same_ledger_is_refused(emwatch: Program) -> None
             assert daemon.poll() is None
 
         assert "already works on this ledger" in emwatch("run", "--once", expect=1).stderr
+    finally:
+        daemon.terminate()
+        daemon.communicate()
+
+
+def wait_for_rows(program: Program, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while int(program("log", "--count").stdout if program.ledger.exists() else 0) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def wait_until_ready(daemon: subprocess.Popen[str]) -> None:
+    assert daemon.stderr is not None
+    while "ready" not in (line := daemon.stderr.readline()):
+        assert line, "the daemon ended before it was ready"
+
+
+def test_a_hangup_looks_everywhere_and_a_reader_that_leaves_costs_no_frame(emwatch: Program) -> None:
+    drawn = emwatch.home / "drawn"
+    simulate(emwatch, frames=2, out=drawn)
+    first, second = sorted(drawn.iterdir())
+    config = emwatch.home / "config.yaml"
+    config.write_text("model: {engine: stub}\nwatch: {mode: poll, sweep_seconds: 3600}\n", encoding="utf-8")
+    daemon = emwatch.start("run", "--config", config)
+    try:
+        wait_until_ready(daemon)
+        assert daemon.stdout is not None
+        daemon.stdout.close()
+        for path, count in ((first, 1), (second, 2)):
+            shutil.copy(path, emwatch.watched)
+            daemon.send_signal(signal.SIGHUP)
+            wait_for_rows(emwatch, count)
+        daemon.send_signal(signal.SIGTERM)
+
+        assert daemon.wait(timeout=30) == 0
+    finally:
+        daemon.kill()
+        daemon.wait()
+        assert daemon.stderr is not None
+        daemon.stderr.close()
+
+
+def test_a_directory_behind_a_link_is_watched_by_events_and_kept_free_of_the_ledger(emwatch: Program) -> None:
+    drawn = emwatch.home / "drawn"
+    simulate(emwatch, frames=1, out=drawn)
+    link = emwatch.home / "link"
+    link.symlink_to(emwatch.watched, target_is_directory=True)
+
+    emwatch("run", "--once", emwatch.watched, "--ledger", link / "ledger.sqlite3", "--engine", "stub", expect=78)
+    assert list(emwatch.watched.iterdir()) == []
+
+    daemon = emwatch.start("run", link, "--engine", "stub")
+    try:
+        wait_until_ready(daemon)
+        shutil.copy(next(drawn.iterdir()), emwatch.watched)
+        began = time.monotonic()
+        wait_for_rows(emwatch, 1)
+
+        assert time.monotonic() - began < 15, "only the sweep found it"
     finally:
         daemon.terminate()
         daemon.communicate()

@@ -26,7 +26,7 @@ def _load(text: str = "", folder: Path | None = None, flags: dict[str, object] |
 
 def test_the_strongest_source_wins_key_by_key(tmp_path: Path) -> None:
     system, user, chosen = (tmp_path / name for name in ("system.yaml", "user.yaml", "chosen.yaml"))
-    every = ["sidecar_seconds", "settle_seconds", "patience_seconds", "sweep_seconds", "read_seconds"]
+    every = ["max_depth", "settle_seconds", "patience_seconds", "sweep_seconds", "read_seconds"]
     for at, file in enumerate((system, user, chosen), start=1):
         file.write_text("watch:\n" + "".join(f"  {key}: {at}\n" for key in every[at - 1 :]), encoding="utf-8")
 
@@ -41,7 +41,7 @@ def test_the_strongest_source_wins_key_by_key(tmp_path: Path) -> None:
 
     assert [getattr(watch, key) for key in every] == [1, 2, 3, 4, 5]
     assert [str(loaded.origins[f"watch.{key}"]) for key in every] == [
-        f"{system}:2:20",
+        f"{system}:2:14",
         f"{user}:2:19",
         f"{chosen}:2:21",
         "environment EMWATCH_WATCH_SWEEP_SECONDS",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,12 @@ from emwatch.frame import (
     Match,
     Outcome,
     Prediction,
+    Reading,
     StatKey,
     Target,
+    Window,
 )
-from emwatch.ledger.writer import Ledger, Recorded
+from emwatch.ledger.writer import Known, Ledger, Recorded
 from emwatch.pipeline import Pipeline
 from emwatch.service.happenings import FrameDone, Notice, Ready
 from emwatch.service.hints import HintBox
@@ -33,7 +36,7 @@ from emwatch.watch.patterns import Patterns
 from emwatch.watch.settle import Settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class Reader:
@@ -50,6 +53,10 @@ class Reader:
         path = self._path
         self.read.append(path.name)
         content = path.read_bytes()
+        metadata = AcquisitionMetadata()
+        if path.suffix == ".tif" and (sidecar := path.with_suffix(".txt")).exists():
+            magnification = Reading(float(sidecar.read_text(encoding="utf-8")[5:]), "", "sidecar")
+            metadata = AcquisitionMetadata("Maker", {"magnification": magnification})
         if content.startswith(b"half"):
             raise Truncated(f"{path}: half of it is missing")
         if content.startswith(b"locked"):
@@ -65,7 +72,7 @@ class Reader:
             height=170,
             pixel_type="uint8",
             pages=1,
-            metadata=AcquisitionMetadata(),
+            metadata=metadata,
             views=np.zeros((1, 170, 170), np.float32),
         )
 
@@ -84,9 +91,20 @@ class Judge:
 
 
 class FlakyLedger(Ledger):
-    """A ledger whose disk is full when told so."""
+    """A ledger whose disk is full, or that is held by another program, when told so."""
 
     full = False
+    held = False
+
+    def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
+        if self.held:
+            raise LedgerError("the database is locked")
+        return super().known_files(paths)
+
+    def baseline(self, *args: Any) -> int:
+        if self.full:
+            raise LedgerError("no space left on the disk")
+        return super().baseline(*args)
 
     def record(self, outcome: Outcome, *args: Any, **kwargs: Any) -> Recorded:
         if self.full:
@@ -126,12 +144,13 @@ class Rig:
     def ingest(self, **options: Any) -> Ingest:
         manner = Manner(mode="poll", sweep_s=10.0, settle_s=0.5)
         place = Place(self.root, Patterns(), manner, self.hints)
-        target = Target("any tip", ("Tips",))
+        targets = [Target("any tip", ("Tips",))]
+        targets += [Target("large", magnification=Window(low=1000.0))] if options.pop("large", False) else []
         return Ingest(
             places=[place],
             hints=self.hints,
             settle=Settle(place.settle_s, options.pop("patience_s", 30.0)),
-            pipeline=Pipeline(self.reader, self.judge, [target]),
+            pipeline=Pipeline(self.reader, self.judge, targets),
             ledger=self.ledger,
             clock=self.clock,
             tell=self.told.append,
@@ -358,3 +377,122 @@ def test_lost_events_lead_to_a_sweep_at_once(rig: Rig) -> None:
     rig.until(ingest, lambda: rig.done() != [])
 
     assert rig.clock.monotonic() - before < 2.0
+
+
+def test_a_file_closed_again_unchanged_while_it_is_read_is_read_once(rig: Rig) -> None:
+    path = rig.write("a.tif", "a")
+    rig.hints.file(path, closed=True)
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: rig.reader.read == ["a.tif"])
+    rig.hints.file(path, closed=True)
+    later = rig.clock.monotonic() + 15
+    rig.until(ingest, lambda: rig.clock.monotonic() > later)
+
+    assert rig.reader.read == ["a.tif"]
+    assert rig.done() == [("a.tif", "recorded")]
+
+
+def test_a_file_renamed_away_while_it_is_found_incomplete_costs_nothing(rig: Rig) -> None:
+    path = rig.write("a.tif", "half")
+    rig.hints.file(path, closed=True)
+    ingest = rig.ingest()
+    ingest.run(lambda: rig.reader.read == ["a.tif"] and ingest._held is not None)
+    rig.hints.gone(path)
+    path.rename(rig.root / "b.tif").write_text("whole", encoding="utf-8")
+    rig.until(ingest, lambda: rig.done() == [("b.tif", "recorded")])
+
+
+def test_a_share_that_goes_away_with_a_backlog_fails_no_frame(rig: Rig) -> None:
+    for number in range(50):
+        rig.write(f"{number:02}.tif", f"frame {number}")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.reader.read) == 5)
+    away = rig.root.rename(rig.root.with_name("away"))
+    later = rig.clock.monotonic() + 60
+    rig.until(ingest, lambda: rig.clock.monotonic() > later)
+    away.rename(rig.root)
+    rig.until(ingest, lambda: len([1 for _, state in rig.done() if state == "recorded"]) == 50)
+
+    assert {state for _, state in rig.done()} == {"recorded"}
+
+
+def test_a_ledger_held_by_another_program_is_waited_for_by_sweeps_and_hints(rig: Rig) -> None:
+    rig.ledger.held = True
+    path = rig.write("a.tif", "a")
+    ingest = rig.ingest()
+    rig.hints.file(path, closed=True)
+    later = rig.clock.monotonic() + 30
+    rig.until(ingest, lambda: rig.clock.monotonic() > later)
+    rig.ledger.held = False
+    rig.until(ingest, lambda: rig.done() == [("a.tif", "recorded")])
+
+    assert len([text for text in rig.notices() if "locked" in text]) == 1
+
+
+def test_a_baseline_that_cannot_be_written_is_taken_later(rig: Rig) -> None:
+    rig.write("old.tif", "old")
+    rig.ledger.full = True
+    ingest = rig.ingest(baseline=True)
+    later = rig.clock.monotonic() + 30
+    rig.until(ingest, lambda: rig.clock.monotonic() > later)
+    rig.ledger.full = False
+    rig.until(ingest, lambda: rig.ledger.baseline_taken(rig.root))
+
+    assert rig.reader.read == []
+
+
+def test_once_gives_up_on_a_ledger_that_stays_full(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    rig.ledger.full = True
+
+    with pytest.raises(LedgerError, match="no space left"):
+        rig.once()
+
+
+def test_a_touch_is_noted_without_reading_the_frame_again(rig: Rig) -> None:
+    path = rig.write("a.tif", "a")
+    rig.once()
+    path.chmod(0o640)
+    rig.once()
+
+    assert rig.reader.read == ["a.tif"]
+    assert rig.ledger.known(rig.root)["a.tif"].stat_key == StatKey.of(path.stat())
+
+
+def test_a_sidecar_that_comes_late_brings_the_metadata_and_the_alert_that_waited_for_it(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    ingest = rig.ingest(large=True)
+    rig.until(ingest, lambda: rig.done() == [("a.tif", "recorded")])
+    rig.write("a.txt", "text 5000")
+    rig.until(ingest, lambda: rig.reader.read.count("a.tif") == 2)
+    rig.until(ingest, lambda: ingest._held is None)
+
+    alerts = rig.ledger.due_alerts("terminal", rig.clock.now(), 10)
+
+    assert sorted(alert.target for alert in alerts) == ["any tip", "large"]
+    assert {alert.magnification for alert in alerts} == {5000.0}
+    assert rig.done() == [("a.tif", "recorded"), ("a.txt", "skipped")]
+
+
+def test_a_sweep_asked_for_during_a_sweep_is_not_forgotten(rig: Rig) -> None:
+    rig.write("d/a.tif", "a")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+    ingest._start_sweeps(rig.clock.monotonic() + 100)
+    rig.hints.everything("overflow")
+    ingest._take_hints(rig.clock.monotonic())
+    ingest._sweep_a_little(rig.clock.monotonic())
+    rig.write("d/b.tif", "b")
+    before = rig.clock.monotonic()
+    rig.until(ingest, lambda: len(rig.done()) == 2)
+
+    assert rig.clock.monotonic() - before < 3.0
+
+
+def test_a_retry_set_before_the_clock_was_put_back_is_due(rig: Rig) -> None:
+    rig.write("a.tif", "locked")
+    rig.once()
+    rig.clock._start -= timedelta(days=1)
+    rig.once()
+
+    assert rig.reader.read == ["a.tif", "a.tif"]

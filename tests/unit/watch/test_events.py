@@ -6,6 +6,7 @@ import logging
 import os
 import queue
 import shutil
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,3 +129,28 @@ def test_lost_events_ask_for_a_sweep(hints: HintQueue) -> None:
 def test_a_missing_directory_cannot_be_watched(tmp_path: Path, hints: HintQueue) -> None:
     with pytest.raises(WatchError, match="nowhere"):
         Events(tmp_path / "nowhere", hints).start()
+
+
+def test_watching_a_missing_directory_again_and_again_leaks_nothing(tmp_path: Path, hints: HintQueue) -> None:
+    def in_use() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, not walked
+
+    before = in_use()
+    for _ in range(5):
+        with pytest.raises(WatchError):
+            Events(tmp_path / "nowhere", hints).start()
+
+    assert in_use() == before
+
+
+@pytest.mark.usefixtures("events")
+def test_lost_events_are_heard_of_although_the_log_shows_errors_only(hints: HintQueue) -> None:
+    root_logger = logging.getLogger()
+    level = root_logger.level
+    root_logger.setLevel(logging.ERROR)
+    try:
+        logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
+    finally:
+        root_logger.setLevel(level)
+
+    hints.until(("everything", "Inotify queue overflowed", False))

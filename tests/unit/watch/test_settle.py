@@ -148,3 +148,23 @@ def test_a_large_backlog_is_worked_off_in_the_order_of_sight(settle: Settle) -> 
         settle.forget(path)
 
     assert order == paths
+
+
+def test_a_file_without_quiet_time_that_stays_incomplete_is_not_read_in_a_busy_loop() -> None:
+    settle = Settle(quiet_s=0.0, patience_s=3600.0)
+    settle.see(FRAME, key(10), now=0.0, closed=True)
+    settle.taken(FRAME)
+    settle.incomplete(FRAME, now=0.0)
+
+    assert settle.next_ready(0.1) is None
+
+
+def test_a_file_may_stay_incomplete_for_a_day() -> None:
+    patient = Settle(quiet_s=0.5, patience_s=86_400.0)
+    patient.see(FRAME, key(10), now=0.0)
+    now, tries = 0.0, 0
+    while patient.incomplete(FRAME, now):
+        now, tries = patient.next_due(now), tries + 1
+
+    assert tries > 10_000
+    assert now >= 86_400.0

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import pytest
 
 from emwatch.errors import WatchError
+from emwatch.watch import sweep as sweeping
 from emwatch.watch.filesystem import file_system_type, lacks_events
 from emwatch.watch.patterns import Patterns
+from emwatch.watch.sidecars import frames_beside
 from emwatch.watch.sweep import look, sweep
+
+if TYPE_CHECKING:
+    from emwatch.frame import StatKey
 
 EVERYTHING = Patterns()
 
@@ -137,3 +144,62 @@ def test_the_file_system_is_that_of_the_deepest_mount_above(tmp_path: Path) -> N
 @pytest.mark.parametrize(("kind", "lacking"), [("cifs", True), ("nfs4", True), ("fuse.sshfs", True), ("ext4", False)])
 def test_network_file_systems_lack_events(kind: str, lacking: bool) -> None:
     assert lacks_events(kind) is lacking
+
+
+def test_one_entry_that_cannot_be_looked_at_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.tif")
+    write(tmp_path / "stale.tif")
+    write(tmp_path / "z.tif")
+    real = sweeping._key
+
+    def stale(entry: os.DirEntry[str], root: Path) -> StatKey | None:
+        if entry.name == "stale.tif":
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(entry, root)
+
+    monkeypatch.setattr(sweeping, "_key", stale)
+    [listing] = sweep(tmp_path, EVERYTHING)
+
+    assert sorted(listing.files) == ["a.tif", "z.tif"]
+    assert "stale.tif: cannot be looked at: Stale file handle" in listing.trouble
+
+
+def test_a_large_folder_comes_in_pieces_and_each_file_once(tmp_path: Path) -> None:
+    names = {f"{number:04}.tif" for number in range(1200)}
+    for name in names:
+        (tmp_path / name).touch()
+    listings = list(sweep(tmp_path, EVERYTHING))
+    listed = [name for listing in listings for name in listing.files]
+
+    assert max(len(listing.files) for listing in listings) <= 500
+    assert sorted(listed) == sorted(names)
+
+
+def test_a_folder_hinted_below_the_depth_limit_is_not_entered(tmp_path: Path) -> None:
+    write(tmp_path / "sub" / "f.tif")
+
+    assert found(tmp_path, start=tmp_path / "sub", recursive=False) == []
+    assert found(tmp_path, start=tmp_path / "sub", max_depth=1) == ["sub/f.tif"]
+
+
+def test_what_cannot_be_told_of_a_file_is_not_taken_for_gone(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="File name too long"):
+        look(tmp_path / ("x" * 300 + ".tif"), tmp_path, EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "frames"),
+    [
+        ("a.txt", {"a.tif", "a.bmp", "a.jpg"}),
+        ("a.jpg.txt", {"a.jpg"}),
+        ("a.tif.hdr", {"a.tif"}),
+        ("a-tif.hdr", {"a.tif"}),
+        ("a.tsv", set()),
+        (".txt", set()),
+    ],
+)
+def test_a_sidecar_names_the_frames_it_may_belong_to(sidecar: str, frames: set[str]) -> None:
+    names = {path.name for path in frames_beside(Path("/f") / sidecar)}
+
+    assert frames <= names
+    assert bool(frames) == bool(names)

@@ -1,0 +1,62 @@
+"""Which of the files that are there are still to be read: the ledger says what is done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from emwatch.frame import FrameState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from emwatch.clock import Clock
+    from emwatch.frame import StatKey
+    from emwatch.ledger.writer import Known, Ledger
+
+_CLOCK_WAS_PUT_BACK = timedelta(hours=1)
+_NOT_READ_AGAIN_FOR_A_TOUCH = (FrameState.RECORDED, FrameState.SKIPPED, FrameState.BASELINE)
+
+
+class News:
+    """Compares files with the ledger."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def among(self, present: Mapping[Path, StatKey]) -> dict[Path, StatKey]:
+        """
+        Give those files that are to be read: unknown, changed, or due for another try.
+
+        A mere touch (chmod, hard-link backup, virus scanner) moves only the ctime: it is noted and left at that.
+        Raises `LedgerError`.
+        """
+        known = self._ledger.known_files(present) if present else {}
+        news: dict[Path, StatKey] = {}
+        touched: dict[Path, StatKey] = {}
+        for path, key in present.items():
+            before = known.get(path)
+            if before is None or self._retry_is_due(before):
+                news[path] = key
+            elif before.stat_key != key:
+                (touched if _is_a_touch(before, key) else news)[path] = key
+        if touched:
+            self._ledger.touch(touched.items())
+        return news
+
+    def _retry_is_due(self, known: Known) -> bool:
+        if known.retry_at is None:
+            return False
+        now = self._clock.now()
+        return known.retry_at <= now or known.retry_at > now + _CLOCK_WAS_PUT_BACK
+
+
+def _is_a_touch(known: Known, key: StatKey) -> bool:
+    """Tell whether only the ctime moved; what could not be read is read again, since a chmod may have unlocked it."""
+    return (
+        known.state in _NOT_READ_AGAIN_FOR_A_TOUCH
+        and known.stat_key is not None
+        and known.stat_key.same_content_likely(key)
+    )

@@ -1,0 +1,49 @@
+"""A ledger that cannot be used for a while: the disk is full, another program holds it, the disk is gone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from emwatch.service.happenings import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emwatch.clock import Clock
+    from emwatch.errors import LedgerError
+    from emwatch.service.happenings import Happening
+
+_RETRY_S = 5.0
+_GIVES_UP_S = 30.0
+
+
+class LedgerOutage:
+    """From the first failure to the first success; both are told once. ``gives_up``: raise after half a minute."""
+
+    def __init__(self, clock: Clock, tell: Callable[[Happening], None], *, gives_up: bool) -> None:
+        self._clock = clock
+        self._tell = tell
+        self._gives_up = gives_up
+        self._since = math.nan
+        self.until = -math.inf  #: when the ledger is tried again, on the monotonic clock
+
+    def begin(self, error: LedgerError) -> None:
+        """Note a failure."""
+        now = self._clock.monotonic()
+        self.until = now + _RETRY_S
+        if math.isnan(self._since):
+            self._since = now
+            self._tell(Notice("error", f"{error}; no frame is taken until the ledger can be used again"))
+        elif self._gives_up and now - self._since > _GIVES_UP_S:
+            raise error
+
+    def end(self) -> None:
+        """Note a success."""
+        if not math.isnan(self._since):
+            self._since, self.until = math.nan, -math.inf
+            self._tell(Notice("info", "the ledger can be used again"))
+
+    def lasts(self) -> bool:
+        """Tell whether the ledger is to be left alone for now."""
+        return self._clock.monotonic() < self.until
