@@ -9,6 +9,7 @@ import numpy as np
 from emwatch import errors
 from emwatch.frame import NETWORK_SIDE_PX, AcquisitionMetadata, FrameReading, path_to_text
 from emwatch.readers import image
+from emwatch.readers.data_bar import find_bar
 from emwatch.readers.limits import Limits
 from emwatch.readers.raw_frame import RawFrame, sidecar_beside
 from emwatch.readers.registry import read_metadata
@@ -50,9 +51,8 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
     views = np.empty((0, NETWORK_SIDE_PX, NETWORK_SIDE_PX), np.float32)
     if prepare is not None:
         pixels = image.decode(name, snapshot.data, header)
-        height = metadata.number("data_bar_height_px")
         try:
-            views = np.ascontiguousarray(prepare(pixels, None if height is None else int(height)), np.float32)
+            views = np.ascontiguousarray(prepare(pixels, _data_bar_rows(pixels, metadata)), np.float32)
         except errors.FrameError as error:
             raise type(error)(f"{name}: {error}") from error
     return FrameReading(
@@ -67,6 +67,15 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
         metadata=metadata,
         views=views,
     )
+
+
+def _data_bar_rows(pixels: npt.NDArray[Any], metadata: AcquisitionMetadata) -> int | None:
+    """Give the rows at the foot that show no specimen: as the instrument says, else the strip found in the picture."""
+    stated = metadata.number("data_bar_height_px")
+    if stated is not None:
+        return int(stated)
+    bar = find_bar(pixels)
+    return pixels.shape[0] - bar.top if bar is not None and bar.kind == "strip" else None
 
 
 def _metadata(raw: RawFrame) -> AcquisitionMetadata:
