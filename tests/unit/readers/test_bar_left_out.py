@@ -28,7 +28,7 @@ def test_a_strip_at_the_foot_is_told_to_the_preparation_whether_stated_or_found(
         microscope = Microscope(tmp_path / vendor, 12, rate=0, mode=WriteMode.PLAIN, vendor=vendor, seed=11)
         for truth in microscope.run():
             first, end = truth.data_bar_rows
-            if end == 768 and "strip" in truth.data_bar or vendor == "thermofisher":
+            if (end == 768 and "strip" in truth.data_bar) or vendor == "thermofisher":
                 told.append((truth.data_bar, end - first, rows_given(tmp_path / vendor / Path(truth.path).name)))
 
     assert len(told) >= 15
