@@ -201,7 +201,7 @@ class Outbox:
             self._store.alert_dead(alert.id, error)
             return
         if attempts == 1:
-            _log.warning("alerts: will be tried again: %s", error)
+            _log.warning('alerts: %s: "%s" will be tried again: %s', alert.channel, alert.target, error)
         self._store.alert_failed(alert.id, error, now + self._patience.pause(attempts, self._chance()))
 
     def start(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,11 +18,13 @@ from emwatch.cli.frames import (
     read_ahead,
     reading_limits,
 )
-from emwatch.cli.options import config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.errors import FrameError
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from emwatch.frame import FrameReading, Prediction
 
 _COLUMNS = (
@@ -37,9 +38,9 @@ _COLUMNS = (
 
 
 @click.command(short_help="Name the category of frames.")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=AnyPath())
 @config_option
-@click.option("--bundle", metavar="DIR", type=click.Path(path_type=Path), help="Classify with this model bundle.")
+@click.option("--bundle", metavar="DIR", type=AnyPath(), help="Classify with this model bundle.")
 @click.option("--engine", metavar="NAME", help="Run the model with this engine: litert, keras or, for tests, stub.")
 @json_option
 @logging_options

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.display import Column, print_json, print_table, printable, wants_colour
-from emwatch.cli.options import config_option, json_option, load_settings, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, load_settings, logging_options
 from emwatch.errors import ConfigError, ModelError
 from emwatch.frame import path_to_text
 
@@ -26,7 +26,7 @@ def config() -> None:
 
 
 @config.command(short_help="Validate the configuration; show every value and its origin.")
-@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@click.argument("directory", required=False, type=AnyPath())
 @config_option
 @json_option
 @logging_options
@@ -40,7 +40,10 @@ def check(directory: Path | None, config_file: Path | None, as_json: bool) -> No
     try:
         loaded = load_settings(config_file, {"watch.directory": directory}, one_shot=True)
         from emwatch.service.channels import open_channels  # noqa: PLC0415 - only for this check
+        from emwatch.service.roots import checked_roots  # noqa: PLC0415 - only for this check
 
+        if loaded.config.watch.directory:
+            checked_roots(loaded.config)
         open_channels(loaded.config, show=lambda _alert: None)  # an unknown {placeholder} would only be found at start
     except ConfigError as error:
         if as_json:
@@ -117,17 +120,13 @@ def _doubts_about_directory(directory: Path, config: Config) -> Iterator[str]:
     kind = file_system_type(directory)
     if config.watch.mode == "events" and lacks_events(kind):
         yield f"watch.mode: {place} is on {kind}, where new files raise no events; write auto or poll"
-    if config.ledger.path.absolute().is_relative_to(directory.absolute()):
-        yield f"ledger.path: lies in {place}, which emwatch never writes to; choose another place"
 
 
 def _doubts_about_ledger(path: Path) -> Iterator[str]:
     folder = path.parent
     while not folder.exists() and folder != folder.parent:  # missing folders are made at the first start
         folder = folder.parent
-    if path.is_dir():
-        yield f"ledger.path: {path_to_text(path)}: is a directory; name a file in it"
-    elif not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         yield f"ledger.path: {path_to_text(path)}: may not be written by this user"
 
 

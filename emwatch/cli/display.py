@@ -42,7 +42,7 @@ def is_terminal(stream: TextIO) -> bool:
     """Tell whether somebody looks at this stream."""
     try:
         return stream.isatty()
-    except ValueError:  # closed
+    except (AttributeError, ValueError):  # not there at all (`>&-`), or closed
         return False
 
 

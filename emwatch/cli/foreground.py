@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from emwatch.cli.display import is_terminal
 from emwatch.cli.lines import PlainLines
 from emwatch.service.daemon import Daemon
+from emwatch.service.happenings import Notice
 from emwatch.service.progress import Progress
 
 if TYPE_CHECKING:
@@ -57,13 +58,23 @@ def run_in_foreground(
         except BaseException as error:  # noqa: BLE001 - carried over to the main thread, which raises it
             failure.append(error)
 
+    said = False
     worker = threading.Thread(target=work, name="ingest")
-    before = _on_signals(daemon.stop, daemon.look_everywhere)
+    stopping = threading.Event()
+
+    def stop() -> None:
+        stopping.set()
+        daemon.stop()
+
+    before = _on_signals(stop, daemon.look_everywhere)
     try:
         with view:
             worker.start()
             while worker.is_alive():
                 worker.join(_LOOK_EVERY_S)
+                if stopping.is_set() and worker.is_alive() and not said:
+                    said = True
+                    tell(Notice("info", "stopping after the frame in work; Ctrl-C again ends at once"))
                 if until is not None and until():
                     daemon.stop()
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,12 +11,15 @@ import click
 from emwatch.cli.display import is_terminal
 from emwatch.cli.exits import Exit
 from emwatch.cli.log_rows import print_csv, print_json_rows, print_ndjson, print_rows
-from emwatch.cli.options import config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.words import Range, moment
 from emwatch.clock import SystemClock
 from emwatch.frame import CATEGORIES, FrameState, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from emwatch.ledger.query import LedgerReader, LogFilter
 
 #: Rows shown on a terminal unless --limit says otherwise; anything else gets all of them.
@@ -48,7 +50,7 @@ SCREENFUL = 50
 @click.option("--all", "everything", is_flag=True, help="Also files that are no frames, and the baseline.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most so many rows; 0: all.")
 @click.option("--oldest-first", is_flag=True, help="Begin with the oldest.")
-@click.option("--ledger", metavar="FILE", type=click.Path(path_type=Path), help="Ask this file, not ledger.path.")
+@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Ask this file, not ledger.path.")
 @config_option
 @json_option
 @click.option("--ndjson", is_flag=True, help="Print one JSON object a line.")
@@ -73,14 +75,17 @@ def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
     _refuse_both(formats)
     _refuse_both([name for name in ("failed", "all") if asked["everything" if name == "all" else name]])
     wanted = _filter(**asked)
-    path = load_config(config_file, {"ledger.path": ledger}, one_shot=True).ledger.path
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
 
-    with LedgerReader(path) as reader:
+    with LedgerReader(config.ledger.path) as reader:
         if "count" in formats:
             click.echo(reader.count(wanted))
             return
         found = _print(reader, wanted, formats[0] if formats else "table", limited=asked["limit"] is not None)
+        if not found:
+            for hint in _hints(reader, asked["session"], asked["target"], [each.name for each in config.targets]):
+                click.echo(hint, err=True)
     if not found:
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
 
@@ -88,6 +93,18 @@ def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
 def _refuse_both(names: list[str]) -> None:
     if len(names) > 1:
         raise click.UsageError(f"--{names[0]} and --{names[1]} exclude each other")
+
+
+def _hints(reader: LedgerReader, session: str | None, target: str | None, configured: list[str]) -> Iterator[str]:
+    """Tell a name that is not there from one without such frames."""
+    if session not in (None, "last"):
+        sessions = reader.sessions()
+        if all(session not in (each.name, str(each.id)) for each in sessions):
+            last = "; ".join(f"{each.id} = {each.name} ({each.frames} frames)" for each in sessions[:5])
+            yield f"there is no session {session!r}; {f'the last are {last}' if last else 'there is none at all'}"
+    if target is not None and target not in configured and target not in (met := reader.targets()):
+        names = ", ".join(repr(name) for name in dict.fromkeys([*met, *configured]))
+        yield f"there is no target {target!r}; {f'known are {names}' if names else 'there is none at all'}"
 
 
 def _filter(**asked: Any) -> LogFilter:

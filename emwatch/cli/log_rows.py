@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, common_folder, csv_cell, degrees_text, json_text, number_text, print_table
+from emwatch.cli.display import (
+    Column,
+    common_folder,
+    csv_cell,
+    degrees_text,
+    is_terminal,
+    json_text,
+    number_text,
+    print_table,
+)
 from emwatch.frame import CATEGORIES, FrameState, path_to_text
 
 if TYPE_CHECKING:
@@ -21,12 +32,14 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("Recorded", whole=True),
     Column("Category", whole=True),
-    Column("Prob.", align="right"),
-    Column("Magn.", align="right"),
-    Column("Tilt °", align="right"),
+    Column("Prob.", align="right", whole=True),
+    Column("Magn.", align="right", whole=True),
+    Column("Tilt °", align="right", whole=True),
     Column("Target", style="bold"),
     Column("File"),
 )
+#: A terminal narrower than this gets shorter times and categories, so that numbers and names stay whole.
+_ROOMY = 120
 _STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASELINE: "dim"}
 
 
@@ -95,14 +108,16 @@ def print_rows(rows: Iterable[LogRow]) -> int:
         return 0
     below = common_folder([row.path for row in shown])
     styles = [_STYLES.get(row.state, "green" if row.targets else "") for row in shown]
-    print_table(_COLUMNS, [list(_cells(row, below)) for row in shown], styles=styles)
+    narrow = is_terminal(sys.stdout) and shutil.get_terminal_size().columns < _ROOMY
+    print_table(_COLUMNS, [list(_cells(row, below, narrow=narrow)) for row in shown], styles=styles)
     return len(shown)
 
 
-def _cells(row: LogRow, below: Path | None) -> Iterator[str]:
-    yield row.recorded_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _cells(row: LogRow, below: Path | None, *, narrow: bool) -> Iterator[str]:
+    yield row.recorded_at.astimezone().strftime("%d %H:%M:%S" if narrow else "%Y-%m-%d %H:%M:%S")
     if row.category is not None:
-        yield f"{row.category}{' ?' if row.uncertain else ''}"
+        category = row.category.split("_")[0] if narrow else row.category
+        yield f"{category}{' ?' if row.uncertain else ''}"
     else:
         yield f"{row.state.value}: {row.code}" if row.code else row.state.value
     yield "" if row.probability is None else f"{row.probability:.2f}"

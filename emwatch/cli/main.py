@@ -94,6 +94,11 @@ class LazyGroup(click.Group):
         except EmwatchError as error:
             _tell(error, with_trace=ctx.meta.get(VERBOSITY, 0) >= 2)
             ctx.exit(Exit.BAD_CONFIG if isinstance(error, ConfigError) else Exit.RUNTIME)
+        except OSError as error:  # a full disk below stdout, a folder that may not be made
+            place = printable(os.fspath(error.filename)) if error.filename else "standard output"
+            _drop_stdout()
+            _tell(EmwatchError(f"{place}: {error.strerror or error}"), with_trace=ctx.meta.get(VERBOSITY, 0) >= 2)
+            ctx.exit(Exit.RUNTIME)
         return result
 
 

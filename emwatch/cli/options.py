@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,11 +24,29 @@ logger = logging.getLogger(__name__)
 #: Where the verbosity is kept in click's context: the top level shows tracebacks from 2 on.
 VERBOSITY: Final = "emwatch.verbosity"
 
+
+class AnyPath(click.Path):
+    """
+    A path that need not be there or be readable: that is for the command to say, about one file among many.
+
+    Empty text is refused: it comes from a variable that is not set, and would mean the present directory.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty path."""
+        if os.fspath(value) == "":
+            self.fail("is empty; was it meant to come from a variable that is not set?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 config_option = click.option(
     "--config",
     "config_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=AnyPath(),
     help="Read this configuration file, over the user's and the machine's.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from emwatch.cli.display import print_json
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(short_help="Watch the acquisition directory.")
-@click.argument("directories", metavar="[DIRECTORY]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("directories", metavar="[DIRECTORY]...", nargs=-1, type=AnyPath())
 @config_option
 @click.option("--once", is_flag=True, help="Deal with what is there, then end; exit with 4 when some frames failed.")
-@click.option("--ledger", type=click.Path(path_type=Path), help="Record into this file instead of ledger.path.")
-@click.option(
-    "--bundle", type=click.Path(path_type=Path), help="Classify with this model bundle instead of model.bundle."
-)
+@click.option("--ledger", type=AnyPath(), help="Record into this file instead of ledger.path.")
+@click.option("--bundle", type=AnyPath(), help="Classify with this model bundle instead of model.bundle.")
 @click.option("--engine", help="Run the model with this engine instead of model.engine.")
 @click.option("--plain", is_flag=True, help="Print plain lines also on a terminal.")
 @json_option

@@ -169,6 +169,13 @@ class LedgerReader:
         }
         return AcquisitionMetadata(row.vendor, readings, tuple(row.flags))
 
+    def targets(self) -> tuple[str, ...]:
+        """Give the names of all targets ever met, in order."""
+        if self._empty:
+            return ()
+        with self._snapshot() as connection:
+            return tuple(connection.scalars(select(matches.c.target).distinct().order_by(matches.c.target)))
+
     def sessions(self) -> tuple[SessionRow, ...]:
         """Give all sessions, newest first."""
         if self._empty:

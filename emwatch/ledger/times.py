@@ -49,14 +49,19 @@ def parse_when(text: str, now: datetime, *, end: bool = False) -> datetime:
     except ValueError:
         pass
     try:
-        return datetime.combine(now.date(), time.fromisoformat(word), now.tzinfo)
+        clock_time = time.fromisoformat(word)
     except ValueError:
         pass
+    else:
+        # After midnight "23:00" means last evening: a time of day is the last one that has been.
+        moment = datetime.combine(now.date(), clock_time, now.tzinfo)
+        yesterday = datetime.combine(now.date() - timedelta(days=1), clock_time, now.tzinfo)
+        return moment if moment <= now else yesterday
     try:
         moment = datetime.fromisoformat(word.upper())
     except ValueError:
         raise ValueError(
-            f"{text!r} is not a time: write 2h, 30m or 3d for an age, today, yesterday, "
+            f"{text!r} is not a time: write 2h, 30m or 3d for an age, 14:30, today, yesterday, "
             "a date like 2026-11-23, or a date and time like 2026-11-23T14:30"
         ) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from emwatch import errors
 from emwatch.readers import tiff
@@ -210,6 +210,10 @@ class _decoder_errors:  # noqa: N801 - used as a verb in a with statement.
         if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
             raise errors.TooLarge(
                 f"{self._name}: more pixels than a compressed frame may have; export it smaller ({error})"
+            ) from error
+        if isinstance(error, UnidentifiedImageError):
+            raise errors.Unreadable(
+                f"{self._name}: a kind of image that is not decoded here; export it as 8- or 16-bit grey, palette or RGB(A)"
             ) from error
         if isinstance(error, _DECODER_ERRORS):
             kind = errors.Truncated if "truncated" in str(error).lower() else errors.Unreadable

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from emwatch.alerts.outbox import Outbox
 from emwatch.classify.classifier import Classifier
 from emwatch.clock import SystemClock
-from emwatch.errors import ConfigError
 from emwatch.ledger.writer import Ledger
 from emwatch.pipeline import Pipeline
 from emwatch.readers.limits import Limits
@@ -24,12 +23,12 @@ from emwatch.service.ingest import ASKED, Ingest
 from emwatch.service.lock import SingleInstance
 from emwatch.service.notify import SystemdNotifier
 from emwatch.service.place import Manner, Place
+from emwatch.service.roots import checked_roots
 from emwatch.watch.patterns import Patterns
 from emwatch.watch.settle import Settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from emwatch.clock import Clock
     from emwatch.config import Config
@@ -89,7 +88,7 @@ class Daemon:
         config, clock = self._config, self._clock
         places = self._places()
         with ExitStack() as stack:
-            lock = SingleInstance(config.ledger.path.with_suffix(".lock"))
+            lock = SingleInstance(config.ledger.path.with_name(f"{config.ledger.path.name}.lock"))
             lock.acquire()
             stack.callback(lock.release)
             sandbox = stack.enter_context(Sandbox(prepare="emwatch.classify.preprocess:prepare", limits=self._limits()))
@@ -134,20 +133,9 @@ class Daemon:
 
     def _places(self) -> list[Place]:
         watch = self._config.watch
-        ledger = self._config.ledger.path.resolve()
         manner = Manner(watch.mode, watch.recursive, watch.max_depth, watch.settle_seconds, watch.sweep_seconds)
-        places = []
-        for directory in self._config.watched_directories():
-            # Symbolic links resolved: events, file system type and the place of the ledger are those of the real folder.
-            root = directory.resolve()
-            if ledger.is_relative_to(root):
-                raise ConfigError(
-                    f"ledger.path: {ledger} lies in the watched directory {root}, which emwatch never writes to; "
-                    "choose a place outside it"
-                )
-            places.append(Place(root, Patterns(watch.include, watch.exclude), manner, self._hints))
-        _refuse_nested([place.root for place in places])
-        return places
+        patterns = Patterns(watch.include, watch.exclude)
+        return [Place(root, patterns, manner, self._hints) for root in checked_roots(self._config)]
 
     def _limits(self) -> Limits:
         watch = self._config.watch
@@ -156,11 +144,3 @@ class Daemon:
             memory_bytes=watch.read_memory_mb << 20,
             seconds=watch.read_seconds,
         )
-
-
-def _refuse_nested(roots: list[Path]) -> None:
-    """Two places over the same files would record each frame twice as often as it is looked at."""
-    for number, root in enumerate(roots):
-        for other in roots[number + 1 :]:
-            if root.is_relative_to(other) or other.is_relative_to(root):
-                raise ConfigError(f"watch.directory: {root} and {other} overlap; name each directory once")

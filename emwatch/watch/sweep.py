@@ -48,6 +48,8 @@ def sweep(
     while pending:
         folder, depth = pending.pop()
         if depth > (max_depth if recursive else 0):
+            if recursive:
+                yield Listing(folder, {}, f"{folder}: deeper than watch.max_depth ({max_depth}); not looked into")
             continue
         try:
             with os.scandir(folder) as scan:

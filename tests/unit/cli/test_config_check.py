@@ -97,15 +97,28 @@ class TestDoubts:
 
         assert _warnings(tmp_path / "file") == [f"watch.directory: {tmp_path / 'file'}: not a directory"]
 
-    def test_a_ledger_in_the_acquisition_directory(self, sem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("EMWATCH_LEDGER_PATH", str(sem / "l.sqlite3"))
+    def test_what_the_daemon_would_refuse_is_refused(
+        self, sem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "alias").symlink_to(sem, target_is_directory=True)
+        for ledger, says in (
+            (sem / "l.sqlite3", "never writes to"),
+            (tmp_path / "alias" / "l.sqlite3", "never writes to"),
+            (tmp_path, "is a directory; name a file in it"),
+        ):
+            monkeypatch.setenv("EMWATCH_LEDGER_PATH", str(ledger))
+            result = CliRunner().invoke(cli, ["config", "check", str(sem)])
 
-        assert _warnings(sem) == [f"ledger.path: lies in {sem}, which emwatch never writes to; choose another place"]
+            assert result.exit_code == 78
+            assert says in result.stderr
 
-    def test_a_ledger_that_is_a_directory(self, sem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("EMWATCH_LEDGER_PATH", str(tmp_path))
+    def test_overlapping_directories_are_refused(self, sem: Path, tmp_path: Path) -> None:
+        file = tmp_path / "c.yaml"
+        (sem / "day").mkdir()
+        file.write_text(f"watch: {{directory: [{sem}, {sem / 'day'}]}}\n", encoding="utf-8")
+        result = CliRunner().invoke(cli, ["config", "check", "--config", str(file)])
 
-        assert f"ledger.path: {tmp_path}: is a directory; name a file in it" in _warnings(sem)
+        assert (result.exit_code, "overlap" in result.stderr) == (78, True)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_a_ledger_that_may_not_be_written(self, sem: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,3 +242,12 @@ def test_a_terminal_gets_a_screenful_and_a_pipe_everything(
     assert "50 of 55 rows; --limit N shows more, --limit 0 all" in shown
     assert "below /data/sem\n" in shown
     assert "/data/sem/000.tif" in piped
+
+
+def test_a_name_that_is_not_there_is_told_apart_from_one_without_frames(ledger: Path) -> None:
+    for option, says in (("--target", "known are 'wires'"), ("--session", "the last are 3 = ")):
+        result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), option, "xyz"])
+
+        assert result.exit_code == 3
+        assert "there is no" in result.stderr
+        assert says in result.stderr

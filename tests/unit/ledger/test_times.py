@@ -69,3 +69,10 @@ def test_anything_else_is_refused_with_what_would_be_understood(text: str) -> No
 def test_now_needs_a_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
         parse_when("2h", datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake under test
+
+
+def test_a_time_of_day_is_the_last_one_that_has_been() -> None:
+    after_midnight = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+
+    assert parse_when("23:00", after_midnight) == datetime(2026, 11, 23, 23, 0, tzinfo=UTC)
+    assert parse_when("01:30", after_midnight) == datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
