@@ -47,8 +47,9 @@ def demo(frames: int, rate: float, seed: int, keep: Path | None) -> None:
     """
     Watch a pretend microscope for half a minute, then show the log and the hits.
 
-    Frames are drawn with Zeiss and Thermo Fisher metadata into a temporary directory; everything else is the real
-    thing: the daemon, the decoder, the network, the ledger, the alerts. Nothing outside the directory is touched.
+    Frames are drawn into a temporary directory as the common makers write them, one after the other, Hitachi's with a
+    text file beside each, and some without metadata; everything else is the real thing: the daemon, the decoder, the
+    network, the ledger, the alerts. Nothing outside the directory is touched.
     """
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=False)

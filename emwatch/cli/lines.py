@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emwatch.cli.display import degrees_text, printable
+from emwatch.cli.options import VERBOSITY
 from emwatch.frame import FrameState
 from emwatch.service.happenings import FrameDone, Notice, Ready
 
@@ -34,11 +35,31 @@ def alert_line(alert: Alert) -> str:
     return f"HIT {printable(alert.target)}: {printable(str(alert.path))} ({printable(alert.reason)})"
 
 
-class PlainLines:
-    """Results on stdout (or stderr, where stdout is for a JSON document), notices on stderr."""
+def says_more() -> bool:
+    """Tell whether the command was given ``-v``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.meta.get(VERBOSITY, 0) > 0
 
-    def __init__(self, *, results_to_stderr: bool = False) -> None:
+
+def is_quiet(happening: Happening) -> bool:
+    """
+    Tell whether a file's outcome is shown only with ``-v``.
+
+    Every frame of some makers brings a text file along: those would be half of the lines. They are counted and recorded.
+    """
+    return isinstance(happening, FrameDone) and happening.outcome.state is FrameState.SKIPPED
+
+
+class PlainLines:
+    """
+    Results on stdout (or stderr, where stdout is for a JSON document), notices on stderr.
+
+    ``everything``: also files that are no frames; by default as ``-v`` says.
+    """
+
+    def __init__(self, *, results_to_stderr: bool = False, everything: bool | None = None) -> None:
         self._results_to_stderr = results_to_stderr
+        self._everything = says_more() if everything is None else everything
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +71,8 @@ class PlainLines:
 
     def tell(self, happening: Happening) -> None:
         """Print one happening."""
+        if is_quiet(happening) and not self._everything:
+            return
         match happening:
             case FrameDone(new=False):
                 return

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emwatch.cli.display import printable
-from emwatch.cli.lines import alert_line, frame_words
+from emwatch.cli.lines import alert_line, frame_words, is_quiet, says_more
 from emwatch.frame import FrameState
 from emwatch.service.happenings import FrameDone, Notice
 from emwatch.service.progress import Progress
@@ -32,11 +32,16 @@ _SHOWN = 14
 
 
 class LiveView:
-    """The last frames, counts, rate and lag in place; hits and notices stay above, with the terminal's bell for a hit."""
+    """
+    The last frames, counts, rate and lag in place; hits and notices stay above, with the terminal's bell for a hit.
 
-    def __init__(self, console: Console) -> None:
+    ``everything``: also files that are no frames; by default as ``-v`` says.
+    """
+
+    def __init__(self, console: Console, *, everything: bool | None = None) -> None:
 
         self._console = console
+        self._everything = says_more() if everything is None else everything
         self._progress = Progress(started_at=time.monotonic())
         self._last: deque[tuple[str, FrameDone]] = deque(maxlen=_SHOWN)
         self._guard = threading.Lock()
@@ -55,7 +60,8 @@ class LiveView:
         """Take in one happening."""
         with self._guard:
             self._progress.note(happening, time.monotonic())
-            if isinstance(happening, FrameDone) and happening.new:
+            shown = self._everything or not is_quiet(happening)
+            if isinstance(happening, FrameDone) and happening.new and shown:
                 self._last.append((datetime.now().astimezone().strftime("%H:%M:%S"), happening))
         if isinstance(happening, Notice):
             style = {"error": "bold red", "warning": "yellow"}.get(happening.level, "dim")

@@ -17,12 +17,15 @@ from emwatch.frame import CATEGORIES, path_to_text, text_to_path
 #: Written out, so that help needs no numpy; a test holds them against the simulator's own.
 MODES: Final = ("plain", "atomic", "tmp-rename", "slow-write", "prealloc", "sidecar-late", "burst", "truncated")
 
+#: Names for more than one vendor: the common makers in turn, and every format in turn.
+SEVERAL: Final = ("mixed", "all")
+
 
 def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> str:
     from emwatch.simulate.vendors import VENDORS  # noqa: PLC0415 - the simulator only where it runs
 
-    if value != "mixed" and value not in VENDORS:
-        raise click.BadParameter(f"{value!r} is not one of {', '.join(VENDORS)}, mixed", context, parameter)
+    if value not in (*VENDORS, *SEVERAL):
+        raise click.BadParameter(f"{value!r} is not one of {', '.join((*VENDORS, *SEVERAL))}", context, parameter)
     return value
 
 
@@ -46,7 +49,8 @@ def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> s
     default="zeiss",
     show_default=True,
     callback=_vendor,
-    help="Whose files are written: zeiss, thermofisher, ... or mixed, to change after every frame.",
+    help="Whose files are written: zeiss, thermofisher, tescan, hitachi, jeol, ...; mixed: common makers in turn; "
+    "all: every format in turn.",
 )
 @click.option(
     "--seed", metavar="S", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same frames."

@@ -59,9 +59,9 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
     }
 )
 
-#: What ``mixed`` changes between: common makers whose frames come without a sidecar, so that every file written is a
-#: frame, and an export that tells nothing.
-COMMON: Final = ("zeiss", "thermofisher", "tescan", "jeol", "generic")
+#: What ``mixed`` changes between: the common makers, one of them with a text file beside each frame, and an export that
+#: tells nothing.
+COMMON: Final = ("zeiss", "thermofisher", "tescan", "jeol", "hitachi", "generic")
 
 
 def vendor_named(name: str) -> Vendor:

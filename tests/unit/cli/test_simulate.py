@@ -69,3 +69,22 @@ def test_a_wrong_option_is_a_usage_error(tmp_path: Path, arguments: list[str], s
     assert result.exit_code == 2
     assert says in result.stderr
     assert not (tmp_path / "sem").exists()
+
+
+def test_all_goes_through_every_format(tmp_path: Path) -> None:
+    from emwatch.simulate.vendors import VENDORS
+
+    out, manifest = tmp_path / "sem", tmp_path / "truth.ndjson"
+    arguments = ["--rate", "0", "--vendor", "all", "--frames", str(len(VENDORS)), "--manifest", str(manifest)]
+
+    result = CliRunner().invoke(cli, ["simulate", "--out", str(out), *arguments])
+
+    assert result.exit_code == 0
+    assert [json.loads(line)["vendor"] for line in manifest.read_text(encoding="utf-8").splitlines()] == list(VENDORS)
+
+
+def test_an_unknown_vendor_is_told_the_names_there_are(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["simulate", "--out", str(tmp_path), "--vendor", "acme"])
+
+    assert result.exit_code == 2
+    assert result.stderr.rstrip().endswith("imagej, mixed, all")

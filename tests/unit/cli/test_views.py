@@ -1,0 +1,77 @@
+"""What the lines and the live view of ``emwatch run`` show and what they leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from emwatch.cli.lines import PlainLines
+from emwatch.cli.live import LiveView
+from emwatch.frame import FrameState, Outcome
+from emwatch.service.happenings import FrameDone
+
+Show = Callable[[FrameDone, bool], str]
+
+
+def _done(name: str, state: FrameState) -> FrameDone:
+    outcome = Outcome(Path("/sem") / name, state, None, code="not-a-frame", reason=f"/sem/{name}: as it is")
+    return FrameDone(1, outcome, new=True, duplicate_of=None, lag_s=0.1, waiting=0)
+
+
+@pytest.fixture(name="show", params=["lines", "live"])
+def _show(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Show:
+    """Either view, told of one file: gives what it shows."""
+
+    def lines(done: FrameDone, everything: bool) -> str:
+        PlainLines(everything=everything).tell(done)
+        return capsys.readouterr().out
+
+    def live(done: FrameDone, everything: bool) -> str:
+        written = StringIO()
+        with LiveView(Console(file=written, force_terminal=True, width=100), everything=everything) as view:
+            view.tell(done)
+        return written.getvalue()
+
+    return lines if request.param == "lines" else live
+
+
+def test_a_text_beside_a_frame_passes_quietly(show: Show) -> None:
+    assert "frame.txt" not in show(_done("frame.txt", FrameState.SKIPPED), False)
+
+
+def test_it_is_shown_to_who_asks_for_more(show: Show) -> None:
+    assert "frame.txt" in show(_done("frame.txt", FrameState.SKIPPED), True)
+
+
+def test_a_failed_file_is_always_shown(show: Show) -> None:
+    assert "cut.tif" in show(_done("cut.tif", FrameState.FAILED), False)
+
+
+def test_run_shows_texts_with_v_only_and_counts_them_always(run: Callable[..., tuple[str, str]]) -> None:
+    quiet, counts = run()
+    verbose, _ = run("-v")
+
+    assert "skipped" not in quiet
+    assert "1 skipped" in counts
+    assert "notes.txt" in verbose
+
+
+@pytest.fixture(name="run")
+def _run(tmp_path: Path, emwatch: Callable[..., object]) -> Callable[..., tuple[str, str]]:
+    """Each call watches a folder of its own with one text in it, once: gives stdout and stderr."""
+    calls: list[Path] = []
+
+    def run(*options: str) -> tuple[str, str]:
+        folder = tmp_path / f"sem{len(calls)}"
+        calls.append(folder)
+        folder.mkdir()
+        (folder / "notes.txt").write_text("just text\n", encoding="utf-8")
+        ledger = tmp_path / f"{folder.name}.sqlite3"
+        ended = emwatch("run", "--once", "--plain", "--engine", "stub", "--ledger", ledger, *options, folder)
+        return ended.stdout, ended.stderr  # type: ignore[attr-defined]
+
+    return run
