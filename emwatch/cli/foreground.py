@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from emwatch.cli.display import is_terminal
@@ -16,7 +17,7 @@ from emwatch.service.happenings import Notice
 from emwatch.service.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from emwatch.cli.live import LiveView
@@ -36,19 +37,8 @@ def run_in_foreground(
 
     Whatever the daemon raises is raised here. A second SIGINT ends the process at once.
     """
-    lost: list[bool] = []
-    progress = Progress(started_at=time.monotonic())
     view = _view(plain=plain or lines_to_stderr, lines_to_stderr=lines_to_stderr)
-
-    def tell(happening: Happening) -> None:
-        progress.note(happening, time.monotonic())
-        try:
-            view.tell(happening)
-        except (OSError, ValueError) as error:  # whoever read our output is gone: that must not cost a frame
-            if not lost:
-                logger.warning("nobody reads the output any more (%s); recording goes on", error)
-                lost.append(True)
-
+    tell = _Teller(view)
     daemon = Daemon(config, tell=tell, show=view.show, once=once)
     failure: list[BaseException] = []
 
@@ -58,31 +48,48 @@ def run_in_foreground(
         except BaseException as error:  # noqa: BLE001 - carried over to the main thread, which raises it
             failure.append(error)
 
-    said = False
     worker = threading.Thread(target=work, name="ingest")
-    stopping = threading.Event()
-
-    def stop() -> None:
-        stopping.set()
-        daemon.stop()
-
-    before = _on_signals(stop, daemon.look_everywhere)
-    try:
-        with view:
-            worker.start()
-            while worker.is_alive():
-                worker.join(_LOOK_EVERY_S)
-                if stopping.is_set() and worker.is_alive() and not said:
-                    said = True
-                    tell(Notice("info", "stopping after the frame in work; Ctrl-C again ends at once"))
-                if until is not None and until():
-                    daemon.stop()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with _signals(daemon) as asked_to_stop, view:
+        worker.start()
+        _wait_for(worker, daemon, until, asked_to_stop, tell)
     if failure:
         raise failure[0]
-    return progress
+    return tell.progress
+
+
+class _Teller:
+    """Counts what happens and shows it, for as long as somebody reads."""
+
+    def __init__(self, view: LiveView | PlainLines) -> None:
+        self.progress = Progress(started_at=time.monotonic())
+        self._view = view
+        self._lost = False
+
+    def __call__(self, happening: Happening) -> None:
+        self.progress.note(happening, time.monotonic())
+        try:
+            self._view.tell(happening)
+        except (OSError, ValueError) as error:  # the pipe is closed, the disk full: that must not cost a frame
+            if not self._lost:
+                self._lost = True
+                logger.warning("the output cannot be written any more (%s); recording goes on", error)
+
+
+def _wait_for(
+    worker: threading.Thread,
+    daemon: Daemon,
+    until: Callable[[], bool] | None,
+    asked_to_stop: threading.Event,
+    tell: Callable[[Happening], None],
+) -> None:
+    said = False
+    while worker.is_alive():
+        worker.join(_LOOK_EVERY_S)
+        if asked_to_stop.is_set() and worker.is_alive() and not said:
+            said = True
+            tell(Notice("info", "stopping after the frame in work; Ctrl-C again ends at once"))
+        if until is not None and until():
+            daemon.stop()
 
 
 def _view(*, plain: bool, lines_to_stderr: bool) -> LiveView | PlainLines:
@@ -96,17 +103,24 @@ def _view(*, plain: bool, lines_to_stderr: bool) -> LiveView | PlainLines:
     return LiveView(Console())
 
 
-def _on_signals(stop: Callable[[], None], look: Callable[[], None]) -> dict[int, signal._HANDLER]:
+@contextmanager
+def _signals(daemon: Daemon) -> Iterator[threading.Event]:
     """Stop at SIGINT and SIGTERM, sweep at SIGHUP; after the first SIGINT the next one interrupts as usual."""
+    asked_to_stop = threading.Event()
 
-    def handle(number: int, _frame: FrameType | None) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop()
+        asked_to_stop.set()
+        daemon.stop()
 
     before: dict[int, signal._HANDLER] = {
-        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
     }
     if hangup := getattr(signal, "SIGHUP", None):  # not on Windows
-        before[hangup] = signal.signal(hangup, lambda _number, _frame: look())
-    return before
+        before[hangup] = signal.signal(hangup, lambda _number, _frame: daemon.look_everywhere())
+    try:
+        yield asked_to_stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
