@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from emwatch.frame import AcquisitionMetadata, Alert
     from emwatch.service.happenings import Happening
 
+logger = logging.getLogger(__name__)
+
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
 
 def frame_words(done: FrameDone) -> tuple[str, str, str, str, str]:
     """Say a frame's outcome in five words: file, category, probability, magnification, tilt."""
@@ -26,8 +31,8 @@ def frame_words(done: FrameDone) -> tuple[str, str, str, str, str]:
     if outcome.prediction is None or outcome.reading is None:
         return name, outcome.code or outcome.state.value, "", "", ""
     metadata = outcome.reading.metadata
-    category = f"{outcome.prediction.category}{'?' if outcome.prediction.uncertain else ''}"
-    return name, category, f"{outcome.prediction.probability:.2f}", *_geometry(metadata)
+    doubt = "?" if outcome.prediction.uncertain else ""
+    return name, outcome.prediction.category, f"{outcome.prediction.probability:.2f}{doubt}", *_geometry(metadata)
 
 
 def alert_line(alert: Alert) -> str:
@@ -52,7 +57,7 @@ def is_quiet(happening: Happening) -> bool:
 
 class PlainLines:
     """
-    Results on stdout (or stderr, where stdout is for a JSON document), notices on stderr.
+    Results on stdout (or stderr, where stdout is for a JSON document); notices are log lines, with their level.
 
     ``everything``: also files that are no frames; by default as ``-v`` says.
     """
@@ -84,10 +89,10 @@ class PlainLines:
                 self._line("  ".join(word for word in (*words, f"{happening.lag_s:.2f} s", same) if word))
             case Ready(watching=watching, waiting=waiting):
                 for each in watching:
-                    self._note(f"watching {printable(each)}")
-                self._note(f"ready; {waiting} {'file' if waiting == 1 else 'files'} to read")
-            case Notice(text=text):
-                self._note(printable(text))
+                    logger.info("watching %s", each)
+                logger.info("ready; %s %s to read", waiting, "file" if waiting == 1 else "files")
+            case Notice(level=level, text=text):
+                logger.log(_LEVELS[level], "%s", text)
 
     def show(self, alert: Alert) -> None:
         """Print a hit."""
@@ -95,9 +100,6 @@ class PlainLines:
 
     def _line(self, text: str) -> None:
         click.echo(text, err=self._results_to_stderr)
-
-    def _note(self, text: str) -> None:
-        click.echo(text, err=True)
 
 
 def _geometry(metadata: AcquisitionMetadata) -> tuple[str, str]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from emwatch.service.happenings import Happening
 
 _SHOWN = 14
+#: A terminal narrower than this gets shorter names, so that numbers and doubts stay whole.
+_ROOMY = 110
 
 
 class LiveView:
@@ -39,7 +41,6 @@ class LiveView:
     """
 
     def __init__(self, console: Console, *, everything: bool | None = None) -> None:
-
         self._console = console
         self._everything = says_more() if everything is None else everything
         self._progress = Progress(started_at=time.monotonic())
@@ -73,12 +74,10 @@ class LiveView:
         self._console.bell()
 
     def _picture(self) -> RenderableType:
-
         with self._guard:
             return Group(self._head(), self._frames())
 
     def _head(self) -> RenderableType:
-
         progress, now = self._progress, time.monotonic()
         line = Text(no_wrap=True, overflow="ellipsis")
         if progress.ready is None:
@@ -91,23 +90,25 @@ class LiveView:
         line.append(f"  hits {progress.hits}", style="bold green" if progress.hits else "dim")
         line.append(f"  failed {progress.failed}", style="bold red" if progress.failed else "dim")
         line.append(f"  waiting {progress.waiting}", style="dim")
-        line.append(f"  {progress.per_minute(now)}/min")
         if progress.lag_s is not None and progress.last_frame_at is not None:
-            line.append(f"  lag {progress.lag_s:.2f} s  last frame {now - progress.last_frame_at:.0f} s ago")
+            line.append(f"  last {now - progress.last_frame_at:.0f} s ago  lag {progress.lag_s:.2f} s")
+        line.append(f"  {progress.per_minute(now)}/min")
         return line
 
     def _frames(self) -> Table:
-
+        narrow = self._console.width < _ROOMY
         table = Table(box=None, pad_edge=False, expand=False)
-        table.add_column("Time", style="dim", no_wrap=True)
-        table.add_column("Frame", overflow="ellipsis", no_wrap=True, min_width=20)
-        table.add_column("Category", no_wrap=True)
-        for title in ("p", "Magnification", "Tilt"):
-            table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("Hit", no_wrap=True)
+        table.add_column("Time", style="dim", no_wrap=True, min_width=8)
+        table.add_column("Frame", overflow="ellipsis", no_wrap=True, min_width=12)
+        table.add_column("Category", no_wrap=True, min_width=9)
+        for title, width in (("p", 5), ("Magn." if narrow else "Magnification", 8), ("Tilt", 6)):
+            table.add_column(title, justify="right", no_wrap=True, min_width=width)
+        table.add_column("Hit", overflow="ellipsis", no_wrap=True)
         for at, done in reversed(self._last):
             hit = ", ".join(match.target for match in done.outcome.matches)
             style = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim"}.get(done.outcome.state, "")
             style = "bold green" if hit else style
-            table.add_row(at, *(Text(word) for word in frame_words(done)), Text(printable(hit)), style=style)
+            name, category, *numbers = frame_words(done)
+            words = (name, category.split("_")[0] if narrow else category, *numbers, printable(hit))
+            table.add_row(at, *(Text(word) for word in words), style=style)
         return table
