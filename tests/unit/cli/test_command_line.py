@@ -186,11 +186,13 @@ class TestEnds:
             [sys.executable, "-m", "emwatch", "config", "check", "--config", str(fifo)],
             stderr=subprocess.PIPE,
             text=True,
+            # A shell that runs the tests in the background has them ignore Ctrl-C; nobody's terminal does.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        with fifo.open("w", encoding="utf-8") as stream:  # opens when the program reads: it is in the middle of things
-            stream.flush()
+        with fifo.open("w", encoding="utf-8"):  # opens when the program reads: it is in the middle of things
             process.send_signal(signal.SIGINT)
-            _, stderr = process.communicate(timeout=30)
+        # Closed first: a signal that comes between two steps of a read is only heard when the read ends.
+        _, stderr = process.communicate(timeout=30)
 
         assert (process.returncode, stderr) == (130, "interrupted\n")
 
