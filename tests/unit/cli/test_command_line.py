@@ -187,7 +187,7 @@ class TestEnds:
             stderr=subprocess.PIPE,
             text=True,
             # A shell that runs the tests in the background has them ignore Ctrl-C; nobody's terminal does.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs here
         )
         with fifo.open("w", encoding="utf-8"):  # opens when the program reads: it is in the middle of things
             process.send_signal(signal.SIGINT)
