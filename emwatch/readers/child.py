@@ -12,11 +12,17 @@ import json
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from emwatch.readers.frame_reader import Prepare
     from emwatch.readers.limits import Limits
+
+#: From a file and what is asked of it to a reply; raises `errors.FrameError`.
+Answer: TypeAlias = "Callable[[Path, dict[str, Any]], tuple[dict[str, Any], bytes]]"
 
 #: Exit status of a child that ran out of the memory it may have.
 OUT_OF_MEMORY: Final = 77
@@ -29,28 +35,34 @@ _PR_SET_PDEATHSIG: Final = 1
 
 def main() -> int:
     """Serve frames until the input ends."""
+    return serve(_prepared)
+
+
+def serve(prepared: Callable[[dict[str, Any], Limits], Answer]) -> int:
+    """Answer requests until the input ends; ``prepared`` loads what answering takes, before the limits are set."""
     # Ctrl-C and the service manager's TERM go to the whole group; the parent decides, and its end is the end of input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     requests, replies = sys.stdin.buffer, _private_stdout()
     settings: dict[str, Any] = json.loads(sys.argv[1])
 
-    from emwatch.readers.limits import Limits  # noqa: PLC0415 - the signals first.
+    from emwatch.errors import EmwatchError  # noqa: PLC0415 - the signals first.
+    from emwatch.readers.limits import Limits  # noqa: PLC0415
     from emwatch.readers.wire import receive, send  # noqa: PLC0415
 
     limits = Limits(**settings["limits"])
     _die_with_parent(settings["parent"])
     try:
-        prepare = _load(settings["prepare"])
-    except (ImportError, AttributeError, ValueError) as error:
-        send(replies, {"failed": f"{settings['prepare']}: {type(error).__name__}: {error}"})
+        answer = prepared(settings, limits)
+    except (ImportError, AttributeError, ValueError, EmwatchError) as error:
+        send(replies, {"failed": f"{type(error).__name__}: {error}"})
         return 1
     _confine(limits)
     send(replies, {"ready": os.getpid()})
     while message := receive(requests):
         _arm(limits.seconds + _GRACE_S)
         try:
-            _answer(replies, message[0], prepare, limits)
+            _answer(replies, message[0], answer)
         except MemoryError:
             # Whatever is left of this process is not to be trusted; the parent starts another.
             os._exit(OUT_OF_MEMORY)
@@ -58,23 +70,38 @@ def main() -> int:
     return 0
 
 
-def _answer(replies: BinaryIO, request: dict[str, Any], prepare: Prepare, limits: Limits) -> None:
-    from emwatch import errors  # noqa: PLC0415 - imported by `main` through the readers already.
+def _prepared(settings: dict[str, Any], limits: Limits) -> Answer:
+    from emwatch.readers.frame_reader import read_frame  # noqa: PLC0415 - the signals first.
+    from emwatch.readers.wire import reading_as_message  # noqa: PLC0415
+
+    name = settings["prepare"]
+    try:
+        prepare = _load(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
+
+    def answer(path: Path, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        return reading_as_message(read_frame(path, prepare if request["pixels"] else None, limits))
+
+    return answer
+
+
+def _answer(replies: BinaryIO, request: dict[str, Any], answer: Answer) -> None:
+    from emwatch import errors  # noqa: PLC0415 - imported by `serve` already.
     from emwatch.frame import path_to_text  # noqa: PLC0415
-    from emwatch.readers.frame_reader import read_frame  # noqa: PLC0415
-    from emwatch.readers.wire import error_as_message, reading_as_message, send, text_as_path  # noqa: PLC0415
+    from emwatch.readers.wire import error_as_message, send, text_as_path  # noqa: PLC0415
 
     path = text_as_path(request["path"])
     try:
-        header, views = reading_as_message(read_frame(path, prepare if request["pixels"] else None, limits))
+        header, payload = answer(path, request)
     except errors.FrameError as error:
-        header, views = error_as_message(error), b""
+        header, payload = error_as_message(error), b""
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a hostile file provokes is that file's fault, and its row says so.
         reason = f"{path_to_text(path)}: cannot be decoded ({type(error).__name__}: {str(error)[:200]}); save the frame again"
-        header, views = error_as_message(errors.Unreadable(reason)), b""
-    send(replies, header, views)
+        header, payload = error_as_message(errors.Unreadable(reason)), b""
+    send(replies, header, payload)
 
 
 def _private_stdout() -> BinaryIO:
@@ -88,8 +115,6 @@ def _load(name: str) -> Prepare:
     module, _, function = name.partition(":")
     if not function:
         raise ValueError("expected module:function")
-    from emwatch.readers import frame_reader  # noqa: F401, PLC0415 - loaded before the limits count, and before the first frame.
-
     prepare: Prepare = getattr(importlib.import_module(module), function)
     return prepare
 

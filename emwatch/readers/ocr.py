@@ -31,6 +31,15 @@ def is_installed() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))
 
 
+def require() -> None:
+    """Raise `errors.ConfigError` where the ``ocr`` extra is not installed, without importing it."""
+    if not is_installed():
+        raise ConfigError(
+            "reading data bars needs the ocr extra, which is not installed: pip install 'emwatch[ocr]', "
+            "or leave the data bar unread"
+        )
+
+
 class RapidRecogniser:
     """
     Reads printed text; loaded once, about 2 s, then one thread.
@@ -39,11 +48,7 @@ class RapidRecogniser:
     """
 
     def __init__(self) -> None:
-        if not is_installed():
-            raise ConfigError(
-                "reading data bars needs the ocr extra, which is not installed: pip install 'emwatch[ocr]', "
-                "or leave the data bar unread"
-            )
+        require()
         import rapidocr  # noqa: PLC0415 - heavy, and absent without the extra.
 
         models = Path(rapidocr.__file__).parent / "models"

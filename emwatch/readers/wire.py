@@ -75,6 +75,31 @@ def text_as_path(text: str) -> Path:
     return Path(os.fsdecode(text.encode("latin-1")))
 
 
+def metadata_as_message(metadata: AcquisitionMetadata) -> dict[str, Any]:
+    """Write acquisition metadata."""
+    return {
+        "vendor": metadata.vendor,
+        "flags": list(metadata.flags),
+        "readings": {
+            name: [found.value, found.raw, found.source, found.computed, found.reason]
+            for name, found in metadata.readings.items()
+        },
+    }
+
+
+def message_as_metadata(header: dict[str, Any]) -> AcquisitionMetadata:
+    """Rebuild acquisition metadata; raises `GarbledError` where anything is not as `metadata_as_message` writes it."""
+    try:
+        vendor = header["vendor"]
+        return AcquisitionMetadata(
+            vendor=None if vendor is None else _text(vendor),
+            readings={_field(name): _reading(values) for name, values in header["readings"].items()},
+            flags=tuple(_text(flag) for flag in header["flags"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise GarbledError(f"metadata are not as expected: {error}") from error
+
+
 def reading_as_message(reading: FrameReading) -> tuple[dict[str, Any], bytes]:
     """Write a frame's reading, all but its path, which the asker knows."""
     key, metadata = reading.stat_key, reading.metadata
@@ -82,13 +107,8 @@ def reading_as_message(reading: FrameReading) -> tuple[dict[str, Any], bytes]:
         "sha256": reading.sha256,
         "stat": [key.size, key.mtime_ns, key.ctime_ns, key.inode],
         "image": [reading.image_format, reading.width, reading.height, reading.pixel_type, reading.pages],
-        "vendor": metadata.vendor,
-        "flags": list(metadata.flags),
-        "readings": {
-            name: [found.value, found.raw, found.source, found.computed, found.reason]
-            for name, found in metadata.readings.items()
-        },
         "views": len(reading.views),
+        **metadata_as_message(metadata),
     }
     return header, reading.views.astype("<f4", copy=False).tobytes()
 
@@ -102,7 +122,6 @@ def message_as_reading(path: Path, header: dict[str, Any], payload: bytes) -> Fr
         if not 0 <= views <= _MOST_VIEWS:
             raise GarbledError(f"{views} views")
         pixels = np.frombuffer(payload, "<f4").reshape(views, NETWORK_SIDE_PX, NETWORK_SIDE_PX).astype(np.float32)
-        vendor = header["vendor"]
         return FrameReading(
             path=path,
             sha256=_text(header["sha256"]),
@@ -112,11 +131,7 @@ def message_as_reading(path: Path, header: dict[str, Any], payload: bytes) -> Fr
             height=_whole(height),
             pixel_type=_text(pixel_type),
             pages=_whole(pages),
-            metadata=AcquisitionMetadata(
-                vendor=None if vendor is None else _text(vendor),
-                readings={_field(name): _reading(values) for name, values in header["readings"].items()},
-                flags=tuple(_text(flag) for flag in header["flags"]),
-            ),
+            metadata=message_as_metadata(header),
             views=pixels,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
