@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from emwatch.frame import Outcome, Prediction
+    from emwatch.frame import Match, Outcome, Prediction
 
 
 # Statements are made once: building one costs more than running it.
@@ -197,27 +197,39 @@ def _add_findings(
         write_prediction(connection, frame_id, outcome.prediction, recorded_at)
     if not outcome.matches:
         return 0
-    found = [
-        {"frame_id": frame_id, "target": m.target, "reason": m.reason, "made_at": recorded_at} for m in outcome.matches
-    ]
-    connection.execute(_ADD_MATCH, found)
-    return _add_alerts(connection, frame_id, outcome, recorded_at) if alert else 0
+    content = (row_values.path_text(outcome.path), outcome.sha256)
+    return write_matches(connection, frame_id, content, outcome.matches, recorded_at, alert=alert)
 
 
-def _add_alerts(connection: Connection, frame_id: int, outcome: Outcome, recorded_at: datetime) -> int:
-    path = row_values.path_text(outcome.path)
+def write_matches(
+    connection: Connection,
+    frame_id: int,
+    content: tuple[str, str],
+    found: tuple[Match, ...],
+    made_at: datetime,
+    *,
+    alert: bool,
+) -> int:
+    """
+    Add matches and, where ``alert``, one alert for each of their channels; give the number of alerts.
+
+    ``content``: the frame's path as stored, and its sha256. What is there already stays as it is.
+    """
+    rows = [{"frame_id": frame_id, "target": each.target, "reason": each.reason, "made_at": made_at} for each in found]
+    if rows:
+        connection.execute(_ADD_MATCH, rows)
     added = 0
-    for match in outcome.matches:
+    for match in found if alert else ():
         for channel in match.channels:
             row = {
-                "key": row_values.alert_key(path, outcome.sha256, match.target, channel),
+                "key": row_values.alert_key(*content, match.target, channel),
                 "frame_id": frame_id,
                 "channel": channel,
                 "target": match.target,
                 "reason": match.reason,
                 "state": "pending",
-                "next_try_at": recorded_at,
-                "created_at": recorded_at,
+                "next_try_at": made_at,
+                "created_at": made_at,
             }
             added += connection.execute(_ADD_ALERT, row).rowcount
     return added

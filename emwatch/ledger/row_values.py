@@ -8,7 +8,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from emwatch.frame import CATEGORIES, FIELDS, FieldKind, StatKey, path_to_text
+from emwatch.frame import CATEGORIES, FIELDS, AcquisitionMetadata, FieldKind, Prediction, Reading, StatKey, path_to_text
 from emwatch.ledger.column_types import moment_of_ns
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from emwatch.frame import AcquisitionMetadata, Outcome, Prediction
+    from sqlalchemy import Row
+
+    from emwatch.frame import Outcome
 
 #: Longer texts of an instrument are cut: no value anybody reads is longer, and damaged headers hold megabytes.
 _LONGEST_RAW: Final = 1000
@@ -87,6 +89,16 @@ def metadata_values(metadata: AcquisitionMetadata) -> Values:
     }
 
 
+def metadata_of(row: Row[Any]) -> AcquisitionMetadata:
+    """Read a row of the metadata table back."""
+    readings = {
+        name: Reading(getattr(row, name), each["raw"], each["source"], each["computed"], each["reason"])
+        for name, each in row.readings.items()
+        if name in FIELDS
+    }
+    return AcquisitionMetadata(row.vendor, readings, tuple(row.flags))
+
+
 def _typed(metadata: AcquisitionMetadata, name: str) -> float | str | bool | None:
     match FIELDS[name].kind:
         case FieldKind.NUMBER:
@@ -116,6 +128,13 @@ def prediction_values(prediction: Prediction, made_at: datetime) -> Values:
         "scores": in_order(prediction.scores),
         "made_at": made_at,
     }
+
+
+def prediction_of(row: Row[Any]) -> Prediction:
+    """Read a row of the predictions table back."""
+    return Prediction(
+        row.category, row.probability, row.scores, row.uncertain, row.margin, row.bundle_sha256, row.novelty
+    )
 
 
 def in_order(scores: Mapping[str, float]) -> dict[str, float]:

@@ -26,7 +26,7 @@ from emwatch.frame import FIELDS, FieldKind, FrameState
 from emwatch.ledger.column_types import Document, Instant, PlainText
 
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -106,6 +106,12 @@ frames = Table(
     sqlite_autoincrement=True,
 )
 
+#: Recorded frames whose data bar was not looked at yet, and whose file lacks what most bars show. A query must repeat
+#: this text to use the index.
+BAR_UNREAD: Final = (
+    "bar_read_at IS NULL AND (magnification IS NULL OR pixel_size_nm IS NULL OR accelerating_voltage_kv IS NULL)"
+)
+
 _COLUMN_TYPES = {FieldKind.NUMBER: REAL, FieldKind.TEXT: PlainText, FieldKind.FLAG: Boolean, FieldKind.TIME: PlainText}
 
 acquisition = Table(
@@ -116,6 +122,9 @@ acquisition = Table(
     *(Column(each.name, _COLUMN_TYPES[each.kind]) for each in FIELDS.values()),
     Column("flags", Document, nullable=False),
     Column("readings", Document, nullable=False),
+    # When the frame's data bar was tried, also where it showed nothing; with new metadata it is tried again.
+    Column("bar_read_at", Instant),
+    Index("ix_metadata_bar_unread", "frame_id", sqlite_where=text(BAR_UNREAD)),
     Index("ix_metadata_magnification", "magnification", sqlite_where=text("magnification IS NOT NULL")),
     Index("ix_metadata_stage_tilt_deg", "stage_tilt_deg", sqlite_where=text("stage_tilt_deg IS NOT NULL")),
 )

@@ -13,7 +13,8 @@ from sqlalchemy.dialects.sqlite import insert
 from emwatch.clock import SystemClock
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState
-from emwatch.ledger import present, row_values, waiting
+from emwatch.ledger import bars, present, row_values, waiting
+from emwatch.ledger.bars import BarFindings, UnreadBar
 from emwatch.ledger.database import BEGIN, BUSY_TIMEOUT_MS, ledger_errors, writing_engine
 from emwatch.ledger.present import Counters, Known
 from emwatch.ledger.recording import Recorded, Sitting, write_outcome, write_prediction
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from emwatch.clock import Clock
     from emwatch.frame import Alert, Outcome, Prediction, StatKey
 
-__all__ = ["Counters", "Known", "Ledger", "Recorded"]
+__all__ = ["BarFindings", "Counters", "Known", "Ledger", "Recorded", "UnreadBar"]
 
 _READING: Final = "BEGIN"
 
@@ -140,6 +141,29 @@ class Ledger:
         """Add what another bundle says of a recorded frame; it becomes the frame's newest prediction."""
         with self._transaction() as connection:
             write_prediction(connection, frame_id, prediction, made_at)
+
+    def unread_bar(self, *, of_frame: int | None = None, before_id: int | None = None) -> UnreadBar | None:
+        """
+        Give the newest recorded frame that lacks values and whose data bar was not tried yet, ``None`` without one.
+
+        ``of_frame``: this one, if it is such a frame. ``before_id``: one with a smaller number.
+        """
+        with self._transaction(_READING) as connection:
+            return bars.unread(connection, of_frame=of_frame, before_id=before_id)
+
+    def add_data_bar(self, frame_id: int, findings: BarFindings, read_at: datetime) -> int:
+        """
+        Complete a frame's metadata by what its data bar shows, add matches and alerts; give the number of new alerts.
+
+        A match or alert that is there already stays as it is, a copy raises no alert, and a second time changes nothing.
+        Metadata that came meanwhile, as with a late sidecar, are those that are completed.
+        """
+        with self._transaction() as connection:
+            path = bars.path_of(connection, frame_id) or ""
+            before = present.standing(connection, path)
+            alerts = bars.write_bar(connection, frame_id, findings, read_at)
+            self._change = present.standing(connection, path) + -before + Counters(waiting_alerts=alerts)
+        return alerts
 
     def known(self, directory: Path) -> dict[str, Known]:
         """Give the current rows of the files directly inside a directory, by file name."""

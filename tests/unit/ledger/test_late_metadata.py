@@ -1,0 +1,163 @@
+"""What a data bar adds to a frame that is recorded already."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+
+from emwatch.frame import AcquisitionMetadata, Match, Outcome, Prediction, Reading
+from emwatch.ledger.bars import NEWEST_UNREAD
+from emwatch.ledger.writer import BarFindings, Counters, Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+_COMPLETE = {"magnification": 1000.0, "pixel_size_nm": 5.0, "accelerating_voltage_kv": 5.0}
+_BAR = {"magnification": Reading(500.0, "Mag = 500 X", "data bar", reason="read with confidence 0.93")}
+
+
+def _completed(stored: AcquisitionMetadata) -> AcquisitionMetadata:
+    return replace(stored, readings={**_BAR, **stored.readings}, flags=(*stored.flags, "from the bar"))
+
+
+def _findings(*targets: str, alert: bool = True, seen: list[Any] | None = None) -> BarFindings:
+    def matched(prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:
+        if seen is not None:
+            seen.append((prediction, metadata))
+        return tuple(Match(name, "magnification 500x", ("terminal", "horn")) for name in targets)
+
+    return BarFindings(_completed, matched, alert)
+
+
+def _rows(ledger: Ledger, question: str) -> list[Any]:
+    with closing(sqlite3.connect(ledger.path)) as connection:
+        return connection.execute(question).fetchall()
+
+
+def test_frames_without_what_bars_show_wait_newest_first(
+    ledger: Ledger, frame_of: Callable[..., Outcome], failure_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    first = ledger.record(frame_of("/acq/1.tif", "1"), noon).frame_id
+    ledger.record(frame_of("/acq/2.tif", "2", numbers=_COMPLETE), noon)
+    third = ledger.record(frame_of("/acq/3.tif", "3", numbers={"magnification": 5.0}), noon).frame_id
+    ledger.record(failure_of("/acq/4.tif"), noon)
+    newest = ledger.unread_bar()
+    assert newest is not None
+    next_one = ledger.unread_bar(before_id=newest.frame_id)
+    assert next_one is not None
+
+    assert (third, Path("/acq/3.tif"), noon) == (newest.frame_id, newest.path, newest.recorded_at)
+    assert first == next_one.frame_id
+    assert ledger.unread_bar(before_id=first) is None
+    assert ledger.unread_bar(of_frame=first) == next_one
+
+
+def test_overwritten_content_does_not_wait(ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime) -> None:
+    old = ledger.record(frame_of(content="old"), noon).frame_id
+    ledger.record(frame_of(content="new", numbers=_COMPLETE), noon)
+
+    assert ledger.unread_bar(of_frame=old) is None
+    assert ledger.unread_bar() is None
+
+
+def test_what_waits_is_found_along_an_index(ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime) -> None:
+    ledger.record(frame_of(), noon)
+    question = str(
+        NEWEST_UNREAD.params(before_id=99).compile(dialect=sqlite_dialect(), compile_kwargs={"literal_binds": True})
+    )
+    plan = _rows(ledger, "EXPLAIN QUERY PLAN " + question)
+
+    steps = [step[3] for step in plan]
+    assert any("metadata USING" in step and "ix_metadata_bar_unread" in step for step in steps), steps
+    assert not any("TEMP B-TREE" in step or "ix_frames" in step for step in steps), steps
+
+
+def test_a_bar_completes_the_row_and_brings_matches_and_alerts(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    outcome = frame_of(numbers={"stage_tilt_deg": 3.0})
+    frame_id = ledger.record(outcome, noon).frame_id
+    assert ledger.counters() == Counters(frames=1)
+    seen: list[Any] = []
+    added = ledger.add_data_bar(frame_id, _findings("late", seen=seen), noon + timedelta(seconds=2))
+    assert outcome.reading is not None
+
+    assert added == 2
+    assert [(outcome.prediction, _completed(outcome.reading.metadata))] == seen
+    assert _rows(ledger, "SELECT magnification, stage_tilt_deg, vendor, bar_read_at FROM metadata") == [
+        (500.0, 3.0, "zeiss", "2026-03-01T12:00:02.000000+00:00")
+    ]
+    assert _rows(ledger, "SELECT target, channel, state FROM alerts") == [
+        ("late", "terminal", "pending"),
+        ("late", "horn", "pending"),
+    ]
+    assert Counters(frames=1, hits=1, waiting_alerts=2) == ledger.counters()
+    assert ledger.unread_bar() is None
+
+
+def test_a_bar_counts_once(ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime) -> None:
+    frame_id = ledger.record(frame_of(), noon).frame_id
+    added = [ledger.add_data_bar(frame_id, _findings("late"), noon) for _ in range(2)]
+
+    assert added == [2, 0]
+    assert _rows(ledger, "SELECT flags FROM metadata") == [('["odd","from the bar"]',)]
+
+
+def test_an_alert_that_was_given_is_not_given_again(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    frame_id = ledger.record(frame_of(targets=("known",), channels=("terminal", "horn")), noon).frame_id
+
+    assert ledger.add_data_bar(frame_id, _findings("known"), noon) == 0
+    assert _rows(ledger, "SELECT reason FROM matches") == [("because known",)]
+
+
+def test_a_copy_matches_without_an_alert(ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime) -> None:
+    ledger.record(frame_of("/acq/a.tif"), noon)
+    copy = ledger.record(frame_of("/acq/b.tif"), noon).frame_id
+
+    assert ledger.add_data_bar(copy, _findings("late"), noon) == 0
+    assert _rows(ledger, "SELECT frame_id, target FROM matches") == [(copy, "late")]
+
+
+def test_an_old_frame_matches_without_an_alert(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    frame_id = ledger.record(frame_of(), noon).frame_id
+
+    assert ledger.add_data_bar(frame_id, _findings("late", alert=False), noon) == 0
+    assert _rows(ledger, "SELECT target FROM matches") == [("late",)]
+
+
+def test_content_overwritten_meanwhile_raises_no_alert(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    old = ledger.record(frame_of(content="old"), noon).frame_id
+    ledger.record(frame_of(content="new"), noon)
+
+    assert ledger.add_data_bar(old, _findings("late"), noon) == 0
+
+
+def test_a_sidecar_that_came_meanwhile_is_completed_and_not_overwritten(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    with_sidecar = frame_of(numbers={"magnification": 333.0})
+    assert with_sidecar.reading is not None
+    bare = replace(with_sidecar, reading=replace(with_sidecar.reading, metadata=AcquisitionMetadata()))
+    frame_id = ledger.record(bare, noon).frame_id
+    ledger.add_data_bar(frame_id, _findings(), noon)
+    ledger.record(with_sidecar, noon)
+    waits_again = ledger.unread_bar(of_frame=frame_id)
+    ledger.add_data_bar(frame_id, _findings(), noon)
+
+    assert waits_again is not None
+    assert _rows(ledger, "SELECT magnification, vendor, flags FROM metadata") == [
+        (333.0, "zeiss", '["odd","from the bar"]')
+    ]
