@@ -16,7 +16,7 @@ from emwatch.errors import FrameError, NotAFrame, Vanished
 from emwatch.frame import FIELDS, path_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from emwatch.config import Config
     from emwatch.frame import FrameReading
@@ -34,16 +34,19 @@ class Asked:
 
 def gather(paths: Sequence[Path]) -> list[Asked]:
     """List the files meant: as given, and those below given directories by name, hidden ones left out."""
-    asked: list[Asked] = []
+    return list(walk(paths))
+
+
+def walk(paths: Sequence[Path]) -> Iterator[Asked]:
+    """Give the files of `gather` one after the other, holding one folder's names at a time."""
     for path in paths:
         if not path.is_dir():
-            asked.append(Asked(path))
+            yield Asked(path)
             continue
         for folder, folders, names in os.walk(path):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             visible = (name for name in sorted(names) if not name.startswith("."))
-            asked.extend(Asked(Path(folder, name), found_in_directory=True) for name in visible)
-    return asked
+            yield from (Asked(Path(folder, name), found_in_directory=True) for name in visible)
 
 
 def is_single(paths: Sequence[Path]) -> bool:
@@ -52,7 +55,7 @@ def is_single(paths: Sequence[Path]) -> bool:
 
 
 def read_ahead(
-    sandbox: Sandbox, files: Sequence[Asked], *, pixels: bool
+    sandbox: Sandbox, files: Iterable[Asked], *, pixels: bool
 ) -> Iterator[tuple[Asked, FrameReading | FrameError]]:
     """Read files one after the other; the next one is read while the caller works on this one."""
     rest = iter(files)

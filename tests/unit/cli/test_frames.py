@@ -46,7 +46,7 @@ def _cut(folder: Path) -> Path:
 
 class TestMeta:
     def test_one_file_is_an_object_with_every_field_by_name(self, emwatch: Run, folder: Path) -> None:
-        ended = emwatch("meta", "--json", folder / "b.tif")
+        ended = emwatch("meta", "--json", "--no-data-bar", folder / "b.tif")
         document = json.loads(ended.stdout)
 
         assert (ended.returncode, ended.stderr) == (0, "")
@@ -61,7 +61,7 @@ class TestMeta:
         assert [Path(each["path"]).name for each in json.loads(ended.stdout)] == ["a.png", "b.tif", "c.jpg"]
 
     def test_a_failing_file_costs_itself_only(self, emwatch: Run, folder: Path, cut: Path) -> None:
-        ended = emwatch("meta", "--json", cut, folder / "none.tif", folder / "notes.txt", folder / "b.tif")
+        ended = emwatch("meta", "--json", "--no-data-bar", cut, folder / "none.tif", folder / "notes.txt", folder / "b.tif")
         documents = json.loads(ended.stdout)
 
         assert ended.returncode == 4

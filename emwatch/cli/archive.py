@@ -1,0 +1,115 @@
+"""``emwatch meta --csv``: the metadata of a whole archive, one row a frame, written as it is read."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from emwatch.cli.bars import with_bar
+from emwatch.cli.display import csv_cell, is_terminal, printable
+from emwatch.cli.frames import failure_document, read_ahead, walk
+from emwatch.errors import FrameError, NotAFrame
+from emwatch.frame import FIELDS, path_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from emwatch.cli.bars import DataBars
+    from emwatch.frame import FrameReading
+    from emwatch.readers.sandbox import Sandbox
+
+#: Columns before and after those of the fields. ``from_data_bar`` and ``computed`` list names of fields.
+_BEFORE: Final = ("path", "vendor", "image_format", "width", "height", "pixel_type", "pages", "sha256")
+_AFTER: Final = ("from_data_bar", "computed", "flags", "error", "reason")
+COLUMNS: Final = (*_BEFORE, *FIELDS, *_AFTER)
+
+
+def write_archive(paths: Sequence[Path], sandbox: Sandbox, bars: DataBars) -> tuple[int, int]:
+    """
+    Write a header and a row a frame to stdout; gives how many rows, and how many of them failed.
+
+    A file that could not be read is a row with its code and reason. Neither rows nor names are kept, so an archive may be
+    of any size. In a directory, files that are no frames are passed over.
+    """
+    writer = csv.writer(_Out(), lineterminator="\n")
+    writer.writerow(COLUMNS)
+    rows = failed = 0
+    with _progress(paths) as note:
+        for asked, result in read_ahead(sandbox, walk(paths), pixels=False):
+            note(asked.path)
+            if isinstance(result, NotAFrame) and asked.found_in_directory:
+                continue
+            rows += 1
+            if isinstance(result, FrameError):
+                failed += 1
+                values = _failure(asked.path, result)
+            else:
+                values = _values(with_bar(result, bars.read(result)))
+            writer.writerow([csv_cell(values.get(name)) for name in COLUMNS])
+    return rows, failed
+
+
+def _values(reading: FrameReading) -> dict[str, object]:
+    metadata = reading.metadata
+    known = {name: each for name, each in metadata.readings.items() if each.value is not None}
+    return {
+        "path": path_to_text(reading.path),
+        "vendor": metadata.vendor,
+        "image_format": reading.image_format,
+        "width": reading.width,
+        "height": reading.height,
+        "pixel_type": reading.pixel_type,
+        "pages": reading.pages,
+        "sha256": reading.sha256,
+        **{name: metadata.value(name) for name in FIELDS},
+        "from_data_bar": " ".join(name for name in FIELDS if name in known and known[name].source == "data bar"),
+        "computed": " ".join(name for name in FIELDS if name in known and known[name].computed),
+        "flags": "; ".join(metadata.flags),
+    }
+
+
+def _failure(path: Path, error: FrameError) -> dict[str, object]:
+    document = failure_document(path, error)
+    return {"path": document["path"], "error": document["error"]["code"], "reason": document["error"]["message"]}
+
+
+@contextmanager
+def _progress(paths: Sequence[Path]) -> Iterator[Callable[[Path], None]]:
+    """Give what is called with each file: a bar on stderr where somebody looks there and stdout goes elsewhere."""
+    if not is_terminal(sys.stderr) or is_terminal(sys.stdout):
+        yield lambda _path: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - rich is imported only for a terminal
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    class Name(TextColumn):
+        """The file in work: plain text, never markup."""
+
+        def render(self, task: object) -> Text:
+            return Text(printable(getattr(task, "description", "")), no_wrap=True, overflow="ellipsis")
+
+    columns = (
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        Name("", table_column=Column(ratio=1, no_wrap=True)),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
+        # Counting the names takes a look at each folder, no file is opened.
+        task = progress.add_task("counting", total=None)
+        progress.update(task, total=sum(1 for _ in walk(paths)))
+        yield lambda path: progress.update(task, advance=1, description=path.name)
+
+
+class _Out:
+    """Where the CSV writer writes: stdout, whatever that is at the moment."""
+
+    def write(self, text: str) -> None:
+        click.echo(text, nl=False)
