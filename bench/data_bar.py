@@ -94,21 +94,17 @@ def judge(metadata: AcquisitionMetadata, truth: dict[str, str]) -> dict[str, tup
     return verdicts
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--each", action="store_true", help="show what is wrong or missing, frame by frame")
-    arguments = parser.parse_args()
+def measure(folder: Path, *, each: bool) -> int:
+    """Print the table of a folder, and with ``each`` what is wrong or missing; gives the number of wrong values."""
     began = time.perf_counter()
     recogniser = RapidRecogniser()
     load_s = time.perf_counter() - began
     counts: dict[str, Counter[str]] = {}
     find_s, read_s = [], []
-    with (arguments.folder / "truth.tsv").open(encoding="utf-8", newline="") as table:
+    with (folder / "truth.tsv").open(encoding="utf-8", newline="") as table:
         truths = list(csv.DictReader(table, delimiter="\t"))
     for truth in truths:
-        data = (arguments.folder / truth["file"]).read_bytes()
+        data = (folder / truth["file"]).read_bytes()
         pixels = image.decode(truth["file"], data, image.read_header(truth["file"], data, Limits()))
         began = time.perf_counter()
         find_bar(pixels)
@@ -118,7 +114,7 @@ def main() -> None:
         read_s.append(time.perf_counter() - began)
         for field, (verdict, value) in judge(metadata, truth).items():
             counts.setdefault(field, Counter())[verdict] += 1
-            if arguments.each and verdict != "right":
+            if each and verdict != "right":
                 print(f"{truth['file'][-48:]:<50}{field} {verdict}: {value} {' '.join(metadata.flags)}")
     print(f"{'field':<28}{'right':>7}{'wrong':>7}{'missing':>9}")
     total: Counter[str] = Counter()
@@ -135,6 +131,16 @@ def main() -> None:
         f"finding alone: median {1e3 * statistics.median(find_s):.1f} ms; models loaded in {load_s:.1f} s; "
         f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"
     )
+    return total["wrong"]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--each", action="store_true", help="show what is wrong or missing, frame by frame")
+    arguments = parser.parse_args()
+    measure(arguments.folder, each=arguments.each)
 
 
 if __name__ == "__main__":
