@@ -71,6 +71,7 @@ class WatchConfig(Section):
     max_frame_mb: Annotated[int, Field(ge=1, le=65536)] = 256
     read_seconds: Annotated[_Number, Field(gt=0, le=3600)] = 20.0
     read_memory_mb: Annotated[int, Field(ge=128, le=1048576)] = 2048
+    data_bar: Literal["auto", "never"] = "auto"
 
 
 def default_ledger_path(environ: Mapping[str, str] | None = None) -> Path:

@@ -106,11 +106,11 @@ frames = Table(
     sqlite_autoincrement=True,
 )
 
-#: Recorded frames whose data bar was not looked at yet, and whose file lacks what most bars show. A query must repeat
-#: this text to use the index.
-BAR_UNREAD: Final = (
-    "bar_read_at IS NULL AND (magnification IS NULL OR pixel_size_nm IS NULL OR accelerating_voltage_kv IS NULL)"
-)
+#: What most data bars show; the bar of a frame that lacks one of them is worth reading.
+BAR_FIELDS: Final = ("magnification", "pixel_size_nm", "accelerating_voltage_kv")
+
+#: The bar was not tried yet, and is worth it. A query must repeat this text to use the index.
+BAR_UNREAD: Final = f"bar_read_at IS NULL AND ({' OR '.join(f'{name} IS NULL' for name in BAR_FIELDS)})"
 
 _COLUMN_TYPES = {FieldKind.NUMBER: REAL, FieldKind.TEXT: PlainText, FieldKind.FLAG: Boolean, FieldKind.TIME: PlainText}
 

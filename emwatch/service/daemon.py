@@ -6,18 +6,23 @@ import gc
 import logging
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emwatch.alerts.outbox import Outbox
 from emwatch.classify.classifier import Classifier
 from emwatch.clock import SystemClock
+from emwatch.frame import FrameState
 from emwatch.ledger.writer import Ledger
 from emwatch.pipeline import Pipeline
+from emwatch.readers import ocr
+from emwatch.readers.bar_sandbox import BarSandbox
 from emwatch.readers.limits import Limits
 from emwatch.readers.sandbox import Sandbox
 from emwatch.service.channels import open_channels
-from emwatch.service.happenings import Ready
+from emwatch.service.data_bars import DataBars, lacks_values
+from emwatch.service.happenings import FrameDone, Notice, Ready
 from emwatch.service.hints import HintBox
 from emwatch.service.ingest import ASKED, Ingest
 from emwatch.service.lock import SingleInstance
@@ -38,6 +43,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LAST_ALERTS_S = 15.0
+#: Nothing waits for a data bar, and its reader only gets what time others leave.
+_LEAST_BAR_S = 60.0
+_BAR_START_S = 120.0
 
 
 class Daemon:
@@ -65,6 +73,8 @@ class Daemon:
         self._notifier = notifier or SystemdNotifier()
         self._hints = HintBox()
         self._stop = threading.Event()
+        self._bars: DataBars | None = None
+        self._extra_missing_told = False
 
     def stop(self) -> None:
         """Ask the daemon to finish the frame in work and end; safe from any thread and from a signal handler's thread."""
@@ -99,6 +109,7 @@ class Daemon:
             outbox = Outbox(ledger, open_channels(config, self._show), clock)
             outbox.start()
             stack.callback(outbox.stop)
+            self._bars = self._data_bars(stack, ledger, outbox)
             for place in places:
                 trouble = place.arm() if not self._once else ""
                 stack.callback(place.disarm)
@@ -124,12 +135,53 @@ class Daemon:
                 baseline=config.watch.catch_up == "new",
             ).run(self._stop.is_set)
             if self._once:
+                if self._bars is not None:
+                    self._bars.finish(self._leave_the_bars)
                 outbox.drain(_LAST_ALERTS_S)
 
     def _hear(self, happening: Happening) -> None:
         if isinstance(happening, Ready):
             self._notifier.say(READY="1", STATUS=f"watching {'; '.join(happening.watching)}")
         self._tell(happening)
+        if isinstance(happening, FrameDone):
+            self._see_to_the_bar(happening)
+
+    def _see_to_the_bar(self, done: FrameDone) -> None:
+        reading = done.outcome.reading
+        if done.outcome.state is not FrameState.RECORDED or reading is None or not lacks_values(reading.metadata):
+            return
+        if self._bars is not None:
+            self._bars.offer(done.frame_id)
+        elif self._config.watch.data_bar == "auto" and not self._extra_missing_told:
+            self._extra_missing_told = True
+            self._tell(
+                Notice(
+                    "info",
+                    "some frames lack values that the data bar in the picture may show; reading it needs "
+                    "pip install 'emwatch[ocr]' (watch.data_bar: never leaves it)",
+                )
+            )
+
+    def _data_bars(self, stack: ExitStack, ledger: Ledger, outbox: Outbox) -> DataBars | None:
+        if self._config.watch.data_bar == "never" or not ocr.is_installed():
+            return None
+        limits = self._limits()
+        limits = replace(limits, seconds=max(limits.seconds, _LEAST_BAR_S), start_seconds=_BAR_START_S)
+        bars = DataBars(
+            ledger=ledger,
+            reader=BarSandbox(limits),
+            targets=self._config.wanted(),
+            clock=self._clock,
+            tell=self._tell,
+            recorded=outbox.wake,
+        )
+        bars.start()
+        stack.callback(bars.stop)
+        return bars
+
+    def _leave_the_bars(self) -> bool:
+        self._notifier.alive(self._clock.monotonic())
+        return self._stop.is_set()
 
     def _places(self) -> list[Place]:
         watch = self._config.watch

@@ -184,6 +184,7 @@ def test_every_single_value_has_a_variable(tmp_path: Path) -> None:
         "watch.max_depth": "3",
         "watch.mode": "poll",
         "watch.catch_up": "new",
+        "watch.data_bar": "never",
         "model.engine": "keras",
         "log.level": "error",
         "log.format": "json",

@@ -1,0 +1,247 @@
+"""
+Data bars read in the background, for recorded frames that lack values: no category and no alert waits for one.
+
+The ledger is the memory of what was read; what is offered here only comes first. Work left over at a kill is found again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from emwatch.errors import EmwatchError, FrameError, LedgerError, Vanished
+from emwatch.frame import AcquisitionMetadata, path_to_text
+from emwatch.ledger.schema import BAR_FIELDS
+from emwatch.ledger.writer import BarFindings
+from emwatch.readers.data_bar import merge
+from emwatch.service.happenings import Notice
+from emwatch.targets.rules import match_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from emwatch.clock import Clock
+    from emwatch.frame import Target
+    from emwatch.ledger.writer import Ledger, UnreadBar
+    from emwatch.service.happenings import Happening
+
+logger = logging.getLogger(__name__)
+
+#: Frames just recorded, remembered by number; those beyond it are found in the ledger.
+_MOST_FRESH: Final = 256
+#: A frame recorded longer ago raises no alert any more: nobody is at the microscope with it.
+_ALERT_WITHIN: Final = timedelta(hours=24)
+_IDLE_S: Final = 300.0  # after which the reader's memory is given back
+_AGAIN_S: Final = 600.0  # until files that were locked or out of reach are tried again
+_LEDGER_PAUSE_S: Final = 5.0
+_START_PAUSE_S: Final = 60.0
+_MOST_FAILED_STARTS: Final = 3
+_TICK_S: Final = 30.0
+_STALLED_S: Final = 300.0
+_POLL_S: Final = 0.1
+_STOPPING_S: Final = 5.0
+_LONGEST_FLAG: Final = 300
+
+
+class BarReader(Protocol):
+    """Reads the data bar of a file whose content is known by its sha256; see `emwatch.readers.bar_sandbox.BarSandbox`."""
+
+    def read(self, path: Path, sha256: str) -> AcquisitionMetadata:
+        """Read a bar; raises `FrameError` for the file's fault, `EmwatchError` where nothing can be read."""
+        ...
+
+    def rest(self) -> None:
+        """Let go of memory until the next `read`."""
+        ...
+
+    def close(self) -> None:
+        """End a `read` under way, which raises `EmwatchError`, and all later ones; from any thread."""
+        ...
+
+
+def lacks_values(metadata: AcquisitionMetadata) -> bool:
+    """Tell whether a frame lacks a value that most data bars show."""
+    return any(metadata.number(name) is None for name in BAR_FIELDS)
+
+
+class DataBars:
+    """
+    Reads one bar after the other in a thread of its own: of the frames just recorded the newest first, then older ones.
+
+    ``tell`` hears what the operator should know, ``recorded`` is called when alerts were added.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        reader: BarReader,
+        targets: Sequence[Target],
+        clock: Clock,
+        tell: Callable[[Happening], None],
+        recorded: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ledger = ledger
+        self._reader = reader
+        # The others do not depend on anything that a bar can tell.
+        targets = [each for each in targets if each.magnification is not None or each.stage_tilt_deg is not None]
+        self._matched = partial(match_targets, targets)
+        self._clock = clock
+        self._tell = tell
+        self._recorded = recorded
+        self._asked = threading.Condition()
+        self._fresh: deque[int] = deque(maxlen=_MOST_FRESH)
+        self._before_id: int | None = None  # of the pass through the ledger, newest first
+        self._next_pass: float | None = clock.monotonic()  # None: nothing is left that another pass would find
+        self._in_pass = False
+        self._last_work = clock.monotonic()
+        self._turns = 0
+        self._at_rest = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def offer(self, frame_id: int) -> None:
+        """Say that a frame was recorded which lacks values; returns at once."""
+        with self._asked:
+            if len(self._fresh) == _MOST_FRESH:
+                self._pass_at(self._clock.monotonic())
+            self._fresh.append(frame_id)
+            self._at_rest.clear()
+            self._asked.notify_all()
+
+    def start(self) -> None:
+        """Start the thread; what the ledger says is unread from before is read as well."""
+        self._thread = threading.Thread(target=self._run, name="data bars", daemon=True)
+        self._thread.start()
+
+    def finish(self, stop: Callable[[], bool]) -> bool:
+        """
+        Wait until no bar is left to be read; ``False`` where ``stop`` said so, the reader gave up, or nothing moves.
+
+        Files out of reach are not waited for: the next start tries them again.
+        """
+        told = False
+        turns, moved_at = self._turns, time.monotonic()
+        while not self._at_rest.wait(_POLL_S):
+            now = time.monotonic()
+            if self._turns != turns:
+                turns, moved_at = self._turns, now
+            if stop() or self._thread is None or not self._thread.is_alive() or now - moved_at > _STALLED_S:
+                self._tell(Notice("info", "not all data bars were read; the next start goes on with them"))
+                return False
+            if not told:
+                told = True
+                self._tell(Notice("info", "reading data bars; whoever stops this leaves the rest to the next start"))
+        return True
+
+    def stop(self) -> None:
+        """End the thread and the reader, at once; the bar in work is read at the next start."""
+        self._stopping.set()
+        self._reader.close()
+        with self._asked:
+            self._asked.notify_all()
+        if self._thread is not None:
+            self._thread.join(_STOPPING_S)
+
+    def take_turn(self) -> bool:
+        """
+        Read one bar and record it; ``False`` where there is none to be read now.
+
+        Raises:
+            LedgerError: the ledger cannot be used now; nothing was recorded.
+            EmwatchError: nothing can be read now, which is no fault of the frame.
+
+        """
+        bar = self._next()
+        now = self._clock.monotonic()
+        if bar is None:
+            if now - self._last_work >= _IDLE_S:
+                self._reader.rest()
+            return False
+        self._last_work = now
+        try:
+            seen = self._reader.read(bar.path, bar.sha256)
+        except FrameError as error:
+            logger.debug("data bar: %s", error)
+            if error.retry_after_s is not None:
+                with self._asked:
+                    self._pass_at(now + _AGAIN_S)
+                return True
+            if isinstance(error, Vanished):
+                return True  # with its whole share, perhaps: tried again at the next start
+            seen = AcquisitionMetadata(flags=(f"data bar not read: {error}"[:_LONGEST_FLAG],))
+        self._record(bar, seen)
+        return True
+
+    def _record(self, bar: UnreadBar, seen: AcquisitionMetadata) -> None:
+        now = self._clock.now()
+        fresh = now - bar.recorded_at <= _ALERT_WITHIN
+        findings = BarFindings(lambda stored: merge(stored, seen), self._matched, alert=fresh)
+        alerts = self._ledger.add_data_bar(bar.frame_id, findings, now)
+        logger.debug("%s: %d values in its data bar", path_to_text(bar.path), len(seen.readings))
+        if alerts:
+            self._recorded()
+
+    def _next(self) -> UnreadBar | None:
+        while (frame_id := self._newest_offered()) is not None:
+            bar = self._ledger.unread_bar(of_frame=frame_id)
+            if bar is not None:
+                return bar
+        with self._asked:
+            if self._next_pass is not None and self._clock.monotonic() >= self._next_pass:
+                self._in_pass, self._before_id, self._next_pass = True, None, None
+        if not self._in_pass:
+            return None
+        bar = self._ledger.unread_bar(before_id=self._before_id)
+        if bar is None:
+            self._in_pass = False
+        else:
+            self._before_id = bar.frame_id
+        return bar
+
+    def _newest_offered(self) -> int | None:
+        with self._asked:
+            return self._fresh.pop() if self._fresh else None
+
+    def _pass_at(self, when: float) -> None:
+        self._next_pass = when if self._next_pass is None else min(when, self._next_pass)
+
+    def _run(self) -> None:
+        failed_starts = 0
+        while not self._stopping.is_set():
+            try:
+                worked = self.take_turn()
+            except LedgerError as error:
+                logger.debug("data bars wait for the ledger: %s", error)
+                self._pause(_LEDGER_PAUSE_S)
+                continue
+            except EmwatchError as error:
+                if self._stopping.is_set():
+                    return
+                failed_starts += 1
+                if failed_starts == 1:
+                    self._tell(Notice("warning", f"data bars are not read for now: {error}"))
+                if failed_starts == _MOST_FAILED_STARTS:
+                    return
+                self._pause(_START_PAUSE_S)
+                continue
+            if worked:
+                failed_starts = 0
+                self._turns += 1
+                continue
+            with self._asked:
+                if not self._fresh and not self._stopping.is_set():
+                    self._at_rest.set()
+                    self._asked.wait(_TICK_S)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, and then go through the ledger anew: the bar that failed is still unread there."""
+        with self._asked:
+            self._pass_at(self._clock.monotonic())
+        self._stopping.wait(seconds)
