@@ -61,7 +61,9 @@ class TestMeta:
         assert [Path(each["path"]).name for each in json.loads(ended.stdout)] == ["a.png", "b.tif", "c.jpg"]
 
     def test_a_failing_file_costs_itself_only(self, emwatch: Run, folder: Path, cut: Path) -> None:
-        ended = emwatch("meta", "--json", "--no-data-bar", cut, folder / "none.tif", folder / "notes.txt", folder / "b.tif")
+        ended = emwatch(
+            "meta", "--json", "--no-data-bar", cut, folder / "none.tif", folder / "notes.txt", folder / "b.tif"
+        )
         documents = json.loads(ended.stdout)
 
         assert ended.returncode == 4
