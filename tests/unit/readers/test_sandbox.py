@@ -165,7 +165,7 @@ def test_frames_are_read_one_at_a_time(sandbox: Callable[..., Sandbox], frame: C
     box.begin(frame())
 
     with pytest.raises(RuntimeError, match="one frame at a time"):
-        box.begin(frame())
+        box.begin(frame(name="other.tif"))
     assert box.finish().width == 32
 
 
