@@ -102,9 +102,3 @@ def write_bar(connection: Connection, frame_id: int, findings: BarFindings, read
     # A copy was alerted as its original, and what has been overwritten since is not on the screen any more.
     alert = findings.alert and frame.duplicate_of is None and frame.superseded_by is None
     return write_matches(connection, frame_id, (frame.path, frame.sha256), matches, read_at, alert=alert)
-
-
-def path_of(connection: Connection, frame_id: int) -> str | None:
-    """Give a frame's path as stored."""
-    found: str | None = connection.scalar(select(frames.c.path).where(frames.c.id == frame_id))
-    return found

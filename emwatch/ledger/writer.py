@@ -67,8 +67,6 @@ class Ledger:
         self.path = path
         self._sitting = Sitting(session_gap, zone, instrument_id)
         self._lock = threading.Lock()
-        self._counters: Counters | None = None
-        self._change = Counters()
         with ledger_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             engine = writing_engine(path, busy_timeout_ms=busy_timeout_ms)
@@ -110,12 +108,8 @@ class Ledger:
             if self._connection.closed:
                 raise LedgerError(f"{self.path}: the ledger was closed; nothing more can be recorded")
             self._connection.info[BEGIN] = begin
-            self._change = Counters()
             with self._connection.begin():
                 yield self._connection
-            # Only after the commit: a transaction that failed has changed nothing.
-            if self._counters is not None:
-                self._counters += self._change
 
     def record(self, outcome: Outcome, recorded_at: datetime) -> Recorded:
         """
@@ -123,19 +117,15 @@ class Ledger:
 
         (a) A content already recorded under this path only gets its stat key refreshed (and is the current row again
             if it had been superseded): no new row, no alert. Where its metadata was not known and now is, as when a
-            sidecar came late, that is added, with the matches and alerts that follow from it. A file merely out of reach never supersedes a frame.
+            sidecar came late, that is added, with the matches and alerts that follow from it. A file merely out of
+            reach never supersedes a frame.
         (b) A path whose current row is failed, skipped or baseline: that row is updated, so a file has one row.
         (c) A recorded frame with another content: a new row that supersedes it.
         (d) A content recorded under another path: a row with ``duplicate_of``, but no alert.
         (e) Otherwise each match adds one alert per channel, with a key that is the same for ever.
         """
-        path = row_values.path_text(outcome.path)
         with self._transaction() as connection:
-            before = present.standing(connection, path)
-            recorded = write_outcome(connection, outcome, recorded_at, self._sitting)
-            after = present.standing(connection, path)
-            self._change = after + -before + Counters(waiting_alerts=recorded.alerts)
-        return recorded
+            return write_outcome(connection, outcome, recorded_at, self._sitting)
 
     def add_prediction(self, frame_id: int, prediction: Prediction, made_at: datetime) -> None:
         """Add what another bundle says of a recorded frame; it becomes the frame's newest prediction."""
@@ -159,16 +149,7 @@ class Ledger:
         Metadata that came meanwhile, as with a late sidecar, are those that are completed.
         """
         with self._transaction() as connection:
-            path = bars.path_of(connection, frame_id) or ""
-            before = present.standing(connection, path)
-            alerts = bars.write_bar(connection, frame_id, findings, read_at)
-            self._change = present.standing(connection, path) + -before + Counters(waiting_alerts=alerts)
-        return alerts
-
-    def known(self, directory: Path) -> dict[str, Known]:
-        """Give the current rows of the files directly inside a directory, by file name."""
-        with self._transaction(_READING) as connection:
-            return present.files_directly_in(connection, directory)
+            return bars.write_bar(connection, frame_id, findings, read_at)
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
         """Give the current rows of some files; those without one are left out."""
@@ -180,19 +161,10 @@ class Ledger:
         with self._transaction(_READING) as connection:
             return present.lacks_metadata(connection, path)
 
-    def known_file(self, path: Path) -> Known | None:
-        """Give the current row of one file, ``None`` where there is none."""
-        with self._transaction(_READING) as connection:
-            return present.file_at(connection, path)
-
     def counters(self) -> Counters:
-        """Give the counts for a live view; counted once, then kept up to date with every commit."""
-        with self._lock:
-            if self._counters is not None:
-                return self._counters
+        """Count the current rows and the waiting alerts."""
         with self._transaction(_READING) as connection:
-            self._counters = present.count(connection)
-            return self._counters
+            return present.count(connection)
 
     def baseline(self, root: Path, entries: Iterable[tuple[Path, StatKey]], seen_at: datetime) -> int:
         """
@@ -269,4 +241,4 @@ class Ledger:
 
     def _settle(self, alert_id: int, **values: object) -> None:
         with self._transaction() as connection:
-            self._change = Counters(waiting_alerts=-waiting.settle(connection, alert_id, **values))
+            waiting.settle(connection, alert_id, **values)

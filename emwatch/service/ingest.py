@@ -22,7 +22,7 @@ from emwatch.service.outage import LedgerOutage
 from emwatch.watch.sidecars import frames_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from emwatch.clock import Clock
@@ -164,8 +164,7 @@ class Ingest:
         hinted = self._hints.take()
         for path in hinted.gone:
             self._settle.forget(path)
-        for path, closed in hinted.files.items():
-            self._look_at(path, now, closed=closed)
+        self._follow(hinted.files, now)
         for folder in hinted.folders:
             place = self._place_of(folder)
             if place is not None:
@@ -175,25 +174,27 @@ class Ingest:
                 self._tell(Notice("warning", f"single events were lost ({reason}); looking at everything"))
             self._asked.update(self._places)
 
-    def _look_at(self, path: Path, now: float, *, closed: bool) -> None:
-        """Follow a hint; where that is not possible now, a sweep will."""
-        place = self._place_of(path)
-        if place is None:
-            return
+    def _follow(self, hinted: Mapping[Path, bool], now: float) -> None:
+        """Look at the files of hints, by path whether the writer closed them; where that is not possible now, a sweep will."""
+        present: dict[Path, StatKey] = {}
+        for path in hinted:
+            place = self._place_of(path)
+            try:
+                key = None if place is None else place.look(path)
+            except OSError as error:
+                logger.debug("%s: cannot be looked at now: %s", path, error)
+                continue
+            if key is not None:
+                present[path] = key
         try:
-            key = place.look(path)
-            if key is None:
-                return
-            if path not in self._settle and not self._news.among({path: key}):
-                return
-        except OSError as error:
-            logger.debug("%s: cannot be looked at now: %s", path, error)
-            return
+            news = self._news.among({path: key for path, key in present.items() if path not in self._settle})
         except LedgerError as error:
             self._outage.begin(error)
-            self._asked.add(place)
-            return
-        self._settle.see(path, key, now, closed=closed, live=True)
+            self._asked.update(self._places)
+            news = {}
+        for path, key in present.items():
+            if path in self._settle or path in news:
+                self._settle.see(path, key, now, closed=hinted[path], live=True)
 
     def _sweep_a_little(self, began: float) -> bool:
         """Go on with the sweeps for a moment; at the start until each place has been seen whole once."""

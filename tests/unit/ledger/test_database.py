@@ -115,7 +115,6 @@ def test_threads_take_turns_and_lose_no_update(
     ledger: Ledger, frame_of: Callable[..., Outcome], failure_of: Callable[..., Outcome], noon: datetime
 ) -> None:
     """Every thread reads and then writes the same row: a lost update would show in the number of attempts."""
-    ledger.counters()
 
     def work(thread: int) -> None:
         for number in range(25):
@@ -226,7 +225,7 @@ def test_a_ledger_locked_by_another_program_can_be_written_afterwards(
             other.execute("BEGIN EXCLUSIVE")
             with pytest.raises(LedgerUnavailableError, match="locked by another program"):
                 ledger.record(frame_of(), noon)
-            assert ledger.known(Path("/acq")) == {}
+            assert ledger.known_files([Path("/acq/a.tif")]) == {}
             other.execute("ROLLBACK")
 
         assert ledger.record(frame_of(), noon).new
@@ -264,7 +263,7 @@ def test_a_full_disk_costs_nothing_that_was_committed_and_recording_goes_on_afte
         assert (done, done, True) == (before.frames, before.waiting_alerts, after.new)
         with ledger._transaction() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-        assert done + 1 == len(ledger.known(Path("/acq")))
+        assert done + 1 == len(ledger.known_files([Path(f"/acq/{number}") for number in range(done + 1)]))
 
 
 def _record_until_full(ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime) -> int:

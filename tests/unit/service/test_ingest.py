@@ -165,6 +165,9 @@ class Rig:
         ingest.run(lambda: condition() or self.clock.monotonic() > end)
         assert condition()
 
+    def known(self, name: str) -> Known:
+        return self.ledger.known_files([self.root / name])[self.root / name]
+
     def done(self) -> list[tuple[str, str]]:
         return [
             (each.outcome.path.relative_to(self.root).as_posix(), each.outcome.state.value)
@@ -238,7 +241,7 @@ def test_an_incomplete_file_is_a_failure_when_patience_is_over_and_becomes_a_fra
     assert 8.0 <= rig.clock.monotonic() < 20.0
 
     path.write_text("whole", encoding="utf-8")
-    rig.until(ingest, lambda: rig.ledger.known(rig.root)["a.tif"].state is FrameState.RECORDED)
+    rig.until(ingest, lambda: rig.known("a.tif").state is FrameState.RECORDED)
 
     assert len({each.frame_id for each in rig.told if isinstance(each, FrameDone)}) == 1
 
@@ -248,7 +251,7 @@ def test_a_locked_file_is_tried_again_although_it_does_not_change(rig: Rig) -> N
     ingest = rig.ingest()
     rig.until(ingest, lambda: rig.reader.read.count("a.tif") >= 2)
 
-    assert rig.ledger.known(rig.root)["a.tif"].state is FrameState.FAILED
+    assert rig.known("a.tif").state is FrameState.FAILED
     path.unlink()
 
 
@@ -351,7 +354,7 @@ def test_a_baseline_is_taken_once_and_what_comes_later_is_read(rig: Rig) -> None
     rig.once(baseline=True)
 
     assert rig.reader.read == []
-    assert rig.ledger.known(rig.root)["old.tif"].state is FrameState.BASELINE
+    assert rig.known("old.tif").state is FrameState.BASELINE
 
     rig.write("new.tif", "new")
     rig.once(baseline=True)
@@ -456,7 +459,7 @@ def test_a_touch_is_noted_without_reading_the_frame_again(rig: Rig) -> None:
     rig.once()
 
     assert rig.reader.read == ["a.tif"]
-    assert rig.ledger.known(rig.root)["a.tif"].stat_key == StatKey.of(path.stat())
+    assert rig.known("a.tif").stat_key == StatKey.of(path.stat())
 
 
 def test_a_sidecar_that_comes_late_brings_the_metadata_and_the_alert_that_waited_for_it(rig: Rig) -> None:
