@@ -140,6 +140,10 @@ class Reading:
     reason: str = ""
 
 
+#: The source of a reading that was recognised in the picture.
+DATA_BAR_SOURCE: Final = "data bar"
+
+
 @dataclass(frozen=True, slots=True)
 class AcquisitionMetadata:
     """What the instrument wrote about a frame: readings by field name (see `FIELDS`), and flags for what does not agree."""

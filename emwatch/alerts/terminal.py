@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
-from emwatch.alerts.wording import as_line
 from emwatch.errors import AlertError
 
 if TYPE_CHECKING:
@@ -33,15 +32,3 @@ class TerminalChannel:
             self._show(alert)
         except (OSError, ValueError) as error:  # a closed pipe, a closed stream
             raise AlertError(f"terminal: cannot be written ({error})") from error
-
-
-def line_printer(stream: TextIO) -> Callable[[Alert], None]:
-    """Give a callable that prints one plain line per alert."""
-
-    def show(alert: Alert) -> None:
-        line = f"HIT {as_line(alert)}\n"
-        encoding = stream.encoding or "utf-8"
-        stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
-
-    return show

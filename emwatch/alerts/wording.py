@@ -1,4 +1,4 @@
-"""An alert as plain values and as a line of text, the same on every channel."""
+"""An alert as plain values and as words, the same on every channel."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 def printable(text: str) -> str:
     """Escape whatever could move a cursor, ring a bell or break a line."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
-
-
-def as_line(alert: Alert) -> str:
-    """Say an alert in one line without control characters."""
-    return printable(f"{alert.target}: {path_to_text(alert.path)}: {alert.reason}")
 
 
 def as_document(alert: Alert) -> dict[str, str | float | int | None]:

@@ -11,9 +11,9 @@ import click
 
 from emwatch.cli.bars import with_bar
 from emwatch.cli.display import csv_cell, is_terminal, printable
-from emwatch.cli.frames import failure_document, read_ahead, walk
-from emwatch.errors import FrameError, NotAFrame
-from emwatch.frame import FIELDS, path_to_text
+from emwatch.cli.frames import failure_document, metadata_document, read_ahead, walk
+from emwatch.errors import FrameError
+from emwatch.frame import DATA_BAR_SOURCE, FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +42,7 @@ def write_archive(paths: Sequence[Path], sandbox: Sandbox, bars: DataBars) -> tu
     with _progress(paths) as note:
         for asked, result in read_ahead(sandbox, walk(paths), pixels=False):
             note(asked.path)
-            if isinstance(result, NotAFrame) and asked.found_in_directory:
+            if asked.is_passed_over(result):
                 continue
             rows += 1
             if isinstance(result, FrameError):
@@ -58,16 +58,8 @@ def _values(reading: FrameReading) -> dict[str, object]:
     metadata = reading.metadata
     known = {name: each for name, each in metadata.readings.items() if each.value is not None}
     return {
-        "path": path_to_text(reading.path),
-        "vendor": metadata.vendor,
-        "image_format": reading.image_format,
-        "width": reading.width,
-        "height": reading.height,
-        "pixel_type": reading.pixel_type,
-        "pages": reading.pages,
-        "sha256": reading.sha256,
-        **{name: metadata.value(name) for name in FIELDS},
-        "from_data_bar": " ".join(name for name in FIELDS if name in known and known[name].source == "data bar"),
+        **metadata_document(reading),
+        "from_data_bar": " ".join(name for name in FIELDS if name in known and known[name].source == DATA_BAR_SOURCE),
         "computed": " ".join(name for name in FIELDS if name in known and known[name].computed),
         "flags": "; ".join(metadata.flags),
     }

@@ -16,7 +16,6 @@ from emwatch.cli.frames import (
     is_single,
     metadata_document,
     read_ahead,
-    reading_limits,
 )
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.errors import FrameError
@@ -56,6 +55,7 @@ def classify(
     config = load_config(config_file, {"model.bundle": bundle, "model.engine": engine}, one_shot=True)
     # Imported here, numpy and the engine cost nothing to the commands that need neither.
     from emwatch.classify.classifier import Classifier  # noqa: PLC0415
+    from emwatch.readers.limits import reading_limits  # noqa: PLC0415
     from emwatch.readers.sandbox import Sandbox  # noqa: PLC0415
 
     asked = gather(files)

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.display import Column, number_text, print_table
-from emwatch.frame import FIELDS, FieldKind
+from emwatch.frame import DATA_BAR_SOURCE, FIELDS, FieldKind
 
 if TYPE_CHECKING:
     from emwatch.frame import AcquisitionMetadata, FrameReading, Reading
-
-SOURCE_OF_BARS = "data bar"
 
 
 def value_text(name: str, reading: Reading | None) -> str:
@@ -37,7 +35,9 @@ def recognised_by(metadata: AcquisitionMetadata) -> str:
             f"none of {len(READERS)} readers recognised the frame: it holds no maker's tag, and no sidecar is beside it"
         )
     places = dict.fromkeys(
-        place for each in metadata.readings.values() if (place := _place(each.source)) and each.source != SOURCE_OF_BARS
+        place
+        for each in metadata.readings.values()
+        if (place := _place(each.source)) and each.source != DATA_BAR_SOURCE
     )
     module = type(reader).__module__.rpartition(".")[2]
     return f"recognised by the reader {module!r} ({metadata.vendor}), from {', '.join(places) or 'its tag'}"

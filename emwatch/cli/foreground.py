@@ -37,8 +37,9 @@ def run_in_foreground(
 
     Whatever the daemon raises is raised here. A second SIGINT ends the process at once.
     """
-    view = _view(plain=plain or lines_to_stderr, lines_to_stderr=lines_to_stderr)
-    tell = _Teller(view)
+    progress = Progress(started_at=time.monotonic())
+    view = _view(progress, plain=plain or lines_to_stderr, lines_to_stderr=lines_to_stderr)
+    tell = _Teller(progress, view)
     daemon = Daemon(config, tell=tell, show=view.show, once=once)
     failure: list[BaseException] = []
 
@@ -54,19 +55,19 @@ def run_in_foreground(
         _wait_for(worker, daemon, until, asked_to_stop, tell)
     if failure:
         raise failure[0]
-    return tell.progress
+    return progress
 
 
 class _Teller:
     """Counts what happens and shows it, for as long as somebody reads."""
 
-    def __init__(self, view: LiveView | PlainLines) -> None:
-        self.progress = Progress(started_at=time.monotonic())
+    def __init__(self, progress: Progress, view: LiveView | PlainLines) -> None:
+        self._progress = progress
         self._view = view
         self._lost = False
 
     def __call__(self, happening: Happening) -> None:
-        self.progress.note(happening, time.monotonic())
+        self._progress.note(happening, time.monotonic())
         try:
             self._view.tell(happening)
         except (OSError, ValueError) as error:  # the pipe is closed, the disk full: that must not cost a frame
@@ -92,7 +93,7 @@ def _wait_for(
             daemon.stop()
 
 
-def _view(*, plain: bool, lines_to_stderr: bool) -> LiveView | PlainLines:
+def _view(progress: Progress, *, plain: bool, lines_to_stderr: bool) -> LiveView | PlainLines:
     if plain or not is_terminal(sys.stdout):
         return PlainLines(results_to_stderr=lines_to_stderr)
     # Under a service manager rich is never imported: its memory is better left to the microscope.
@@ -100,7 +101,7 @@ def _view(*, plain: bool, lines_to_stderr: bool) -> LiveView | PlainLines:
 
     from emwatch.cli.live import LiveView  # noqa: PLC0415
 
-    return LiveView(Console())
+    return LiveView(Console(), progress)
 
 
 @contextmanager

@@ -18,9 +18,7 @@ from emwatch.frame import FIELDS, path_to_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from emwatch.config import Config
     from emwatch.frame import FrameReading
-    from emwatch.readers.limits import Limits
     from emwatch.readers.sandbox import Sandbox
 
 
@@ -30,6 +28,10 @@ class Asked:
 
     path: Path
     found_in_directory: bool = False
+
+    def is_passed_over(self, result: object) -> bool:
+        """Tell whether a file turned out to be no frame that nobody asked for by name."""
+        return self.found_in_directory and isinstance(result, NotAFrame)
 
 
 def gather(paths: Sequence[Path]) -> list[Asked]:
@@ -75,17 +77,6 @@ def read_ahead(
         current = following
 
 
-def reading_limits(config: Config) -> Limits:
-    """Give the limits that the daemon reads with."""
-    from emwatch.readers.limits import Limits  # noqa: PLC0415 - readers only where files are read
-
-    return Limits(
-        frame_bytes=config.watch.max_frame_mb * 2**20,
-        seconds=config.watch.read_seconds,
-        memory_bytes=config.watch.read_memory_mb * 2**20,
-    )
-
-
 def metadata_document(reading: FrameReading) -> dict[str, Any]:
     """Give everything known of a frame: flat values by field name, and where each came from."""
     metadata = reading.metadata
@@ -120,7 +111,6 @@ class Tally:
     total: int
     done: int = 0
     failed: int = 0
-    passed_over: int = 0
     _width: int = field(default_factory=lambda: shutil.get_terminal_size().columns)
 
     def next(self, asked: Asked) -> None:
@@ -133,8 +123,7 @@ class Tally:
 
     def passes_over(self, asked: Asked, error: FrameError) -> bool:
         """Tell of a file that could not be read; ``True`` where it is one that nobody asked for by name."""
-        if asked.found_in_directory and isinstance(error, NotAFrame):
-            self.passed_over += 1
+        if asked.is_passed_over(error):
             return True
         self.failed += 1
         self.clear()

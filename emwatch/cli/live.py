@@ -17,7 +17,6 @@ from emwatch.cli.display import printable
 from emwatch.cli.lines import alert_line, frame_words, is_quiet, says_more
 from emwatch.frame import FrameState
 from emwatch.service.happenings import FrameDone, Notice
-from emwatch.service.progress import Progress
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from emwatch.frame import Alert
     from emwatch.service.happenings import Happening
+    from emwatch.service.progress import Progress
 
 _SHOWN = 14
 #: A terminal narrower than this gets shorter names, so that numbers and doubts stay whole.
@@ -37,13 +37,14 @@ class LiveView:
     """
     The last frames, counts, rate and lag in place; hits and notices stay above, with the terminal's bell for a hit.
 
-    ``everything``: also files that are no frames; by default as ``-v`` says.
+    ``progress``: the counts to show, kept by the caller. ``everything``: also files that are no frames; by default as
+    ``-v`` says.
     """
 
-    def __init__(self, console: Console, *, everything: bool | None = None) -> None:
+    def __init__(self, console: Console, progress: Progress, *, everything: bool | None = None) -> None:
         self._console = console
         self._everything = says_more() if everything is None else everything
-        self._progress = Progress(started_at=time.monotonic())
+        self._progress = progress
         self._last: deque[tuple[str, FrameDone]] = deque(maxlen=_SHOWN)
         self._guard = threading.Lock()
         self._live = Live(console=console, refresh_per_second=4, get_renderable=self._picture, transient=False)
@@ -60,7 +61,6 @@ class LiveView:
     def tell(self, happening: Happening) -> None:
         """Take in one happening."""
         with self._guard:
-            self._progress.note(happening, time.monotonic())
             shown = self._everything or not is_quiet(happening)
             if isinstance(happening, FrameDone) and happening.new and shown:
                 self._last.append((datetime.now().astimezone().strftime("%H:%M:%S"), happening))

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emwatch import units
-from emwatch.frame import Reading
+from emwatch.frame import DATA_BAR_SOURCE, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
 #: The source of every reading from a data bar.
-SOURCE: Final = "data bar"
 #: A number and a length as bars write them.
 NUMBER: Final = r"\d+(?:\.\d+)?"
 LENGTH: Final = re.compile(rf"(?<![\w.,-])({NUMBER})\s?([num]m)(?!\w)")
@@ -57,7 +56,7 @@ class Found:
 
     def reading(self) -> Reading:
         """Make a reading of it."""
-        return Reading(self.value, self.raw, SOURCE, reason=f"read with confidence {self.confidence:.2f}")
+        return Reading(self.value, self.raw, DATA_BAR_SOURCE, reason=f"read with confidence {self.confidence:.2f}")
 
 
 def label_nm(raw: str) -> float:
@@ -95,7 +94,7 @@ def pixel_size(label: Found, scale: ScaleBar) -> Reading:
     return Reading(
         units.significant(float(label.value) / scale.length_px, 6),
         label.raw,
-        SOURCE,
+        DATA_BAR_SOURCE,
         computed=True,
         reason=f"{label.raw} over {scale.length_px:g} px, within {within:.1f} %; read with confidence {label.confidence:.2f}",
     )

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emwatch import units
-from emwatch.frame import Reading
+from emwatch.frame import DATA_BAR_SOURCE, Reading
 from emwatch.readers.bar_scale import (
     LENGTH,
     NUMBER,
-    SOURCE,
     Found,
     ScaleBar,
     TextLine,
@@ -311,6 +310,6 @@ def _acquired(lines: Sequence[TextLine]) -> Reading | None:
     try:
         stamp = iso_time(day, time.strip())
     except ValueError as error:
-        return Reading(None, raw, SOURCE, reason=str(error))
+        return Reading(None, raw, DATA_BAR_SOURCE, reason=str(error))
     known = stamp[:10] if clock is None else stamp if clock[2] else stamp[:16]
-    return Reading(known, raw, SOURCE, reason=f"read with confidence {line.confidence:.2f}")
+    return Reading(known, raw, DATA_BAR_SOURCE, reason=f"read with confidence {line.confidence:.2f}")

@@ -1,4 +1,4 @@
-"""Values that follow from others in the same header, marked as computed."""
+"""Values that follow from others in the same header, or have to agree with them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emwatch import units
+from emwatch.readers.field_table import read_value, unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from emwatch.frame import Reading
 
 
@@ -31,3 +34,13 @@ def scaled_pixel(reading: Reading, full_width: float, width: int) -> Reading:
     return replace(
         reading, value=value, computed=True, reason=f"{reading.reason}; {reason}" if reading.reason else reason
     )
+
+
+def data_bar_height(values: Mapping[str, str], key: str, source: str, height: int) -> dict[str, Reading]:
+    """Read the rows of the data bar; ``height`` is that of the file with its bar, which can be no half of it."""
+    if key not in values:
+        return {}
+    reading = read_value(units.number, values[key], f"{source} {key}")
+    if isinstance(reading.value, float) and not (reading.value.is_integer() and 0 <= reading.value < height / 2):
+        reading = unknown(reading.raw, reading.source, f"no bar of a picture of {height} rows")
+    return {"data_bar_height_px": reading}

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from emwatch.frame import AcquisitionMetadata, Reading
+from emwatch.frame import DATA_BAR_SOURCE, AcquisitionMetadata, Reading
 from emwatch.readers.bar_ruler import Ruler, ended_line, line_ruler, runs, tick_ruler
-from emwatch.readers.bar_scale import SOURCE, ScaleBar
+from emwatch.readers.bar_scale import ScaleBar
 from emwatch.readers.bar_text import parse
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def read_bar(pixels: npt.NDArray[Any], recogniser: Recogniser) -> AcquisitionMet
         readings, flags = parse([*lines, *_closer(picture, scale, recogniser)], scale)
     if bar.height_px is not None:
         found = f"rows {bar.top} to {bar.bottom - 1} are a plain strip"
-        height = Reading(float(bar.height_px), str(bar.height_px), SOURCE, computed=True, reason=found)
+        height = Reading(float(bar.height_px), str(bar.height_px), DATA_BAR_SOURCE, computed=True, reason=found)
         readings["data_bar_height_px"] = height
     return AcquisitionMetadata(None, readings, flags)
 

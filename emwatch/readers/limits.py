@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emwatch.config import Config
 
 _MIB = 1024 * 1024
 
@@ -25,3 +29,13 @@ class Limits:
     seconds: float = 20.0  #: wall time of one frame in the child
     start_seconds: float = 30.0  #: wall time of the child's own start
     memory_bytes: int = 2048 * _MIB  #: address space of the child
+
+
+def reading_limits(config: Config) -> Limits:
+    """Give the limits that are configured."""
+    watch = config.watch
+    return Limits(
+        frame_bytes=watch.max_frame_mb * _MIB,
+        seconds=watch.read_seconds,
+        memory_bytes=watch.read_memory_mb * _MIB,
+    )

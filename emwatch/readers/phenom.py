@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.frame import Reading
-from emwatch.readers.computed import field_width
+from emwatch.readers.computed import data_bar_height, field_width
 from emwatch.readers.dates import iso_stamp
-from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown
+from emwatch.readers.field_table import Row, read_rows, text
 from emwatch.readers.raw_frame import Findings
 from emwatch.readers.xml_text import parse_xml
 
@@ -89,7 +89,7 @@ class PhenomReader:
             readings["instrument"] = replace(instrument, value=text(f"{instrument.value} {edition[:200]}"))
         readings |= field_width(readings, frame.width)
         readings |= _magnification(values, readings, source)
-        readings |= _data_bar_height(values, source, frame.height)
+        readings |= data_bar_height(values, "databarHeight", source, frame.height)
         return Findings(readings, flags)
 
 
@@ -108,13 +108,3 @@ def _magnification(values: dict[str, str], readings: dict[str, Reading], source:
     times = units.significant(display_m * 1e6 / field.value)
     reason = f"not stored; computed as a display of {display_m:g} m over the field width"
     return {"magnification": Reading(times, raw, f"{source} displayWidth", computed=True, reason=reason)}
-
-
-def _data_bar_height(values: dict[str, str], source: str, height: int) -> dict[str, Reading]:
-    key = "databarHeight"
-    if key not in values:
-        return {}
-    reading = read_value(units.number, values[key], f"{source} {key}")
-    if isinstance(reading.value, float) and not (reading.value.is_integer() and 0 <= reading.value < height / 2):
-        reading = unknown(reading.raw, reading.source, f"no bar of a picture of {height} rows")
-    return {"data_bar_height_px": reading}

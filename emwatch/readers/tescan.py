@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.frame import Reading
-from emwatch.readers.computed import field_width
+from emwatch.readers.computed import data_bar_height, field_width
 from emwatch.readers.dates import iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown
+from emwatch.readers.field_table import Row, read_rows, read_value, text
 from emwatch.readers.ini import read_ini
 from emwatch.readers.raw_frame import Findings
 from emwatch.readers.sidecar import decode_text, find_sidecar
@@ -141,7 +141,7 @@ def _readings(values: dict[str, str], source: str, frame: RawFrame) -> dict[str,
         found["beam"] = Reading(beam, f"[{section}]", source, computed=True, reason="from the section in the header")
     found |= _tilt_correction(found)
     found |= _acquired_at(values, source)
-    found |= _data_bar_height(values, source, frame.height)
+    found |= data_bar_height(values, "MAIN.ImageStripSize", source, frame.height)
     return found | field_width(found, frame.width)
 
 
@@ -169,14 +169,3 @@ def _acquired_at(values: dict[str, str], source: str) -> dict[str, Reading]:
             lambda _: iso_time(date, time) + zone, f"{date} {time}", f"{source} MAIN.Date MAIN.Time"
         )
     }
-
-
-def _data_bar_height(values: dict[str, str], source: str, height: int) -> dict[str, Reading]:
-    """ImageStripSize counts rows that are part of the picture's height."""
-    key = "MAIN.ImageStripSize"
-    if key not in values:
-        return {}
-    reading = read_value(units.number, values[key], f"{source} {key}")
-    if isinstance(reading.value, float) and not (reading.value.is_integer() and 0 <= reading.value < height / 2):
-        reading = unknown(reading.raw, reading.source, f"no bar of a picture of {height} rows")
-    return {"data_bar_height_px": reading}

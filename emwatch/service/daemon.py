@@ -18,7 +18,7 @@ from emwatch.ledger.writer import Ledger
 from emwatch.pipeline import Pipeline
 from emwatch.readers import ocr
 from emwatch.readers.bar_sandbox import BarSandbox
-from emwatch.readers.limits import Limits
+from emwatch.readers.limits import reading_limits
 from emwatch.readers.sandbox import Sandbox
 from emwatch.service.channels import open_channels
 from emwatch.service.data_bars import DataBars, lacks_values
@@ -101,7 +101,9 @@ class Daemon:
             lock = SingleInstance(config.ledger.path.with_name(f"{config.ledger.path.name}.lock"))
             lock.acquire()
             stack.callback(lock.release)
-            sandbox = stack.enter_context(Sandbox(prepare="emwatch.classify.preprocess:prepare", limits=self._limits()))
+            sandbox = stack.enter_context(
+                Sandbox(prepare="emwatch.classify.preprocess:prepare", limits=reading_limits(config))
+            )
             sandbox.start()
             gap = timedelta(minutes=config.ledger.session_gap_minutes)
             ledger = stack.enter_context(Ledger(config.ledger.path, session_gap=gap, clock=clock))
@@ -165,7 +167,7 @@ class Daemon:
     def _data_bars(self, stack: ExitStack, ledger: Ledger, outbox: Outbox) -> DataBars | None:
         if self._config.watch.data_bar == "never" or not ocr.is_installed():
             return None
-        limits = self._limits()
+        limits = reading_limits(self._config)
         limits = replace(limits, seconds=max(limits.seconds, _LEAST_BAR_S), start_seconds=_BAR_START_S)
         bars = DataBars(
             ledger=ledger,
@@ -188,11 +190,3 @@ class Daemon:
         manner = Manner(watch.mode, watch.recursive, watch.max_depth, watch.settle_seconds, watch.sweep_seconds)
         patterns = Patterns(watch.include, watch.exclude)
         return [Place(root, patterns, manner, self._hints) for root in checked_roots(self._config)]
-
-    def _limits(self) -> Limits:
-        watch = self._config.watch
-        return Limits(
-            frame_bytes=watch.max_frame_mb << 20,
-            memory_bytes=watch.read_memory_mb << 20,
-            seconds=watch.read_seconds,
-        )

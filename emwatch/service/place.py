@@ -98,7 +98,9 @@ class Place:
         if self._events is not None or self.polled or self.unavailable or now < self._next_arming:
             return trouble
         self._next_arming = now + _ARM_AGAIN_S
-        return trouble or "events were not to be had before" if not self.arm() else trouble
+        if self.arm():
+            return trouble
+        return trouble or "events were not to be had before"
 
     def disarm(self) -> None:
         """Stop events."""

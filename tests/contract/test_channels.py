@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,8 @@ from emwatch.alerts.channel import Channel
 from emwatch.alerts.command import CommandChannel
 from emwatch.alerts.recording import RecordingChannel
 from emwatch.alerts.registry import CHANNELS
-from emwatch.alerts.terminal import TerminalChannel, line_printer
+from emwatch.alerts.terminal import TerminalChannel
+from emwatch.cli.lines import PlainLines
 from emwatch.errors import AlertError
 from emwatch.frame import Alert
 
@@ -49,15 +51,16 @@ class RecordingRig:
 
 class TerminalRig:
     def __init__(self, _folder: Path) -> None:
-        self._text = io.TextIOWrapper(io.BytesIO(), "ascii")
+        self._text = io.TextIOWrapper(io.BytesIO(), "ascii", errors="backslashreplace", write_through=True)
         self._broken = False
-        show = line_printer(self._text)
+        lines = PlainLines(everything=False)
         self._keys: list[str] = []
 
         def show_or_fail(alert: Alert) -> None:
             if self._broken:
                 raise BrokenPipeError(32, "Broken pipe")
-            show(alert)
+            with redirect_stdout(self._text):
+                lines.show(alert)
             self._keys.append(alert.key)
 
         self.channel = TerminalChannel(show_or_fail)

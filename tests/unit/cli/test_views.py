@@ -13,6 +13,7 @@ from emwatch.cli.lines import PlainLines
 from emwatch.cli.live import LiveView
 from emwatch.frame import FrameState, Outcome
 from emwatch.service.happenings import FrameDone
+from emwatch.service.progress import Progress
 
 Show = Callable[[FrameDone, bool], str]
 
@@ -32,7 +33,8 @@ def _show(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) ->
 
     def live(done: FrameDone, everything: bool) -> str:
         written = StringIO()
-        with LiveView(Console(file=written, force_terminal=True, width=100), everything=everything) as view:
+        console = Console(file=written, force_terminal=True, width=100)
+        with LiveView(console, Progress(started_at=0.0), everything=everything) as view:
             view.tell(done)
         return written.getvalue()
 
