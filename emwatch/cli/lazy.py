@@ -1,0 +1,64 @@
+"""Groups of commands that are known by a table and imported one at a time, only when they are used."""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from emwatch.cli.display import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Entry(NamedTuple):
+    """Where a command is found, and its line in the help of its group."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name, and imports one only to run it or to show its own help."""
+
+    def __init__(self, *args: Any, table: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Give the names in the order of the table."""
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        entry = self._table.get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"`{ctx.command_path} {cmd_name}` needs the Python module {error.name}, which is not installed here; "
+                "install emwatch again with all it depends on"
+            ) from error
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or name the nearest."""
+        if args and args[0] not in self._table and not args[0].startswith("-"):
+            near = get_close_matches(args[0], self._table, n=1, cutoff=0.5)
+            meant = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(self._table)}."
+            ctx.fail(f"No such command '{printable(args[0])}'.{meant}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """List the commands without importing one."""
+        if self._table:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, entry.help) for name, entry in self._table.items()])

@@ -1,0 +1,21 @@
+"""``emwatch train``: learn from labelled frames. Each way of learning is its own command."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from emwatch.cli.lazy import Entry, LazyGroup
+
+#: One line for each way of learning; its module is imported only when it is used.
+COMMANDS: Final[dict[str, Entry]] = {}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS, short_help="Teach a model from labelled frames.")
+def train() -> None:
+    """
+    Teach a model from labelled frames, and write it as a bundle.
+
+    The frames lie in a folder for each category, or in any folders that a labels table names.
+    """
