@@ -22,6 +22,10 @@ class ModelError(EmwatchError):
     """A model bundle is missing, incomplete, tampered with, or fails its self-test."""
 
 
+class DatasetError(EmwatchError):
+    """Labelled frames cannot be used: a label that is none, a class without frames. One line each where several are wrong."""
+
+
 class LedgerError(EmwatchError):
     """The ledger cannot be opened, migrated or written."""
 

@@ -19,7 +19,7 @@ from emwatch.cli.display import printable, wants_colour
 from emwatch.cli.exits import Exit
 from emwatch.cli.lazy import Entry, LazyGroup
 from emwatch.cli.options import VERBOSITY
-from emwatch.errors import ConfigError, EmwatchError
+from emwatch.errors import ConfigError, DatasetError, EmwatchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +66,8 @@ class Program(LazyGroup):
 def _tell(error: EmwatchError, *, with_trace: bool) -> None:
     if with_trace:
         click.echo(traceback.format_exc(), err=True, nl=False)
-    # Only a configuration error is told in several lines; elsewhere a newline is part of a file's name.
-    lines = str(error).splitlines() if isinstance(error, ConfigError) else [str(error)]
+    # Only these errors are told in several lines; elsewhere a newline is part of a file's name.
+    lines = str(error).splitlines() if isinstance(error, (ConfigError, DatasetError)) else [str(error)]
     click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=wants_colour())
     click.echo("\n".join(printable(line) for line in lines), err=True)
 

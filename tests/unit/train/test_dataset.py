@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from emwatch.errors import ModelError
+from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
-from emwatch.train.dataset import labelled_frames
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from emwatch.train.dataset import LabelledFrame, labelled_frames, open_dataset, write_manifest
+from emwatch.train.sources import source_by_filing
+from emwatch.train.split import Part
 
 _HEADER = "file\tcategory\tsource\tlicence\tnear_duplicate\topen_licence\n"
 
@@ -40,28 +40,105 @@ def test_near_duplicates_are_left_out(tmp_path: Path) -> None:
     assert len(labelled_frames(tmp_path)) == 10
 
 
-def test_an_unknown_category_is_told_with_its_line(tmp_path: Path) -> None:
+def test_an_unknown_category_is_told_with_its_line_and_the_nearest(tmp_path: Path) -> None:
     _table(tmp_path, "x.png\tTipps\tlab 9\tMIT\t0\tyes\n")
 
-    with pytest.raises(ModelError, match=r"labels.tsv, line 12: 'Tipps' is none of Biological"):
+    with pytest.raises(DatasetError, match=r"labels.tsv, line 12: 'Tipps' is none .* did you mean Tips\?"):
         labelled_frames(tmp_path)
+
+
+def test_all_wrong_lines_are_told_at_once(tmp_path: Path) -> None:
+    _table(
+        tmp_path, "x.png\tporous sponge\tl\tMIT\t0\tyes\n", "\tTips\tl\tMIT\t0\tyes\n", "y.png\tqqq\tl\tMIT\t0\tyes\n"
+    )
+
+    with pytest.raises(DatasetError) as error:
+        open_dataset(tmp_path)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 4
+    assert "3 mistakes" in lines[0]
+    assert "line 12: 'porous sponge'" in lines[1]
+    assert "did you mean Porous_Sponge?" in lines[1]
+    assert "line 13: names no file" in lines[2]
+    assert "line 14: 'qqq' is none of the ten categories: Biological" in lines[3]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    (tmp_path / "labels.tsv").write_text("file\tcategory\nx.png\tTips\n")
+    (tmp_path / "labels.tsv").write_text("path\tcategory\nx.png\tTips\n")
 
-    with pytest.raises(ModelError, match="no column 'source'"):
+    with pytest.raises(DatasetError, match="no column 'file'"):
         labelled_frames(tmp_path)
 
 
-def test_a_folder_for_each_category_will_do_and_an_empty_one_is_told(tmp_path: Path) -> None:
+def test_a_table_of_two_columns_will_do(tmp_path: Path) -> None:
+    (tmp_path / "labels.tsv").write_text("file\tcategory\nwafer7_01.png\tTips\nwafer7_02.png\tTips\n")
+
+    assert [(each.source, each.open_licence) for each in open_dataset(tmp_path)] == [("series wafer7", True)] * 2
+
+
+def _folders(directory: Path) -> None:
     for name in CATEGORIES:
-        (tmp_path / name).mkdir()
-        Image.fromarray(np.full((8, 9), 77, np.uint8)).save(tmp_path / name / "a.png")
+        (directory / name).mkdir()
+        Image.fromarray(np.full((8, 9), 77, np.uint8)).save(directory / name / "a.png")
+
+
+def test_a_folder_for_each_category_will_do_and_an_empty_one_is_told(tmp_path: Path) -> None:
+    _folders(tmp_path)
     frames = labelled_frames(tmp_path)
 
     assert list(range(10)) == [frame.category for frame in frames]
     assert frames[0].grey().shape == (8, 9)
     (tmp_path / "Tips" / "a.png").unlink()
-    with pytest.raises(ModelError, match="no frames of Tips"):
+    with pytest.raises(DatasetError, match="no frames of Tips"):
         labelled_frames(tmp_path)
+
+
+def test_a_folder_of_another_name_that_holds_frames_is_told(tmp_path: Path) -> None:
+    _folders(tmp_path)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "Tips").rename(tmp_path / "tipps")
+
+    with pytest.raises(DatasetError, match=r"folder 'tipps' is none .* did you mean Tips\? It holds 1 frame"):
+        open_dataset(tmp_path)
+
+
+def test_a_manifest_gives_back_what_was_written(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    frames = [
+        LabelledFrame(data / "Tips" / "a\tb\nc.png", 9, "lab \t1", "MIT", False, "Zeiss", True, Part.TEST),
+        LabelledFrame(data / "Tips" / os.fsdecode(b"\xff\\.png"), 9, "lab 2"),
+    ]
+    write_manifest(tmp_path / "manifest.tsv", frames)
+
+    assert frames == open_dataset(tmp_path / "manifest.tsv")
+    (tmp_path / "moved").mkdir()
+    assert [tmp_path / "moved" / "data", tmp_path / "moved" / "data"] == [
+        each.path.parents[1] for each in open_dataset((tmp_path / "manifest.tsv").rename(tmp_path / "moved" / "m.tsv"))
+    ]
+
+
+def test_a_part_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "m.tsv").write_text("file\tcategory\tpart\nx.png\tTips\ttrain\n")
+
+    with pytest.raises(DatasetError, match="line 2: part 'train' is none of training, validation, test"):
+        open_dataset(tmp_path / "m.tsv")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Tips/s1/x.png", "Powder/s1/y.png", True),
+        ("Tips/s1/x.png", "Tips/s2/x.png", False),
+        ("Tips/wafer7_003.png", "Tips/wafer7_104.png", True),
+        ("Tips/wafer7 (1).png", "Tips/wafer7 (22).png", True),
+        ("Tips/wafer7_003.png", "Tips/wafer8_003.png", False),
+        ("Tips/0001.png", "Tips/0002.png", True),
+        ("Tips/L9_0a1b2c3d4e5f6071.png", "Tips/L9_0a1b2c3d4e5f6072.png", False),
+        ("Tips/20240102.png", "Tips/20240103.png", True),
+    ],
+)
+def test_sources_are_told_from_how_frames_are_filed(one: str, other: str, same: bool) -> None:
+    first, second = (source_by_filing(Path(each).parents[-2], Path(each)) for each in (one, other))
+
+    assert same == (first == second)

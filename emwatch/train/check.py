@@ -1,0 +1,147 @@
+"""What is wrong with a dataset, all at once and before an hour is spent on it: with the files, and what to do."""
+
+from __future__ import annotations
+
+import collections
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from emwatch.errors import DatasetError
+from emwatch.frame import CATEGORIES, path_to_text
+from emwatch.train.duplicates import exact_duplicates
+from emwatch.train.look import look_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from emwatch.train.dataset import LabelledFrame
+    from emwatch.train.look import Look
+
+#: With fewer frames than this a category is learned by heart, and judged by luck.
+FEW_FRAMES: Final = 20
+
+_FILES_TOLD: Final = 5
+
+
+class Kind(StrEnum):
+    """What can be wrong with a dataset."""
+
+    NO_FRAMES = "no-frames"
+    EMPTY_CATEGORY = "empty-category"
+    ONE_FRAME = "one-frame"
+    FEW_FRAMES = "few-frames"
+    UNREADABLE = "unreadable"
+    TWO_CATEGORIES = "two-categories"
+    ONE_SOURCE = "one-source"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong. ``stops``: training would fail or learn something false; else its figures suffer."""
+
+    kind: Kind
+    what: str
+    do: str
+    files: tuple[Path, ...] = ()
+    stops: bool = True
+
+    @property
+    def line(self) -> str:
+        """Say it in one line, with the first files."""
+        names = ", ".join(path_to_text(path) for path in self.files[:_FILES_TOLD])
+        more = f" and {len(self.files) - _FILES_TOLD} more" if len(self.files) > _FILES_TOLD else ""
+        return f"{self.what}{f' ({names}{more})' if names else ''}: {self.do}"
+
+
+def troubles(looks: Sequence[Look]) -> list[Trouble]:
+    """List everything that is wrong, what stops first."""
+    found = [*_of_categories(looks), *_unreadable(looks), *_two_categories(looks)]
+    return sorted(found, key=lambda trouble: not trouble.stops)
+
+
+def inspect(frames: Sequence[LabelledFrame], say: Callable[[str], None]) -> list[Look]:
+    """
+    Look at every frame, ``say`` what makes figures suffer, and give the looks.
+
+    Raises `DatasetError` with everything that stops, a line each.
+    """
+    looks = look_at(frames)
+    found = troubles(looks)
+    for trouble in found:
+        if not trouble.stops:
+            say(f"warning: {trouble.line}")
+    if stopping := [trouble.line for trouble in found if trouble.stops]:
+        raise DatasetError(
+            "\n".join(["these labelled frames cannot be trained on:", *(f"  {line}" for line in stopping)])
+        )
+    return looks
+
+
+def _of_categories(looks: Sequence[Look]) -> list[Trouble]:
+    if not looks:
+        return [
+            Trouble(
+                Kind.NO_FRAMES,
+                "there are no frames",
+                f"expected a folder of frames for each of {', '.join(CATEGORIES)}, or a table labels.tsv",
+            )
+        ]
+    read = [look for look in looks if look.is_read]
+    counts = collections.Counter(look.frame.category for look in read)
+    sources = {index: {look.frame.source for look in read if look.frame.category == index} for index in counts}
+    empty = [name for index, name in enumerate(CATEGORIES) if not counts[index]]
+    found = []
+    if empty:
+        there = len(CATEGORIES) - len(empty)
+        found.append(
+            Trouble(
+                Kind.EMPTY_CATEGORY,
+                f"{there} of the {len(CATEGORIES)} categories have frames; there are none of {', '.join(empty)}",
+                "add frames of each, spelled as here; the network has ten outputs, and one that never saw a frame answers at random",
+            )
+        )
+    for index, name in enumerate(CATEGORIES):
+        mine = tuple(look.frame.path for look in read if look.frame.category == index)
+        if counts[index] == 1:
+            found.append(
+                Trouble(Kind.ONE_FRAME, f"{name} has one frame", "it cannot both teach and judge: add more", mine)
+            )
+        elif 1 < counts[index] < FEW_FRAMES:
+            what = f"{name} has {counts[index]} frames"
+            found.append(
+                Trouble(
+                    Kind.FEW_FRAMES, what, f"its figures will be luck: add more, {FEW_FRAMES} at least", stops=False
+                )
+            )
+        if counts[index] > 1 and len(sources[index]) == 1:
+            what = f"all {counts[index]} frames of {name} are of one source, {next(iter(sources[index]))!r}"
+            found.append(
+                Trouble(
+                    Kind.ONE_SOURCE,
+                    what,
+                    "nothing of it is left to judge by: add frames of another session",
+                    stops=False,
+                )
+            )
+    return found
+
+
+def _unreadable(looks: Sequence[Look]) -> list[Trouble]:
+    broken = [look for look in looks if not look.is_read]
+    if not broken:
+        return []
+    what = f"{len(broken)} file{'s' if len(broken) > 1 else ''} cannot be read; the first: {broken[0].error}"
+    return [Trouble(Kind.UNREADABLE, what, "mend or remove them", tuple(look.frame.path for look in broken))]
+
+
+def _two_categories(looks: Sequence[Look]) -> list[Trouble]:
+    found = []
+    for group in exact_duplicates([look.sha256 for look in looks]):
+        names = sorted({CATEGORIES[looks[at].frame.category] for at in group})
+        if len(names) > 1:
+            files = tuple(looks[at].frame.path for at in group)
+            what = f"the same picture is filed as {' and as '.join(names)}"
+            found.append(Trouble(Kind.TWO_CATEGORIES, what, "keep it where it belongs, remove the others", files))
+    return found

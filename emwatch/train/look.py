@@ -1,0 +1,115 @@
+"""One look at every frame of a dataset, before an hour is spent on it: can it be read, what is it, which others is it like."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from emwatch.errors import FrameError
+from emwatch.readers.sandbox import Sandbox
+from emwatch.train.duplicates import fingerprint, near_duplicates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from emwatch.frame import FrameReading
+    from emwatch.train.dataset import LabelledFrame
+
+#: A frame in hand and the next one: the child never waits for its parent.
+_CHILDREN: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a labelled frame's file showed. Everything after ``error`` is empty where it could not be read."""
+
+    frame: LabelledFrame
+    error: str = ""  #: why it cannot be read
+    sha256: str = ""
+    fingerprint: tuple[int, ...] = ()  #: four 64-bit words, see `duplicates.fingerprint`
+    width: int = 0
+    height: int = 0
+    pixel_type: str = ""
+    image_format: str = ""
+    vendor: str = ""
+    magnification: float | None = None
+    sitting: str = ""  #: instrument, serial number and day, where the file tells them
+
+    @property
+    def is_read(self) -> bool:
+        """Tell whether the file could be read."""
+        return not self.error
+
+
+def look_at(frames: Sequence[LabelledFrame], tell: Callable[[int], None] | None = None) -> list[Look]:
+    """
+    Read every frame as the daemon would, in limited children; ``tell`` hears how many are done.
+
+    About 10 ms a frame of 1024x768 on two cores.
+    """
+    looks = []
+    for frame, result in zip(frames, read_all([frame.path for frame in frames]), strict=True):
+        looks.append(Look(frame, error=str(result)) if isinstance(result, FrameError) else _look(frame, result))
+        if tell is not None:
+            tell(len(looks))
+    return looks
+
+
+def belonging_together(looks: Sequence[Look]) -> list[list[int]]:
+    """Group the indices of frames that must not be torn apart: near duplicates, and frames of one sitting by their files."""
+    read = [at for at, look in enumerate(looks) if look.is_read]
+    near = near_duplicates(np.array([looks[at].fingerprint for at in read], dtype=np.uint64).reshape(-1, 4))
+    sittings: dict[str, list[int]] = {}
+    for at in read:
+        if looks[at].sitting:
+            sittings.setdefault(looks[at].sitting, []).append(at)
+    return [[read[at] for at in group] for group in near] + [group for group in sittings.values() if len(group) > 1]
+
+
+def read_all(paths: Sequence[Path]) -> Iterator[FrameReading | FrameError]:
+    """Give the reading of each file, or why there is none, in order; the next ones are read meanwhile."""
+    with ExitStack() as stack:
+        idle = deque(stack.enter_context(Sandbox()) for _ in range(min(_CHILDREN, len(paths))))
+        busy: deque[Sandbox] = deque()
+        rest = iter(paths)
+        for path in rest:
+            child = idle.popleft()
+            child.begin(path)
+            busy.append(child)
+            if not idle:
+                yield from _finished(busy, idle)
+        while busy:
+            yield from _finished(busy, idle)
+
+
+def _finished(busy: deque[Sandbox], idle: deque[Sandbox]) -> Iterator[FrameReading | FrameError]:
+    child = busy.popleft()
+    try:
+        result: FrameReading | FrameError = child.finish()
+    except FrameError as error:
+        result = error
+    idle.append(child)
+    yield result
+
+
+def _look(frame: LabelledFrame, reading: FrameReading) -> Look:
+    metadata = reading.metadata
+    day = (metadata.text("acquired_at") or "")[:10]
+    where = [metadata.vendor, metadata.text("instrument"), metadata.text("serial")]
+    return Look(
+        frame=frame,
+        sha256=reading.sha256,
+        fingerprint=tuple(fingerprint(reading.views[0]).tolist()),
+        width=reading.width,
+        height=reading.height,
+        pixel_type=reading.pixel_type,
+        image_format=reading.image_format,
+        vendor=metadata.vendor or "",
+        magnification=metadata.number("magnification"),
+        sitting=" ".join(word for word in (*where, day) if word) if day and any(where) else "",
+    )

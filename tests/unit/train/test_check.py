@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emwatch.errors import DatasetError
+from emwatch.frame import CATEGORIES
+from emwatch.train.check import Kind, inspect, troubles
+from emwatch.train.dataset import open_dataset
+from emwatch.train.duplicates import exact_duplicates, fingerprint, near_duplicates
+from emwatch.train.look import belonging_together, look_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+
+def _picture(seed: int) -> npt.NDArray[np.uint8]:
+    coarse = np.random.default_rng(seed).integers(0, 256, (12, 16), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC))
+
+
+def _save(pixels: npt.NDArray[np.uint8], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def _dataset(directory: Path, per_category: int = 3) -> None:
+    for index, name in enumerate(CATEGORIES):
+        for number in range(per_category):
+            _save(_picture(100 * index + number), directory / name / f"s{number}" / "a.png")
+
+
+def _kinds(directory: Path, *, stops: bool) -> Sequence[Kind]:
+    return [trouble.kind for trouble in troubles(look_at(open_dataset(directory))) if trouble.stops is stops]
+
+
+def test_everything_wrong_is_told_at_once_with_file_names_and_what_to_do(tmp_path: Path) -> None:
+    _dataset(tmp_path)
+    for number in range(3):
+        (tmp_path / "Tips" / f"s{number}" / "a.png").unlink()
+    for number in range(2):
+        (tmp_path / "Powder" / f"s{number}" / "a.png").unlink()
+    (tmp_path / "Fibres" / "s0" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    _save(_picture(0), tmp_path / "Nanowires" / "s2" / "again.png")  # Biological/s0/a.png
+    said: list[str] = []
+    with pytest.raises(DatasetError) as error:
+        inspect(open_dataset(tmp_path), said.append)
+
+    text = str(error.value)
+    assert len(text.splitlines()) == 5
+    assert "9 of the 10 categories have frames; there are none of Tips" in text
+    assert "Powder has one frame" in text
+    assert "Powder/s2/a.png" in text
+    assert "1 file cannot be read" in text
+    assert "Fibres/s0/broken.png" in text
+    assert "the same picture is filed as Biological and as Nanowires" in text
+    assert "Nanowires/s2/again.png" in text
+    assert any("warning: Fibres has 3 frames" in line for line in said)
+
+
+def test_a_sound_dataset_is_looked_at_and_passes(tmp_path: Path) -> None:
+    _dataset(tmp_path)
+    looks = inspect(open_dataset(tmp_path), lambda line: None)  # noqa: ARG005 - the same signature
+
+    assert [len(looks), looks[0].width, looks[0].height, looks[0].image_format] == [30, 160, 120, "PNG"]
+    assert all(len(look.sha256) == 64 for look in looks)
+
+
+def test_a_category_of_one_source_is_a_warning(tmp_path: Path) -> None:
+    _dataset(tmp_path)
+    for number in range(3):
+        (tmp_path / "Tips" / f"s{number}" / "a.png").rename(tmp_path / "Tips" / f"only_{number}.png")
+
+    assert _kinds(tmp_path, stops=True) == []
+    assert Kind.ONE_SOURCE in _kinds(tmp_path, stops=False)
+
+
+def test_no_frames_at_all_is_one_trouble(tmp_path: Path) -> None:
+    assert _kinds(tmp_path, stops=True) == [Kind.NO_FRAMES]
+
+
+def test_a_file_that_is_not_there_is_told_as_unreadable(tmp_path: Path) -> None:
+    _dataset(tmp_path)
+    rows = [f"{name}/s{n}/a.png\t{name}\tlab {n}\n" for name in CATEGORIES for n in range(3)]
+    (tmp_path / "labels.tsv").write_text("file\tcategory\tsource\n" + "".join(rows) + "gone.png\tTips\tlab 1\n")
+
+    assert _kinds(tmp_path, stops=True) == [Kind.UNREADABLE]
+
+
+def test_the_same_picture_saved_smaller_darker_and_compressed_is_a_near_duplicate(tmp_path: Path) -> None:
+    _dataset(tmp_path)
+    copy = Image.fromarray((_picture(0) * 0.8 + 20).astype(np.uint8)).resize((120, 90))
+    copy.save(tmp_path / "Biological" / "s2" / "copy.jpg", quality=60)
+    looks = look_at(open_dataset(tmp_path))
+    groups = belonging_together(looks)
+
+    assert [sorted(looks[at].frame.path.name for at in group) for group in groups] == [["a.png", "copy.jpg"]]
+    assert exact_duplicates([look.sha256 for look in looks]) == []
+
+
+def test_unreadable_files_are_not_duplicates_of_one_another(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        path = tmp_path / "Tips" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"\x89PNG\r\n\x1a\nrubbish" + name.encode())
+    looks = look_at(open_dataset(tmp_path))
+
+    assert not any(look.is_read for look in looks)
+    assert belonging_together(looks) == []
+    assert exact_duplicates([look.sha256 for look in looks]) == []
+
+
+def test_near_duplicates_are_found_over_chunks_and_over_others() -> None:
+    random = np.random.default_rng(0)
+    prints = random.integers(0, 2**63, (600, 4), dtype=np.uint64)
+    prints[599] = prints[3] ^ np.array([0xFFFF, 0, 0, 0], dtype=np.uint64)
+    prints[300] = prints[599] ^ np.array([0, 0xFFFFFFFF, 0, 0], dtype=np.uint64)
+
+    assert near_duplicates(prints) == [[3, 300, 599]]
+    assert near_duplicates(prints[:0]) == []
+
+
+def test_the_frames_marked_as_near_duplicates_by_hand_are_found(labelled_frames: Path) -> None:
+    frames = open_dataset(labelled_frames)
+    marked = [frame for frame in frames if frame.near_duplicate]
+    sources = {frame.source for frame in marked}
+    looks = look_at([frame for frame in frames if frame.source in sources])
+    groups = belonging_together(looks)
+
+    found = {looks[at].frame.path for group in groups for at in group}
+    assert {frame.path for frame in marked} <= found
+    assert all(len({looks[at].frame.source for at in group}) == 1 for group in groups)
+
+
+def test_a_fingerprint_has_256_bits_that_tell_pictures_apart() -> None:
+    views = [np.asarray(Image.fromarray(_picture(seed)).resize((170, 170)), dtype=np.float32) for seed in (1, 2)]
+    one, other = (fingerprint(view) for view in views)
+
+    assert one.shape == (4,)
+    assert 90 < int(np.bitwise_count(one ^ other).sum()) < 166
