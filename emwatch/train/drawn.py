@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emwatch.frame import CATEGORIES
-from emwatch.simulate.painter import draw_frame
+from emwatch.simulate.painter import draw_frame, kinds_of
 from emwatch.train.data_bars import with_drawn_bar
 
 if TYPE_CHECKING:
@@ -30,19 +30,35 @@ class DrawnFrame:
     """A frame yet to be drawn: made when asked for, the same each time."""
 
     category: int
+    kind: str
     seed: int
 
     def draw(self) -> npt.NDArray[np.uint8]:
         """Draw it: grey (height, width), with a data bar or without."""
-        pixels = draw_frame(CATEGORIES[self.category], self.seed, _WIDTH_PX, _HEIGHT_PX).pixels.astype(np.uint8)
+        drawing = draw_frame(CATEGORIES[self.category], self.seed, _WIDTH_PX, _HEIGHT_PX, kind=self.kind)
+        pixels = drawing.pixels.astype(np.uint8)
         random = np.random.default_rng((self.seed, self.category))
         return with_drawn_bar(pixels, random) if random.random() < _BAR_SHARE else pixels
 
 
 def drawn_frames(per_category: int, seed: int) -> list[DrawnFrame]:
-    """List the drawn frames of a seed, category after category."""
+    """List the drawn frames of a seed, category after category, its kinds in turn so that none is rare by chance."""
     return [
-        DrawnFrame(category, _FIRST_SEED * (seed + 1) + number)
-        for category in range(len(CATEGORIES))
+        DrawnFrame(category, kinds[number % len(kinds)], _first(seed) + number)
+        for category, kinds in enumerate(map(kinds_of, CATEGORIES))
         for number in range(per_category)
     ]
+
+
+def every_kind(per_kind: int, seed: int) -> list[DrawnFrame]:
+    """List as many drawn frames of each kind, kind after kind."""
+    return [
+        DrawnFrame(category, kind, _first(seed) + number)
+        for category, name in enumerate(CATEGORIES)
+        for kind in kinds_of(name)
+        for number in range(per_kind)
+    ]
+
+
+def _first(seed: int) -> int:
+    return _FIRST_SEED * (seed + 1)
