@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     import numpy as np
@@ -156,6 +156,10 @@ class AcquisitionMetadata:
         """Give the value of a field, ``None`` where it is unknown."""
         reading = self.readings.get(name)
         return None if reading is None else reading.value
+
+    def lacks(self, names: Iterable[str]) -> bool:
+        """Tell whether one of these fields is unknown."""
+        return any(self.value(name) is None for name in names)
 
     def number(self, name: str) -> float | None:
         """Give the value of a number field, ``None`` where it is unknown."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from emwatch.frame import FrameReading
     from emwatch.readers.bar_sandbox import BarSandbox
+    from emwatch.readers.limits import Limits
 
 #: What most bars show. A frame that lacks one of these is worth the second that its bar takes; others come along.
 WORTH_READING: Final = (
@@ -29,23 +30,20 @@ WORTH_READING: Final = (
 )
 
 
-def lacks_values(metadata: AcquisitionMetadata) -> bool:
-    """Tell whether a frame lacks a value that its data bar would show."""
-    return any(metadata.value(name) is None for name in WORTH_READING)
-
-
 class DataBars:
     """
-    Adds to frames what their data bars show.
+    Adds to frames what their data bars show, within the limits of reading a frame.
 
-    ``wanted``: ``True`` reads every bar, also to check what the file states, and raises `ConfigError` where the ``ocr``
-    extra is not installed; ``False`` reads none; ``None`` reads those of frames that lack a value, where it can, or with
-    ``always`` every one, where it can.
+    ``wanted``: ``True`` raises `ConfigError` where the ``ocr`` extra is not installed; ``False`` reads none; ``None`` reads
+    them where it can, or with ``if_asked`` none, which `tell` says. Those of frames that lack a value are read, or with
+    ``every`` all, to check what the file states.
     """
 
-    def __init__(self, wanted: bool | None, *, always: bool = False) -> None:
+    def __init__(self, wanted: bool | None, limits: Limits, *, every: bool = False, if_asked: bool = False) -> None:
         self._wanted = wanted
-        self._every = always or bool(wanted)
+        self._limits = limits
+        self._every = every
+        self._not_asked = wanted is None and if_asked
         self._installed = wanted is not False and _is_installed()
         if wanted and not self._installed:
             raise ConfigError(
@@ -70,8 +68,8 @@ class DataBars:
 
         A bar that cannot be read costs its values only: a flag says why.
         """
-        lacking = lacks_values(reading.metadata)
-        if not self._installed or not (self._every or lacking):
+        lacking = reading.metadata.lacks(WORTH_READING)
+        if self._not_asked or not self._installed or not (self._every or lacking):
             self._lacking += lacking and self._wanted is None
             return None
         try:
@@ -85,25 +83,26 @@ class DataBars:
             return "not asked for"
         if not self._installed:
             return "the ocr extra is not installed"
-        return "" if self._every or lacks_values(metadata) else "the file states what a bar shows"
+        return "" if self._every or metadata.lacks(WORTH_READING) else "the file states what a bar shows"
 
     def tell(self) -> None:
-        """Say once, on stderr, how many frames lack values that their bars may show; not with ``-q``."""
+        """Say once, on stderr, how many frames lack values that their bars may show, and how to get them; not with ``-q``."""
         if not self._lacking or click.get_current_context().meta.get(VERBOSITY, 0) < 0:
             return
         frames = "1 frame lacks values" if self._lacking == 1 else f"{self._lacking:,} frames lack values"
+        how = "--data-bar reads it" if self._installed else "reading it needs pip install 'emwatch[ocr]'"
+        if self._not_asked and not self._installed:
+            how += " and --data-bar"
         click.echo(
-            f"note: {frames} that a data bar in the picture may show; reading it needs pip install 'emwatch[ocr]' "
-            "(--no-data-bar: leave it)",
+            f"note: {frames} that a data bar in the picture may show; {how} (--no-data-bar: leave it)",
             err=True,
         )
 
     def _reader(self) -> BarSandbox:
         if self._sandbox is None:
             from emwatch.readers.bar_sandbox import BarSandbox  # noqa: PLC0415 - numpy only where bars are read
-            from emwatch.readers.limits import Limits  # noqa: PLC0415
 
-            self._sandbox = BarSandbox(Limits())
+            self._sandbox = BarSandbox(self._limits)
             self._sandbox.__enter__()
         return self._sandbox
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emwatch.cli.bars import DataBars, with_bar
 from emwatch.cli.display import Column, common_folder, degrees_text, number_text, print_json, print_table
 from emwatch.cli.exits import Exit
 from emwatch.cli.frames import (
@@ -41,28 +42,44 @@ _COLUMNS = (
 @config_option
 @click.option("--bundle", metavar="DIR", type=AnyPath(), help="Classify with this model bundle.")
 @click.option("--engine", metavar="NAME", help="Run the model with this engine: litert, keras or, for tests, stub.")
+@click.option(
+    "--data-bar/--no-data-bar",
+    default=None,
+    help="Read the bar of text in the picture of frames whose file lacks values; by default only say that it may help.",
+)
 @json_option
 @logging_options
 def classify(
-    files: tuple[Path, ...], config_file: Path | None, bundle: Path | None, engine: str | None, as_json: bool
+    files: tuple[Path, ...],
+    config_file: Path | None,
+    bundle: Path | None,
+    engine: str | None,
+    data_bar: bool | None,
+    as_json: bool,
 ) -> None:
     """
     Name the category of frames, with its probability and what the microscope says.
 
     A "?" marks what the model is not sure of. A directory stands for all frames below it. Nothing is recorded. With
     --json, one FILE gives an object, anything else a list.
+
+    With --data-bar, what the file does not say of magnification and the rest is read from the bar of text in the picture,
+    which needs the ocr extra and takes about a second a frame. The category never depends on it.
     """
     config = load_config(config_file, {"model.bundle": bundle, "model.engine": engine}, one_shot=True)
     # Imported here, numpy and the engine cost nothing to the commands that need neither.
     from emwatch.classify.classifier import Classifier  # noqa: PLC0415
-    from emwatch.readers.limits import reading_limits  # noqa: PLC0415
+    from emwatch.readers.limits import bar_limits, reading_limits  # noqa: PLC0415
     from emwatch.readers.sandbox import Sandbox  # noqa: PLC0415
 
     asked = gather(files)
     tally = Tally(len(asked))
     documents: list[dict[str, Any]] = []
     found: list[tuple[FrameReading, Prediction]] = []
-    with Sandbox(limits=reading_limits(config)) as sandbox:
+    with (
+        Sandbox(limits=reading_limits(config)) as sandbox,
+        DataBars(data_bar, bar_limits(config), if_asked=True) as bars,
+    ):
         sandbox.start()  # the child starts while the model is loaded
         classifier = Classifier.load(config.model.bundle, config.model.engine, config.model.threads)
         for each, result in read_ahead(sandbox, asked, pixels=True):
@@ -72,10 +89,12 @@ def classify(
                     documents.append(failure_document(each.path, result))
                 continue
             prediction = classifier.classify(result.views)
-            documents.append(_document(result, prediction))
+            reading = with_bar(replace(result, views=result.views[:0]), bars.read(result))
+            documents.append(_document(reading, prediction))
             if not as_json:
-                found.append((replace(result, views=result.views[:0]), prediction))
-    tally.clear()
+                found.append((reading, prediction))
+        tally.clear()
+        bars.tell()
     if as_json:
         print_json(documents[0] if is_single(files) else documents)
     elif found:

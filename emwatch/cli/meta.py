@@ -11,7 +11,7 @@ from emwatch.cli.display import Column, print_json, print_table, printable, want
 from emwatch.cli.exits import Exit
 from emwatch.cli.explain import explained, print_explanation, recognised_by, value_text
 from emwatch.cli.frames import Tally, failure_document, gather, is_single, metadata_document, read_ahead
-from emwatch.cli.options import AnyPath, json_option, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.errors import FrameError
 from emwatch.frame import FIELDS
 
@@ -34,9 +34,18 @@ if TYPE_CHECKING:
     default=None,
     help="Read the bar of text in the picture of every frame, or of none; by default, of frames whose file lacks values.",
 )
+@config_option
 @json_option
 @logging_options
-def meta(files: tuple[Path, ...], raw: bool, explain: bool, csv: bool, data_bar: bool | None, as_json: bool) -> None:
+def meta(
+    files: tuple[Path, ...],
+    raw: bool,
+    explain: bool,
+    csv: bool,
+    data_bar: bool | None,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
     """
     Show what the microscope says about frames: magnification, tilt, detector and the rest, with units.
 
@@ -49,10 +58,13 @@ def meta(files: tuple[Path, ...], raw: bool, explain: bool, csv: bool, data_bar:
     """
     if csv and (as_json or raw or explain):
         raise click.UsageError("--csv cannot be combined with --json, --raw or --explain")
+    from emwatch.readers.limits import bar_limits, reading_limits  # noqa: PLC0415
     from emwatch.readers.sandbox import Sandbox  # noqa: PLC0415 - numpy only where files are read
 
+    config = load_config(config_file, one_shot=True)
     # An explanation sets bar and file side by side.
-    with Sandbox() as sandbox, DataBars(data_bar, always=explain) as bars:
+    every = explain or bool(data_bar)
+    with Sandbox(limits=reading_limits(config)) as sandbox, DataBars(data_bar, bar_limits(config), every=every) as bars:
         if csv:
             from emwatch.cli.archive import write_archive  # noqa: PLC0415 - only for archives
 

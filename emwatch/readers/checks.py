@@ -6,6 +6,7 @@ Only values that the file states itself are compared: a computed one agrees with
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +42,41 @@ def disagreements(
         _clock(readings, modified_s),
     )
     return tuple(flag for flag in found if flag)
+
+
+#: Ends of a scale bar are found within a pixel each, and headers round the pixel size.
+_RULER_ENDS_PX: Final = 2.0
+_RULER_ROUNDING: Final = 0.01
+#: The round lengths 1 to 9 stand 10 % apart at their closest; a scale bar too short to tell them apart tells nothing.
+_TOLD_APART: Final = 0.04
+
+
+def scale_bar_disagreement(pixel_nm: float, ruler_px: float, label_nm: float | None) -> str:
+    """
+    Say in words where the scale bar drawn into a picture contradicts the pixel size; empty where it does not.
+
+    ``ruler_px``: its length in the picture. ``label_nm``: what the header says that it stands for; where that is not known,
+    it has to be a round length, one digit and noughts, as all makers draw.
+    """
+    if pixel_nm <= 0 or ruler_px <= 0:
+        return ""
+    tolerance = _RULER_ENDS_PX / ruler_px + _RULER_ROUNDING
+    length_nm = ruler_px * pixel_nm
+    if label_nm is None and tolerance > _TOLD_APART:
+        return ""
+    wanted_nm = _round_length_nm(length_nm) if label_nm is None else label_nm
+    if wanted_nm <= 0 or abs(length_nm / wanted_nm - 1) <= tolerance:
+        return ""
+    expected = "no round length" if label_nm is None else f"its label says {wanted_nm / 1000:.4g} \u00b5m"
+    return (
+        f"the scale bar of {ruler_px:g} px is {length_nm / 1000:.4g} \u00b5m by the pixel size, {expected}: "
+        "resized, or one of them wrong"
+    )
+
+
+def _round_length_nm(length_nm: float) -> float:
+    power = 10.0 ** math.floor(math.log10(length_nm))
+    return min((digit * power for digit in range(1, 11)), key=lambda each: abs(length_nm / each - 1))
 
 
 def _stated(readings: Mapping[str, Reading], name: str) -> float | None:

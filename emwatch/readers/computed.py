@@ -44,3 +44,12 @@ def data_bar_height(values: Mapping[str, str], key: str, source: str, height: in
     if isinstance(reading.value, float) and not (reading.value.is_integer() and 0 <= reading.value < height / 2):
         reading = unknown(reading.raw, reading.source, f"no bar of a picture of {height} rows")
     return {"data_bar_height_px": reading}
+
+
+def label_nm(raw: str | None, *, bare: str | None = None) -> float | None:
+    """Read the label of the scale bar that the instrument drew; ``None`` where there is none, or no length."""
+    try:
+        length = units.length(raw or "", to="nm", bare=bare)
+    except ValueError:
+        return None
+    return length if length > 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -9,10 +10,11 @@ import numpy as np
 from emwatch import errors
 from emwatch.frame import NETWORK_SIDE_PX, AcquisitionMetadata, FrameReading, path_to_text
 from emwatch.readers import image
-from emwatch.readers.data_bar import find_bar
+from emwatch.readers.checks import scale_bar_disagreement
+from emwatch.readers.data_bar import Bar, find_bar
 from emwatch.readers.limits import Limits
 from emwatch.readers.raw_frame import RawFrame, sidecar_beside
-from emwatch.readers.registry import read_metadata
+from emwatch.readers.registry import read_header
 from emwatch.readers.snapshot import take_snapshot
 
 if TYPE_CHECKING:
@@ -47,12 +49,14 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
         sidecar_beside(path),
         snapshot.stat_key.mtime_ns / 1e9,
     )
-    metadata = _metadata(raw)
+    metadata, scale_bar_nm = _metadata(raw)
     views = np.empty((0, NETWORK_SIDE_PX, NETWORK_SIDE_PX), np.float32)
     if prepare is not None:
         pixels = image.decode(name, snapshot.data, header)
+        bar = find_bar(pixels)
+        metadata = _checked(metadata, bar, scale_bar_nm)
         try:
-            views = np.ascontiguousarray(prepare(pixels, _data_bar_rows(pixels, metadata)), np.float32)
+            views = np.ascontiguousarray(prepare(pixels, _data_bar_rows(bar, pixels, metadata)), np.float32)
         except errors.FrameError as error:
             raise type(error)(f"{name}: {error}") from error
     return FrameReading(
@@ -69,17 +73,25 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
     )
 
 
-def _data_bar_rows(pixels: npt.NDArray[Any], metadata: AcquisitionMetadata) -> int | None:
+def _checked(metadata: AcquisitionMetadata, bar: Bar | None, scale_bar_nm: float | None) -> AcquisitionMetadata:
+    """Flag a scale bar in the picture that contradicts the pixel size."""
+    pixel_nm = metadata.number("pixel_size_nm")
+    if pixel_nm is None or bar is None or bar.ruler is None:
+        return metadata
+    flag = scale_bar_disagreement(pixel_nm, bar.ruler.length_px, scale_bar_nm)
+    return replace(metadata, flags=(*metadata.flags, flag)) if flag else metadata
+
+
+def _data_bar_rows(bar: Bar | None, pixels: npt.NDArray[Any], metadata: AcquisitionMetadata) -> int | None:
     """Give the rows at the foot that show no specimen: as the instrument says, else the strip found in the picture."""
     stated = metadata.number("data_bar_height_px")
     if stated is not None:
         return int(stated)
-    bar = find_bar(pixels)
     return pixels.shape[0] - bar.top if bar is not None and bar.kind == "strip" else None
 
 
-def _metadata(raw: RawFrame) -> AcquisitionMetadata:
+def _metadata(raw: RawFrame) -> tuple[AcquisitionMetadata, float | None]:
     try:
-        return read_metadata(raw)
+        return read_header(raw)
     except Exception as error:  # noqa: BLE001 - a header no one foresaw must cost its metadata, never the frame.
-        return AcquisitionMetadata(flags=(f"metadata could not be read ({type(error).__name__}: {error})"[:200],))
+        return AcquisitionMetadata(flags=(f"metadata could not be read ({type(error).__name__}: {error})"[:200],)), None

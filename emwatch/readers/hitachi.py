@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from emwatch import units
-from emwatch.readers.computed import field_width, scaled_pixel
+from emwatch.readers.computed import field_width, label_nm, scaled_pixel
 from emwatch.readers.dates import iso_time
 from emwatch.readers.field_table import Row, read_rows, read_value, text
 from emwatch.readers.ini import read_ini
@@ -123,7 +123,7 @@ def _complete(
     if width and "pixel_size_nm" in readings:
         readings["pixel_size_nm"] = scaled_pixel(readings["pixel_size_nm"], width, frame.width)
     readings |= field_width(readings, frame.width)
-    return Findings(readings, flags, _PHOTOGRAPH_MM)
+    return Findings(readings, flags, _PHOTOGRAPH_MM, label_nm(values.get("MicronMarker"), bare="nm"))
 
 
 def _sidecar(frame: RawFrame) -> tuple[str, str] | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.frame import Reading
-from emwatch.readers.computed import field_width, scaled_pixel
+from emwatch.readers.computed import field_width, label_nm, scaled_pixel
 from emwatch.readers.dates import iso_time
 from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown
 from emwatch.readers.raw_frame import Findings
@@ -119,7 +119,7 @@ class JeolReader:
             readings["pixel_size_nm"] = scaled_pixel(readings["pixel_size_nm"], full_width, frame.width)
         readings |= _data_bar_height(values, source, frame, full_width, full_height)
         readings |= field_width(readings, frame.width)
-        return Findings(readings, (), _display_width_mm(values))
+        return Findings(readings, (), _display_width_mm(values), label_nm(values.get("$SM_MICRON_MARKER")))
 
 
 READER: Final = JeolReader()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from emwatch.config import Config
@@ -39,3 +39,14 @@ def reading_limits(config: Config) -> Limits:
         seconds=watch.read_seconds,
         memory_bytes=watch.read_memory_mb * _MIB,
     )
+
+
+#: Nothing waits for a data bar, and its reader only gets what time others leave.
+_LEAST_BAR_S: Final = 60.0
+_BAR_START_S: Final = 120.0
+
+
+def bar_limits(config: Config) -> Limits:
+    """Give the limits of reading a frame's data bar: those configured, with the time that its low priority takes."""
+    limits = reading_limits(config)
+    return replace(limits, seconds=max(limits.seconds, _LEAST_BAR_S), start_seconds=_BAR_START_S)

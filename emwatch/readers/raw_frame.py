@@ -91,12 +91,14 @@ class Findings:
     What a vendor's reader made of a frame.
 
     ``flags`` say in words what was wrong with the header as a whole. ``display_width_mm`` is the width of the picture to
-    which a *stored* magnification refers, where the format fixes it; it is used to check, never to compute.
+    which a *stored* magnification refers, where the format fixes it, and ``scale_bar_nm`` what the label says that the
+    drawn scale bar stands for; both are used to check, never to compute.
     """
 
     readings: Mapping[str, Reading]
     flags: tuple[str, ...] = ()
     display_width_mm: float | None = None
+    scale_bar_nm: float | None = None
 
 
 class VendorReader(Protocol):

@@ -43,11 +43,16 @@ READERS: Final[tuple[VendorReader, ...]] = (
 
 def read_metadata(frame: RawFrame) -> AcquisitionMetadata:
     """Read a frame's metadata with the first reader that recognises it; without vendor and readings where none does."""
+    return read_header(frame)[0]
+
+
+def read_header(frame: RawFrame) -> tuple[AcquisitionMetadata, float | None]:
+    """Read as `read_metadata`, and what the header says that the scale bar in the picture stands for, in nm."""
     reader = next((reader for reader in READERS if reader.recognises(frame)), None)
     if reader is None:
-        return AcquisitionMetadata()
+        return AcquisitionMetadata(), None
     findings = reader.read(frame)
     doubts = disagreements(
         findings.readings, frame.width, display_width_mm=findings.display_width_mm, modified_s=frame.modified_s
     )
-    return AcquisitionMetadata(reader.vendor, findings.readings, (*findings.flags, *doubts))
+    return AcquisitionMetadata(reader.vendor, findings.readings, (*findings.flags, *doubts)), findings.scale_bar_nm

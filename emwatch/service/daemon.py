@@ -6,7 +6,6 @@ import gc
 import logging
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,15 @@ from emwatch.alerts.outbox import Outbox
 from emwatch.classify.classifier import Classifier
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState
+from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import Ledger
 from emwatch.pipeline import Pipeline
 from emwatch.readers import ocr
 from emwatch.readers.bar_sandbox import BarSandbox
-from emwatch.readers.limits import reading_limits
+from emwatch.readers.limits import bar_limits, reading_limits
 from emwatch.readers.sandbox import Sandbox
 from emwatch.service.channels import open_channels
-from emwatch.service.data_bars import DataBars, lacks_values
+from emwatch.service.data_bars import DataBars
 from emwatch.service.happenings import FrameDone, Notice, Ready
 from emwatch.service.hints import HintBox
 from emwatch.service.ingest import ASKED, Ingest
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LAST_ALERTS_S = 15.0
-#: Nothing waits for a data bar, and its reader only gets what time others leave.
-_LEAST_BAR_S = 60.0
-_BAR_START_S = 120.0
 
 
 class Daemon:
@@ -150,7 +147,7 @@ class Daemon:
 
     def _see_to_the_bar(self, done: FrameDone) -> None:
         reading = done.outcome.reading
-        if done.outcome.state is not FrameState.RECORDED or reading is None or not lacks_values(reading.metadata):
+        if done.outcome.state is not FrameState.RECORDED or reading is None or not reading.metadata.lacks(BAR_FIELDS):
             return
         if self._bars is not None:
             self._bars.offer(done.frame_id)
@@ -167,11 +164,9 @@ class Daemon:
     def _data_bars(self, stack: ExitStack, ledger: Ledger, outbox: Outbox) -> DataBars | None:
         if self._config.watch.data_bar == "never" or not ocr.is_installed():
             return None
-        limits = reading_limits(self._config)
-        limits = replace(limits, seconds=max(limits.seconds, _LEAST_BAR_S), start_seconds=_BAR_START_S)
         bars = DataBars(
             ledger=ledger,
-            reader=BarSandbox(limits),
+            reader=BarSandbox(bar_limits(self._config)),
             targets=self._config.wanted(),
             clock=self._clock,
             tell=self._tell,

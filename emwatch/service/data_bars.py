@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import EmwatchError, FrameError, LedgerError, Vanished
 from emwatch.frame import AcquisitionMetadata, path_to_text
-from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import BarFindings
 from emwatch.readers.data_bar import merge
 from emwatch.service.happenings import Notice
@@ -63,11 +62,6 @@ class BarReader(Protocol):
     def close(self) -> None:
         """End a `read` under way, which raises `EmwatchError`, and all later ones; from any thread."""
         ...
-
-
-def lacks_values(metadata: AcquisitionMetadata) -> bool:
-    """Tell whether a frame lacks a value that most data bars show."""
-    return any(metadata.number(name) is None for name in BAR_FIELDS)
 
 
 class DataBars:

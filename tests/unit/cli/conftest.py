@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
+from emwatch.errors import Truncated
 from emwatch.frame import (
     CATEGORIES,
     AcquisitionMetadata,
@@ -22,6 +24,9 @@ from emwatch.frame import (
     Reading,
     StatKey,
 )
+
+if TYPE_CHECKING:
+    from emwatch.readers.limits import Limits
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -163,3 +168,44 @@ def _outcome(row: Row) -> Outcome:
     prediction = Prediction(row.category, row.probability, scores, row.uncertain, row.probability - rest, "b" * 64)
     matches = (Match(row.target, "because", ("terminal",)),) if row.target else ()
     return Outcome(path, row.state, key, sha256=sha256, reading=reading, prediction=prediction, matches=matches)
+
+
+class Bars:
+    """Reads every bar as 1,234 times at 7 mm; counts what it was given."""
+
+    asked: list[str]
+    limits: list[Limits]
+    broken = False
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits.append(limits)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, path: Path, sha256: str) -> AcquisitionMetadata:
+        self.asked.append(path.parent.name)
+        assert len(sha256) == 64
+        if self.broken:
+            raise Truncated(f"{path}: ends early")
+        readings = {
+            "magnification": Reading(1234.0, "x1.234k", "data bar", reason="read with confidence 0.95"),
+            "working_distance_mm": Reading(7.0, "WD 7.0mm", "data bar"),
+        }
+        return AcquisitionMetadata(None, readings)
+
+
+@pytest.fixture(name="bars")
+def _bars(monkeypatch: pytest.MonkeyPatch) -> type[Bars]:
+    """The `ocr` extra as if it were installed, with a reader of known answers."""
+
+    class OfThisTest(Bars):
+        asked: list[str] = []  # noqa: RUF012 - one list a test
+        limits: list[Limits] = []  # noqa: RUF012
+
+    monkeypatch.setattr("emwatch.readers.ocr.is_installed", lambda: True)
+    monkeypatch.setattr("emwatch.readers.bar_sandbox.BarSandbox", OfThisTest)
+    return OfThisTest

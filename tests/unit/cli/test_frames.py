@@ -124,7 +124,7 @@ def _is_number(text: str) -> bool:
 
 class TestClassify:
     def test_one_file_is_an_object_with_all_ten_scores(self, emwatch: Run, folder: Path) -> None:
-        ended = emwatch("classify", "--engine", "stub", "--json", folder / "b.tif")
+        ended = emwatch("classify", "--engine", "stub", "--json", "--no-data-bar", folder / "b.tif")
         document = json.loads(ended.stdout)
 
         assert (ended.returncode, ended.stderr) == (0, "")

@@ -7,16 +7,20 @@ import json
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from emwatch.cli.frames import Asked
 from emwatch.cli.main import cli
-from emwatch.errors import Truncated
-from emwatch.frame import FIELDS, AcquisitionMetadata, Reading
+from emwatch.frame import FIELDS
 from emwatch.simulate.microscope import Microscope
+
+if TYPE_CHECKING:
+    from conftest import Bars
 
 Run = Callable[..., Any]
 
@@ -121,59 +125,20 @@ class TestExplain:
         assert explained["data_bar"] == {"read": False, "reason": "not asked for", "readings": {}}
 
 
-class _Bars:
-    """Reads every bar as 1,234 times at 7 mm; counts what it was given."""
-
-    asked: list[str]
-    broken = False
-
-    def __init__(self, _limits: object = None) -> None:
-        pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def read(self, path: Path, sha256: str) -> AcquisitionMetadata:
-        self.asked.append(path.parent.name)
-        assert len(sha256) == 64
-        if self.broken:
-            raise Truncated(f"{path}: ends early")
-        readings = {
-            "magnification": Reading(1234.0, "x1.234k", "data bar", reason="read with confidence 0.95"),
-            "working_distance_mm": Reading(7.0, "WD 7.0mm", "data bar"),
-        }
-        return AcquisitionMetadata(None, readings)
-
-
-@pytest.fixture(name="bars")
-def _bars(monkeypatch: pytest.MonkeyPatch) -> type[_Bars]:
-    """The `ocr` extra as if it were installed, with a reader of known answers."""
-
-    class Bars(_Bars):
-        asked: list[str] = []  # noqa: RUF012 - one list a test
-
-    monkeypatch.setattr("emwatch.readers.ocr.is_installed", lambda: True)
-    monkeypatch.setattr("emwatch.readers.bar_sandbox.BarSandbox", Bars)
-    return Bars
-
-
 class TestDataBar:
-    def test_it_fills_what_the_file_does_not_state(self, bars: type[_Bars], archive: Path) -> None:
+    def test_it_fills_what_the_file_does_not_state(self, bars: type[Bars], archive: Path) -> None:
         document = json.loads(_meta("--json", archive / "generic" / "frame_0001.tif").stdout)
 
         assert bars.asked == ["generic"]
         assert document["magnification"] == 1234.0
         assert document["sources"]["magnification"]["source"] == "data bar"
 
-    def test_a_file_that_states_everything_costs_no_time(self, bars: type[_Bars], archive: Path) -> None:
+    def test_a_file_that_states_everything_costs_no_time(self, bars: type[Bars], archive: Path) -> None:
         _meta("--json", archive / "hitachi" / "frame_0001.tif")
 
         assert bars.asked == []
 
-    def test_asked_for_it_checks_the_file_and_changes_nothing(self, bars: type[_Bars], archive: Path) -> None:
+    def test_asked_for_it_checks_the_file_and_changes_nothing(self, bars: type[Bars], archive: Path) -> None:
         file = archive / "zeiss" / "frame_0001.tif"
         plain = json.loads(_meta("--json", "--no-data-bar", file).stdout)
         checked = json.loads(_meta("--json", "--data-bar", file).stdout)
@@ -182,7 +147,7 @@ class TestDataBar:
         assert checked["magnification"] == plain["magnification"]
         assert any(flag.startswith("magnification: ") and "1234 in the data bar" in flag for flag in checked["flags"])
 
-    def test_an_explanation_sets_bar_and_file_side_by_side(self, bars: type[_Bars], archive: Path) -> None:
+    def test_an_explanation_sets_bar_and_file_side_by_side(self, bars: type[Bars], archive: Path) -> None:
         text = _meta("--explain", archive / "zeiss" / "frame_0001.tif").stdout
         row = next(line for line in text.splitlines() if line.startswith("Magnification"))
 
@@ -190,7 +155,19 @@ class TestDataBar:
         assert "1,234" in row
         assert "in the data bar" in row
 
-    def test_a_bar_that_cannot_be_read_costs_its_values_only(self, bars: type[_Bars], archive: Path) -> None:
+    def test_the_configured_limits_hold_for_frames_and_bars(
+        self, bars: type[Bars], archive: Path, tmp_path: Path
+    ) -> None:
+        config = tmp_path / "config.yaml"
+        config.write_text("watch: {max_frame_mb: 1, read_memory_mb: 4096}\n", encoding="utf-8")
+        large = tmp_path / "large.tif"
+        Image.fromarray(np.zeros((2000, 1000), np.uint8)).save(large)
+        result = _meta("--json", "--config", config, large, archive / "generic" / "frame_0001.tif")
+
+        assert [each.get("error", {}).get("code") for each in json.loads(result.stdout)] == ["too-large", None]
+        assert [(each.frame_bytes >> 20, each.memory_bytes >> 20) for each in bars.limits] == [(1, 4096)]
+
+    def test_a_bar_that_cannot_be_read_costs_its_values_only(self, bars: type[Bars], archive: Path) -> None:
         bars.broken = True
         result = _meta("--json", archive / "generic" / "frame_0001.tif")
         document = json.loads(result.stdout)
@@ -199,7 +176,7 @@ class TestDataBar:
         assert document["magnification"] is None
         assert document["flags"][0].startswith("data bar not read: ")
 
-    def test_rows_name_the_fields_that_came_from_it(self, bars: type[_Bars], archive: Path) -> None:
+    def test_rows_name_the_fields_that_came_from_it(self, bars: type[Bars], archive: Path) -> None:
         rows = {Path(row["path"]).parent.name: row for row in _rows(_meta("--csv", archive).stdout) if not row["error"]}
 
         assert bars.asked == ["generic"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emwatch.frame import Reading
-from emwatch.readers.checks import disagreements
+from emwatch.readers.checks import disagreements, scale_bar_disagreement
 
 _WRITTEN = datetime(2021, 6, 23, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -102,3 +102,37 @@ def test_no_check_changes_a_value() -> None:
     disagreements(readings, 10, display_width_mm=None, modified_s=None)
 
     assert before == readings
+
+
+@pytest.mark.parametrize(
+    ("pixel_nm", "ruler_px", "label_nm"),
+    [
+        (82.68229, 484, 40_000.0),  # a TM4000's label
+        (82.68229, 484, None),
+        (31.00590, 324, None),  # an xT strip: 10.05 um
+        (36.42580, 139, None),  # 5.06 um: the ruler's ends are 2 px off
+        (99.9, 100, None),  # just below a power of ten
+        (11.7, 27, None),  # 316 nm, and too short to tell whether it is 300
+        (0.0, 100, 5.0),
+    ],
+)
+def test_a_scale_bar_that_fits_the_pixel_size_is_in_peace(
+    pixel_nm: float, ruler_px: float, label_nm: float | None
+) -> None:
+    assert scale_bar_disagreement(pixel_nm, ruler_px, label_nm) == ""
+
+
+@pytest.mark.parametrize(
+    ("pixel_nm", "label_nm", "expected"),
+    [
+        (10.0, 4000.0, "its label says 4 \u00b5m"),
+        (10.0, 2100.0, "its label says 2.1 \u00b5m"),
+        (12.5, None, "no round length"),
+    ],
+)
+def test_a_scale_bar_that_contradicts_the_pixel_size_is_flagged(
+    pixel_nm: float, label_nm: float | None, expected: str
+) -> None:
+    flag = scale_bar_disagreement(pixel_nm, 200, label_nm)
+
+    assert flag.startswith(f"the scale bar of 200 px is {pixel_nm / 5:.4g} \u00b5m by the pixel size, {expected}")

@@ -24,8 +24,9 @@ from emwatch.frame import (
     Target,
     Window,
 )
+from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import BarFindings, Ledger
-from emwatch.service.data_bars import DataBars, lacks_values
+from emwatch.service.data_bars import DataBars
 from emwatch.service.happenings import Notice
 
 if TYPE_CHECKING:
@@ -144,8 +145,8 @@ def test_a_frame_lacks_values_without_any_of_what_bars_show() -> None:
     without = [{name: each for name, each in known.items() if name != absent} for absent in known]
     unusable = known | {"magnification": Reading(None, "1x2", "tag")}
 
-    assert not lacks_values(AcquisitionMetadata(None, known))
-    assert [lacks_values(AcquisitionMetadata(None, each)) for each in (*without, unusable, {})] == [True] * 5
+    assert not AcquisitionMetadata(None, known).lacks(BAR_FIELDS)
+    assert [AcquisitionMetadata(None, each).lacks(BAR_FIELDS) for each in (*without, unusable, {})] == [True] * 5
 
 
 def test_what_was_left_over_is_read_newest_first_and_complete_frames_never(rig: Rig) -> None:
