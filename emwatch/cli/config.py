@@ -109,7 +109,7 @@ def _doubts(config: Config) -> Iterator[str]:
 
 
 def _doubts_about_directory(directory: Path, config: Config) -> Iterator[str]:
-    from emwatch.watch.filesystem import file_system_type, lacks_events  # noqa: PLC0415 - only for this check
+    from emwatch.filesystem import file_system_type, lacks_events  # noqa: PLC0415 - only for this check
 
     place = path_to_text(directory)
     if not directory.is_dir():

@@ -7,10 +7,9 @@ connection races a commit on another (https://sqlite.org/wal.html, "The WAL-rese
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, StatementError
@@ -18,19 +17,24 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from emwatch.errors import LedgerError
 from emwatch.ledger.schema import APPLICATION_ID, REVISION
+from emwatch.ledger.sqlite_file import BUSY_TIMEOUT_MS, LedgerUnavailableError, connect_to_read, explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-BUSY_TIMEOUT_MS: Final = 5000
+__all__ = [
+    "BEGIN",
+    "BUSY_TIMEOUT_MS",
+    "LedgerUnavailableError",
+    "ledger_errors",
+    "reading_engine",
+    "revision_of",
+    "writing_engine",
+]
 
 #: Key in ``Connection.info``: the statement that opens the next transaction, ``BEGIN IMMEDIATE`` unless set.
 BEGIN: Final = "emwatch.begin"
-
-
-class LedgerUnavailableError(LedgerError):
-    """The ledger cannot be written just now (disk full, locked): nothing was recorded, and the same call may be tried again."""
 
 
 def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine:
@@ -57,20 +61,7 @@ def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Eng
 
 def reading_engine(path: Path) -> Engine:
     """Give an engine that cannot write, for any number of processes beside the writer."""
-    return create_engine("sqlite://", creator=lambda: _connect_to_read(path), poolclass=NullPool)
-
-
-def _connect_to_read(path: Path) -> sqlite3.Connection:
-    path = path.absolute()
-    mode = "mode=ro"
-    if not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK):
-        # Nobody writes, and SQLite could not create the -shm it wants: read the file as it is. With a live -wal this
-        # would silently show an old or empty ledger.
-        mode += "&immutable=1"
-    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
-    connection.execute("PRAGMA cache_size=-32000").close()  # 32 MB: a filter over years of frames reads many pages
-    return connection
+    return create_engine("sqlite://", creator=lambda: connect_to_read(path), poolclass=NullPool)
 
 
 def revision_of(connection: Connection, path: Path) -> str | None:
@@ -103,34 +94,9 @@ def ledger_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _explained(path, error.orig) from error
+        raise explained(path, error.orig) from error
     except StatementError as error:
         # A value that no column takes, such as a time without a zone: the caller's mistake, not the ledger's.
         raise (error.orig or error) from error
     except (sqlite3.Error, OSError) as error:
-        raise _explained(path, error) from error
-
-
-def _explained(path: Path, error: Any) -> LedgerError:
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith("SQLITE_FULL"):
-        return LedgerUnavailableError(
-            f"{path}: the disk is full: free some space in {path.parent}; recording goes on then"
-        )
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return LedgerUnavailableError(
-            f"{path}: locked by another program: close whatever has the ledger open for writing"
-        )
-    if name.startswith("SQLITE_IOERR"):
-        return LedgerUnavailableError(
-            f"{path}: the disk does not take it ({error}): look at the disk and its free space"
-        )
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return LedgerError(
-            f"{path}: is damaged or not a ledger ({error}): move it and its -wal file aside, keep both, and start again"
-        )
-    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError):
-        return LedgerError(
-            f"{path}: cannot be opened ({error}): the folder must exist and be readable, and writable for `emwatch run`"
-        )
-    return LedgerError(f"{path}: {error}")
+        raise explained(path, error) from error

@@ -23,12 +23,14 @@ from emwatch.readers.sandbox import Sandbox
 from emwatch.service.channels import open_channels
 from emwatch.service.data_bars import DataBars
 from emwatch.service.happenings import FrameDone, Notice, Ready
-from emwatch.service.hints import HintBox
-from emwatch.service.ingest import ASKED, Ingest
+from emwatch.service.hints import ASKED, HintBox
+from emwatch.service.ingest import Ingest
 from emwatch.service.lock import SingleInstance
 from emwatch.service.notify import SystemdNotifier
 from emwatch.service.place import Manner, Place
+from emwatch.service.progress import Progress
 from emwatch.service.roots import checked_roots
+from emwatch.service.standing import Standing
 from emwatch.watch.patterns import Patterns
 from emwatch.watch.settle import Settle
 
@@ -70,6 +72,8 @@ class Daemon:
         self._notifier = notifier or SystemdNotifier()
         self._hints = HintBox()
         self._stop = threading.Event()
+        self._progress = Progress(started_at=self._clock.monotonic())
+        self._standing: Standing | None = None
         self._bars: DataBars | None = None
         self._extra_missing_told = False
 
@@ -95,9 +99,13 @@ class Daemon:
         config, clock = self._config, self._clock
         places = self._places()
         with ExitStack() as stack:
-            lock = SingleInstance(config.ledger.path.with_name(f"{config.ledger.path.name}.lock"))
+            lock = SingleInstance(config.ledger.path)
             lock.acquire()
             stack.callback(lock.release)
+            standing = Standing(config.ledger.path, clock, places, self._hints, self._progress, self._once)
+            self._standing = standing
+            standing.become("starting")
+            stack.callback(standing.become, "ended")
             sandbox = stack.enter_context(
                 Sandbox(prepare="emwatch.classify.preprocess:prepare", limits=reading_limits(config))
             )
@@ -118,27 +126,45 @@ class Daemon:
             gc.collect()
             gc.freeze()
             stack.callback(self._notifier.say, STOPPING="1")
-            Ingest(
+            settle = Settle(max(place.settle_s for place in places), 0 if self._once else config.watch.patience_seconds)
+            ingest = Ingest(
                 places=places,
                 hints=self._hints,
-                settle=Settle(
-                    max(place.settle_s for place in places), 0 if self._once else config.watch.patience_seconds
-                ),
+                settle=settle,
                 pipeline=Pipeline(sandbox, classifier, config.wanted()),
                 ledger=ledger,
                 clock=clock,
                 tell=self._hear,
                 recorded=outbox.wake,
-                alive=self._notifier.alive,
+                alive=self._show_life,
                 once=self._once,
                 baseline=config.watch.catch_up == "new",
-            ).run(self._stop.is_set)
+            )
+            standing.waiting = settle.__len__
+            standing.ledger_trouble = lambda: ingest.ledger_trouble
+            standing.model = lambda: {
+                "name": "stub" if classifier.bundle is None else classifier.bundle.name,
+                "sha256": classifier.bundle_sha256,
+                "engine": config.model.engine,
+            }
+            ingest.run(self._stop.is_set)
+            standing.become("stopping")
             if self._once:
                 if self._bars is not None:
                     self._bars.finish(self._leave_the_bars)
                 outbox.drain(_LAST_ALERTS_S)
 
+    def _show_life(self, now: float) -> None:
+        self._notifier.alive(now)
+        if self._standing is not None:
+            self._standing.publish(now)
+
     def _hear(self, happening: Happening) -> None:
+        self._progress.note(happening, self._clock.monotonic())
+        if self._standing is not None:
+            self._standing.change()
+            if isinstance(happening, Ready):
+                self._standing.become("watching")
         if isinstance(happening, Ready):
             self._notifier.say(READY="1", STATUS=f"watching {'; '.join(happening.watching)}")
         self._tell(happening)
@@ -177,7 +203,7 @@ class Daemon:
         return bars
 
     def _leave_the_bars(self) -> bool:
-        self._notifier.alive(self._clock.monotonic())
+        self._show_life(self._clock.monotonic())
         return self._stop.is_set()
 
     def _places(self) -> list[Place]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _MOST_FILES = 10_000
+
+#: The reason of a sweep that somebody asked for: no hint was lost, and nobody needs a warning.
+ASKED: Final = "asked for"
 
 
 @dataclass(slots=True)
@@ -32,6 +35,7 @@ class HintBox:
         self._arrived = threading.Condition()
         self._hinted = Hinted()
         self._woken = False
+        self.lost = 0  #: times that single hints could not be trusted
 
     def file(self, path: Path, *, closed: bool) -> None:
         """Note a file to look at."""
@@ -83,3 +87,4 @@ class HintBox:
     def _note_everything(self, reason: str) -> None:
         if reason not in self._hinted.everything:
             self._hinted.everything.append(reason)
+            self.lost += reason != ASKED

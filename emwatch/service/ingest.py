@@ -11,12 +11,13 @@ import logging
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from emwatch.errors import Empty, LedgerError, Truncated, Unsteady, Vanished, WatchError
 from emwatch.frame import FrameState
 from emwatch.pipeline import Pending
 from emwatch.service.happenings import FrameDone, Notice, Ready
+from emwatch.service.hints import ASKED
 from emwatch.service.news import News
 from emwatch.service.outage import LedgerOutage
 from emwatch.watch.sidecars import frames_beside
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from emwatch.watch.sweep import Listing
 
 logger = logging.getLogger(__name__)
-
-#: The reason of a sweep that somebody asked for; not worth a warning.
-ASKED: Final = "asked for"
 
 _SUPERVISE_EVERY_S = 2.0
 _SWEEP_SLICE_S = 0.02
@@ -137,6 +135,11 @@ class Ingest:
         if self._held is not None and self._unrecorded is None:
             held, self._held = self._held, None
             self._conclude(held)
+
+    @property
+    def ledger_trouble(self) -> str:
+        """Say why no frame is taken at the moment; empty while the ledger takes them."""
+        return self._outage.reason
 
     # -- where to look ------------------------------------------------------------------------------------------
 
@@ -254,6 +257,7 @@ class Ingest:
         if self._unrecorded is None:
             self._outage.end()
         self._swept_once.add(place)
+        place.swept_at = self._clock.now()
         self._next_sweep[place] = self._clock.monotonic() + max(place.sweep_s, sweeping.spent_s / _MOST_SWEEPING)
 
     def _unavailable(self, place: Place, reason: str, now: float) -> None:

@@ -26,12 +26,14 @@ class LedgerOutage:
         self._tell = tell
         self._gives_up = gives_up
         self._since = math.nan
+        self.reason = ""  #: in words, while it lasts
         self.until = -math.inf  #: when the ledger is tried again, on the monotonic clock
 
     def begin(self, error: LedgerError) -> None:
         """Note a failure."""
         now = self._clock.monotonic()
         self.until = now + _RETRY_S
+        self.reason = str(error)
         if math.isnan(self._since):
             self._since = now
             self._tell(Notice("error", f"{error}; no frame is taken until the ledger can be used again"))
@@ -41,7 +43,7 @@ class LedgerOutage:
     def end(self) -> None:
         """Note a success."""
         if not math.isnan(self._since):
-            self._since, self.until = math.nan, -math.inf
+            self._since, self.until, self.reason = math.nan, -math.inf, ""
             self._tell(Notice("info", "the ledger can be used again"))
 
     def lasts(self) -> bool:

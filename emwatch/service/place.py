@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from emwatch.errors import WatchError
+from emwatch.filesystem import file_system_type, lacks_events
 from emwatch.watch.events import Events
-from emwatch.watch.filesystem import file_system_type, lacks_events
 from emwatch.watch.sweep import Listing, look, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from emwatch.frame import StatKey
@@ -45,7 +46,9 @@ class Place:
         self._events: Events | None = None
         self._next_arming = 0.0
         self._kind = file_system_type(root)
+        self._no_events = ""  # why, where they are wanted
         self.unavailable = ""
+        self.swept_at: datetime | None = None  #: when the last full sweep ended
 
     @property
     def polled(self) -> bool:
@@ -66,6 +69,21 @@ class Place:
             return self._manner.sweep_s
         return 5.0 if self._events is None else 30.0
 
+    def mode(self) -> tuple[str, str]:
+        """Give ``events``, ``polling``, ``degraded`` or ``unavailable``, and why where it is not events."""
+        if self.unavailable:
+            return "unavailable", self.unavailable
+        if self._events is not None:
+            return "events", ""
+        if self.polled:
+            return "polling", "watch.mode: poll" if self._manner.mode == "poll" else f"{self._kind} gives no events"
+        return "degraded", self._no_events or "events are not armed yet"
+
+    @property
+    def file_system(self) -> str:
+        """Name the type of the file system, empty where it cannot be told."""
+        return self._kind
+
     def describe(self) -> str:
         """Say in words how this directory is watched."""
         how = f"sweeping every {self.sweep_s:g} s"
@@ -85,7 +103,8 @@ class Place:
         try:
             events.start()
         except WatchError as error:
-            return str(error)
+            self._no_events = str(error)
+            return self._no_events
         self._events = events
         return ""
 

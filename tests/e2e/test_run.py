@@ -295,3 +295,22 @@ def test_a_directory_behind_a_link_is_watched_by_events_and_kept_free_of_the_led
     finally:
         daemon.terminate()
         daemon.communicate()
+
+
+def test_status_tells_how_the_daemon_is_while_it_runs_and_after(emwatch: Program) -> None:
+    emwatch("status", expect=3)
+    daemon = emwatch.start("run", "--engine", "stub", "--plain")
+    try:
+        assert daemon.stderr is not None
+        while "ready" not in (line := daemon.stderr.readline()):
+            assert line
+        asked = json.loads(emwatch("status", "--json").stdout)
+        assert "watching" in emwatch("status").stdout
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.communicate(timeout=30)
+    after = json.loads(emwatch("status", "--json", expect=3).stdout)
+
+    assert (asked["running"], asked["pid"], asked["state"]) == (True, daemon.pid, "watching")
+    assert asked["model"]["engine"] == "stub"
+    assert (after["running"], after["state"]) == (False, "not running")

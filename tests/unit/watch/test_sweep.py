@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emwatch.errors import WatchError
+from emwatch.filesystem import file_system_type, lacks_events
 from emwatch.watch import sweep as sweeping
-from emwatch.watch.filesystem import file_system_type, lacks_events
 from emwatch.watch.patterns import Patterns
 from emwatch.watch.sidecars import frames_beside
 from emwatch.watch.sweep import look, sweep

@@ -1,0 +1,62 @@
+"""The ledger as a file of SQLite's: opening it for reading, and what SQLite's errors mean. Needs no SQLAlchemy."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+
+from emwatch.errors import LedgerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUSY_TIMEOUT_MS: Final = 5000
+
+
+class LedgerUnavailableError(LedgerError):
+    """The ledger cannot be written just now (disk full, locked): nothing was recorded, and the same call may be tried again."""
+
+
+class LedgerDamagedError(LedgerError):
+    """The file's content is not what SQLite wrote: no try will help."""
+
+
+def connect_to_read(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
+    """Open a ledger without being able to write it, beside the writer or without one."""
+    path = path.absolute()
+    mode = "mode=ro"
+    if not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK):
+        # Nobody writes, and SQLite could not create the -shm it wants: read the file as it is. With a live -wal this
+        # would silently show an old or empty ledger.
+        mode += "&immutable=1"
+    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout={busy_timeout_ms}").close()
+    connection.execute("PRAGMA cache_size=-32000").close()  # 32 MB: a filter over years of frames reads many pages
+    return connection
+
+
+def explained(path: Path, error: Any) -> LedgerError:
+    """Turn an error of SQLite or the system into ours: which file, what happened, what to do."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_FULL"):
+        return LedgerUnavailableError(
+            f"{path}: the disk is full: free some space in {path.parent}; recording goes on then"
+        )
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LedgerUnavailableError(
+            f"{path}: locked by another program: close whatever has the ledger open for writing"
+        )
+    if name.startswith("SQLITE_IOERR"):
+        return LedgerUnavailableError(
+            f"{path}: the disk does not take it ({error}): look at the disk and its free space"
+        )
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return LedgerDamagedError(
+            f"{path}: is damaged or not a ledger ({error}): move it and its -wal file aside, keep both, and start again"
+        )
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError):
+        return LedgerError(
+            f"{path}: cannot be opened ({error}): the folder must exist and be readable, and writable for `emwatch run`"
+        )
+    return LedgerError(f"{path}: {error}")

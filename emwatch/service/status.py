@@ -1,0 +1,216 @@
+"""
+How emwatch is, put together without touching a watched directory.
+
+From the ledger's lock (whether the daemon runs), the file in which it tells how it stands, and the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from emwatch import __version__
+from emwatch.errors import LedgerError
+from emwatch.frame import path_to_text
+from emwatch.ledger.summary import Summary, summarise
+from emwatch.service.lock import holder
+from emwatch.service.standing import read_standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from emwatch.config import Config
+
+#: A frame may take its reader two tries of `watch.read_seconds`; a loop silent for much longer hangs.
+_SILENT_S: Final = 60.0
+_LITTLE_SPACE_BYTES: Final = 1 << 30
+#: From this release on, a checkpoint racing a commit cannot corrupt a WAL (https://sqlite.org/wal.html).
+_SOUND_SQLITE: Final = (3, 51, 3)
+_SOUND_BACKPORTS: Final = ((3, 44, 6), (3, 50, 7))
+
+
+def status_document(config: Config, now: datetime) -> dict[str, Any]:
+    """Give everything `emwatch status` tells, as plain data; never raises for what is wrong with the ledger."""
+    ledger = config.ledger.path
+    told = read_standing(ledger) or {}
+    pid = _pid(ledger, told)
+    summary, trouble = _summary(ledger)
+    silent_s = _age_s(told.get("written_at"), now)
+    last_frame_at = summary.last_frame_at or told.get("last_frame_at")
+    document: dict[str, Any] = {
+        "running": pid is not None,
+        "state": _state(pid, told, silent_s, config),
+        "pid": pid,
+        "started_at": told.get("started_at") if pid is not None else None,
+        "last_sign_of_life_at": told.get("written_at"),
+        "directories": _directories(config, told, running=pid is not None),
+        "frames": _frames(summary, told, running=pid is not None),
+        "lag_s": told.get("lag_s"),
+        "last_frame_at": last_frame_at,
+        "last_frame_age_s": _age_s(last_frame_at, now),
+        "alerts": _alerts(config, summary),
+        "model": told.get("model") or None,
+        "ledger": {
+            "path": path_to_text(ledger),
+            "bytes": _size(ledger),
+            "wal_bytes": _size(ledger.with_name(f"{ledger.name}-wal")),
+            "revision": summary.revision,
+            "trouble": trouble or (told.get("ledger_trouble", "") if pid is not None else ""),
+            "check": told.get("check"),
+            "backup": told.get("backup"),
+        },
+        "disk": _disk(ledger.parent),
+        "versions": {
+            "emwatch": __version__,
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            **({"daemon": told.get("versions")} if told.get("versions") else {}),
+        },
+    }
+    document["warnings"] = list(_warnings(document, silent_s, now))
+    return document
+
+
+def _pid(ledger: Path, told: dict[str, Any]) -> int | None:
+    try:
+        return holder(ledger)
+    except OSError:  # not ours to look at: go by what the daemon said of itself
+        pid = told.get("pid")
+        running = told.get("state") != "ended" and isinstance(pid, int) and _is_alive(pid)
+        return pid if running else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _state(pid: int | None, told: dict[str, Any], silent_s: float | None, config: Config) -> str:
+    if pid is None:
+        return "not running" if told.get("state", "ended") == "ended" else "not running (it was killed)"
+    if told.get("pid") != pid:
+        return "starting"
+    if silent_s is not None and silent_s > max(_SILENT_S, 3 * config.watch.read_seconds):
+        return "silent"
+    return str(told.get("state", "starting"))
+
+
+def _summary(ledger: Path) -> tuple[Summary, str]:
+    try:
+        return summarise(ledger), ""
+    except (LedgerError, OSError) as error:
+        return Summary(frames=None, alerts=None), str(error)
+
+
+def _directories(config: Config, told: dict[str, Any], *, running: bool) -> list[dict[str, Any]]:
+    if running and told.get("directories"):
+        return list(told["directories"])
+    return [{"path": path_to_text(each), "mode": "not watched", "why": ""} for each in config.watch.directory]
+
+
+def _frames(summary: Summary, told: dict[str, Any], *, running: bool) -> dict[str, Any]:
+    waiting = told.get("waiting") if running else None
+    if summary.frames is None:
+        by_state: dict[str, int | None] = dict.fromkeys(("recorded", "failed", "skipped", "baseline"))
+    else:
+        by_state = {state: summary.frames.get(state, 0) for state in ("recorded", "failed", "skipped", "baseline")}
+    known = [number for number in (*by_state.values(), waiting or 0) if number is not None]
+    return {
+        "seen": None if summary.frames is None else sum(known),
+        **by_state,
+        "waiting": waiting,
+        "since_start": told.get("since_start") if running else None,
+    }
+
+
+def _alerts(config: Config, summary: Summary) -> dict[str, Any] | None:
+    if summary.alerts is None:
+        return None
+    names = dict.fromkeys([*config.alerts, *summary.alerts])
+    none = {"pending": 0, "dead": 0, "oldest_pending_at": None, "last_error": ""}
+    return {
+        name: none
+        if (of := summary.alerts.get(name)) is None
+        else {
+            "pending": of.pending,
+            "dead": of.dead,
+            "oldest_pending_at": of.oldest_pending_at,
+            "last_error": of.last_error,
+        }
+        for name in names
+    }
+
+
+def _disk(folder: Path) -> dict[str, Any] | None:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    return {"path": path_to_text(folder), "free_bytes": usage.free, "total_bytes": usage.total}
+
+
+def _size(file: Path) -> int | None:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return None
+
+
+def _age_s(moment: str | None, now: datetime) -> float | None:
+    if not moment:
+        return None
+    try:
+        return max(0.0, round((now - datetime.fromisoformat(moment)).total_seconds(), 1))
+    except (TypeError, ValueError):
+        return None
+
+
+def sqlite_is_sound(release: tuple[int, ...]) -> bool:
+    """Tell whether a release of SQLite is free of the WAL-reset bug."""
+    return release >= _SOUND_SQLITE or any(
+        release[:2] == backport[:2] and release >= backport for backport in _SOUND_BACKPORTS
+    )
+
+
+def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -> Iterator[str]:
+    if document["state"] == "silent":
+        yield f"no sign of life for {silent_s:.0f} s: it waits for something, most likely a share that does not answer"
+    if document["ledger"]["trouble"]:
+        yield document["ledger"]["trouble"]
+    for each in document["directories"]:
+        if each["mode"] in {"degraded", "unavailable"}:
+            yield f"{each['path']}: {each['mode']}: {each['why']}"
+    yield from _warnings_about_alerts(document["alerts"] or {}, now)
+    since_start = document["frames"]["since_start"] or {}
+    if since_start.get("overflows"):
+        yield f"events were lost {since_start['overflows']} times since the start; sweeps found what they told of"
+    if document["disk"] and document["disk"]["free_bytes"] < _LITTLE_SPACE_BYTES:
+        yield f"{document['disk']['path']}: {document['disk']['free_bytes'] / 1e6:.0f} MB are left on the ledger's disk"
+    backup = document["ledger"]["backup"] or {}
+    if backup.get("trouble"):
+        yield f"the last backup failed: {backup['trouble']}"
+    if not sqlite_is_sound(sqlite3.sqlite_version_info):
+        yield (
+            f"SQLite {sqlite3.sqlite_version} has a rare bug with several writers (fixed in 3.51.3): "
+            "never open the ledger for writing beside emwatch"
+        )
+
+
+def _warnings_about_alerts(alerts: dict[str, Any], now: datetime) -> Iterator[str]:
+    for name, of in alerts.items():
+        if of["dead"]:
+            yield f"alerts: {name}: {of['dead']} given up; see them with: emwatch log --hits"
+        if (age_s := _age_s(of["oldest_pending_at"], now)) is not None and age_s > _SILENT_S:
+            yield f"alerts: {name}: {of['pending']} wait, the oldest for {age_s:.0f} s {of['last_error']}".rstrip()

@@ -1,0 +1,48 @@
+"""`emwatch status` answers whatever the watched directory does: it never asks the system about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Program
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(120)]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_no_system_call_names_the_watched_directory(emwatch: Program) -> None:
+    daemon = emwatch.start("run", "--engine", "stub", "--plain")
+    try:
+        assert daemon.stderr is not None
+        while "ready" not in (line := daemon.stderr.readline()):
+            assert line
+        trace = emwatch.home / "trace"
+        command = [shutil.which("strace"), "-f", "-o", trace, "-e", "trace=%file,%desc,%process"]
+        done = subprocess.run(
+            [*command, sys.executable, "-m", "emwatch", "status", "--json"],
+            env=emwatch.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.communicate(timeout=30)
+    calls = trace.read_text()
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["directories"][0]["path"] == os.fspath(emwatch.watched)
+    assert os.fspath(emwatch.ledger) in calls
+    # What it prints names the directory; no other call may.
+    naming = [line for line in calls.splitlines() if os.fspath(emwatch.watched) in line and " write(" not in line]
+    assert [line for line in naming if " read(" not in line] == []

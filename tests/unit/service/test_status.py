@@ -1,0 +1,240 @@
+"""What `emwatch status` tells: from the lock, the file in which the daemon tells how it stands, and the ledger."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from emwatch.clock import ManualClock
+from emwatch.config import load
+from emwatch.frame import FrameState, Match, Outcome, Prediction, StatKey
+from emwatch.ledger.summary import summarise
+from emwatch.ledger.writer import Ledger
+from emwatch.service.happenings import FrameDone
+from emwatch.service.hints import ASKED, HintBox
+from emwatch.service.lock import SingleInstance, holder, lock_file
+from emwatch.service.place import Manner, Place
+from emwatch.service.progress import Progress
+from emwatch.service.standing import Standing, read_standing, standing_file
+from emwatch.service.status import sqlite_is_sound, status_document
+from emwatch.watch.patterns import Patterns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from emwatch.config import Config
+
+
+@pytest.fixture(name="config")
+def _config(tmp_path: Path) -> Config:
+    flags = {"ledger.path": tmp_path / "state" / "ledger.sqlite3", "watch.directory": tmp_path / "frames"}
+    return load(flags=flags, environ={}, user_file=tmp_path / "none", system_file=tmp_path / "none").config
+
+
+class Rig:
+    """A daemon's standing, without the daemon."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.clock = ManualClock()
+        self.hints = HintBox()
+        self.progress = Progress(started_at=0.0)
+        self.root = config.watch.directory[0]
+        self.root.mkdir()
+        self.place = Place(self.root, Patterns(), Manner(), self.hints)
+        self.ledger = config.ledger.path
+        self.ledger.parent.mkdir()
+        self.standing = Standing(self.ledger, self.clock, [self.place], self.hints, self.progress, once=False)
+
+    def ask(self) -> dict[str, Any]:
+        return status_document(self.config, self.clock.now())
+
+
+@pytest.fixture(name="rig")
+def _rig(config: Config) -> Rig:
+    return Rig(config)
+
+
+@pytest.fixture(name="lock")
+def _lock(rig: Rig) -> Iterator[SingleInstance]:
+    lock = SingleInstance(rig.ledger)
+    lock.acquire()
+    yield lock
+    lock.release()
+
+
+def outcome(rig: Rig, name: str, *, state: FrameState = FrameState.RECORDED, matched: bool = False) -> Outcome:
+    prediction = Prediction("Tips", 1.0, {"Tips": 1.0}, uncertain=False, margin=1.0, bundle_sha256="ab")
+    matches = (Match("any", "because", ("terminal",)),) if matched else ()
+    said = prediction if state is FrameState.RECORDED else None
+    return Outcome(rig.root / name, state, StatKey(1, 2, 3, 4), sha256=name, prediction=said, matches=matches)
+
+
+def test_without_a_daemon_or_a_ledger_it_says_so(config: Config, tmp_path: Path) -> None:
+    asked = status_document(config, ManualClock().now())
+
+    assert (asked["running"], asked["state"], asked["pid"]) == (False, "not running", None)
+    assert asked["directories"] == [{"path": str(tmp_path / "frames"), "mode": "not watched", "why": ""}]
+    assert "no ledger here yet" in asked["ledger"]["trouble"]
+    assert asked["frames"]["recorded"] is None
+
+
+def test_a_running_daemon_is_told_by_the_lock_and_by_what_it_wrote(rig: Rig, lock: SingleInstance) -> None:
+    with Ledger(rig.ledger) as ledger:
+        for each in (
+            outcome(rig, "a", matched=True),
+            outcome(rig, "b"),
+            outcome(rig, "c", state=FrameState.FAILED),
+        ):
+            recorded = ledger.record(each, rig.clock.now())
+            rig.progress.note(FrameDone(recorded.frame_id, each, True, None, 0.5, 7), rig.clock.monotonic())
+        rig.standing.waiting = lambda: 7
+        rig.place.swept_at = rig.clock.now()
+        rig.hints.everything("the queue ran over")
+        rig.hints.everything(ASKED)
+        rig.clock.advance(30)
+        rig.standing.become("watching")
+        asked = rig.ask()
+
+    assert (asked["running"], asked["state"], asked["pid"]) == (True, "watching", os.getpid())
+    [directory] = asked["directories"]
+    assert (directory["path"], directory["mode"]) == (str(rig.root), "degraded")
+    assert directory["last_sweep_at"] == "2026-01-01T00:00:00.000+00:00"
+    assert {name: asked["frames"][name] for name in ("seen", "recorded", "failed", "waiting")} == {
+        "seen": 10,
+        "recorded": 2,
+        "failed": 1,
+        "waiting": 7,
+    }
+    assert asked["frames"]["since_start"] == {"recorded": 2, "hits": 1, "failed": 1, "skipped": 0, "overflows": 1}
+    assert (asked["lag_s"], asked["last_frame_age_s"]) == (0.5, 30.0)
+    assert asked["alerts"]["terminal"]["pending"] == 1
+    assert any("events were lost 1 times" in warning for warning in asked["warnings"])
+    lock.release()
+    assert rig.ask()["state"] == "not running (it was killed)"
+
+
+def test_a_daemon_that_no_longer_writes_is_silent(rig: Rig, lock: SingleInstance) -> None:
+    rig.standing.become("watching")
+    rig.clock.advance(59)
+    assert rig.ask()["state"] == "watching"
+    rig.clock.advance(2)
+    asked = rig.ask()
+
+    assert asked["state"] == "silent"
+    assert any("no sign of life for 61 s" in warning for warning in asked["warnings"])
+    rig.standing.become("ended")
+    lock.release()
+    assert rig.ask()["state"] == "not running"
+
+
+def test_another_daemons_file_is_not_believed(rig: Rig, lock: SingleInstance) -> None:
+    rig.standing.become("watching")
+    told = json.loads(standing_file(rig.ledger).read_bytes())
+    standing_file(rig.ledger).write_text(json.dumps({**told, "pid": 1}))
+
+    assert rig.ask()["state"] == "starting"
+    lock.release()
+
+
+def test_the_file_is_written_every_five_seconds_and_within_one_of_a_change(rig: Rig) -> None:
+    times = []
+    for at in range(1, 81):
+        rig.clock.advance(0.125)
+        if at == 48:
+            rig.standing.change()
+        before = standing_file(rig.ledger).stat().st_ino if at > 1 else 0
+        rig.standing.publish(rig.clock.monotonic())
+        if before != standing_file(rig.ledger).stat().st_ino:
+            times.append(rig.clock.monotonic())
+
+    assert times == [0.125, 5.125, 6.125]
+
+
+def test_a_disk_that_takes_nothing_costs_the_file_only(rig: Rig) -> None:
+    standing_file(rig.ledger).with_name(f"{standing_file(rig.ledger).name}.part").mkdir()
+    rig.standing.become("watching")
+
+    assert read_standing(rig.ledger) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b'{"written_at": 5, "state": null}'])
+def test_a_torn_file_is_no_trouble(rig: Rig, content: bytes) -> None:
+    standing_file(rig.ledger).write_bytes(content)
+
+    assert rig.ask()["running"] is False
+
+
+def test_a_ledger_that_is_none_is_told_and_not_raised(rig: Rig) -> None:
+    rig.ledger.write_bytes(b"x" * 5000)
+    asked = rig.ask()
+
+    assert "damaged or not a ledger" in asked["ledger"]["trouble"]
+    assert asked["frames"]["seen"] is None
+    assert asked["alerts"] is None
+
+
+def test_dead_and_old_alerts_are_warned_of(rig: Rig) -> None:
+    with Ledger(rig.ledger) as ledger:
+        ledger.record(outcome(rig, "a", matched=True), rig.clock.now())
+        ledger.record(outcome(rig, "b", matched=True), rig.clock.now())
+        first, second = ledger.due_alerts("terminal", rig.clock.now())
+        ledger.alert_dead(first.id, "no such host")
+        ledger.alert_failed(second.id, "refused", rig.clock.now() + timedelta(minutes=5))
+    rig.clock.advance(120)
+    asked = rig.ask()
+
+    assert asked["alerts"]["terminal"] == {
+        "pending": 1,
+        "dead": 1,
+        "oldest_pending_at": "2026-01-01T00:00:00.000000+00:00",
+        "last_error": "refused",
+    }
+    assert "alerts: terminal: 1 given up; see them with: emwatch log --hits" in asked["warnings"]
+    assert "alerts: terminal: 1 wait, the oldest for 120 s refused" in asked["warnings"]
+
+
+def test_a_count_that_takes_too_long_is_left_out(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger") as ledger:
+        pass
+    with closing(sqlite3.connect(ledger.path)) as connection, connection:
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+            " INSERT INTO frames (path, state, first_seen_at, recorded_at) SELECT i, 'baseline', '', '' FROM n"
+        )
+
+    assert summarise(ledger.path, seconds=-1).frames is None
+    assert summarise(ledger.path, seconds=60).frames == {"baseline": 20000}
+
+
+def test_asking_who_holds_the_lock_does_not_hinder_a_start(rig: Rig) -> None:
+    assert holder(rig.ledger) is None
+    lock = SingleInstance(rig.ledger)
+    lock.acquire()
+    assert holder(rig.ledger) == os.getpid()
+    lock.release()
+    assert holder(rig.ledger) is None
+    lock_file(rig.ledger).unlink()
+    assert holder(rig.ledger) is None
+
+
+@pytest.mark.parametrize(
+    ("release", "sound"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 6), True),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 2), False),
+        ((3, 53, 0), True),
+    ],
+)
+def test_which_releases_of_sqlite_are_sound(release: tuple[int, ...], sound: bool) -> None:
+    assert sqlite_is_sound(release) is sound
