@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-import emwatch
 from emwatch.classify.backbone import (
     AVERAGE,
     BACKBONE_PARAMETERS,
@@ -20,18 +18,19 @@ from emwatch.classify.backbone import (
     imagenet_weights_path,
     network_input,
 )
-from emwatch.classify.bundle import BACKBONE, FORMAT, open_backbone
+from emwatch.classify.bundle import BACKBONE, open_backbone
 from emwatch.classify.classifier import golden_drawing
-from emwatch.classify.head import AVERAGE_FEATURES, Head
-from emwatch.classify.preprocess import CLIPPED_PERCENT, PREPROCESSING_ID, prepare
+from emwatch.classify.head import AVERAGE_FEATURES
+from emwatch.classify.preprocess import prepare
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
 from emwatch.train import imagenet
 from emwatch.train.bundle_files import sha256, write_bundle
+from emwatch.train.card import card
 from emwatch.train.convert import agreement, to_tflite
 from emwatch.train.dataset import labelled_frames
 from emwatch.train.embeddings import Embeddings
-from emwatch.train.heads import TrainedHead, train_head
+from emwatch.train.heads import train_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +47,6 @@ assert set(OUTPUTS) == {AVERAGE, *EARLY_ADDITIONS}  # noqa: S101 - two tables th
 
 #: Frames on which the quantised backbone is compared with the float network.
 _COMPARED_FRAMES: Final = 100
-
-#: The largest difference of any score of the golden drawing that another processor's rounding may make.
-_SELF_TEST_TOLERANCE: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +80,16 @@ def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
     embeddings = Embeddings(engine, sha256(backbone), say)
     trained = train_head(embeddings, frames, order.drawn_per_category, order.seed, say)
     golden = engine.embed(prepare(golden_drawing())).mean(axis=0)
-    card = _card(order, facts, trained, trained.head.probabilities(golden))
-    bundle = write_bundle(order.out, backbone, trained.head.to_bytes(), card)
+    facts_of_all = card(
+        order.name,
+        facts,
+        trained.head,
+        trained.verdict.uncertain_below,
+        {"seed": order.seed, **trained.training},
+        trained.metrics,
+        trained.head.probabilities(golden),
+    )
+    bundle = write_bundle(order.out, backbone, trained.head.to_bytes(), facts_of_all)
     say(f"{order.out}: bundle {bundle.sha256[:12]} passes its self-test")
     return bundle
 
@@ -146,39 +150,3 @@ def _agreement(
 
 def _in_keras(network: Any, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.concatenate([np.asarray(network(view[np.newaxis], training=False)) for view in network_input(views)])
-
-
-def _card(
-    order: BuildOrder, backbone: dict[str, Any], trained: TrainedHead, golden: npt.NDArray[np.float64]
-) -> dict[str, Any]:
-    head: Head = trained.head
-    return {
-        "format": FORMAT,
-        "name": order.name,
-        "made_by": f"emwatch {emwatch.__version__}, Python {platform.python_version()}",
-        "labels": list(CATEGORIES),
-        "preprocessing": {
-            "id": PREPROCESSING_ID,
-            "side_px": NETWORK_SIDE_PX,
-            "resize": "largest centred square, Pillow bilinear with antialiasing, 8 bits",
-            "grey": "ITU-R BT.601 luminance",
-            "clipped_percent_each_end": CLIPPED_PERCENT,
-            "data_bar": "left out where its height is known",
-        },
-        "backbone": backbone,
-        "head": {
-            "parameters": {
-                "softmax": head.weights.size + head.bias.size,
-                "earlier_depths": head.early_weights.size,
-            },
-            "temperature": round(head.temperature, 4),
-            "uncertain_below": trained.verdict.uncertain_below,
-        },
-        "training": {"seed": order.seed, **trained.training},
-        "metrics": trained.metrics,
-        "self_test": {
-            "input": "golden drawing 1",
-            "scores": [round(float(score), 6) for score in golden],
-            "tolerance": _SELF_TEST_TOLERANCE,
-        },
-    }

@@ -1,0 +1,64 @@
+"""The card of a bundle that was made here: the same facts in the same order, whichever command made it."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any, Final
+
+import emwatch
+from emwatch.classify.bundle import FORMAT
+from emwatch.classify.preprocess import CLIPPED_PERCENT, PREPROCESSING_ID
+from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from emwatch.classify.head import Head
+
+#: The largest difference of any score of the golden drawing that another processor's rounding may make.
+_SELF_TEST_TOLERANCE: Final = 0.02
+
+
+def card(
+    name: str,
+    backbone: Mapping[str, Any],
+    head: Head,
+    uncertain_below: float,
+    training: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    golden: npt.NDArray[np.float64],
+) -> dict[str, Any]:
+    """Write a card but for its ``files``; ``golden``: what the head says of the golden drawing's embedding, (10,)."""
+    return {
+        "format": FORMAT,
+        "name": name,
+        "made_by": f"emwatch {emwatch.__version__}, Python {platform.python_version()}",
+        "labels": list(CATEGORIES),
+        "preprocessing": {
+            "id": PREPROCESSING_ID,
+            "side_px": NETWORK_SIDE_PX,
+            "resize": "largest centred square, Pillow bilinear with antialiasing, 8 bits",
+            "grey": "ITU-R BT.601 luminance",
+            "clipped_percent_each_end": CLIPPED_PERCENT,
+            "data_bar": "left out where its height is known",
+        },
+        "backbone": dict(backbone),
+        "head": {
+            "parameters": {
+                "softmax": head.weights.size + head.bias.size,
+                "earlier_depths": head.early_weights.size,
+            },
+            "temperature": round(head.temperature, 4),
+            "uncertain_below": uncertain_below,
+        },
+        "training": dict(training),
+        "metrics": dict(metrics),
+        "self_test": {
+            "input": "golden drawing 1",
+            "scores": [round(float(score), 6) for score in golden],
+            "tolerance": _SELF_TEST_TOLERANCE,
+        },
+    }
