@@ -140,7 +140,12 @@ def main() -> None:
             print(f"baseline of 10,000         {(time.perf_counter() - begun) * 1000:9.1f} ms")
             paths = [path for path, _ in listed]
             slices = [paths[at : at + 500] for at in range(0, len(paths), 500)]
+            sweeps = [{path.name: outcomes[0].stat_key for path in each} for each in slices]
             print("known, 10,000 by 500      ", milliseconds(lambda: [ledger.known_files(each) for each in slices]))
+            folder_of = Path("/acquisition/old")
+            print(
+                "unlike, 10,000 by 500     ", milliseconds(lambda: [ledger.unlike(folder_of, each) for each in sweeps])
+            )
         begun = time.perf_counter()
         fill(large, arguments.rows)
         print(

@@ -278,14 +278,15 @@ class Alert:
     attempts: int
 
 
-def path_to_text(path: Path) -> str:
+def path_to_text(path: str | os.PathLike[str]) -> str:
     r"""
     Write a path as plain text that can always be stored and printed as UTF-8, and turned back by `text_to_path`.
 
     Bytes that are not UTF-8 become ``\xHH``, a literal backslash on POSIX becomes ``\\``.
     """
     text = os.fspath(path)
-    if os.sep == "\\":
+    # Almost every path is plain, and sweeps write thousands; lone surrogates are not printable.
+    if os.sep == "\\" or ("\\" not in text and (text.isascii() or text.isprintable())):
         return text
     return "".join(
         f"\\x{ord(char) - 0xDC00:02x}" if 0xDC80 <= ord(char) <= 0xDCFF else "\\\\" if char == "\\" else char

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Text, bindparam, exists, func, select, type_coerce
+from sqlalchemy import Text, bindparam, exists, func, select, text, type_coerce
 
-from emwatch.frame import FrameState
+from emwatch.frame import FrameState, path_to_text
 from emwatch.ledger import row_values
 from emwatch.ledger.schema import acquisition, alerts, frames, matches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from sqlalchemy import ColumnElement, Connection
@@ -53,6 +53,13 @@ _AT: Final = select(
     frames.c.path, frames.c.stat_key, frames.c.state, type_coerce(frames.c.retry_at, Text).label("retry_at")
 ).where(_CURRENT, frames.c.path.in_(select(func.json_each(bindparam("paths")).table_valued("value").c.value)))
 
+#: The index answers for each path at once; rows that are as expected never leave SQLite.
+_UNLIKE: Final = text(
+    "SELECT given.key, of.stat_key, of.state, of.retry_at FROM json_each(:present) AS given"
+    " LEFT JOIN frames AS of ON of.path = given.key AND of.superseded_by IS NULL"
+    " WHERE of.stat_key IS NOT given.value OR of.retry_at IS NOT NULL"
+)
+
 _WITHOUT_METADATA: Final = (
     select(frames.c.id)
     .join(acquisition, acquisition.c.frame_id == frames.c.id)
@@ -64,12 +71,23 @@ def files_at(connection: Connection, paths: Iterable[Path]) -> dict[Path, Known]
     """Give the current rows of some files; those without one are left out."""
     by_text = {row_values.path_text(path): path for path in paths}
     rows = connection.execute(_AT, {"paths": json.dumps(list(by_text))})
+    return {by_text[path]: _known(stat_key, state, retry) for path, stat_key, state, retry in rows}
+
+
+def unlike(connection: Connection, folder: Path, files: Mapping[str, StatKey]) -> dict[str, Known | None]:
+    """Give those files of a folder, by name, of which a row is missing (``None``), differs, or waits for another try."""
+    before = row_values.path_text(folder / "x")[:-1]
+    names = {before + path_to_text(name): name for name in files}
+    present = {written: row_values.stat_key_text(files[name]) for written, name in names.items()}
+    rows = connection.execute(_UNLIKE, {"present": json.dumps(present, ensure_ascii=False)})
     return {
-        by_text[path]: Known(
-            row_values.stat_key_from(stat_key), _STATES[state], None if retry is None else datetime.fromisoformat(retry)
-        )
-        for path, stat_key, state, retry in rows
+        names[path]: None if state is None else _known(stat_key, state, retry) for path, stat_key, state, retry in rows
     }
+
+
+def _known(stat_key: str | None, state: str, retry_at: str | None) -> Known:
+    retry = None if retry_at is None else datetime.fromisoformat(retry_at)
+    return Known(row_values.stat_key_from(stat_key), _STATES[state], retry)
 
 
 def lacks_metadata(connection: Connection, path: Path) -> bool:

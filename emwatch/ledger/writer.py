@@ -22,7 +22,7 @@ from emwatch.ledger.schema import frames, roots
 from emwatch.ledger.upgrade import bring_up_to_date
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime, tzinfo
     from pathlib import Path
     from types import TracebackType
@@ -155,6 +155,15 @@ class Ledger:
         """Give the current rows of some files; those without one are left out."""
         with self._transaction(_READING) as connection:
             return present.files_at(connection, paths)
+
+    def unlike(self, folder: Path, files: Mapping[str, StatKey]) -> dict[str, Known | None]:
+        """
+        Give those files of a folder that are not recorded just as they are, by name; ``None`` where nothing is known.
+
+        What is known and unchanged, but waits for another try, is given as well.
+        """
+        with self._transaction(_READING) as connection:
+            return present.unlike(connection, folder, files)
 
     def lacks_metadata(self, path: Path) -> bool:
         """Tell whether a file is a recorded frame of which no vendor's metadata is known."""

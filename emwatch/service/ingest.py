@@ -239,7 +239,7 @@ class Ingest:
         if listing.trouble and listing.trouble not in self._troubles:
             self._troubles.add(listing.trouble)
             logger.warning("%s", listing.trouble)
-        news = self._news.among({listing.folder / name: key for name, key in listing.files.items()})
+        news = self._news.in_folder(listing.folder, listing.files)
         baseline = self._baselines.get(place)
         if baseline is not None:
             baseline.update(news)

@@ -252,6 +252,49 @@ def test_known_shows_the_current_row_only(
     assert {A: Known(key_of(size=2), FrameState.RECORDED, None)} == ledger.known_files([A])
 
 
+ODD = (
+    "a.tif",
+    "back\\slash",
+    'quo"te',
+    "new\nline",
+    "esc\x1b[0m",
+    "latin-\udce9",
+    "é",
+    "e\u0301",
+    "Ω 試料",
+    "-rf",
+    "\\x41",
+    "%s ",
+    "\x7f",
+    "\U0001f52c",
+)
+
+
+@pytest.mark.parametrize("folder", [Path("/acq"), Path("/"), Path("/acq/back\\slash/latin-\udce9 Ω")])
+def test_only_what_is_not_as_recorded_leaves_the_ledger_whatever_it_is_called(
+    ledger: Ledger, key_of: Callable[..., StatKey], noon: datetime, folder: Path
+) -> None:
+    huge = key_of(inode=2**64 - 1)
+    ledger.baseline(folder, [(folder / name, huge) for name in ODD], noon)
+
+    assert ledger.unlike(folder, dict.fromkeys(ODD, huge)) == {}
+    other = {name: key_of(inode=2) for name in ODD}
+    assert ledger.unlike(folder, other) == dict.fromkeys(ODD, Known(huge, FrameState.BASELINE, None))
+    assert ledger.unlike(folder / "unknown", other) == dict.fromkeys(ODD)
+    assert ledger.unlike(folder, {}) == {}
+
+
+def test_a_file_that_waits_for_another_try_is_given_although_it_is_unchanged(
+    ledger: Ledger, failure_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    outcome = failure_of(code="denied", retry_after_s=10.0)
+    ledger.record(outcome, noon)
+    assert outcome.stat_key is not None
+
+    [(name, known)] = ledger.unlike(Path("/acq"), {"a.tif": outcome.stat_key}).items()
+    assert (name, known) == ("a.tif", Known(outcome.stat_key, FrameState.FAILED, noon + timedelta(seconds=10)))
+
+
 def test_a_baseline_is_taken_once_and_keeps_what_is_known(
     ledger: Ledger, frame_of: Callable[..., Outcome], key_of: Callable[..., StatKey], noon: datetime
 ) -> None:

@@ -101,6 +101,11 @@ class FlakyLedger(Ledger):
             raise LedgerError("the database is locked")
         return super().known_files(paths)
 
+    def unlike(self, *args: Any) -> dict[str, Known | None]:
+        if self.held:
+            raise LedgerError("the database is locked")
+        return super().unlike(*args)
+
     def baseline(self, *args: Any) -> int:
         if self.full:
             raise LedgerError("no space left on the disk")
