@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "config": Entry("emwatch.cli.config", "config", "Check the configuration and show where it comes from."),
     "model": Entry("emwatch.cli.model", "model", "Build, verify and describe model bundles."),
     "train": Entry("emwatch.cli.train", "train", "Teach a model from labelled frames."),
+    "dataset": Entry("emwatch.cli.dataset", "dataset", "Look at labelled frames, divide and fetch them."),
     "simulate": Entry("emwatch.cli.simulate", "simulate", "Pretend to be a microscope: draw and write frames."),
     "demo": Entry("emwatch.cli.demo", "demo", "Show everything at work on a pretend microscope."),
 }

@@ -11,6 +11,7 @@ from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.duplicates import exact_duplicates
 from emwatch.train.look import look_at
+from emwatch.train.sources import names_tell_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +36,11 @@ class Kind(StrEnum):
     UNREADABLE = "unreadable"
     TWO_CATEGORIES = "two-categories"
     ONE_SOURCE = "one-source"
+    NO_SESSIONS = "no-sessions"
+
+
+#: Troubles that end when their files are left out of the dataset.
+LEFT_OUT: Final = (Kind.UNREADABLE, Kind.TWO_CATEGORIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +63,44 @@ class Trouble:
 
 def troubles(looks: Sequence[Look]) -> list[Trouble]:
     """List everything that is wrong, what stops first."""
-    found = [*_of_categories(looks), *_unreadable(looks), *_two_categories(looks)]
+    found = [*_of_categories(looks), *_unreadable(looks), *_two_categories(looks), *_no_sessions(looks)]
     return sorted(found, key=lambda trouble: not trouble.stops)
 
 
 def inspect(frames: Sequence[LabelledFrame], say: Callable[[str], None]) -> list[Look]:
     """
-    Look at every frame, ``say`` what makes figures suffer, and give the looks.
+    Look at every frame before training: ``say`` what makes figures suffer, and give the looks.
 
     Raises `DatasetError` with everything that stops, a line each.
     """
-    looks = look_at(frames)
+    return checked(look_at(frames), lambda line: say(f"warning: {line}"))
+
+
+def checked(looks: Sequence[Look], warn: Callable[[str], None], *, leave_out: bool = False) -> list[Look]:
+    """
+    Give the looks that may be used, and ``warn`` of what makes figures suffer.
+
+    ``leave_out``: without the files that cannot be read or are filed under two categories; else those stop, too. Raises
+    `DatasetError` with everything that stops, a line each.
+    """
     found = troubles(looks)
+    if leave_out:
+        out = {path for trouble in found if trouble.kind in LEFT_OUT for path in trouble.files}
+        if out:
+            names = ", ".join(map(path_to_text, sorted(out)[:_FILES_TOLD]))
+            warn(
+                f"{len(out)} file{'s' if len(out) > 1 else ''} left out: {names}{', ...' if len(out) > _FILES_TOLD else ''}"
+            )
+            looks = [look for look in looks if look.frame.path not in out]
+            found = troubles(looks)
     for trouble in found:
         if not trouble.stops:
-            say(f"warning: {trouble.line}")
+            warn(trouble.line)
     if stopping := [trouble.line for trouble in found if trouble.stops]:
         raise DatasetError(
             "\n".join(["these labelled frames cannot be trained on:", *(f"  {line}" for line in stopping)])
         )
-    return looks
+    return list(looks)
 
 
 def _of_categories(looks: Sequence[Look]) -> list[Trouble]:
@@ -145,3 +169,15 @@ def _two_categories(looks: Sequence[Look]) -> list[Trouble]:
             what = f"the same picture is filed as {' and as '.join(names)}"
             found.append(Trouble(Kind.TWO_CATEGORIES, what, "keep it where it belongs, remove the others", files))
     return found
+
+
+def _no_sessions(looks: Sequence[Look]) -> list[Trouble]:
+    untold = sum(names_tell_nothing(look.frame.source) for look in looks)
+    if not looks or untold < len(looks) / 2:
+        return []
+    what = f"{untold} of {len(looks)} frames are named by hashes, which tell no session"
+    do = (
+        "only near duplicates are kept on one side of a split, so figures flatter. Put the frames of each session into a "
+        "folder of their own, or name their sources in a table"
+    )
+    return [Trouble(Kind.NO_SESSIONS, what, do, stops=False)]

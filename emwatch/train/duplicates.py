@@ -62,6 +62,23 @@ def near_duplicates(prints: npt.NDArray[np.uint64], near_bits: int = NEAR_BITS) 
     return [group for group in groups.values() if len(group) > 1]
 
 
+def repeats(prints: npt.NDArray[np.uint64], groups: Sequence[Sequence[int]], near_bits: int = NEAR_BITS) -> set[int]:
+    """
+    Choose of each group the frames that repeat one that is kept; the first is always kept.
+
+    Of a slow pan, whose ends are not alike, some frames along the way stay.
+    """
+    repeated = set()
+    for group in groups:
+        kept: list[int] = []
+        for at in group:
+            if any(int(np.bitwise_count(prints[at] ^ prints[other]).sum()) <= near_bits for other in kept):
+                repeated.add(at)
+            else:
+                kept.append(at)
+    return repeated
+
+
 def _leader(leader: npt.NDArray[np.int64], at: int) -> int:
     while leader[at] != at:
         leader[at] = leader[leader[at]]

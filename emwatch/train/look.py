@@ -11,7 +11,7 @@ import numpy as np
 
 from emwatch.errors import FrameError
 from emwatch.readers.sandbox import Sandbox
-from emwatch.train.duplicates import fingerprint, near_duplicates
+from emwatch.train.duplicates import fingerprint, near_duplicates, repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,29 +46,55 @@ class Look:
         return not self.error
 
 
-def look_at(frames: Sequence[LabelledFrame], tell: Callable[[int], None] | None = None) -> list[Look]:
+def look_at(
+    frames: Sequence[LabelledFrame],
+    tell: Callable[[int], None] | None = None,
+    complete: Callable[[FrameReading], FrameReading] | None = None,
+) -> list[Look]:
     """
     Read every frame as the daemon would, in limited children; ``tell`` hears how many are done.
 
-    About 10 ms a frame of 1024x768 on two cores.
+    ``complete`` adds to a reading what its file does not state, such as what the data bar shows.
     """
     looks = []
     for frame, result in zip(frames, read_all([frame.path for frame in frames]), strict=True):
-        looks.append(Look(frame, error=str(result)) if isinstance(result, FrameError) else _look(frame, result))
+        if isinstance(result, FrameError):
+            looks.append(Look(frame, error=str(result)))
+        else:
+            looks.append(_look(frame, result if complete is None else complete(result)))
         if tell is not None:
             tell(len(looks))
     return looks
 
 
-def belonging_together(looks: Sequence[Look]) -> list[list[int]]:
-    """Group the indices of frames that must not be torn apart: near duplicates, and frames of one sitting by their files."""
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Which of the frames looked at are alike: indices, in groups of two and more."""
+
+    near: list[list[int]]  #: near duplicates, exact ones included
+    sittings: list[list[int]]  #: of one instrument and day, by what their files say
+    repeats: set[int]  #: near duplicates of a frame that is kept
+
+    @property
+    def together(self) -> list[list[int]]:
+        """Give the groups that must not be torn apart by a split."""
+        return [*self.near, *self.sittings]
+
+
+def likeness(looks: Sequence[Look]) -> Likeness:
+    """Find near duplicates and frames of one sitting."""
     read = [at for at, look in enumerate(looks) if look.is_read]
-    near = near_duplicates(np.array([looks[at].fingerprint for at in read], dtype=np.uint64).reshape(-1, 4))
+    prints = np.array([looks[at].fingerprint for at in read], dtype=np.uint64).reshape(-1, 4)
+    near = near_duplicates(prints)
     sittings: dict[str, list[int]] = {}
     for at in read:
         if looks[at].sitting:
             sittings.setdefault(looks[at].sitting, []).append(at)
-    return [[read[at] for at in group] for group in near] + [group for group in sittings.values() if len(group) > 1]
+    return Likeness(
+        near=[[read[at] for at in group] for group in near],
+        sittings=[group for group in sittings.values() if len(group) > 1],
+        repeats={read[at] for at in repeats(prints, near)},
+    )
 
 
 def read_all(paths: Sequence[Path]) -> Iterator[FrameReading | FrameError]:

@@ -10,8 +10,8 @@ from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
 from emwatch.train.check import Kind, inspect, troubles
 from emwatch.train.dataset import open_dataset
-from emwatch.train.duplicates import exact_duplicates, fingerprint, near_duplicates
-from emwatch.train.look import belonging_together, look_at
+from emwatch.train.duplicates import exact_duplicates, fingerprint, near_duplicates, repeats
+from emwatch.train.look import likeness, look_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def test_the_same_picture_saved_smaller_darker_and_compressed_is_a_near_duplicat
     copy = Image.fromarray((_picture(0) * 0.8 + 20).astype(np.uint8)).resize((120, 90))
     copy.save(tmp_path / "Biological" / "s2" / "copy.jpg", quality=60)
     looks = look_at(open_dataset(tmp_path))
-    groups = belonging_together(looks)
+    groups = likeness(looks).near
 
     assert [sorted(looks[at].frame.path.name for at in group) for group in groups] == [["a.png", "copy.jpg"]]
     assert exact_duplicates([look.sha256 for look in looks]) == []
@@ -112,7 +112,7 @@ def test_unreadable_files_are_not_duplicates_of_one_another(tmp_path: Path) -> N
     looks = look_at(open_dataset(tmp_path))
 
     assert not any(look.is_read for look in looks)
-    assert belonging_together(looks) == []
+    assert likeness(looks).together == []
     assert exact_duplicates([look.sha256 for look in looks]) == []
 
 
@@ -126,12 +126,21 @@ def test_near_duplicates_are_found_over_chunks_and_over_others() -> None:
     assert near_duplicates(prints[:0]) == []
 
 
+def test_of_a_slow_pan_some_frames_are_kept_and_only_repeats_are_left_out() -> None:
+    start = np.random.default_rng(0).integers(0, 2**63, 4, dtype=np.uint64)
+    masks = [0, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFF]  # each 16 bits further from the first
+    pan = np.array([start ^ np.array([mask, 0, 0, 0], dtype=np.uint64) for mask in masks])
+
+    assert near_duplicates(pan) == [[0, 1, 2, 3]]
+    assert repeats(pan, [[0, 1, 2, 3]]) == {1, 2}
+
+
 def test_the_frames_marked_as_near_duplicates_by_hand_are_found(labelled_frames: Path) -> None:
     frames = open_dataset(labelled_frames)
     marked = [frame for frame in frames if frame.near_duplicate]
     sources = {frame.source for frame in marked}
     looks = look_at([frame for frame in frames if frame.source in sources])
-    groups = belonging_together(looks)
+    groups = likeness(looks).near
 
     found = {looks[at].frame.path for group in groups for at in group}
     assert {frame.path for frame in marked} <= found
