@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "run": Entry("emwatch.cli.run", "run", "Watch the acquisition directory and record every frame."),
     "status": Entry("emwatch.cli.status", "status", "Say how the daemon, its ledger and its alerts are."),
+    "reconcile": Entry(
+        "emwatch.cli.reconcile", "reconcile", "Prove that every file in the directory is in the ledger."
+    ),
     "log": Entry("emwatch.cli.log", "log", "Ask the ledger what was recorded."),
     "classify": Entry("emwatch.cli.classify", "classify", "Name the category of frames."),
     "meta": Entry("emwatch.cli.meta", "meta", "Show what the microscope says about frames."),

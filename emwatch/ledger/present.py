@@ -32,6 +32,17 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What the ledger says of a file: enough to hold it against the file itself."""
+
+    stat_key: StatKey | None
+    state: FrameState
+    sha256: str
+    reason: str
+    duplicate_of: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Counters:
     """Current rows: recorded frames, those of them that met a target, failed files; and alerts not yet delivered."""
 
@@ -52,6 +63,12 @@ _STATES: Final = {str(state): state for state in FrameState}
 _AT: Final = select(
     frames.c.path, frames.c.stat_key, frames.c.state, type_coerce(frames.c.retry_at, Text).label("retry_at")
 ).where(_CURRENT, frames.c.path.in_(select(func.json_each(bindparam("paths")).table_valued("value").c.value)))
+
+_ACCOUNTS: Final = text(
+    "SELECT path, stat_key, state, sha256, reason, duplicate_of FROM frames"
+    " WHERE superseded_by IS NULL AND path IN (SELECT value FROM json_each(:paths))"
+)
+_BELOW: Final = text("SELECT count(*) FROM frames WHERE superseded_by IS NULL AND path >= :first AND path < :beyond")
 
 #: The index answers for each path at once; rows that are as expected never leave SQLite.
 _UNLIKE: Final = text(
@@ -76,13 +93,40 @@ def files_at(connection: Connection, paths: Iterable[Path]) -> dict[Path, Known]
 
 def unlike(connection: Connection, folder: Path, files: Mapping[str, StatKey]) -> dict[str, Known | None]:
     """Give those files of a folder, by name, of which a row is missing (``None``), differs, or waits for another try."""
-    before = row_values.path_text(folder / "x")[:-1]
-    names = {before + path_to_text(name): name for name in files}
+    names = _by_text(folder, files)
     present = {written: row_values.stat_key_text(files[name]) for written, name in names.items()}
     rows = connection.execute(_UNLIKE, {"present": json.dumps(present, ensure_ascii=False)})
     return {
         names[path]: None if state is None else _known(stat_key, state, retry) for path, stat_key, state, retry in rows
     }
+
+
+def accounts(connection: Connection, folder: Path, names: Iterable[str]) -> dict[str, Account]:
+    """Say of the files of a folder what is recorded of them, by name; those without a row are left out."""
+    by_text = _by_text(folder, names)
+    rows = connection.execute(_ACCOUNTS, {"paths": json.dumps(list(by_text), ensure_ascii=False)})
+    return {
+        by_text[path]: Account(row_values.stat_key_from(stat_key), _STATES[state], *rest)
+        for path, stat_key, state, *rest in rows
+    }
+
+
+def rows_below(connection: Connection, folder: Path) -> int:
+    """Count the current rows of files in a folder and below it."""
+    first = _text_before(folder)
+    return int(
+        connection.execute(_BELOW, {"first": first, "beyond": first[:-1] + chr(ord(first[-1]) + 1)}).scalar() or 0
+    )
+
+
+def _by_text(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    before = _text_before(folder)
+    return {before + path_to_text(name): name for name in names}
+
+
+def _text_before(folder: Path) -> str:
+    """Give what the paths of a folder's files begin with, separator and all."""
+    return row_values.path_text(folder / "x")[:-1]
 
 
 def _known(stat_key: str | None, state: str, retry_at: str | None) -> Known:

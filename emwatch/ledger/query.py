@@ -11,20 +11,21 @@ from sqlalchemy import func, select
 
 from emwatch.errors import LedgerError
 from emwatch.frame import FIELDS, AcquisitionMetadata, FrameState, Reading, text_to_path
+from emwatch.ledger import present
 from emwatch.ledger.database import BEGIN, ledger_errors, reading_engine, revision_of
 from emwatch.ledger.filters import LogFilter, count_of, rows_of
-from emwatch.ledger.present import Counters, count
+from emwatch.ledger.present import Account, Counters, count
 from emwatch.ledger.schema import REVISION, acquisition, frames, matches, predictions, sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
     from sqlalchemy import Connection, Row
 
-__all__ = ["LedgerReader", "LogFilter", "LogRow", "SessionRow"]
+__all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "SessionRow"]
 
 _ROWS_AT_A_TIME = 500
 
@@ -119,6 +120,20 @@ class LedgerReader:
     def _snapshot(self) -> Iterator[Connection]:
         with ledger_errors(self.path), self._engine.connect() as connection:
             yield connection
+
+    def accounts(self, folder: Path, names: Sequence[str]) -> dict[str, Account]:
+        """Say of the files of a folder what is recorded of them, by name; those without a row are left out."""
+        if self._empty or not names:
+            return {}
+        with self._snapshot() as connection:
+            return present.accounts(connection, folder, names)
+
+    def rows_below(self, folder: Path) -> int:
+        """Count the current rows of files in a folder and below it."""
+        if self._empty:
+            return 0
+        with self._snapshot() as connection:
+            return present.rows_below(connection, folder)
 
     def rows(self, wanted: LogFilter = LogFilter()) -> Iterator[LogRow]:  # noqa: B008 - frozen, so one for all is right
         """Give the rows one by one, as they were at one moment; memory does not grow with their number."""

@@ -1,0 +1,179 @@
+"""Proof that nothing was lost: what is in the directories held against what is in the ledger, file by file."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from emwatch.errors import WatchError
+from emwatch.frame import FrameState
+from emwatch.watch.sweep import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from emwatch.config import Config
+    from emwatch.frame import StatKey
+    from emwatch.ledger.query import Account, LedgerReader
+    from emwatch.watch.patterns import Patterns
+
+_HASHED_AT_ONCE: Final = 1 << 20
+
+
+class Verdict(StrEnum):
+    """What the ledger says of a file that is there."""
+
+    RECORDED = "recorded"
+    DUPLICATE = "duplicate"  #: recorded, with the same content as another frame
+    WAITING = "waiting"  #: too young to be expected in the ledger
+    FAILED = "failed"  #: has a row that says why it is no frame
+    SKIPPED = "skipped"  #: has a row: not a frame
+    BASELINE = "baseline"  #: has a row: was there before the first start, and was not to be read
+    CHANGED = "changed"  #: its content is another one than was recorded
+    MISSING = "missing"  #: has no row
+    UNREADABLE = "unreadable"  #: cannot be looked at, so nothing is known of it or of what is in it
+
+
+#: With any of these, completeness is not proved.
+NOT_PROVED: Final = (Verdict.MISSING, Verdict.CHANGED, Verdict.UNREADABLE)
+#: Worth a line of its own.
+LISTED: Final = (*NOT_PROVED, Verdict.FAILED, Verdict.WAITING)
+_OF_STATE: Final = {
+    FrameState.RECORDED: Verdict.RECORDED,
+    FrameState.FAILED: Verdict.FAILED,
+    FrameState.SKIPPED: Verdict.SKIPPED,
+    FrameState.BASELINE: Verdict.BASELINE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A watched directory, or a folder below it, and the rules by which its files are looked at."""
+
+    root: Path
+    start: Path
+    patterns: Patterns
+    recursive: bool = True
+    max_depth: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A file or folder, and what is to be said of it."""
+
+    path: Path
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """
+    One look through the areas. ``counts`` grows while `run` is read; ``gone``: rows whose file is no longer there.
+
+    ``grace_s``: a file that was written, renamed or touched for less than so many seconds is not expected in the ledger
+    yet. ``deep``: files are read and hashed, instead of trusting that size, times and inode tell a change.
+    """
+
+    reader: LedgerReader
+    grace_s: float
+    deep: bool = False
+    now_ns: Callable[[], int] = time.time_ns
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    gone: int = 0
+
+    def run(self, areas: list[Area]) -> Iterator[list[Finding]]:
+        """Compare, some files at a time; gives what is worth a line. Raises `LedgerError`."""
+        for area in areas:
+            matched = 0
+            try:
+                for listing in sweep(
+                    area.root,
+                    area.patterns,
+                    start=area.start,
+                    recursive=area.recursive,
+                    max_depth=area.max_depth,
+                ):
+                    known = self.reader.accounts(listing.folder, tuple(listing.files))
+                    matched += len(known)
+                    findings = [
+                        self._judge(listing.folder / name, key, known.get(name)) for name, key in listing.files.items()
+                    ]
+                    if listing.trouble:
+                        findings.append(Finding(listing.folder, Verdict.UNREADABLE, listing.trouble))
+                    yield self._counted(findings)
+            except WatchError as error:
+                yield self._counted([Finding(area.root, Verdict.UNREADABLE, str(error))])
+                continue
+            self.gone += max(0, self.reader.rows_below(area.start) - matched)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file that was seen is accounted for."""
+        return not any(self.counts[verdict] for verdict in NOT_PROVED)
+
+    def _counted(self, findings: list[Finding]) -> list[Finding]:
+        self.counts.update(each.verdict for each in findings)
+        return [each for each in findings if each.verdict in LISTED]
+
+    def _judge(self, path: Path, key: StatKey, account: Account | None) -> Finding:
+        if account is None or (account.stat_key is None and account.state is not FrameState.RECORDED):
+            return self._unaccounted(path, key, account)
+        if account.state is not FrameState.RECORDED:
+            if account.stat_key == key or (account.stat_key is not None and account.stat_key.same_content_likely(key)):
+                return Finding(path, _OF_STATE[account.state], account.reason)
+            return self._changed(path, key, "changed since it was looked into")
+        verdict = Verdict.RECORDED if account.duplicate_of is None else Verdict.DUPLICATE
+        if self.deep:
+            return self._deep(path, key, account, verdict)
+        if account.stat_key is not None and account.stat_key.same_content_likely(key):
+            return Finding(path, verdict)
+        return self._changed(path, key, "size or time differ from what was recorded; --deep reads it and is certain")
+
+    def _unaccounted(self, path: Path, key: StatKey, account: Account | None) -> Finding:
+        if age := self._young(key):
+            return Finding(path, Verdict.WAITING, age)
+        return Finding(path, Verdict.MISSING, "" if account is None else account.reason)
+
+    def _changed(self, path: Path, key: StatKey, reason: str) -> Finding:
+        if age := self._young(key):
+            return Finding(path, Verdict.WAITING, age)
+        return Finding(path, Verdict.CHANGED, reason)
+
+    def _deep(self, path: Path, key: StatKey, account: Account, verdict: Verdict) -> Finding:
+        try:
+            sha256 = _sha256(path)
+        except FileNotFoundError:
+            return Finding(path, Verdict.WAITING, "gone while it was looked at")
+        except OSError as error:
+            return Finding(path, Verdict.UNREADABLE, f"{path}: cannot be read: {error.strerror or error}")
+        if sha256 == account.sha256:
+            return Finding(path, verdict)
+        return self._changed(path, key, "its content is not what was recorded")
+
+    def _young(self, key: StatKey) -> str:
+        """Say how old a file is where it is too young to be expected; a time far in the future is no excuse."""
+        # Of a file that was copied or renamed into place only the ctime is young.
+        age_s = (self.now_ns() - key.ctime_ns) / 1e9
+        return f"{max(0.0, age_s):.0f} s old" if abs(age_s) < self.grace_s else ""
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_HASHED_AT_ONCE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def default_grace_s(config: Config) -> float:
+    """Give the time within which the daemon records or refuses a file: next sweep, settling, patience, and some more."""
+    watch = config.watch
+    sweep_s = 30.0 if watch.sweep_seconds is None else watch.sweep_seconds
+    settle_s = 5.0 if watch.settle_seconds is None else watch.settle_seconds
+    return sweep_s + settle_s + watch.patience_seconds + 2 * watch.read_seconds
