@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from emwatch.readers.ocr import is_installed
-from emwatch.simulate.acquisition import Acquisition
-from emwatch.simulate.data_bar import with_data_bar
+from tests.acquisitions import save_barred
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Program
 
 pytestmark = pytest.mark.slow
@@ -31,27 +25,11 @@ targets:
 """
 
 
-def _write(path: Path, magnification: float, seed: int) -> None:
-    acquisition = Acquisition(
-        magnification=magnification,
-        pixel_size_nm=124_000 / magnification,
-        stage_tilt_deg=30.0,
-        working_distance_mm=4.5,
-        accelerating_voltage_kv=5.0,
-        detector="InLens",
-        acquired_at=datetime(2024, 5, 26, 7, 8, 9),  # noqa: DTZ001 - instruments name no zone.
-        instrument="Auriga",
-        serial="1",
-    )
-    picture = np.random.default_rng(seed).integers(60, 200, (768, 1024), dtype=np.uint8)
-    Image.fromarray(with_data_bar(picture, "below-white", acquisition, np.random.default_rng(3)).pixels).save(path)
-
-
 @pytest.fixture(name="configured")
 def _configured(emwatch: Program) -> Program:
     (emwatch.home / "config.yaml").write_text(_TARGETS)
-    _write(emwatch.watched / "near.png", 5000.0, 1)
-    _write(emwatch.watched / "far.png", 500.0, 2)
+    save_barred(emwatch.watched / "near.png", 5000.0, 1)
+    save_barred(emwatch.watched / "far.png", 500.0, 2)
     return emwatch
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-import textwrap
 import threading
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import psutil
 import pytest
 from PIL import Image
@@ -20,69 +17,30 @@ from emwatch.errors import ConfigError, EmwatchError, ReaderDied, Truncated, Uns
 from emwatch.readers.bar_sandbox import BarSandbox
 from emwatch.readers.limits import Limits
 from emwatch.readers.ocr import is_installed
-from emwatch.simulate.acquisition import Acquisition
-from emwatch.simulate.data_bar import with_data_bar
+from tests.acquisitions import save_barred
+from tests.recogniser import DEED, write_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: Stands for the package: what it reads, or does to its process, stands in a file.
-_RAPIDOCR = """
-    import os, pathlib, signal, threading, types
-
-    class RapidOCR:
-        def __init__(self, params):
-            pass
-
-        def __call__(self, picture, use_cls):
-            deed = pathlib.Path(os.environ["BAR_SAYS"]).read_text()
-            if deed == "HANG":
-                pathlib.Path(os.environ["BAR_SAYS"]).exists()
-                threading.Event().wait()
-            if deed == "KILL":
-                os.kill(os.getpid(), signal.SIGKILL)
-            box = [[20, 20], [220, 20], [220, 40], [20, 40]]
-            return types.SimpleNamespace(txts=[deed], scores=[0.95], boxes=[box])
-"""
-
 
 @pytest.fixture(name="says")
 def _says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a recogniser in place of the installed one, if any; what it reads is what this file holds."""
-    package = tmp_path / "modules" / "rapidocr"
-    (package / "models").mkdir(parents=True)
-    for name in ("PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"):
-        (package / "models" / name).touch()
-    (package / "__init__.py").write_text(textwrap.dedent(_RAPIDOCR))
-    (package.parent / "onnxruntime.py").touch()
-    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.syspath_prepend(str(write_modules(tmp_path)))
     for name in ("rapidocr", "onnxruntime"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     importlib.invalidate_caches()
     says = tmp_path / "says.txt"
     says.write_text("EHT = 5.00 kV")
-    monkeypatch.setenv("BAR_SAYS", str(says))
+    monkeypatch.setenv(DEED, str(says))
     return says
 
 
 @pytest.fixture(name="frame")
 def _frame(tmp_path: Path) -> Path:
-    acquisition = Acquisition(
-        magnification=5000.0,
-        pixel_size_nm=24.8,
-        stage_tilt_deg=30.0,
-        working_distance_mm=4.5,
-        accelerating_voltage_kv=5.0,
-        detector="InLens",
-        acquired_at=datetime(2024, 5, 26, 7, 8, 9),  # noqa: DTZ001 - instruments name no zone.
-        instrument="Auriga",
-        serial="1",
-    )
-    picture = np.random.default_rng(7).integers(60, 200, (768, 1024), dtype=np.uint8)
-    path = tmp_path / "frame.png"
-    Image.fromarray(with_data_bar(picture, "below-white", acquisition, np.random.default_rng(3)).pixels).save(path)
-    return path
+    return save_barred(tmp_path / "frame.png")
 
 
 @pytest.fixture(name="box")
@@ -139,11 +97,15 @@ def test_a_files_fault_is_its_own_error_and_the_child_lives_on(box: BarSandbox, 
     assert pid == box.pid
 
 
+@pytest.mark.parametrize(
+    ("deed", "said"),
+    [("KILL", "was killed by SIGKILL"), ("EAT", "needed more than the 2048 MiB of memory it may have")],
+)
 def test_a_frame_that_ends_two_children_is_blamed_and_the_next_is_read(
-    box: BarSandbox, says: Path, frame: Path
+    box: BarSandbox, says: Path, frame: Path, deed: str, said: str
 ) -> None:
-    says.write_text("KILL")
-    with pytest.raises(ReaderDied, match=r"frame\.png: the data bar reader was killed by SIGKILL, twice"):
+    says.write_text(deed)
+    with pytest.raises(ReaderDied, match=rf"frame\.png: the data bar reader {said}, twice"):
         box.read(frame, _sha256(frame))
     says.write_text("EHT = 5.00 kV")
 

@@ -1,27 +1,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 
 import numpy as np
 import pytest
 
 from emwatch.errors import EmwatchError
-from emwatch.simulate.acquisition import Acquisition
 from emwatch.simulate.data_bar import STYLES, Barred, below_fields, inside_fields, with_data_bar
+from tests.acquisitions import acquisition
 
 DRAWN = [style for style in STYLES if style != "none"]
-ACQUISITION = Acquisition(
-    magnification=2500.0,
-    pixel_size_nm=44.66,
-    stage_tilt_deg=30.0,
-    working_distance_mm=4.1,
-    accelerating_voltage_kv=5.0,
-    detector="InLens",
-    acquired_at=datetime(2026, 4, 8, 15, 6, 9),  # noqa: DTZ001 - an instrument's header has no zone
-    instrument="Merlin",
-    serial="1",
-)
+ACQUISITION = acquisition(magnification=2500.0, pixel_size_nm=44.66, working_distance_mm=4.1)
 
 
 def barred(style: str, seed: int = 1, dtype: type = np.uint8, pixel_size_nm: float = 44.66) -> Barred:

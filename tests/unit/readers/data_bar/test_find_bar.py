@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import numpy as np
 import pytest
 
 from emwatch.readers.data_bar import find_bar
-from emwatch.simulate.acquisition import Acquisition
 from emwatch.simulate.data_bar import STYLES, with_data_bar
+from tests.acquisitions import acquisition
 
-_ACQUISITION = Acquisition(
-    magnification=5000.0,
-    pixel_size_nm=22.3,
-    stage_tilt_deg=0.0,
-    working_distance_mm=4.5,
-    accelerating_voltage_kv=5.0,
-    detector="InLens",
-    acquired_at=datetime(2024, 5, 6, 7, 8, 9),  # noqa: DTZ001 - instruments name no zone.
-    instrument="Auriga",
-    serial="1",
-)
+_ACQUISITION = acquisition(pixel_size_nm=22.3, stage_tilt_deg=0.0)
 
 
 def _picture(seed: int, height: int = 768, width: int = 1024, mean: float = 110.0) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,23 +14,13 @@ from emwatch.frame import AcquisitionMetadata, Reading
 from emwatch.readers.bar_scale import TextLine
 from emwatch.readers.data_bar import merge, read_bar
 from emwatch.readers.ocr import RapidRecogniser, is_installed
-from emwatch.simulate.acquisition import Acquisition
 from emwatch.simulate.data_bar import with_data_bar
+from tests.acquisitions import acquisition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_ACQUISITION = Acquisition(
-    magnification=5000.0,
-    pixel_size_nm=24.8,
-    stage_tilt_deg=30.0,
-    working_distance_mm=4.5,
-    accelerating_voltage_kv=5.0,
-    detector="InLens",
-    acquired_at=datetime(2024, 5, 26, 7, 8, 9),  # noqa: DTZ001 - instruments name no zone.
-    instrument="Auriga",
-    serial="1",
-)
+_ACQUISITION = acquisition()
 
 
 class Reader:
