@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from emwatch.classify.preprocess import PREPROCESSING_ID
+from emwatch.classify.trusted import read_trusted
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
 
@@ -29,11 +28,14 @@ CARD: Final = "card.yaml"
 BACKBONE: Final = "backbone.tflite"
 HEAD: Final = "head.npz"
 
+#: All there is in a bundle.
+FILES: Final = (CARD, BACKBONE, HEAD)
+
 #: The card's layout; raised when an older emwatch could no longer read a newer card.
 FORMAT: Final = 1
 
 #: No honest file is larger: an fp32 Xception has 83 MB, the head and the card a few hundred kB.
-_SIZE_CAPS: Final = MappingProxyType({CARD: 256 * 1024, BACKBONE: 256 * 1024**2, HEAD: 16 * 1024**2})
+SIZE_CAPS: Final = MappingProxyType({CARD: 256 * 1024, BACKBONE: 256 * 1024**2, HEAD: 16 * 1024**2})
 
 _REBUILD: Final = "Reinstall emwatch, or make the bundle again with 'emwatch model build'."
 
@@ -84,7 +86,7 @@ class Bundle:
     @classmethod
     def open(cls, directory: Path) -> Bundle:
         """Read and verify a bundle. Raises `ModelError` naming the file, what was expected and what to do."""
-        content = _read(directory, CARD)
+        content = read_file(directory, CARD)
         card = parse_card(content, directory / CARD)
         fields = _Card(card, directory / CARD)
         _check_kind(fields)
@@ -100,13 +102,19 @@ class Bundle:
         )
 
 
+def read_card(directory: Path) -> tuple[dict[str, Any], str]:
+    """Read a bundle's card alone, with the bundle's identity; nothing else is verified. Raises `ModelError`."""
+    card = parse_card(read_file(directory, CARD), directory / CARD)
+    return card, identity(card)
+
+
 def open_backbone(directory: Path) -> tuple[bytes, dict[str, Any]]:
     """
     Read and verify a bundle's backbone alone, with what its card says of it: to train another head on it.
 
     Raises `ModelError`.
     """
-    fields = _Card(parse_card(_read(directory, CARD), directory / CARD), directory / CARD)
+    fields = _Card(parse_card(read_file(directory, CARD), directory / CARD), directory / CARD)
     facts = fields.get("backbone")
     if not isinstance(facts, dict):
         raise fields.wrong("backbone", "the facts of a backbone", facts)
@@ -231,7 +239,7 @@ def _verified(fields: _Card, directory: Path, name: str) -> bytes:
     expected = facts.get("sha256") if isinstance(facts, dict) else None
     if not isinstance(expected, str):
         raise ModelError(f"{fields.path}: the sha256 of {name} is missing under 'files'. {_REBUILD}")
-    content = _read(directory, name)
+    content = read_file(directory, name)
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ModelError(
@@ -241,27 +249,10 @@ def _verified(fields: _Card, directory: Path, name: str) -> bytes:
     return content
 
 
-def _read(directory: Path, name: str) -> bytes:
-    """Read a whole regular file of bounded size that not everyone may change."""
+def read_file(directory: Path, name: str) -> bytes:
+    """Read one of a bundle's files: a whole regular file of bounded size that not everyone may change. Raises `ModelError`."""
     path = directory / name
-    # Not blocking on a pipe that someone put there, and not following a link out of the bundle.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path, flags)
+        return read_trusted(path, SIZE_CAPS[name], _REBUILD)
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing: a model bundle has {CARD}, {BACKBONE} and {HEAD}. {_REBUILD}") from error
-    except OSError as error:
-        raise ModelError(f"{path} cannot be opened: {error.strerror}; expected a regular file. {_REBUILD}") from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor that was checked, not the path again
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise ModelError(f"{path} is not a regular file. {_REBUILD}")
-        if os.name == "posix" and facts.st_mode & stat.S_IWOTH:
-            raise ModelError(
-                f"{path} may be changed by every user: take that right away (chmod o-w) and check the file."
-            )
-        cap = _SIZE_CAPS[name]
-        content = file.read(cap + 1)
-    if len(content) > cap:
-        raise ModelError(f"{path} is larger than {cap} bytes, which no such file is. {_REBUILD}")
-    return content

@@ -68,7 +68,7 @@ def classify(
     """
     config = load_config(config_file, {"model.bundle": bundle, "model.engine": engine}, one_shot=True)
     # Imported here, numpy and the engine cost nothing to the commands that need neither.
-    from emwatch.classify.classifier import Classifier  # noqa: PLC0415
+    from emwatch.classify import store  # noqa: PLC0415
     from emwatch.readers.limits import bar_limits, reading_limits  # noqa: PLC0415
     from emwatch.readers.sandbox import Sandbox  # noqa: PLC0415
 
@@ -81,7 +81,7 @@ def classify(
         DataBars(data_bar, bar_limits(config), if_asked=True) as bars,
     ):
         sandbox.start()  # the child starts while the model is loaded
-        classifier = Classifier.load(config.model.bundle, config.model.engine, config.model.threads)
+        classifier = store.in_use(config).load(config.model.engine, config.model.threads)
         for each, result in read_ahead(sandbox, asked, pixels=True):
             tally.next(each)
             if isinstance(result, FrameError):

@@ -131,12 +131,13 @@ def _doubts_about_ledger(path: Path) -> Iterator[str]:
 
 
 def _doubts_about_bundle(config: Config) -> Iterator[str]:
-    from emwatch.classify.bundle import CARD, default_directory  # noqa: PLC0415 - only for this check
+    from emwatch.classify.bundle import CARD  # noqa: PLC0415 - only for this check
+    from emwatch.classify.store import in_use  # noqa: PLC0415 - as above
 
     if config.model.engine == "stub":
         return
     try:
-        bundle = config.model.bundle or default_directory()
+        bundle = in_use(config).directory
     except ModelError as error:
         yield f"model.bundle: {error}"
         return

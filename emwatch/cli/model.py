@@ -1,13 +1,14 @@
-"""``emwatch model``: build, describe and verify model bundles."""
+"""``emwatch model``: build, describe and verify model bundles; see `emwatch.cli.model_store` for keeping them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from emwatch.cli.display import Column, print_json, print_table, printable
-from emwatch.cli.options import AnyPath, json_option, logging_options
+from emwatch.cli.lazy import Entry, LazyGroup
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,21 +16,50 @@ if TYPE_CHECKING:
 
     from emwatch.classify.bundle import Bundle
 
-_directory_argument = click.argument("directory", metavar="[DIR]", required=False, type=AnyPath())
+bundle_argument = click.argument("wanted", metavar="[BUNDLE]", required=False)
+ledger_option = click.option(
+    "--ledger", metavar="FILE", type=AnyPath(), help="Bundles are kept beside this, not ledger.path."
+)
 
 
-@click.group(short_help="Build, verify and describe model bundles.")
+#: Each command with its line in the group's help.
+COMMANDS: Final = {
+    "list": Entry("emwatch.cli.model_store", "list_bundles", "List the bundles that are kept, and which is in use."),
+    "info": Entry("emwatch.cli.model", "info", "Describe a bundle."),
+    "verify": Entry("emwatch.cli.model", "verify", "Verify a bundle's files and run its self-test."),
+    "activate": Entry("emwatch.cli.model_store", "activate", "Put another bundle into use, without a restart."),
+    "rollback": Entry("emwatch.cli.model_store", "rollback", "Put the bundle before this one into use again."),
+    "export": Entry("emwatch.cli.model_store", "export", "Write a bundle into one file."),
+    "import": Entry("emwatch.cli.model_store", "import_bundle", "Take a bundle in."),
+    "build": Entry("emwatch.cli.model", "build", "Build a bundle from ImageNet weights and labelled frames."),
+}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS, short_help="Build, verify, keep and exchange model bundles.")
 def model() -> None:
-    """Build, verify and describe model bundles. DIR is a bundle's directory; without it, the one that comes with emwatch."""
+    """
+    Build, verify, keep and exchange model bundles.
+
+    BUNDLE is the name of a kept bundle, six or more digits of its sha256, or a bundle's directory. They are kept in the
+    folder "models" beside the ledger.
+    """
 
 
-@model.command(short_help="Describe a bundle.")
-@_directory_argument
+@click.command(short_help="Describe a bundle.")
+@bundle_argument
+@ledger_option
+@config_option
 @json_option
 @logging_options
-def info(directory: Path | None, as_json: bool) -> None:
-    """Show what a bundle's card says: what it was made of and how good it is. Its files are verified on the way."""
-    bundle = _opened(directory)
+def info(wanted: str | None, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """
+    Show what a bundle's card says: what it was made of and how good it is. Its files are verified on the way.
+
+    Without BUNDLE: the one in use.
+    """
+    from emwatch.classify.bundle import Bundle  # noqa: PLC0415 - numpy only when a command needs it
+
+    bundle = Bundle.open(directory_of(wanted, config_file, ledger))
     document = _document(bundle)
     if as_json:
         print_json({**document, "card": dict(bundle.card)})
@@ -37,19 +67,24 @@ def info(directory: Path | None, as_json: bool) -> None:
     print_table((Column("Fact", whole=True), Column("Value")), _rows(document, bundle.card))
 
 
-@model.command(short_help="Verify a bundle's files and run its self-test.")
-@_directory_argument
+@click.command(short_help="Verify a bundle's files and run its self-test.")
+@bundle_argument
 @click.option(
     "--engine", default="litert", show_default=True, metavar="NAME", help="Run the self-test with: litert, keras."
 )
+@ledger_option
+@config_option
 @json_option
 @logging_options
-def verify(directory: Path | None, engine: str, as_json: bool) -> None:
-    """Check that every file is what the card says, and that the model says of a golden drawing what it should."""
-    from emwatch.classify.bundle import default_directory  # noqa: PLC0415 - numpy only when a command needs it
-    from emwatch.classify.classifier import Classifier  # noqa: PLC0415 - as above
+def verify(wanted: str | None, engine: str, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """
+    Check that every file is what the card says, and that the model says of a golden drawing what it should.
 
-    where = default_directory() if directory is None else directory
+    Without BUNDLE: the one in use.
+    """
+    from emwatch.classify.classifier import Classifier  # noqa: PLC0415 - numpy only when a command needs it
+
+    where = directory_of(wanted, config_file, ledger)
     classifier = Classifier.load(where, engine=engine)
     if as_json:
         print_json({"directory": where, "sha256": classifier.bundle_sha256, "engine": engine, "verified": True})
@@ -57,7 +92,7 @@ def verify(directory: Path | None, engine: str, as_json: bool) -> None:
         click.echo(f"{printable(where)}: whole and as its card says; passes its self-test with {engine}")
 
 
-@model.command(short_help="Build a bundle from ImageNet weights and labelled frames.")
+@click.command(short_help="Build a bundle from ImageNet weights and labelled frames.")
 @click.option(
     "--frames",
     required=True,
@@ -117,10 +152,12 @@ def build(as_json: bool, **order: Any) -> None:
         print_table((Column("Fact", whole=True), Column("Value")), _rows(_document(bundle), bundle.card))
 
 
-def _opened(directory: Path | None) -> Bundle:
-    from emwatch.classify.bundle import Bundle, default_directory  # noqa: PLC0415 - as above
+def directory_of(wanted: str | None, config_file: Path | None, ledger: Path | None) -> Path:
+    """Find the bundle that was asked for, or the one in use. Raises `ModelError`."""
+    from emwatch.classify import store  # noqa: PLC0415 - numpy only when a command needs it
 
-    return Bundle.open(default_directory() if directory is None else directory)
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    return store.in_use(config).directory if wanted is None else store.store_of(config).find(wanted).directory
 
 
 def _progress() -> Callable[[str], None]:

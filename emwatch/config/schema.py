@@ -90,7 +90,7 @@ class LedgerConfig(Section):
 
 
 class ModelConfig(Section):
-    """The classifier; no bundle means the one that comes with emwatch."""
+    """The classifier; no bundle means the activated one, at first the one that comes with emwatch."""
 
     bundle: Path | None = None
     engine: Literal["litert", "keras", "stub"] = "litert"

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emwatch.alerts.outbox import Outbox
-from emwatch.classify.classifier import Classifier
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState
 from emwatch.ledger.schema import BAR_FIELDS
@@ -25,6 +24,7 @@ from emwatch.service.data_bars import DataBars
 from emwatch.service.happenings import FrameDone, Notice, Ready
 from emwatch.service.hints import ASKED, HintBox
 from emwatch.service.ingest import Ingest
+from emwatch.service.live_model import LiveModel
 from emwatch.service.lock import SingleInstance
 from emwatch.service.notify import SystemdNotifier
 from emwatch.service.place import Manner, Place
@@ -75,6 +75,7 @@ class Daemon:
         self._progress = Progress(started_at=self._clock.monotonic())
         self._standing: Standing | None = None
         self._bars: DataBars | None = None
+        self._model: LiveModel | None = None
         self._extra_missing_told = False
 
     def stop(self) -> None:
@@ -83,7 +84,9 @@ class Daemon:
         self._hints.wake()
 
     def look_everywhere(self) -> None:
-        """Ask for a sweep now; safe like `stop`."""
+        """Ask for a sweep now, and for a look at which model is in use; safe like `stop`."""
+        if self._model is not None:
+            self._model.look_soon()
         self._hints.everything(ASKED)
 
     def run(self) -> None:
@@ -112,7 +115,7 @@ class Daemon:
             sandbox.start()
             gap = timedelta(minutes=config.ledger.session_gap_minutes)
             ledger = stack.enter_context(Ledger(config.ledger.path, session_gap=gap, clock=clock))
-            classifier = Classifier.load(config.model.bundle, config.model.engine, config.model.threads)
+            model = self._model = LiveModel(config, self._tell, follow=not self._once)
             outbox = Outbox(ledger, open_channels(config, self._show), clock)
             outbox.start()
             stack.callback(outbox.stop)
@@ -131,7 +134,7 @@ class Daemon:
                 places=places,
                 hints=self._hints,
                 settle=settle,
-                pipeline=Pipeline(sandbox, classifier, config.wanted()),
+                pipeline=Pipeline(sandbox, model, config.wanted()),
                 ledger=ledger,
                 clock=clock,
                 tell=self._hear,
@@ -142,11 +145,7 @@ class Daemon:
             )
             standing.waiting = settle.__len__
             standing.ledger_trouble = lambda: ingest.ledger_trouble
-            standing.model = lambda: {
-                "name": "stub" if classifier.bundle is None else classifier.bundle.name,
-                "sha256": classifier.bundle_sha256,
-                "engine": config.model.engine,
-            }
+            standing.model = model.facts
             ingest.run(self._stop.is_set)
             standing.become("stopping")
             if self._once:
@@ -156,6 +155,8 @@ class Daemon:
 
     def _show_life(self, now: float) -> None:
         self._notifier.alive(now)
+        if self._model is not None:
+            self._model.look(now)
         if self._standing is not None:
             self._standing.publish(now)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from emwatch.classify.bundle import default_directory
 from emwatch.classify.head import Head
 from emwatch.classify.preprocess import PREPROCESSING_ID
 from emwatch.frame import CATEGORIES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _write(directory: Path, card: dict[str, Any]) -> None:
@@ -55,3 +55,21 @@ def _bundle_directory(tmp_path: Path, drawn_head: Head) -> Path:
         },
     )
     return directory
+
+
+@pytest.fixture(name="make_bundle")
+def _make_bundle(tmp_path: Path) -> Any:
+    """Make a whole bundle like the shipped one, under another name and with other figures: another identity."""
+
+    def make(name: str, balanced_accuracy: float | None = None, protocol: str | None = None) -> Path:
+        directory = Path(shutil.copytree(default_directory(), tmp_path / "made" / name))
+        card = yaml.safe_load((directory / "card.yaml").read_text(encoding="utf-8"))
+        card["name"] = name
+        if balanced_accuracy is not None:
+            card["metrics"]["without_bar"]["balanced_accuracy"] = balanced_accuracy
+        if protocol is not None:
+            card["metrics"]["protocol"] = protocol
+        _write(directory, card)
+        return directory
+
+    return make

@@ -1,0 +1,61 @@
+"""Which of two bundles is the better one, as far as their cards can tell: figures of one protocol on the same frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How a card says its bundle does on sources it never saw. ``basis``: protocol and frames, equal where comparable."""
+
+    basis: tuple[str, ...]
+    balanced_accuracy: float
+    accuracy: float | None
+    calibration_error: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a challenger's card says beside the active one's, with the sentence to tell."""
+
+    word: Literal["better", "equal", "worse", "unknown"]
+    reason: str
+
+
+#: The figures that count: frames without their data bar, as the daemon sees them.
+_FIGURES = "without_bar"
+
+
+def figures_of(card: Mapping[str, Any]) -> Figures | None:
+    """Read a card's by-source figures, ``None`` where it has none."""
+    metrics = card.get("metrics")
+    figures = metrics.get(_FIGURES) if isinstance(metrics, dict) else None
+    balanced = _number(figures, "balanced_accuracy")
+    if not isinstance(metrics, dict) or balanced is None or not isinstance(metrics.get("protocol"), str):
+        return None
+    basis = tuple(str(metrics.get(key, "")) for key in ("protocol", "frames", "sources", "frames_sha256"))
+    return Figures(basis, balanced, _number(figures, "accuracy"), _number(figures, "ece_after"))
+
+
+def challenge(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> Verdict:
+    """Compare a challenger's card with that of the bundle in use."""
+    held, claimed = figures_of(champion), figures_of(challenger)
+    if claimed is None or held is None:
+        whose = "it" if claimed is None else "the model in use"
+        return Verdict("unknown", f"{whose} has no by-source figures on its card")
+    if held.basis != claimed.basis:
+        return Verdict("unknown", "the two cards' figures are of other frames or another protocol")
+    words = f"balanced accuracy by source {claimed.balanced_accuracy:.3f}, that of the model in use {held.balanced_accuracy:.3f}"
+    if claimed.balanced_accuracy == held.balanced_accuracy:
+        return Verdict("equal", words)
+    return Verdict("better" if claimed.balanced_accuracy > held.balanced_accuracy else "worse", words)
+
+
+def _number(figures: object, name: str) -> float | None:
+    value = figures.get(name) if isinstance(figures, dict) else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

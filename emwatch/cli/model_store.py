@@ -1,0 +1,242 @@
+"""``emwatch model list|activate|rollback|export|import``: the bundles kept beside the ledger, and the one in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.display import Column, print_json, print_table, printable
+from emwatch.cli.model import ledger_option
+from emwatch.cli.options import AnyPath, config_option, json_option, load_settings, logging_options
+from emwatch.clock import SystemClock
+from emwatch.errors import ModelError
+
+if TYPE_CHECKING:
+    from emwatch.classify.store import BundleStore, Kept, Pointer
+    from emwatch.config import Loaded
+
+_COLUMNS = (
+    Column("In use"),
+    Column("Name", whole=True),
+    Column("Bundle", whole=True),
+    Column("Balanced", align="right"),
+    Column("Accuracy", align="right"),
+    Column("ECE", align="right"),
+    Column("Where"),
+)
+
+
+@click.command(short_help="List the bundles that are kept, and which is in use.")
+@ledger_option
+@config_option
+@json_option
+@logging_options
+def list_bundles(ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """
+    List the bundles that are kept, and which of them is in use.
+
+    Figures are those of the cards: balanced accuracy, accuracy and how far stated probabilities are off (ECE), all on
+    frames of sources that the model did not learn from.
+    """
+    from emwatch.classify.store import in_use, store_of  # noqa: PLC0415 - numpy only when a command needs it
+
+    loaded = _settings(config_file, ledger)
+    store = store_of(loaded.config)
+    used = in_use(loaded.config)
+    kept = store.kept()
+    if used.configured and all(each.directory != used.directory for each in kept):
+        kept.append(store.find_at(used.directory))
+    rows = [_document(each, in_use=each.directory == used.directory) for each in kept]
+    if as_json:
+        print_json(
+            {"store": store.directory, "configured": used.directory if used.configured else None, "bundles": rows}
+        )
+        return
+    print_table(_COLUMNS, [_row(each) for each in rows])
+    for each in kept:
+        if each.trouble:
+            click.echo(f"cannot be used: {printable(each.trouble)}", err=True)
+    _tell_the_configured(loaded)
+
+
+@click.command(short_help="Put another bundle into use, without a restart.")
+@click.argument("wanted", metavar="BUNDLE")
+@click.option("--force", is_flag=True, help="Also one that is worse than the one in use, or not known to be better.")
+@ledger_option
+@config_option
+@json_option
+@logging_options
+def activate(wanted: str, force: bool, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """
+    Put another bundle into use, once it is verified and has passed its self-test.
+
+    A running daemon takes it over within seconds, between two frames; every row of the ledger names the bundle that
+    made it. A directory elsewhere is first copied beside the ledger. A bundle whose card says that it is worse than the
+    one in use, or whose figures cannot be compared, needs --force; "emwatch model compare" finds out on frames of yours.
+    """
+    from emwatch.classify.store import store_of  # noqa: PLC0415 - numpy only when a command needs it
+
+    loaded = _settings(config_file, ledger)
+    store = store_of(loaded.config)
+    kept = store.find(wanted)
+    if kept.trouble:
+        raise ModelError(kept.trouble)
+    store.test(kept)
+    word = _judged(store, kept, force=force)
+    if kept.directory.parent != store.directory and kept.directory != store.find_default().directory:
+        kept = store.add(kept.directory)
+    pointer = store.activate(kept, SystemClock().now())
+    _tell(pointer, loaded, word, as_json=as_json)
+
+
+@click.command(short_help="Put the bundle before this one into use again.")
+@ledger_option
+@config_option
+@json_option
+@logging_options
+def rollback(ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """Put the bundle that was in use before this one into use again; once more goes one further back."""
+    from emwatch.classify.store import store_of  # noqa: PLC0415 - numpy only when a command needs it
+
+    loaded = _settings(config_file, ledger)
+    store = store_of(loaded.config)
+    _tell(store.rollback(SystemClock().now()), loaded, "", as_json=as_json)
+
+
+@click.command(short_help="Write a bundle into one file.")
+@click.argument("wanted", metavar="[BUNDLE]", required=False)
+@click.option("--out", metavar="FILE", type=AnyPath(), help="Into this file, not NAME-NUMBER.zip here.")
+@ledger_option
+@config_option
+@json_option
+@logging_options
+def export(wanted: str | None, out: Path | None, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """
+    Write a bundle into one file, for "emwatch model import" on another machine. Without BUNDLE: the one in use.
+
+    The same bundle always gives the same bytes, so that their sha256 can be told by telephone.
+    """
+    from emwatch.classify.archive import write_archive  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.store import in_use, store_of  # noqa: PLC0415 - as above
+
+    loaded = _settings(config_file, ledger)
+    store = store_of(loaded.config)
+    kept = store.find_at(in_use(loaded.config).directory) if wanted is None else store.find(wanted)
+    if kept.trouble:
+        raise ModelError(kept.trouble)
+    target = out or Path(f"{kept.short}.zip")
+    sha256 = write_archive(kept.directory, target)
+    if as_json:
+        print_json({"file": target, "sha256": sha256, "bundle_sha256": kept.sha256, "name": kept.name})
+    else:
+        click.echo(f"{printable(target)}: bundle {kept.name} {kept.sha256[:12]}, sha256 of the file {sha256}")
+
+
+@click.command("import", short_help="Take a bundle in.")
+@click.argument("source", metavar="FILE|DIR", type=AnyPath())
+@ledger_option
+@config_option
+@json_option
+@logging_options
+def import_bundle(source: Path, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """
+    Take in what "emwatch model export" wrote, or a bundle's directory. It is kept beside the ledger, and not in use yet.
+
+    Everything is verified before it is kept: names, sizes, sums, the card, the self-test.
+    """
+    from emwatch.classify.store import store_of  # noqa: PLC0415 - numpy only when a command needs it
+
+    loaded = _settings(config_file, ledger)
+    kept = store_of(loaded.config).add(source)
+    if as_json:
+        print_json(_document(kept, in_use=False))
+    else:
+        click.echo(
+            f"{printable(kept.directory)}: bundle {printable(kept.name)} {kept.sha256[:12]}, verified and tested; "
+            f"'emwatch model activate {kept.sha256[:12]}' puts it into use"
+        )
+
+
+def _settings(config_file: Path | None, ledger: Path | None) -> Loaded:
+    return load_settings(config_file, {"ledger.path": ledger}, one_shot=True)
+
+
+def _judged(store: BundleStore, kept: Kept, *, force: bool) -> str:
+    """Compare with the bundle in use, by their cards; gives the sentence to tell. Raises `ModelError` without ``force``."""
+    from emwatch.classify.champion import challenge  # noqa: PLC0415 - numpy only when a command needs it
+
+    champion = store.find_at(store.in_use().directory)
+    if champion.card is None or kept.card is None or champion.sha256 == kept.sha256:
+        return ""
+    verdict = challenge(champion.card, kept.card)
+    if force or verdict.word in {"better", "equal"}:
+        return verdict.reason
+    if verdict.word == "worse":
+        raise ModelError(
+            f"{kept.name} {kept.sha256[:12]} is worse: {verdict.reason}. Put it into use nevertheless with --force."
+        )
+    raise ModelError(
+        f"{kept.name} {kept.sha256[:12]} is not known to be better: {verdict.reason}. Compare them on frames of yours with "
+        f"'emwatch model compare', or put it into use nevertheless with --force."
+    )
+
+
+def _tell(pointer: Pointer, loaded: Loaded, word: str, *, as_json: bool) -> None:
+    active, before = pointer.active, pointer.history[-1] if pointer.history else None
+    if active is None:  # never after a change
+        raise ModelError("no model is in use")
+    if as_json:
+        print_json(
+            {
+                "name": active.name,
+                "sha256": active.sha256,
+                "before": None if before is None else {"name": before.name, "sha256": before.sha256},
+                "comparison": word,
+                "overruled_by": loaded.config.model.bundle,
+            }
+        )
+    else:
+        click.echo(f"in use: {printable(active.name)} {active.sha256[:12]}" + (f" ({word})" if word else ""))
+        if before is not None:
+            click.echo(f"'emwatch model rollback' goes back to {printable(before.name)} {before.sha256[:12]}", err=True)
+    _tell_the_configured(loaded)
+
+
+def _tell_the_configured(loaded: Loaded) -> None:
+    bundle = loaded.config.model.bundle
+    if bundle is not None:
+        origin = loaded.origins["model.bundle"]
+        click.echo(
+            f"model.bundle is {printable(bundle)} ({printable(str(origin))}): that one is in use, whatever is activated, "
+            "until the key is taken out and the daemon restarted",
+            err=True,
+        )
+
+
+def _document(kept: Kept, *, in_use: bool) -> dict[str, Any]:
+    from emwatch.classify.champion import figures_of  # noqa: PLC0415 - numpy only when a command needs it
+
+    figures = None if kept.card is None else figures_of(kept.card)
+    return {
+        "in_use": in_use,
+        "name": kept.name,
+        "sha256": kept.sha256 or None,
+        "balanced_accuracy": figures and figures.balanced_accuracy,
+        "accuracy": figures and figures.accuracy,
+        "ece": figures and figures.calibration_error,
+        "directory": kept.directory,
+        "trouble": kept.trouble or None,
+    }
+
+
+def _row(document: dict[str, Any]) -> list[str]:
+    figures = (document[name] for name in ("balanced_accuracy", "accuracy", "ece"))
+    return [
+        "*" if document["in_use"] else "!" if document["trouble"] else "",
+        document["name"],
+        (document["sha256"] or "")[:12],
+        *("" if value is None else f"{value:.3f}" for value in figures),
+        str(document["directory"]),
+    ]

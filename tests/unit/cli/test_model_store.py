@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from emwatch.classify.bundle import default_directory
+from emwatch.cli.main import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Emwatch = Callable[..., Result]
+
+
+@pytest.fixture(name="model")
+def _model(tmp_path: Path) -> Emwatch:
+    """``emwatch model`` with a ledger of its own, in this process."""
+
+    def run(*arguments: str | Path) -> Result:
+        words = [str(each) for each in arguments]
+        return CliRunner().invoke(cli, ["model", *words, "--ledger", str(tmp_path / "ledger.sqlite3")])
+
+    return run
+
+
+def made(directory: Path, name: str, **figures: Any) -> Path:
+    """A whole bundle like the shipped one, with another name and other figures."""
+    shutil.copytree(default_directory(), directory / name)
+    path = directory / name / "card.yaml"
+    card = yaml.safe_load(path.read_text(encoding="utf-8"))
+    card["name"] = name
+    card["metrics"]["protocol"] = figures.pop("protocol", card["metrics"]["protocol"])
+    card["metrics"]["without_bar"].update(figures)
+    path.write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
+    return directory / name
+
+
+def test_a_better_bundle_is_activated_listed_and_rolled_back(model: Emwatch, tmp_path: Path) -> None:
+    better = made(tmp_path, "better", balanced_accuracy=0.99)
+
+    activated = model("activate", better)
+    listed = json.loads(model("list", "--json").stdout)
+
+    assert activated.exit_code == 0, activated.output
+    assert "in use: better" in activated.stdout
+    assert "balanced accuracy by source 0.990, that of the model in use 0." in activated.stdout
+    assert [(each["name"], each["in_use"], each["balanced_accuracy"]) for each in listed["bundles"]][1:] == [
+        ("better", True, 0.99)
+    ]
+    assert Path(listed["bundles"][1]["directory"]).parent == tmp_path / "models"
+    assert json.loads(model("info", "--json").stdout)["name"] == "better"
+
+    assert "in use: default" in model("rollback").stdout
+    assert "*       default" in model("list").stdout
+
+
+def test_a_worse_bundle_needs_force(model: Emwatch, tmp_path: Path) -> None:
+    worse = made(tmp_path, "worse", balanced_accuracy=0.11)
+
+    refused = model("activate", worse)
+
+    assert refused.exit_code == 1
+    assert "is worse: balanced accuracy by source 0.110" in refused.stderr
+    assert "--force" in refused.stderr
+    assert not (tmp_path / "models").exists()
+    assert "in use: worse" in model("activate", worse, "--force").stdout
+
+
+def test_a_bundle_whose_figures_cannot_be_compared_needs_a_comparison_or_force(model: Emwatch, tmp_path: Path) -> None:
+    other = made(tmp_path, "other", balanced_accuracy=0.99, protocol="a random split")
+
+    refused = model("activate", other)
+
+    assert refused.exit_code == 1
+    assert "other frames or another protocol" in refused.stderr
+    assert "emwatch model compare" in refused.stderr
+    assert model("activate", other, "--force").exit_code == 0
+
+
+def test_a_damaged_bundle_is_never_active_even_by_force(model: Emwatch, tmp_path: Path) -> None:
+    damaged = made(tmp_path, "damaged")
+    with (damaged / "backbone.tflite").open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(b"x")
+
+    refused = model("activate", damaged, "--force")
+
+    assert refused.exit_code == 1
+    assert "backbone.tflite is not the file the card was made for" in refused.stderr
+    assert json.loads(model("list", "--json").stdout)["bundles"][0]["in_use"] is True
+
+
+def test_a_bundle_that_fails_its_self_test_is_never_active_even_by_force(model: Emwatch, tmp_path: Path) -> None:
+    wrong = made(tmp_path, "wrong")
+    card = yaml.safe_load((wrong / "card.yaml").read_text(encoding="utf-8"))
+    card["self_test"]["scores"].reverse()
+    (wrong / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
+
+    for command in ("activate", "import"):
+        refused = model(command, wrong, *(["--force"] if command == "activate" else []))
+        assert refused.exit_code == 1
+        assert "fails its self-test" in refused.stderr
+    assert len(json.loads(model("list", "--json").stdout)["bundles"]) == 1
+
+
+def test_export_and_import_carry_a_bundle_to_another_machine(model: Emwatch, tmp_path: Path) -> None:
+    bundle = made(tmp_path, "carried")
+    archive = tmp_path / "carried.zip"
+
+    exported = json.loads(model("export", bundle, "--out", archive, "--json").stdout)
+    imported = json.loads(model("import", archive, "--json").stdout)
+
+    assert imported["sha256"] == exported["bundle_sha256"]
+    assert imported["in_use"] is False
+    assert "SHA256SUMS" in zipfile.ZipFile(archive).namelist()
+    assert model("verify", "carried").exit_code == 0
+
+
+def test_a_configured_bundle_is_told_by_list_and_activate(model: Emwatch, tmp_path: Path) -> None:
+    configured = made(tmp_path, "configured")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"model: {{bundle: {configured}}}\n", encoding="utf-8")
+
+    listed, activated = model("list", "--config", config), model("activate", "default", "--config", config)
+
+    assert "*       configured" in listed.stdout
+    for result in (listed, activated):
+        assert f"model.bundle is {configured} ({config}:1:" in result.stderr
+        assert "that one is in use, whatever is activated" in result.stderr
+
+
+def test_an_unreadable_bundle_is_listed_with_the_reason(model: Emwatch, tmp_path: Path) -> None:
+    model("import", made(tmp_path, "spoilt"))
+    [kept] = [each for each in (tmp_path / "models").iterdir() if each.is_dir()]
+    (kept / "card.yaml").write_text("- nothing", encoding="utf-8")
+
+    listed = model("list")
+
+    assert listed.exit_code == 0
+    assert f"!       {kept.name}" in listed.stdout
+    assert "cannot be used" in listed.stderr
+    assert "holds no mapping" in listed.stderr

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from emwatch.classify.bundle import default_directory
+from emwatch.classify.store import BundleStore, store_of
+from emwatch.config.schema import Config, LedgerConfig, ModelConfig
+from emwatch.service.happenings import Happening, Notice
+from emwatch.service.live_model import LiveModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Ear:
+    def __init__(self) -> None:
+        self.heard: list[Notice] = []
+
+    def __call__(self, happening: Happening) -> None:
+        assert isinstance(happening, Notice)
+        self.heard.append(happening)
+
+
+@pytest.fixture(name="config")
+def _config(tmp_path: Path) -> Config:
+    return Config(ledger=LedgerConfig(path=tmp_path / "ledger.sqlite3"), model=ModelConfig(threads=1))
+
+
+@pytest.fixture(name="store")
+def _store(config: Config, tmp_path: Path) -> BundleStore:
+    """A store with a bundle named second, not in use."""
+    store = store_of(config)
+    shutil.copytree(default_directory(), tmp_path / "second")
+    card = yaml.safe_load((tmp_path / "second" / "card.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "second" / "card.yaml").write_text(yaml.safe_dump({**card, "name": "second"}), encoding="utf-8")
+    store.add(tmp_path / "second")
+    return store
+
+
+def loaded(model: LiveModel) -> None:
+    """Wait for the thread that loads."""
+    assert model._loader is not None
+    model._loader.join()
+
+
+def test_an_activated_model_is_loaded_beside_and_taken_over_at_the_next_look(
+    config: Config, store: BundleStore
+) -> None:
+    ear = Ear()
+    model = LiveModel(config, ear, follow=True)
+    first = model._classifier.bundle_sha256
+    model.look(0.0)
+    store.activate(store.find("second"), NOON)
+    model.look(1.9)
+    assert model._loader is None, "looked again too soon"
+
+    model.look(2.0)
+    loaded(model)
+    assert model._classifier.bundle_sha256 == first, "changed elsewhere than in the thread of the frames"
+    model.look(2.1)
+
+    assert model._classifier.bundle_sha256 == store.find("second").sha256
+    assert [notice.text.partition(":")[0] for notice in ear.heard] == ["model in use from now on"]
+
+
+def test_a_model_rolled_back_before_it_was_taken_over_is_not_taken_over(config: Config, store: BundleStore) -> None:
+    ear = Ear()
+    model = LiveModel(config, ear, follow=True)
+    first = model._classifier.bundle_sha256
+    store.activate(store.find("second"), NOON)
+    model.look(0.0)
+    loaded(model)
+    store.rollback(NOON)
+    seen = model._pointer_look()
+    model._seen = seen  # as if the roll-back had been seen by the thread that loads
+    model._load()
+    model.look(0.1)
+
+    assert model._classifier.bundle_sha256 == first
+    assert ear.heard == []
+
+
+def test_a_model_that_fails_is_told_once_until_somebody_asks_again(config: Config, store: BundleStore) -> None:
+    ear = Ear()
+    model = LiveModel(config, ear, follow=True)
+    first = model._classifier.bundle_sha256
+    kept = store.find("second")
+    content = (kept.directory / "head.npz").read_bytes()
+    (kept.directory / "head.npz").write_bytes(content[:-1])
+    store.activate(kept, NOON)
+    for now in (0.0, 2.0, 4.0):
+        model.look(now)
+        loaded(model)
+
+    assert [notice.level for notice in ear.heard] == ["error"]
+    assert "head.npz is not the file" in ear.heard[0].text
+    assert "Going on with default" in ear.heard[0].text
+    assert model._classifier.bundle_sha256 == first
+
+    (kept.directory / "head.npz").write_bytes(content)
+    model.look_soon()
+    model.look(4.1)
+    loaded(model)
+    model.look(4.2)
+    assert model._classifier.bundle_sha256 == kept.sha256
+
+
+@pytest.mark.parametrize("engine", ["litert", "stub"])
+def test_a_configured_bundle_and_the_stub_follow_nothing(config: Config, store: BundleStore, engine: str) -> None:
+    fixed = ModelConfig(engine=engine, bundle=default_directory(), threads=1)  # type: ignore[arg-type]  # from a list
+    model = LiveModel(config.model_copy(update={"model": fixed}), Ear(), follow=True)
+    store.activate(store.find("second"), NOON)
+    model.look(10.0)
+
+    assert model._loader is None
