@@ -11,7 +11,7 @@ from emwatch.simulate.scenes.ground import lay_ground
 from emwatch.simulate.scenes.kind import Kind
 
 if TYPE_CHECKING:
-    from emwatch.simulate.canvas import Canvas
+    from emwatch.simulate.canvas import Canvas, Plane
 
 
 def blood_cells(canvas: Canvas) -> None:
@@ -253,6 +253,59 @@ def tissue(canvas: Canvas) -> None:
     canvas.tone += granule * (1 - nucleus) * np.float32(canvas.between(0.15, 0.4))
 
 
+def plant_section(canvas: Canvas) -> None:
+    """Draw a cut through plant tissue: rounded cells with thick double walls, most of them open and half filled with grey."""
+    size = canvas.unit * canvas.spread(0.09, 0.26)
+    cells = canvas.cells(size, jitter=canvas.between(0.5, 0.8), warp_px=size * 0.05)
+    half = np.float32(size * canvas.between(0.06, 0.15))
+    wall = np.clip((half - cells.border) / np.float32(max(1.0, size * 0.03)) + np.float32(0.5), 0, 1)
+    lumen = canvas.between(0.14, 0.3)
+    canvas.tone[:] = np.float32(lumen) + (cells.ident - np.float32(0.5)) * np.float32(0.12)
+    canvas.tone += np.clip(cells.dy / np.float32(size), -0.5, 0.5) * np.float32(0.15)
+    canvas.z -= np.clip(cells.border / np.float32(size * 0.3), 0, 1) * np.float32(size * 0.3)
+    canvas.lay(wall, size * 0.25, canvas.between(0.42, 0.6))
+    canvas.z += wall * canvas.noise(size * 0.1, 2) * np.float32(size * 0.01)
+    seam = np.clip(1 - cells.border / np.float32(max(1.0, size * 0.02)), 0, 1)
+    canvas.tone -= seam * np.float32(canvas.between(0.0, 0.2))
+    for _ in range(int(canvas.rng.integers(0, 14))):
+        x, y = canvas.anywhere()
+        canvas.ellipsoid((x, y), (size * 0.12, size * 0.07), canvas.between(0, 3), 0.75, base=size * 0.2)
+
+
+def microfossil(canvas: Canvas) -> None:
+    """Draw one shell that nearly fills the frame: an oval or lobed dome, pierced, knobbed, ribbed or ringed."""
+    lay_ground(canvas, rough=False)
+    x, y = canvas.grid(canvas.between(0, math.pi))
+    long = canvas.unit * canvas.between(0.3, 0.55)
+    wide = long * canvas.between(0.55, 1.0)
+    angle, away = np.arctan2(y / np.float32(wide), x / np.float32(long)), np.hypot(x / long, y / wide)
+    lobes = int(canvas.rng.integers(5, 14))
+    lobed = np.cos(angle * np.float32(lobes) + away * np.float32(canvas.between(0, 5)))
+    away = away * (1 + lobed * np.float32(canvas.between(0.0, 0.09)))
+    dome = np.sqrt(np.clip(1 - away * away, 0, 1)) * np.float32(wide * canvas.between(0.5, 0.9))
+    size = wide * canvas.spread(0.05, 0.2)
+    style = int(canvas.rng.integers(4))
+    dark: Plane | float = 0.0
+    if style == 0:
+        cells = canvas.cells(size, jitter=canvas.between(0.3, 0.8))
+        dark = np.clip((np.float32(size * canvas.between(0.25, 0.38)) - cells.nearest) / np.float32(size * 0.1), 0, 1)
+        relief = -dark * np.float32(size * 0.5)
+    elif style == 1:
+        cells = canvas.cells(size * 0.8)
+        relief = np.sqrt(np.clip(1 - (cells.nearest / np.float32(size * 0.5)) ** 2, 0, 1)) * np.float32(size * 0.3)
+    elif style == 2:
+        relief = lobed * np.float32(size * 0.4) * np.clip(away, 0, 1)
+        relief += np.sin(away * np.float32(canvas.between(20, 45))) * np.float32(size * 0.05)
+    else:
+        turn = away * np.float32(canvas.between(3, 9)) + angle / np.float32(2 * math.pi)
+        relief = -(np.clip(1 - np.abs(turn % 1 - np.float32(0.5)) * 8, 0, 1)) * np.float32(size * 0.25)
+        relief += np.clip(lobed * 3 - 2, 0, 1) * np.float32(size * 0.15)
+    relief = relief + canvas.noise(size * 0.2, 2) * np.float32(size * 0.02)
+    z = np.where(away < 1, dome + relief + np.float32(2), -np.inf)
+    canvas.stamp((slice(0, canvas.height), slice(0, canvas.width)), z.astype(np.float32), canvas.between(0.45, 0.65))
+    canvas.tone -= (away < 1) * dark * np.float32(0.35)
+
+
 KINDS: Final = (
     Kind("blood cells", blood_cells, (8.0, 60.0)),
     Kind("diatom", diatom, (10.0, 150.0)),
@@ -263,4 +316,6 @@ KINDS: Final = (
     Kind("insect", insect, (100.0, 3000.0)),
     Kind("foraminifer", foraminifer, (50.0, 800.0)),
     Kind("tissue", tissue, (10.0, 300.0)),
+    Kind("plant section", plant_section, (30.0, 500.0)),
+    Kind("microfossil", microfossil, (50.0, 1000.0)),
 )

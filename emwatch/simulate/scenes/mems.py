@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from emwatch.simulate.canvas import blurred
 from emwatch.simulate.scenes.ground import bright, lay_ground
 from emwatch.simulate.scenes.kind import Kind
 
@@ -261,6 +262,95 @@ def hall_bar(canvas: Canvas) -> None:
     _metal(canvas, canvas.polygons(_turned(canvas, outlines, _angle(canvas))), ground)
 
 
+def tracks_close(canvas: Canvas) -> None:
+    """Draw circuit tracks close up: few broad ones with rounded ends and turns, and pairs of shining contacts on them."""
+    ground = lay_ground(canvas, rough=False)
+    step = canvas.unit * canvas.spread(0.1, 0.3)
+    half = step * canvas.between(0.25, 0.4)
+    contacts: list[Point] = []
+
+    def draw(brush: ImageDraw.ImageDraw) -> None:
+        for _ in range(round(canvas.between(4, 10) * canvas.width / step / 6) + 2):
+            x, y = canvas.anywhere(step)
+            line = [(round(x / step) * step, round(y / step) * step)]
+            for _ in range(int(canvas.rng.integers(1, 4))):
+                reach = step * int(canvas.rng.integers(1, 7)) * (1 if canvas.chance(0.5) else -1)
+                flat = canvas.chance(0.65)
+                line.append((line[-1][0] + (reach if flat else 0), line[-1][1] + (0 if flat else reach)))
+            brush.line(line, fill=255, width=max(2, round(2 * half)), joint="curve")
+            for x, y in (line[0], line[-1]):
+                brush.ellipse((x - half, y - half, x + half, y + half), fill=255)
+            contacts.append(line[-1])
+
+    mask = blurred(canvas.mask(draw), canvas.unit * canvas.spread(0.002, 0.012))
+    canvas.lay(mask, canvas.unit * canvas.between(0.0, 0.01), ground + canvas.between(0.08, 0.3))
+    for x, y in contacts:
+        for side in range(int(canvas.rng.integers(0, 3))):
+            spot = half * canvas.between(0.45, 0.7)
+            canvas.sphere(x + side * half * 1.6, y, spot, 1.0, canvas.unit * 0.01, 0.3)
+
+
+def perforated_plate(canvas: Canvas) -> None:
+    """Draw a moving plate full of release holes, hung on folded springs between anchors over a dark gap."""
+    ground = lay_ground(canvas, rough=False) * 0.6
+    canvas.tone[:] = ground
+    long, wide = canvas.unit * canvas.between(0.25, 0.7), canvas.unit * canvas.between(0.1, 0.3)
+    beam, reach = canvas.unit * canvas.between(0.008, 0.025), canvas.unit * canvas.between(0.12, 0.3)
+    outlines = [_box(-long, -wide, long, wide)]
+    for side_x in (-1, 1):
+        for side_y in (-1, 1):
+            x = side_x * (long + beam * 3)
+            folds = int(canvas.rng.integers(1, 4))
+            for fold in range(folds + 1):
+                at = x + side_x * fold * beam * 4
+                outlines.append(_box(at - beam, side_y * wide * 0.2, at + beam, side_y * (wide * 0.2 + reach)))
+            far = x + side_x * folds * beam * 4
+            outlines.append(
+                _box(far - 4 * beam, side_y * (wide * 0.2 + reach), far + 4 * beam, side_y * (wide * 0.2 + reach * 1.5))
+            )
+            outlines.append(
+                _box(min(x, far) - beam, side_y * wide * 0.2 - beam, max(x, far) + beam, side_y * wide * 0.2 + beam)
+            )
+            outlines.append(_box(min(0, x), side_y * wide * 0.2 - beam, max(0, x), side_y * wide * 0.2 + beam))
+    angle = _angle(canvas)
+    mask = canvas.polygons(_turned(canvas, outlines, angle))
+    pitch = canvas.unit * canvas.between(0.03, 0.08)
+    hole = pitch * canvas.between(0.15, 0.3)
+    columns, rows = int((long - hole) / pitch), int((wide - hole) / pitch)
+    holes = [
+        _box(column * pitch - hole, row * pitch - hole, column * pitch + hole, row * pitch + hole)
+        for column in range(-columns, columns + 1)
+        for row in range(-rows, rows + 1)
+    ]
+    mask = mask - canvas.polygons(_turned(canvas, holes, angle)) * mask
+    canvas.raise_block(mask, canvas.unit * 0.02, bright(canvas, ground), canvas.unit * canvas.between(0.0, 0.03))
+
+
+def narrow_gap(canvas: Canvas) -> None:
+    """Draw two broad electrodes that leave a narrow gap, or touch by a thin bridge; nothing else is in view."""
+    ground = lay_ground(canvas)
+    gap, half = canvas.unit * canvas.spread(0.015, 0.12), canvas.unit * canvas.between(0.15, 0.6)
+    neck = half * canvas.between(0.03, 0.9)
+    taper = canvas.unit * canvas.between(0.0, 0.3)
+    far = 1.2 * canvas.width
+    outlines = [
+        [
+            (side * gap / 2, -neck),
+            (side * (gap / 2 + taper), -half),
+            (side * far, -half),
+            (side * far, half),
+            (side * (gap / 2 + taper), half),
+            (side * gap / 2, neck),
+        ]
+        for side in (-1, 1)
+    ]
+    if canvas.chance(0.4):
+        bridge = neck * canvas.between(0.05, 0.3)
+        outlines.append(_box(-gap, -bridge, gap, bridge))
+    angle = _angle(canvas) + (math.pi / 2 if canvas.chance(0.4) else 0)
+    _metal(canvas, canvas.polygons(_turned(canvas, outlines, angle)), ground)
+
+
 KINDS: Final = (
     Kind("fan-out", fan_out, (5.0, 1000.0)),
     Kind("comb drive", comb_drive, (30.0, 1000.0)),
@@ -271,4 +361,7 @@ KINDS: Final = (
     Kind("gear", gear, (50.0, 1000.0)),
     Kind("tracks", tracks, (2.0, 100.0)),
     Kind("hall bar", hall_bar, (5.0, 300.0)),
+    Kind("tracks close up", tracks_close, (1.0, 50.0)),
+    Kind("perforated plate", perforated_plate, (50.0, 1500.0)),
+    Kind("narrow gap", narrow_gap, (0.5, 100.0)),
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from emwatch.simulate.scenes.ground import bright, lay_ground
 from emwatch.simulate.scenes.kind import Kind
+from emwatch.simulate.solids import Face, prism, put, turned
 
 if TYPE_CHECKING:
     from emwatch.simulate.canvas import Canvas
@@ -143,6 +144,87 @@ def _hexagon(canvas: Canvas, at: tuple[float, float], radius: float, angle: floa
     canvas.stamp(box, (flat + along * np.float32(0.25)).astype(np.float32), 0.85)
 
 
+def standing_rods(canvas: Canvas) -> None:
+    """Draw a dense growth of faceted rods from above: most stand, leaning a little, their six-sided ends towards the eye."""
+    lay_ground(canvas)
+    canvas.tone *= np.float32(0.25)
+    radius = canvas.unit * canvas.spread(0.012, 0.055)
+    count = min(1400, round(canvas.between(1.6, 4.5) * canvas.width * canvas.height / (radius * radius * 9)))
+    lean, spread = canvas.between(0.0, 0.7), canvas.between(0.2, 0.6)
+    azimuth, taper = canvas.between(0, 2 * math.pi), canvas.between(0.75, 1.0)
+    tone, sides = canvas.between(0.55, 0.8), 6 if canvas.chance(0.7) else 10
+    faces: list[Face] = []
+    for index in range(count):
+        depth = index / count
+        length = radius * canvas.between(5, 12)
+        thick = radius * canvas.between(0.6, 1.25)
+        leans = min(1.5, abs(lean + canvas.rng.normal(0, spread)))
+        way = canvas.rng.normal(azimuth, 0.5) if lean > 0.4 else canvas.between(0, 2 * math.pi)
+        rotation = turned(leans, way, canvas.between(0, 1))
+        at = canvas.anywhere(length)
+        faces += prism(at, depth * radius * 5, (sides, thick, length), rotation, tone * (0.35 + 0.65 * depth), taper)
+    put(canvas, faces)
+
+
+def array_from_above(canvas: Canvas) -> None:
+    """Draw wires grown in a lattice, seen end-on as bright dots, and some that broke off and lie between them."""
+    ground = lay_ground(canvas) * canvas.between(0.3, 1.0)
+    canvas.tone[:] = ground
+    pitch = canvas.unit * canvas.spread(0.05, 0.13)
+    radius = pitch * canvas.between(0.09, 0.2)
+    turn, missing = canvas.between(0, math.pi), canvas.between(0.0, 0.15)
+    tone = min(0.95, bright(canvas, ground) + 0.2)
+    for _ in range(round(canvas.spread(6, 70))):
+        length = pitch * canvas.between(0.4, 1.8)
+        thick = radius * canvas.between(0.4, 0.8)
+        canvas.straight(canvas.anywhere(), canvas.between(0, math.pi), length, (thick, thick), ground + 0.12)
+    reach = round(0.75 * math.hypot(canvas.width, canvas.height) / pitch)
+    for row in range(-reach, reach):
+        for column in range(-reach, reach):
+            if canvas.chance(missing):
+                continue
+            x = (column + 0.5 * (row % 2)) * pitch + canvas.rng.normal(0, pitch * 0.03)
+            y = row * pitch * 0.87 + canvas.rng.normal(0, pitch * 0.03)
+            at = (
+                canvas.width / 2 + x * math.cos(turn) - y * math.sin(turn),
+                canvas.height / 2 + x * math.sin(turn) + y * math.cos(turn),
+            )
+            canvas.sphere(*at, radius * canvas.between(0.85, 1.15), tone, radius * 2)
+
+
+def network(canvas: Canvas) -> None:
+    """Draw a conducting network: very thin, very long straight wires that cross at every angle on a smooth substrate."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.0015, 0.006)
+    tone = bright(canvas, ground)
+    for index in range(round(canvas.spread(20, 90))):
+        length = canvas.unit * canvas.between(0.3, 1.3)
+        thick = radius * canvas.between(0.8, 1.2)
+        start = canvas.anywhere(length / 2)
+        canvas.straight(start, canvas.between(0, 2 * math.pi), length, (thick, thick), tone, index * radius * 0.05)
+
+
+def bundles(canvas: Canvas) -> None:
+    """Draw bundles of parallel wires lying criss-cross over each other."""
+    lay_ground(canvas)
+    canvas.tone *= np.float32(0.4)
+    radius = canvas.unit * canvas.spread(0.003, 0.009)
+    number = int(canvas.rng.integers(6, 20))
+    for bundle in range(number):
+        middle, lie = canvas.anywhere(), canvas.between(0, math.pi)
+        half = canvas.unit * canvas.between(0.2, 0.5)
+        for _ in range(int(canvas.rng.integers(4, 16))):
+            aside, along = canvas.rng.normal(0, radius * 4), canvas.rng.normal(-half, half * 0.2)
+            at = (
+                middle[0] + along * math.cos(lie) - aside * math.sin(lie),
+                middle[1] + along * math.sin(lie) + aside * math.cos(lie),
+            )
+            angle = lie + canvas.rng.normal(0, 0.04)
+            base = bundle / number * radius * 12 + canvas.between(0, radius * 3)
+            tone = 0.3 + 0.35 * bundle / number
+            canvas.straight(at, angle, 2 * half * canvas.between(0.7, 1.1), (radius, radius), tone, base)
+
+
 KINDS: Final = (
     Kind("forest from the side", forest_side, (1.0, 60.0)),
     Kind("forest from above", forest_top, (0.8, 20.0)),
@@ -151,4 +233,8 @@ KINDS: Final = (
     Kind("tapered", tapered, (1.0, 20.0)),
     Kind("kinked", kinked, (1.0, 20.0)),
     Kind("hexagonal rods", hexagonal_rods, (0.8, 15.0)),
+    Kind("standing rods", standing_rods, (0.5, 15.0)),
+    Kind("array from above", array_from_above, (1.0, 30.0)),
+    Kind("network", network, (5.0, 100.0)),
+    Kind("bundles", bundles, (1.0, 30.0)),
 )

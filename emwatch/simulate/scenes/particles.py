@@ -10,6 +10,7 @@ import numpy as np
 from emwatch.simulate.canvas import blurred
 from emwatch.simulate.scenes.ground import bright, lay_ground
 from emwatch.simulate.scenes.kind import Kind
+from emwatch.simulate.solids import Face, anyhow, prism, put
 
 if TYPE_CHECKING:
     from emwatch.simulate.canvas import Canvas, Point
@@ -161,6 +162,93 @@ def plates(canvas: Canvas) -> None:
         canvas.tone[edge] += mask * (tone - canvas.tone[edge]) * np.float32(0.8)
 
 
+def crystals(canvas: Canvas) -> None:
+    """Draw blocky crystals turned every way, alone and grown into each other, with rough faces."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.02, 0.16)
+    sides, stretch = int(canvas.rng.choice([4, 4, 4, 6])), canvas.between(0.7, 1.8)
+    wanted = canvas.between(0.05, 0.35) * canvas.width * canvas.height / (4 * radius * radius)
+    faces: list[Face] = []
+    tone, at = bright(canvas, ground), canvas.anywhere(-radius)
+    for index in range(max(2, min(160, round(wanted)))):
+        size = radius * canvas.rng.lognormal(0, 0.2)
+        shape = (sides, size, size * 1.4 * stretch)
+        faces += prism(at, index * 0.5, shape, anyhow(canvas), tone * canvas.between(0.85, 1.15))
+        if canvas.chance(0.5):
+            at = (at[0] + canvas.rng.normal(0, radius), at[1] + canvas.rng.normal(0, radius))
+        else:
+            at = canvas.anywhere()
+    before = canvas.z.copy()
+    put(canvas, faces)
+    body = canvas.z != before
+    canvas.z += body * canvas.noise(radius * 0.2, 3) * np.float32(radius * canvas.between(0.0, 0.04))
+
+
+def packed_balls(canvas: Canvas) -> None:
+    """Draw large smooth balls of one size, touching and overlapping, in a layer or two with gaps."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.06, 0.2)
+    tone, spread = bright(canvas, ground), canvas.between(0.0, 0.08)
+    count = round(canvas.between(0.5, 1.1) * canvas.width * canvas.height / (3.2 * radius * radius))
+    for index in range(max(3, min(120, count))):
+        level = index / count
+        shade = tone * (0.6 + 0.4 * level)
+        canvas.sphere(
+            *canvas.anywhere(radius), radius * (1 + canvas.rng.normal(0, spread)), shade, level * radius * 1.5
+        )
+
+
+def rough_balls(canvas: Canvas) -> None:
+    """Draw one to a few dozen balls with a knobbed or scaly skin, apart on bare ground."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.04, 0.42)
+    knob = max(2.0, radius * canvas.between(0.1, 0.3))
+    skin = canvas.cells(knob)
+    wanted = canvas.between(0.08, 0.4) * canvas.width * canvas.height / (4 * radius * radius)
+    flat = canvas.z.copy()
+    for _ in range(max(1, min(60, round(wanted)))):
+        at = canvas.anywhere(-0.5 * radius)
+        canvas.sphere(*at, radius * canvas.rng.lognormal(0, 0.15), bright(canvas, ground), 1.0)
+    body = canvas.z > flat
+    bump = np.sqrt(np.clip(1 - (skin.nearest / np.float32(knob * 0.7)) ** 2, 0, 1))
+    canvas.z += body * (bump * np.float32(knob * 0.4) + canvas.noise(knob * 0.3, 2) * np.float32(knob * 0.06))
+
+
+def monolayer(canvas: Canvas) -> None:
+    """Draw a close layer of cubes or balls in rows that wander, with cracks and missing ones."""
+    size = canvas.unit * canvas.spread(0.02, 0.06)
+    x, y = canvas.grid(canvas.between(0, math.pi))
+    sway = np.float32(size * canvas.between(0.2, 1.2))
+    x, y = x + canvas.noise(size * 9) * sway, y + canvas.noise(size * 9) * sway
+    column, row = np.floor(x / np.float32(size)), np.floor(y / np.float32(size))
+    if canvas.chance(0.4):
+        x = x + (row % 2) * np.float32(size / 2)
+        column = np.floor(x / np.float32(size))
+    site = np.abs(np.sin(row * np.float32(12.9898) + column * np.float32(78.233)) * np.float32(437.585)) % 1
+    across, along = x / np.float32(size) - column - np.float32(0.5), y / np.float32(size) - row - np.float32(0.5)
+    square = canvas.chance(0.6)
+    reach = np.maximum(np.abs(across), np.abs(along)) if square else np.hypot(across, along)
+    body = np.clip((np.float32(0.46) - reach) * np.float32(8), 0, 1)
+    gone = (site < canvas.between(0.0, 0.06)) | (canvas.noise(size * 5, 2) > canvas.between(1.6, 3.0))
+    body = body * ~gone
+    canvas.tone[:] = np.float32(0.08) + body * (np.float32(canvas.between(0.35, 0.5)) + site * np.float32(0.12))
+    canvas.z[:] = body * np.float32(size * 0.4) + site * body * np.float32(size * 0.15)
+
+
+def lone_body(canvas: Canvas) -> None:
+    """Draw one to four smooth rounded bodies, egg to pear shaped, on even ground."""
+    ground = lay_ground(canvas, rough=canvas.chance(0.5))
+    radius = canvas.unit * canvas.spread(0.04, 0.25)
+    for _ in range(int(canvas.rng.integers(1, 5))):
+        at, lie = canvas.anywhere(-radius), canvas.between(0, math.pi)
+        slim = canvas.between(0.55, 1.0)
+        canvas.ellipsoid(at, (radius, radius * slim), lie, bright(canvas, ground), height_px=radius * slim * 0.8)
+        if canvas.chance(0.4):
+            small = radius * canvas.between(0.3, 0.6)
+            at = (at[0] + radius * 0.9 * math.cos(lie), at[1] + radius * 0.9 * math.sin(lie))
+            canvas.sphere(*at, small, bright(canvas, ground), radius * 0.2)
+
+
 KINDS: Final = (
     Kind("spheres", spheres, (0.5, 100.0)),
     Kind("cubes", cubes, (0.5, 50.0)),
@@ -170,4 +258,9 @@ KINDS: Final = (
     Kind("sparse", sparse, (0.5, 50.0)),
     Kind("fragments", fragments, (5.0, 1000.0)),
     Kind("plates", plates, (0.8, 20.0)),
+    Kind("crystals", crystals, (1.0, 200.0)),
+    Kind("packed balls", packed_balls, (0.5, 50.0)),
+    Kind("rough balls", rough_balls, (1.0, 100.0)),
+    Kind("monolayer", monolayer, (0.2, 5.0)),
+    Kind("lone body", lone_body, (0.2, 50.0)),
 )

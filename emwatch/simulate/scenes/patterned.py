@@ -12,6 +12,8 @@ from emwatch.simulate.scenes.ground import bright, lay_ground
 from emwatch.simulate.scenes.kind import Kind
 
 if TYPE_CHECKING:
+    from PIL import ImageDraw
+
     from emwatch.simulate.canvas import Canvas, Plane
 
 
@@ -167,6 +169,74 @@ def trenches(canvas: Canvas) -> None:
     canvas.tone[y < -depth] *= np.float32(canvas.between(0.1, 1.0))
 
 
+def sparse_posts(canvas: Canvas) -> None:
+    """Draw a few rows of small posts or bumps, far apart, seen at a slant on an even ground."""
+    pitch = canvas.unit * canvas.spread(0.1, 0.3)
+    radius = pitch * canvas.between(0.06, 0.2)
+    turn, slant = canvas.between(0, math.pi / 2), canvas.between(0.4, 1.0)
+    ground = lay_ground(canvas, rough=False)
+    tone, count = bright(canvas, ground), int(canvas.rng.integers(3, 9))
+    tall = radius * canvas.between(0.5, 3.0)
+    sites = [(column - (count - 1) / 2, row - (count - 1) / 2) for row in range(count) for column in range(count)]
+    places = [
+        (
+            canvas.width / 2 + pitch * (x * math.cos(turn) - y * math.sin(turn)),
+            canvas.height / 2 + pitch * slant * (x * math.sin(turn) + y * math.cos(turn)),
+        )
+        for x, y in sites
+    ]
+    for x, y in sorted(places, key=lambda place: place[1]):
+        canvas.capsule((x, y), (x, y - tall), (radius, radius * canvas.between(0.85, 1.0)), tone, 0.0, tall)
+
+
+def layout(canvas: Canvas) -> None:
+    """Draw a wiring layer after etching: parallel trenches along two axes, with rounded ends and right-angled turns."""
+    pitch = canvas.unit * canvas.spread(0.07, 0.2)
+    width = max(2, round(pitch * canvas.between(0.4, 0.6)))
+    steps = int(1.2 * canvas.width / pitch) + 2
+
+    def draw(brush: ImageDraw.ImageDraw) -> None:
+        row = 0.0
+        while row < canvas.height + pitch:
+            column = -canvas.between(0, 4)
+            while column < steps:
+                end = column + canvas.between(1.5, 9)
+                turn = canvas.chance(0.3)
+                line = [(column * pitch, row), (end * pitch, row)]
+                if turn:
+                    line.append((end * pitch, row + pitch * 2 * (1 if canvas.chance(0.5) else -1)))
+                brush.line(line, fill=255, width=width, joint="curve")
+                for x, y in line:
+                    brush.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
+                column = end + canvas.between(1.0, 2.5)
+            row += pitch * int(canvas.rng.integers(1, 4))
+
+    lines = blurred(canvas.mask(draw), canvas.between(0.5, 1.5))
+    if canvas.chance(0.5) and canvas.width == canvas.height:
+        lines = lines.T
+    _etch(canvas, lines.astype(np.float32), pitch)
+
+
+def ridges(canvas: Canvas) -> None:
+    """Draw tall narrow ridges close up: bright rough tops and flanks, dark between, some leaning or broken."""
+    pitch = canvas.unit * canvas.spread(0.08, 0.25)
+    x, y = canvas.grid(canvas.between(-0.06, 0.06) + (math.pi / 2 if canvas.chance(0.2) else 0))
+    lane = np.floor(x / np.float32(pitch))
+    site = np.abs(np.sin(lane * np.float32(91.17)) * np.float32(437.585)) % 1
+    x = x + canvas.noise(pitch * 0.5, 2, stretch=0.3) * np.float32(pitch * canvas.between(0.01, 0.05))
+    offset = np.abs((x / np.float32(pitch)) % 1 - np.float32(0.5))
+    half = canvas.between(0.16, 0.32)
+    inside = _edges((np.float32(half) - offset) * np.float32(pitch), max(1.5, pitch * 0.06))
+    end = canvas.unit * canvas.between(0.2, 0.9)
+    if canvas.chance(0.4):
+        inside = inside * _edges(np.float32(end) - y + (site - np.float32(0.5)) * np.float32(canvas.unit * 0.3), 2)
+    scallop = np.sin(y / np.float32(pitch * canvas.between(0.05, 0.15)) * np.float32(math.pi))
+    ground = canvas.between(0.05, 0.3)
+    canvas.tone[:] = ground
+    canvas.lay(inside.astype(np.float32), pitch * canvas.between(0.4, 1.0), bright(canvas, ground))
+    canvas.z += inside * scallop * np.float32(pitch * canvas.between(0.0, 0.03))
+
+
 KINDS: Final = (
     Kind("gratings", gratings, (1.0, 60.0)),
     Kind("pillars", pillars, (2.0, 120.0)),
@@ -176,4 +246,7 @@ KINDS: Final = (
     Kind("dashes", dashes, (1.0, 60.0)),
     Kind("field", field, (4.0, 300.0)),
     Kind("trenches", trenches, (1.0, 40.0)),
+    Kind("sparse posts", sparse_posts, (1.0, 100.0)),
+    Kind("layout", layout, (0.3, 10.0)),
+    Kind("ridges", ridges, (0.5, 20.0)),
 )

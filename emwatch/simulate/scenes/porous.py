@@ -137,6 +137,54 @@ def lamellar(canvas: Canvas) -> None:
     canvas.z[:] = wall * np.float32(size * 0.6) + canvas.noise(size * 0.4, 2) * np.float32(size * 0.03)
 
 
+def grain_foam(canvas: Canvas) -> None:
+    """Draw an electrodeposited foam: strings of knobbed grains around large dark holes, deeper grains in shade."""
+    size = canvas.unit * canvas.spread(0.14, 0.45)
+    grain = size * canvas.between(0.07, 0.13)
+    holes = canvas.cells(size, jitter=0.8)
+    canvas.tone[:] = 0.04
+    canvas.z[:] = -size
+    open_radius = size * canvas.between(0.26, 0.36)
+    count = min(4000, round(canvas.width * canvas.height / (grain * grain) * 1.6))
+    for index in range(count):
+        depth = index / count
+        x, y = canvas.anywhere(grain)
+        column, row = min(max(int(x), 0), canvas.width - 1), min(max(int(y), 0), canvas.height - 1)
+        if holes.nearest[row, column] < open_radius + (depth - 0.6) * grain * 3:
+            continue
+        canvas.sphere(x, y, grain * canvas.between(0.6, 1.25), 0.12 + 0.5 * depth, (depth - 1) * size * 0.5)
+    solid = canvas.tone > 0.1
+    knobs = canvas.cells(grain * 0.6)
+    bumps = np.sqrt(np.clip(1 - (knobs.nearest / np.float32(grain * 0.42)) ** 2, 0, 1))
+    canvas.z += solid * bumps * np.float32(grain * canvas.between(0.1, 0.35))
+
+
+def round_windows(canvas: Canvas) -> None:
+    """Draw a foam of thick rounded struts: oval windows, and behind them the next walls with windows of their own."""
+    size = canvas.unit * canvas.spread(0.12, 0.38)
+    canvas.tone[:] = 0.05
+    for level in range(3):
+        cells = canvas.cells(size * (0.8 + 0.1 * level), jitter=0.75, warp_px=size * 0.06)
+        radius = np.float32(size * canvas.between(0.27, 0.4))
+        wall = np.clip((cells.nearest - radius * (np.float32(0.8) + cells.ident * np.float32(0.4))) / 2, 0, 1)
+        rise = np.sqrt(np.clip((cells.nearest - radius) / np.float32(size * 0.25), 0, 1)) * np.float32(size * 0.12)
+        z = np.float32((level - 2) * size * 0.5) + rise
+        canvas.z = np.where(wall > 0.5, z, canvas.z if level else np.float32(-1.4 * size)).astype(np.float32)
+        canvas.tone += wall * (np.float32(0.12 + 0.2 * level) - canvas.tone)
+
+
+def ragged_sponge(canvas: Canvas) -> None:
+    """Draw a dried gel: ragged ledges and thin sheets around ragged dark gaps, drawn out one way or not."""
+    size = canvas.unit * canvas.spread(0.04, 0.14)
+    stretch = canvas.between(1.0, 3.0)
+    deep = canvas.noise(size, 4, stretch=stretch)
+    gap = np.clip((deep - np.float32(canvas.between(0.2, 0.7))) * np.float32(2.5), 0, 1)
+    ridged = np.abs(canvas.noise(size * 0.5, 3, stretch=stretch))
+    canvas.z[:] = -ridged * np.float32(size * 0.22) - np.clip(deep, -1, 2) * np.float32(size * 0.3)
+    canvas.tone[:] = np.float32(canvas.between(0.4, 0.55)) + np.clip(0.5 - ridged, 0, 1) * np.float32(0.2)
+    canvas.lay(gap, -size * 0.4, 0.05)
+
+
 KINDS: Final = (
     Kind("closed foam", closed_foam, (5.0, 1000.0)),
     Kind("threshold sponge", threshold_sponge, (0.5, 50.0)),
@@ -145,4 +193,7 @@ KINDS: Final = (
     Kind("membrane", membrane, (2.0, 100.0)),
     Kind("hierarchical", hierarchical, (5.0, 300.0)),
     Kind("lamellar", lamellar, (20.0, 1000.0)),
+    Kind("grain foam", grain_foam, (5.0, 300.0)),
+    Kind("round windows", round_windows, (20.0, 2000.0)),
+    Kind("ragged sponge", ragged_sponge, (2.0, 100.0)),
 )

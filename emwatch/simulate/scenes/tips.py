@@ -190,6 +190,59 @@ def manipulator(canvas: Canvas) -> None:
     canvas.tone += y * np.float32(0)
 
 
+def _needle_from(canvas: Canvas, target: Point, angle: float, lift: float) -> None:
+    """Bring a needle in over everything, its apex at a place, its shank at an angle."""
+    end, half = canvas.unit * canvas.between(0.008, 0.04), canvas.between(0.08, 0.24)
+    profile = [(0.0, 0.0), (end * 0.5, end), (2.5 * canvas.unit, end + 2.5 * half * canvas.unit)]
+    before = canvas.z.copy()
+    canvas.z[:] = 0
+    _cone(canvas, target, angle, profile, canvas.between(0.45, 0.85))
+    canvas.z[:] = np.where(canvas.z > 0, canvas.z + np.float32(lift), before)
+
+
+def lift_out(canvas: Canvas) -> None:
+    """Draw a lift-out: trenches milled into a worn surface, a lamella between them, the needle welded to its end."""
+    lay_ground(canvas)
+    canvas.tone[:] += np.float32(0.12)
+    canvas.z += canvas.noise(canvas.unit * canvas.between(0.02, 0.06), 4) * np.float32(
+        canvas.unit * canvas.between(0.001, 0.008)
+    )
+    long, thin = canvas.unit * canvas.between(0.08, 0.3), canvas.unit * canvas.between(0.03, 0.09)
+    x, y = canvas.width * canvas.between(0.35, 0.65), canvas.height * canvas.between(0.3, 0.65)
+    gap = thin * canvas.between(0.6, 2.0)
+    trench = [
+        [(x - long - gap, y + side * (thin + gap * 2)), (x + long + gap, y + side * (thin + gap * 2))]
+        for side in (-1, 1)
+    ]
+    canvas.lay(canvas.polygons([trench[0] + trench[1][::-1]]), -canvas.unit * 0.05, canvas.between(0.02, 0.12))
+    lamella = [(x - long, y - thin), (x + long, y - thin), (x + long, y + thin), (x - long, y + thin)]
+    canvas.raise_block(canvas.polygons([lamella]), canvas.unit * 0.05, canvas.between(0.4, 0.7), thin * 0.6)
+    angle = math.pi + canvas.between(-0.7, 0.2)
+    _needle_from(canvas, (x - long * canvas.between(0.8, 1.05), y), angle, canvas.unit * 0.06)
+
+
+def grid_post(canvas: Canvas) -> None:
+    """Draw a lamella being brought to the post of a lift-out grid: a wide bar along one side, a block, a needle tip."""
+    _backdrop(canvas)
+    edge = canvas.width * canvas.between(0.5, 0.8)
+    x, _ = canvas.grid()
+    ragged = canvas.noise(canvas.unit * 0.05, 3) * np.float32(canvas.unit * canvas.between(0.0, 0.006))
+    post = np.clip(x + np.float32(canvas.width / 2 - edge) + ragged, 0, 1)
+    tone = canvas.between(0.4, 0.65)
+    canvas.lay(post, canvas.unit * 0.03, tone)
+    step = np.clip(x + np.float32(canvas.width / 2 - edge - canvas.unit * canvas.between(0.06, 0.2)) + ragged, 0, 1)
+    canvas.lay(step, canvas.unit * canvas.between(-0.02, 0.02), tone * canvas.between(0.75, 1.1))
+    canvas.z += post * canvas.noise(canvas.unit * 0.02, 3) * np.float32(canvas.unit * 0.001)
+    block = canvas.unit * canvas.between(0.06, 0.15)
+    near, row = edge - block * canvas.between(0.8, 3.0), canvas.height * canvas.between(0.35, 0.7)
+    outline = [(near - block, row), (near + block, row), (near + block, row + block), (near - block, row + block)]
+    canvas.raise_block(canvas.polygons([outline]), canvas.unit * 0.04, tone + 0.05, block * canvas.between(0.2, 0.7))
+    if canvas.chance(0.8):
+        _needle_from(
+            canvas, (near - block * 0.8, row + block * 0.5), math.pi + canvas.between(-0.7, 0.3), canvas.unit * 0.05
+        )
+
+
 KINDS: Final = (
     Kind("needle", needle, (0.5, 200.0)),
     Kind("stepped needle", stepped_needle, (1.0, 500.0)),
@@ -198,4 +251,6 @@ KINDS: Final = (
     Kind("tip row", tip_row, (2.0, 1000.0)),
     Kind("pyramid", pyramid, (1.0, 50.0)),
     Kind("manipulator", manipulator, (10.0, 300.0)),
+    Kind("lift-out", lift_out, (10.0, 200.0)),
+    Kind("grid post", grid_post, (20.0, 300.0)),
 )
