@@ -88,7 +88,7 @@ def _other_weight_types(folder: Path, weights: Path) -> list[tuple[str, Path]]:
         "from emwatch.train.build import OUTPUTS; from emwatch.train.convert import WEIGHT_TYPES, to_tflite;"
         "n = build_xception(); n.load_weights(sys.argv[2]);"
         "[pathlib.Path(sys.argv[1], t + '.tflite').write_bytes(to_tflite(n, list(OUTPUTS), t))"
-        " for t in WEIGHT_TYPES if t != 'pointwise-int8']"
+        " for t in WEIGHT_TYPES if t not in ('pointwise-int8', 'integer')]"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", program, str(folder), str(weights)]

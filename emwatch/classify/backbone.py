@@ -59,7 +59,7 @@ class LiteRtEngine:
         try:
             from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - heavy, and only this engine needs it
 
-            with _without_litert_notices():
+            with _without_notices():
                 self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except ImportError as error:
@@ -169,15 +169,28 @@ def build_xception() -> Any:
 
     Raises `ModelError` where TensorFlow is not installed.
     """
+    side = NETWORK_SIDE_PX
+    return the_keras().applications.Xception(include_top=False, weights=None, input_shape=(side, side, 3))
+
+
+def the_keras() -> Any:
+    """
+    Import Keras on TensorFlow: four seconds and 1 GB, so only training and the keras engine do.
+
+    Raises `ModelError` where they are not installed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        import keras  # noqa: PLC0415 - four seconds and 1 GB, and only training and the keras engine need it
+        with _without_notices():
+            import keras  # noqa: PLC0415 - heavy
+            import tensorflow as tf  # noqa: PLC0415 - what Keras runs on here
+
+            tf.config.list_physical_devices()  # where there is no GPU, it says so now
     except ImportError as error:
         raise ModelError(
             f"this needs TensorFlow and Keras: {error}. Install them: pip install 'emwatch[train]'"
         ) from error
-    side = NETWORK_SIDE_PX
-    return keras.applications.Xception(include_top=False, weights=None, input_shape=(side, side, 3))
+    return keras
 
 
 def embedding_network(network: Any, outputs: list[str], batch: int | None = None) -> Any:
@@ -211,9 +224,16 @@ def _limit_tensorflow(threads: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
+_NOTICES: Final = (b"INFO:", b"W0000", b"I0000", b"WARNING: All log messages before absl")
+
+
 @contextmanager
-def _without_litert_notices() -> Iterator[None]:
-    """Keep the C++ library's "INFO: Created delegate" off stderr, which is for the operator; anything else still shows."""
+def _without_notices() -> Iterator[None]:
+    """
+    Keep what C++ libraries tell of themselves off stderr, which is for the operator; anything else still shows.
+
+    LiteRT says "INFO: Created delegate"; TensorFlow that it uses oneDNN, and that it found no GPU, as an error.
+    """
     if sys.stderr is None:  # a service without any: there is nothing to keep clean
         yield
         return
@@ -228,5 +248,5 @@ def _without_litert_notices() -> Iterator[None]:
             os.close(kept)
             caught.seek(0)
             for line in caught:
-                if not line.startswith((b"INFO:", b"W0000", b"I0000")):
+                if not (line.startswith(_NOTICES) or b"failed call to cuInit" in line):
                     os.write(2, line)

@@ -9,7 +9,9 @@ import click
 from emwatch.cli.lazy import Entry, LazyGroup
 
 #: One line for each way of learning; its module is imported only when it is used.
-COMMANDS: Final[dict[str, Entry]] = {}
+COMMANDS: Final[dict[str, Entry]] = {
+    "original": Entry("emwatch.cli.train_original", "original", "Train by the original's recipe, to compare with."),
+}
 
 
 @click.group(cls=LazyGroup, table=COMMANDS, short_help="Teach a model from labelled frames.")

@@ -8,32 +8,50 @@ are quantised here, and all else stays float: one piece, a quarter of the size.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from emwatch.classify.backbone import embedding_network
+from emwatch.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 #: Kinds of weights `to_tflite` can write. ``pointwise-int8`` is what ships; the others are there to be measured against.
-WEIGHT_TYPES: Final = ("pointwise-int8", "float32", "float16", "dynamic-range")
+WEIGHT_TYPES: Final = ("pointwise-int8", "float32", "float16", "dynamic-range", "integer")
 
 #: Convolutions over fewer inputs than this (the very first one) are cheap and sensitive: they stay float.
 _LEAST_INPUTS: Final = 64
 
 
-def to_tflite(network: Any, outputs: list[str], weight_type: str = "pointwise-int8") -> bytes:
-    """Convert the network with the named stretches as its one output, (1, 170, 170, 3) -> (1, features)."""
+def to_tflite(
+    network: Any,
+    outputs: list[str],
+    weight_type: str = "pointwise-int8",
+    calibration: npt.NDArray[np.float32] | None = None,
+) -> bytes:
+    """
+    Convert the network with the named stretches as its one output, (1, 170, 170, 3) -> (1, features).
+
+    ``calibration``: network inputs (n, 170, 170, 3) of real frames, by which ``integer`` sets the range of each activation.
+    """
     import tensorflow as tf  # noqa: PLC0415 - heavy; whoever has a network has it
 
     converter = tf.lite.TFLiteConverter.from_keras_model(embedding_network(network, outputs, batch=1))
-    if weight_type in ("float16", "dynamic-range"):
+    ranges = np.zeros((0,), dtype=np.float32) if calibration is None else calibration
+    if weight_type == "integer" and not len(ranges):
+        raise ModelError("weights of type integer need real frames for their ranges: expected some, got none")
+    if weight_type in ("float16", "dynamic-range", "integer"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if weight_type == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    content: bytes = converter.convert()
+    if weight_type == "integer":
+        converter.representative_dataset = lambda: ([view[np.newaxis]] for view in ranges)
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras tells hundreds of lines; stdout is for results
+        content: bytes = converter.convert()
     return pointwise_int8(content) if weight_type == "pointwise-int8" else content
 
 

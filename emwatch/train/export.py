@@ -1,0 +1,244 @@
+"""
+From a trained Keras network to a bundle: backbone in LiteRT, calibrated head, card, all judged on held-out frames.
+
+What is judged is what runs: the quantised backbone on the pixels that the daemon makes.
+"""
+
+from __future__ import annotations
+
+import collections
+from dataclasses import dataclass, replace
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from emwatch.classify.backbone import (
+    BACKBONE_PARAMETERS,
+    LiteRtEngine,
+    build_xception,
+    embedding_network,
+    network_input,
+    weights_sha256,
+)
+from emwatch.classify.bundle import BACKBONE
+from emwatch.classify.classifier import golden_drawing
+from emwatch.classify.head import AVERAGE_FEATURES, Head, softmax
+from emwatch.classify.preprocess import prepare
+from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
+from emwatch.train.build import OUTPUTS
+from emwatch.train.bundle_files import write_bundle
+from emwatch.train.card import card
+from emwatch.train.convert import agreement, to_tflite
+from emwatch.train.data_bars import without_bar
+from emwatch.train.judge import Verdict, calibration_error
+from emwatch.train.loop import cross_entropy
+from emwatch.train.material import decoded
+from emwatch.train.split import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from emwatch.train.dataset import LabelledFrame
+    from emwatch.train.material import Ears
+    from emwatch.train.run_folder import RunFolder
+
+#: Frames on which the converted backbone is compared with Keras.
+_COMPARED_FRAMES: Final = 100
+#: Training frames by which the ranges of full integers are set.
+_CALIBRATION_FRAMES: Final = 150
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOrder:
+    """Where a bundle goes and what its card says beside what is measured here."""
+
+    folder: RunFolder
+    name: str
+    threads: int
+    seed: int
+    weights_from: str
+    training: dict[str, Any]
+    weight_type: str = "pointwise-int8"
+    refit_head: bool = False  #: also try a head on all depths, and take the better on the validation part
+
+
+def bare_view(frame: LabelledFrame) -> npt.NDArray[np.uint8]:
+    """Give what the daemon's network sees of a frame whose data bar is known, (1, 170, 170) uint8."""
+    return np.rint(prepare(without_bar(frame.grey()))).astype(np.uint8)
+
+
+def export(
+    order: ExportOrder, network: Any, frames: Sequence[LabelledFrame], parts: Sequence[Part], ears: Ears
+) -> dict[str, Any]:
+    """
+    Write the bundle of a network with softmax, and tell how it does on the validation and test parts.
+
+    The float weights of its backbone are kept beside it, for the keras engine. Raises `ModelError`.
+    """
+    ears.say("exporting: reading the frames as the daemon would")
+    views = decoded(frames, bare_view, order.threads, ears.reading)[:, 0]
+    categories = np.array([frame.category for frame in frames], dtype=np.int64)
+    of = {part: np.flatnonzero(np.array([each is part for each in parts])) for part in Part}
+    base = _base_of(network)
+    base.save_weights(order.folder.base)
+    calibration = views[np.random.default_rng(order.seed).permutation(of[Part.TRAINING])[:_CALIBRATION_FRAMES]]
+    backbone = to_tflite(base, list(OUTPUTS), order.weight_type, network_input(calibration.astype(np.float32)))
+    ears.say(f"{BACKBONE}: {len(backbone) / 1e6:.1f} MB, {order.weight_type}")
+    engine = LiteRtEngine(backbone, sum(OUTPUTS.values()), order.threads, order.folder.bundle / BACKBONE)
+    wanted = list(Part) if order.refit_head else [Part.VALIDATION, Part.TEST]
+    embeddings = {part: _embedded(engine, views[of[part]], part, ears) for part in wanted}
+    truth = {part: categories[of[part]] for part in Part}
+    head, verdict, how = _head(order, network, embeddings, truth, ears.say)
+    golden = engine.embed(prepare(golden_drawing())).mean(axis=0)
+    metrics = {
+        "protocol": "the quantised backbone on emwatch's own pixels without data bar; temperature, threshold and head chosen on "
+        "the validation part; no frame of the test part had any say",
+        "head": how,
+        **{
+            str(part): figures(head.probabilities(embeddings[part]), truth[part])
+            for part in (Part.VALIDATION, Part.TEST)
+        },
+    }
+    facts = {
+        **_backbone_facts(order, base),
+        "agreement_with_keras": _agreement(base, network, views[of[Part.VALIDATION]], embeddings[Part.VALIDATION]),
+    }
+    made = card(
+        order.name,
+        facts,
+        head,
+        verdict.uncertain_below,
+        {**order.training, **_frames_facts([frames[int(at)] for at in of[Part.TRAINING]])},
+        metrics,
+        head.probabilities(golden),
+    )
+    bundle = write_bundle(order.folder.bundle, backbone, head.to_bytes(), made)
+    ears.say(f"{bundle.directory}: bundle {bundle.sha256[:12]} passes its self-test")
+    return {
+        "directory": bundle.directory,
+        "sha256": bundle.sha256,
+        "backbone_weights": order.folder.base,
+        "agreement_with_keras": facts["agreement_with_keras"],
+        **metrics,
+    }
+
+
+def figures(scores: npt.NDArray[np.floating[Any]], categories: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Judge scores (n, 10), choosing nothing; of no frames, only say so."""
+    if not len(categories):
+        return {"frames": 0}
+    right = scores.argmax(axis=1) == categories
+    recall = {
+        name: round(float(right[categories == index].mean()), 4)
+        for index, name in enumerate(CATEGORIES)
+        if (categories == index).any()
+    }
+    top_3 = (np.argsort(-scores, axis=1)[:, :3] == categories[:, np.newaxis]).any(axis=1)
+    return {
+        "frames": len(categories),
+        "accuracy": round(float(right.mean()), 4),
+        "balanced_accuracy": round(float(np.mean(list(recall.values()))), 4),
+        "top_3_accuracy": round(float(top_3.mean()), 4),
+        "cross_entropy": round(cross_entropy(scores, categories), 4),
+        "ece": round(calibration_error(scores.astype(np.float64), categories), 4),
+        "recall": recall,
+    }
+
+
+def _base_of(network: Any) -> Any:
+    """Give the network without its softmax, in plain float32 whatever it was trained in, as the keras engine builds it."""
+    import keras  # noqa: PLC0415 - heavy; whoever has a network has it
+
+    keras.config.set_dtype_policy("float32")
+    base = build_xception()
+    base.set_weights(keras.Model(network.input, network.get_layer("average").input).get_weights())
+    return base
+
+
+def _embedded(engine: LiteRtEngine, views: npt.NDArray[np.uint8], part: Part, ears: Ears) -> npt.NDArray[np.float32]:
+    ears.say(f"embedding {len(views):,} frames of the {part} part")
+    rows = np.zeros((len(views), engine.features), dtype=np.float32)
+    for at, view in enumerate(views):
+        rows[at] = engine.embed(view[np.newaxis].astype(np.float32))[0]
+        ears.reading(at + 1, len(views))
+    return rows
+
+
+def _head(
+    order: ExportOrder,
+    network: Any,
+    embeddings: dict[Part, npt.NDArray[np.float32]],
+    truth: dict[Part, npt.NDArray[np.int64]],
+    say: Callable[[str], None],
+) -> tuple[Head, Verdict, str]:
+    """Take the network's softmax or, where asked for and better on the validation part, one fitted to all depths."""
+    slopes, bias = (np.asarray(array, dtype=np.float32) for array in network.get_layer("scores").get_weights())
+    early = np.zeros((sum(OUTPUTS.values()) - AVERAGE_FEATURES, len(CATEGORIES)), dtype=np.float32)
+    heads = {"the network's softmax": Head(slopes, bias, early, 1.0)}
+    if order.refit_head:
+        from emwatch.train.fit import fit_affine  # noqa: PLC0415 - scikit-learn
+
+        mine = embeddings[Part.TRAINING]
+        fitted, offset = (
+            array.astype(np.float32) for array in fit_affine(mine, truth[Part.TRAINING], np.ones(len(mine)))
+        )
+        heads["a regression on all depths"] = Head(fitted[:AVERAGE_FEATURES], offset, fitted[AVERAGE_FEATURES:], 1.0)
+    best: tuple[float, Head, Verdict, str] | None = None
+    for how, head in heads.items():
+        logits = np.log(np.maximum(head.probabilities(embeddings[Part.VALIDATION]), 1e-12))
+        verdict = Verdict.of(logits, truth[Part.VALIDATION])
+        loss = cross_entropy(softmax(logits / verdict.temperature), truth[Part.VALIDATION])
+        say(f"head, {how}: validation accuracy {verdict.accuracy:.3f}, loss {loss:.3f}")
+        if best is None or loss < best[0]:
+            best = loss, replace(head, temperature=float(np.float32(verdict.temperature))), verdict, how
+    assert best is not None  # noqa: S101 - there is always the softmax
+    return best[1:]
+
+
+def _agreement(base: Any, network: Any, views: npt.NDArray[np.uint8], found: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """Compare the converted backbone with Keras: embeddings, and the category that the network's softmax gives them."""
+    views, found = views[:_COMPARED_FRAMES], found[:_COMPARED_FRAMES]
+    embed = embedding_network(base, list(OUTPUTS))
+    reference = np.concatenate(
+        [np.asarray(embed(view[np.newaxis], training=False)) for view in network_input(views.astype(np.float32))]
+    )
+    slopes, bias = network.get_layer("scores").get_weights()
+    average = slice(0, AVERAGE_FEATURES)
+    same = [(rows[:, average] @ slopes + bias).argmax(axis=1) for rows in (reference, found)]
+    return {
+        "frames": len(views),
+        "average": agreement(reference[:, average], found[:, average]),
+        "whole": agreement(reference, found),
+        "same_category": round(float((same[0] == same[1]).mean()), 4),
+    }
+
+
+def _backbone_facts(order: ExportOrder, base: Any) -> dict[str, Any]:
+    return {
+        "network": f"Xception, include_top=False, {NETWORK_SIDE_PX}x{NETWORK_SIDE_PX}x3, input scaled to -1..1",
+        "parameters": BACKBONE_PARAMETERS,
+        "weight_type": order.weight_type,
+        "weights_sha256": weights_sha256(base),
+        "weights_from": f"trained further from {order.weights_from}",
+        "made_with": {name: metadata.version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
+        "outputs": [{"name": name, "width": width} for name, width in OUTPUTS.items()],
+    }
+
+
+def _frames_facts(frames: Sequence[LabelledFrame]) -> dict[str, Any]:
+    by_licence = collections.Counter((frame.source, frame.licence) for frame in frames)
+    counts = collections.Counter(frame.category for frame in frames)
+    own = len({licence for _, licence in by_licence}) == 1 and frames[0].licence == "the user's own"
+    return {
+        "real_frames": len(frames),
+        "real_frames_by_category": {name: counts[index] for index, name in enumerate(CATEGORIES)},
+        "sources": "the user's own"
+        if own
+        else [
+            {"source": source, "licence": licence, "frames": count}
+            for (source, licence), count in sorted(by_licence.items())
+        ],
+    }
