@@ -13,7 +13,7 @@ from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
 from emwatch.train.check import inspect
 from emwatch.train.dataset import open_dataset
-from emwatch.train.look import belonging_together
+from emwatch.train.look import likeness
 from emwatch.train.split import Part, split_frames
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def opened(dataset: Path, by: By, seed: int, say: Callable[[str], None]) -> tupl
     if by == "random":
         say("warning: split at random: frames of one sitting both teach and judge, and figures come out too good")
         return frames, split_frames(frames, seed=seed, by="random")
-    return frames, split_frames(frames, seed=seed, together=belonging_together(looks))
+    return frames, split_frames(frames, seed=seed, together=likeness(looks).together)
 
 
 def decoded(
