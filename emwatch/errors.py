@@ -26,6 +26,10 @@ class DatasetError(EmwatchError):
     """Labelled frames cannot be used: a label that is none, a class without frames. One line each where several are wrong."""
 
 
+class FetchError(EmwatchError):
+    """Something cannot be had from a repository; what came so far is kept, and asking again goes on from there."""
+
+
 class LedgerError(EmwatchError):
     """The ledger cannot be opened, migrated or written."""
 

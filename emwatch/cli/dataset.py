@@ -13,6 +13,7 @@ COMMANDS: Final = {
         "emwatch.cli.dataset_describe", "describe", "Say what a dataset holds and what is wrong with it."
     ),
     "split": Entry("emwatch.cli.dataset_split", "split", "Divide a dataset into training, validation and test."),
+    "fetch": Entry("emwatch.cli.dataset_fetch", "fetch", "Fetch the public set of labelled frames."),
 }
 
 

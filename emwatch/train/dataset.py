@@ -68,7 +68,7 @@ def open_dataset(place: Path) -> list[LabelledFrame]:
     if (place / LABELS).is_file():
         return _from_table(place / LABELS)
     if place.is_dir():
-        return _from_folders(place)
+        return frames_in_folders(place)
     raise DatasetError(f"{_name(place)} is not there: expected a folder of labelled frames or a table of them")
 
 
@@ -189,7 +189,8 @@ def _meant(name: str) -> str:
     return f"; did you mean {known[near[0]]}?" if near else f": {', '.join(CATEGORIES)}"
 
 
-def _from_folders(directory: Path) -> list[LabelledFrame]:
+def frames_in_folders(directory: Path) -> list[LabelledFrame]:
+    """List the frames of a folder with a folder for each category. Raises `DatasetError` for a folder that is none."""
     frames, wrong = [], []
     for folder in sorted(directory.iterdir()):
         if not folder.is_dir() or folder.name.startswith("."):
