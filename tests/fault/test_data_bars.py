@@ -100,6 +100,11 @@ def _bars(program: Program) -> dict[str, tuple[float | None, bool, list[str]]]:
     return {path.rpartition("/")[2]: (times, bool(read), json.loads(flags)) for path, times, read, flags in rows}
 
 
+def _read(program: Program) -> int:
+    """How many bars are read by now."""
+    return sum(read for _, read, _ in _bars(program).values())
+
+
 def _end(daemon: subprocess.Popen[str], *, at_once: bool = False) -> None:
     daemon.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
     daemon.communicate(timeout=60)
@@ -115,7 +120,9 @@ def test_killed_again_and_again_every_bar_counts_once(emwatch: Program, config: 
     for kill in range(6):
         daemon = emwatch.start("run", "--config", config, "--plain")
         _until("a bar child", lambda daemon=daemon: _bar_children(daemon))
-        time.sleep(dice.uniform(0.5, 4.0))  # its models load for a second or two, a bar takes half of one
+        wanted = min(12, _read(emwatch) + dice.randint(0, 2))
+        _until("the reading of bars", lambda wanted=wanted: _read(emwatch) >= wanted)
+        time.sleep(dice.uniform(0.0, 1.0))  # somewhere in the next bar
         children = _bar_children(daemon)
         orphans += children
         if kill % 3 == 2:
@@ -124,7 +131,7 @@ def test_killed_again_and_again_every_bar_counts_once(emwatch: Program, config: 
             time.sleep(dice.uniform(0.0, 2.0))
         _end(daemon, at_once=True)
     _, alive = psutil.wait_procs(orphans, timeout=20)
-    read_before = sum(read for _, read, _ in _bars(emwatch).values())
+    read_before = _read(emwatch)
     emwatch("run", "--once", "--config", config)
     with closing(sqlite3.connect(emwatch.ledger)) as ledger:
         matches = ledger.execute("SELECT target, count(*), count(DISTINCT frame_id) FROM matches GROUP BY target")
