@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -257,6 +258,11 @@ class Outcome:
     prediction: Prediction | None = None
     matches: tuple[Match, ...] = ()
     first_seen_at: datetime | None = None  #: when emwatch first saw the file, where that is known
+
+
+#: What is learned of a frame later than this after it was recorded, as from a data bar or a late sidecar, raises no alert:
+#: whoever took it has left the microscope. After the same time a channel gives an alert up.
+ALERT_WITHIN: Final = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)

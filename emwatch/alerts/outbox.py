@@ -16,6 +16,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import AlertError, LedgerError
+from emwatch.frame import ALERT_WITHIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +79,7 @@ class Patience:
     first_pause_s: float = 1.0
     longest_pause_s: float = 300.0
     longest_probe_s: float = 60.0
-    give_up_after: timedelta = timedelta(days=3)
+    give_up_after: timedelta = ALERT_WITHIN
     most_attempts: int = 1000
 
     def pause(self, failures: int, chance: float, longest_s: float | None = None) -> timedelta:

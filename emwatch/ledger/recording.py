@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from emwatch.frame import FrameState
+from emwatch.frame import ALERT_WITHIN, FrameState
 from emwatch.ledger import row_values
 from emwatch.ledger.schema import acquisition, alerts, bundles, frames, matches, predictions
 from emwatch.ledger.sittings import session_of
@@ -95,7 +95,8 @@ def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetim
         same = connection.execute(_ROW_OF_CONTENT, {"path": path, "sha256": outcome.sha256}).one_or_none()
     if same is not None and same.state == FrameState.RECORDED:
         seen = _seen_again(connection, same, current, outcome)
-        return replace(seen, alerts=_add_late_findings(connection, seen, outcome, recorded_at))
+        fresh = recorded_at - same.recorded_at <= ALERT_WITHIN
+        return replace(seen, alerts=_add_late_findings(connection, seen, outcome, recorded_at, fresh=fresh))
     if current is not None and current.state == FrameState.RECORDED and _says_nothing_of_the_content(outcome):
         retry_at = row_values.frame_values(outcome, recorded_at)["retry_at"]
         _change(connection, current.id, attempts=current.attempts + 1, retry_at=retry_at)
@@ -121,13 +122,15 @@ def _seen_again(connection: Connection, same: Row[Any], current: Row[Any] | None
     return Recorded(same.id, new=False, duplicate_of=same.duplicate_of)
 
 
-def _add_late_findings(connection: Connection, seen: Recorded, outcome: Outcome, recorded_at: datetime) -> int:
+def _add_late_findings(
+    connection: Connection, seen: Recorded, outcome: Outcome, recorded_at: datetime, *, fresh: bool
+) -> int:
     """Add metadata that came after the frame, and what follows from it; give the number of alerts."""
     if outcome.reading is None or outcome.reading.metadata.vendor is None:
         return 0
     if connection.execute(_WITHOUT_METADATA, {"of_frame": seen.frame_id}).first() is None:
         return 0
-    return _add_findings(connection, seen.frame_id, outcome, recorded_at, alert=seen.duplicate_of is None)
+    return _add_findings(connection, seen.frame_id, outcome, recorded_at, alert=fresh and seen.duplicate_of is None)
 
 
 def _says_nothing_of_the_content(outcome: Outcome) -> bool:

@@ -10,12 +10,12 @@ import logging
 import threading
 import time
 from collections import deque
-from datetime import timedelta
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import EmwatchError, FrameError, LedgerError, Vanished
-from emwatch.frame import AcquisitionMetadata, path_to_text
+from emwatch.frame import ALERT_WITHIN, DATA_BAR_SOURCE, AcquisitionMetadata, path_to_text
 from emwatch.ledger.writer import BarFindings
 from emwatch.readers.data_bar import merge
 from emwatch.service.happenings import Notice
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.clock import Clock
-    from emwatch.frame import Target
+    from emwatch.frame import Match, Prediction, Target
     from emwatch.ledger.writer import Ledger, UnreadBar
     from emwatch.service.happenings import Happening
 
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 #: Frames just recorded, remembered by number; those beyond it are found in the ledger.
 _MOST_FRESH: Final = 256
-#: A frame recorded longer ago raises no alert any more: nobody is at the microscope with it.
-_ALERT_WITHIN: Final = timedelta(hours=24)
 _IDLE_S: Final = 300.0  # after which the reader's memory is given back
 _AGAIN_S: Final = 600.0  # until files that were locked or out of reach are tried again
 _LEDGER_PAUSE_S: Final = 5.0
@@ -95,6 +93,7 @@ class DataBars:
         self._next_pass: float | None = clock.monotonic()  # None: nothing is left that another pass would find
         self._in_pass = False
         self._last_work = clock.monotonic()
+        self._late = 0
         self._turns = 0
         self._at_rest = threading.Event()
         self._stopping = threading.Event()
@@ -175,12 +174,32 @@ class DataBars:
 
     def _record(self, bar: UnreadBar, seen: AcquisitionMetadata) -> None:
         now = self._clock.now()
-        fresh = now - bar.recorded_at <= _ALERT_WITHIN
-        findings = BarFindings(lambda stored: merge(stored, seen), self._matched, alert=fresh)
+        fresh = now - bar.recorded_at <= ALERT_WITHIN
+        matched = self._matched if fresh else self._matched_late
+        findings = BarFindings(lambda stored: merge(stored, seen), matched, alert=fresh)
         alerts = self._ledger.add_data_bar(bar.frame_id, findings, now)
         logger.debug("%s: %d values in its data bar", path_to_text(bar.path), len(seen.readings))
         if alerts:
             self._recorded()
+
+    def _matched_late(self, prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:
+        """Match as for any frame, and count what only the bar brought: no alert will tell of it."""
+        found = self._matched(prediction, metadata)
+        stated = {name: each for name, each in metadata.readings.items() if each.source != DATA_BAR_SOURCE}
+        self._late += len(found) > len(self._matched(prediction, replace(metadata, readings=stated)))
+        return found
+
+    def _tell_of_late_matches(self) -> None:
+        late, self._late = self._late, 0
+        if late:
+            frames = "1 frame meets" if late == 1 else f"{late:,} frames meet"
+            self._tell(
+                Notice(
+                    "info",
+                    f"{frames} a target by what the data bar shows, without an alert: recorded more than "
+                    f"{ALERT_WITHIN.days} days ago (emwatch log --hits)",
+                )
+            )
 
     def _next(self) -> UnreadBar | None:
         while (frame_id := self._newest_offered()) is not None:
@@ -229,6 +248,7 @@ class DataBars:
                 failed_starts = 0
                 self._turns += 1
                 continue
+            self._tell_of_late_matches()
             with self._asked:
                 if not self._fresh and not self._stopping.is_set():
                     self._at_rest.set()

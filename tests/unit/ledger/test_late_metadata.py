@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from emwatch.frame import AcquisitionMetadata, Match, Outcome, Prediction, Reading
@@ -161,3 +162,17 @@ def test_a_sidecar_that_came_meanwhile_is_completed_and_not_overwritten(
     assert _rows(ledger, "SELECT magnification, vendor, flags FROM metadata") == [
         (333.0, "zeiss", '["odd","from the bar"]')
     ]
+
+
+@pytest.mark.parametrize(("days", "alerts"), [(2, 2), (4, 0)])
+def test_a_sidecar_that_comes_after_days_matches_without_an_alert(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime, days: int, alerts: int
+) -> None:
+    complete = frame_of(numbers={"magnification": 333.0}, targets=("late",), channels=("terminal", "horn"))
+    assert complete.reading is not None
+    bare = replace(complete, reading=replace(complete.reading, metadata=AcquisitionMetadata()), matches=())
+    ledger.record(bare, noon)
+    recorded = ledger.record(complete, noon + timedelta(days=days))
+
+    assert recorded.alerts == alerts
+    assert _rows(ledger, "SELECT target FROM matches") == [("late",)]

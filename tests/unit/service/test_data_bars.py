@@ -237,7 +237,7 @@ def test_a_copy_raises_no_alert_of_its_own(rig: Rig) -> None:
     assert rig.alerts() == [("close up", "a")]
 
 
-@pytest.mark.parametrize(("hours", "expected"), [(23, [("close up", "a")]), (25, [])])
+@pytest.mark.parametrize(("hours", "expected"), [(71, [("close up", "a")]), (73, [])])
 def test_a_frame_of_days_ago_raises_no_alert_any_more(rig: Rig, hours: int, expected: list[tuple[str, str]]) -> None:
     rig.bars = rig.made(_CLOSE_UP)
     rig.record("a")
@@ -245,6 +245,22 @@ def test_a_frame_of_days_ago_raises_no_alert_any_more(rig: Rig, hours: int, expe
     rig.run_dry()
 
     assert rig.alerts() == expected
+
+
+def test_how_many_old_frames_match_without_an_alert_is_told_once(rig: Rig) -> None:
+    rig.bars = rig.made(_CLOSE_UP, Target("any tilt", ("Tips",), 0.8, stage_tilt_deg=Window(0, None)))
+    rig.reader.shown["far"] = {"magnification": 100.0}
+    for name in ("near", "nearer", "far"):
+        rig.record(name)
+    rig.record("told by its file", {"stage_tilt_deg": 3.0})  # it has matched without its bar
+    rig.reader.shown["told by its file"] = {"magnification": 100.0}
+    rig.clock.advance(timedelta(days=4).total_seconds())
+    rig.bars.start()
+    assert rig.bars.finish(lambda: False)
+
+    (notice,) = [each for each in rig.told if "without an alert" in each.text]
+    assert (notice.level, notice.text.partition(" a target")[0]) == ("info", "2 frames meet")
+    assert rig.alerts() == []
 
 
 def test_a_bar_that_cannot_be_read_is_flagged_and_not_tried_again(rig: Rig) -> None:
