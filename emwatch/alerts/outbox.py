@@ -105,6 +105,7 @@ class _Line:
     refused: set[int] = field(default_factory=set)  #: different alerts refused since the last delivery
     failures: int = 0
     down_until: datetime | None = None
+    in_hand: Alert | None = None  #: being delivered; left over where that ended the thread
     unmarked: dict[int, datetime] = field(default_factory=dict)  #: delivered, but the ledger could not be told yet
     guard: threading.Lock = field(default_factory=threading.Lock)  #: over the two events together
     asked: threading.Event = field(default_factory=threading.Event)
@@ -154,6 +155,9 @@ class Outbox:
         """
         line = self._lines[channel]
         self._mark(line)
+        if line.in_hand is not None:
+            # It ended the thread before this one: it must neither do so for ever nor hold up the others.
+            self._failed(line, line.in_hand, "delivering it ended the channel's thread, a fault of emwatch", now)
         # Beyond a clock that was put back, a pause could last for days.
         longest = timedelta(seconds=self._patience.longest_pause_s)
         if line.down_until is not None and now < line.down_until <= now + longest:
@@ -169,11 +173,13 @@ class Outbox:
         return Step(delivered, self._store.next_alert_at(channel))
 
     def _deliver(self, line: _Line, alert: Alert, now: datetime) -> bool:
+        line.in_hand = alert
         try:
             line.channel.send(alert)
         except AlertError as error:
             self._failed(line, alert, str(error), now)
             return False
+        line.in_hand = None
         line.unmarked[alert.id] = now
         self._mark(line)
         if line.down_until is not None:
@@ -189,6 +195,7 @@ class Outbox:
             del line.unmarked[alert_id]
 
     def _failed(self, line: _Line, alert: Alert, error: str, now: datetime) -> None:
+        line.in_hand = None
         line.failures += 1
         line.refused.add(alert.id)
         if len(line.refused) > 1:
@@ -208,8 +215,11 @@ class Outbox:
     def start(self) -> None:
         """Start one thread per channel; what waits in the ledger from before is delivered now."""
         for name, line in self._lines.items():
-            line.thread = threading.Thread(target=self._run, args=(name, line), name=f"alerts {name}", daemon=True)
-            line.thread.start()
+            self._start(name, line)
+
+    def _start(self, name: str, line: _Line) -> None:
+        line.thread = threading.Thread(target=self._run, args=(name, line), name=f"alerts {name}", daemon=True)
+        line.thread.start()
 
     def wake(self) -> None:
         """Say that there may be new alerts; call it after each commit that added some."""
@@ -234,13 +244,14 @@ class Outbox:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
-    def dead_threads(self) -> tuple[str, ...]:
-        """Name the channels whose thread has died although nobody stopped it."""
+    def revive(self) -> tuple[str, ...]:
+        """Start the threads again that have died although nobody stopped them; gives the names of their channels."""
         if self._stopping:
             return ()
-        return tuple(
-            name for name, line in self._lines.items() if line.thread is not None and not line.thread.is_alive()
-        )
+        died = [(name, line) for name, line in self._lines.items() if line.thread and not line.thread.is_alive()]
+        for name, line in died:
+            self._start(name, line)
+        return tuple(name for name, _ in died)
 
     def _run(self, name: str, line: _Line) -> None:
         while not self._stopping:

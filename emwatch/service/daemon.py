@@ -75,6 +75,7 @@ class Daemon:
         self._progress = Progress(started_at=self._clock.monotonic())
         self._standing: Standing | None = None
         self._bars: DataBars | None = None
+        self._outbox: Outbox | None = None
         self._model: LiveModel | None = None
         self._extra_missing_told = False
 
@@ -119,6 +120,7 @@ class Daemon:
             outbox = Outbox(ledger, open_channels(config, self._show), clock)
             outbox.start()
             stack.callback(outbox.stop)
+            self._outbox = outbox
             self._bars = self._data_bars(stack, ledger, outbox)
             for place in places:
                 trouble = place.arm() if not self._once else ""
@@ -159,6 +161,15 @@ class Daemon:
             self._model.look(now)
         if self._standing is not None:
             self._standing.publish(now)
+        self._revive()
+
+    def _revive(self) -> None:
+        """Start again what died of a fault of our own: nobody would see that alerts or bars have stopped."""
+        died = [] if self._outbox is None else [f"alerts on {name}" for name in self._outbox.revive()]
+        if self._bars is not None and self._bars.revive():
+            died.append("reading data bars")
+        for what in died:
+            self._tell(Notice("error", f"{what} stopped by a fault of emwatch and was started again; nothing is lost"))
 
     def _hear(self, happening: Happening) -> None:
         self._progress.note(happening, self._clock.monotonic())

@@ -94,6 +94,7 @@ class DataBars:
         self._in_pass = False
         self._last_work = clock.monotonic()
         self._late = 0
+        self._gave_up = False
         self._turns = 0
         self._at_rest = threading.Event()
         self._stopping = threading.Event()
@@ -112,6 +113,13 @@ class DataBars:
         """Start the thread; what the ledger says is unread from before is read as well."""
         self._thread = threading.Thread(target=self._run, name="data bars", daemon=True)
         self._thread.start()
+
+    def revive(self) -> bool:
+        """Start the thread again where it has died of a fault; it goes on after the frame that killed it."""
+        if self._thread is None or self._thread.is_alive() or self._gave_up or self._stopping.is_set():
+            return False
+        self.start()
+        return True
 
     def finish(self, stop: Callable[[], bool]) -> bool:
         """
@@ -241,6 +249,7 @@ class DataBars:
                 if failed_starts == 1:
                     self._tell(Notice("warning", f"data bars are not read for now: {error}"))
                 if failed_starts == _MOST_FAILED_STARTS:
+                    self._gave_up = True
                     return
                 self._pause(_START_PAUSE_S)
                 continue

@@ -301,7 +301,7 @@ def test_a_ledger_that_cannot_be_written_does_not_end_the_thread(
     outbox.start()
 
     assert outbox.drain(10)
-    assert outbox.dead_threads() == ()
+    assert outbox.revive() == ()
     store.broken = False
     assert outbox.drain(10)
     assert outbox.stop(10)
@@ -309,14 +309,25 @@ def test_a_ledger_that_cannot_be_written_does_not_end_the_thread(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_died_is_named(store: MemoryStore, clock: ManualClock) -> None:
+def test_a_thread_that_died_is_started_again_and_what_killed_it_waits_its_turn(
+    store: MemoryStore, clock: ManualClock
+) -> None:
     class Buggy(RecordingChannel):
-        def send(self, alert: Alert) -> None:  # noqa: ARG002 - a bug does not look at its argument
-            raise ZeroDivisionError
+        def send(self, alert: Alert) -> None:
+            if alert.key == "a":
+                raise ZeroDivisionError
+            super().send(alert)
 
-    outbox = Outbox(store, {"lamp": Buggy()}, clock)
-    store.add("a", "lamp", clock.now())
+    channel = Buggy()
+    outbox = Outbox(store, {"lamp": channel}, clock)
+    for key in ("a", "b"):
+        store.add(key, "lamp", clock.now())
     outbox.start()
     outbox._lines["lamp"].thread.join(10)  # type: ignore[union-attr]
+    died = outbox.revive()
+    assert outbox.drain(10)
+    assert outbox.stop(10)
 
-    assert outbox.dead_threads() == ("lamp",)
+    assert (died, keys(channel.taken)) == (("lamp",), ["b"])
+    assert store.states() == ["pending", "delivered"]
+    assert outbox.revive() == ()

@@ -362,3 +362,27 @@ def test_a_reader_that_cannot_be_started_is_given_up_and_blamed_on_no_frame(
     assert rig.reader.read_names == ["a"] * 3
     assert rig.ledger.unread_bar(of_frame=frame_id) is not None
     assert [each.level for each in rig.told if "not read for now" in each.text] == ["warning"]
+    assert not rig.bars.revive()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_started_again_and_goes_on_after_the_frame_that_killed_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        rig.record(name)
+    read = rig.reader.read
+
+    def faulty(path: Path, sha256: str) -> AcquisitionMetadata:
+        if path.name == "b":
+            raise ZeroDivisionError
+        return read(path, sha256)
+
+    monkeypatch.setattr(rig.reader, "read", faulty)
+    rig.bars.start()
+    rig.bars._thread.join(20)  # type: ignore[union-attr]
+
+    assert rig.bars.revive()
+    assert rig.bars.finish(lambda: False)
+    assert not rig.bars.revive()
+    assert rig.reader.read_names == ["c", "a"]
