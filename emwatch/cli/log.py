@@ -10,11 +10,10 @@ import click
 
 from emwatch.cli.display import is_terminal
 from emwatch.cli.exits import Exit
+from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.log_rows import print_csv, print_json_rows, print_ndjson, print_rows
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
-from emwatch.cli.words import Range, moment
-from emwatch.clock import SystemClock
-from emwatch.frame import CATEGORIES, FrameState, Window
+from emwatch.frame import FrameState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,25 +26,7 @@ SCREENFUL = 50
 
 
 @click.command(short_help="Ask the ledger what was recorded.")
-@click.option(
-    "--category",
-    "categories",
-    multiple=True,
-    metavar="NAME",
-    type=click.Choice(CATEGORIES, case_sensitive=False),
-    help="The likeliest category; may be given again for more.",
-)
-@click.option("--target", metavar="NAME", help="Frames that met this target.")
-@click.option("--hits", is_flag=True, help="Frames that met any target.")
-@click.option("--min-probability", metavar="P", type=click.FloatRange(0, 1), help="At least as probable, 0 to 1.")
-@click.option("--max-probability", metavar="P", type=click.FloatRange(0, 1), help="At most as probable, 0 to 1.")
-@click.option("--magnification", metavar="LO..HI", type=Range(), help="In this range: 5k..20k, 1000.. or ..5000.")
-@click.option("--tilt", metavar="LO..HI", type=Range(), help="Stage tilt in degrees, in this range.")
-@click.option("--since", metavar="WHEN", help="Recorded since: 2h, 30m, 3d, today, yesterday, 14:30, an ISO time.")
-@click.option("--until", metavar="WHEN", help="Recorded until; a day means its end.")
-@click.option("--session", metavar="WHICH", help='A session by its name or number, or "last".')
-@click.option("--path", "glob", metavar="GLOB", help='By file name, or with a "/" by the whole path.')
-@click.option("--uncertain", is_flag=True, help="Frames the model is not sure of.")
+@frame_filters
 @click.option("--failed", is_flag=True, help="Only files that could not be read.")
 @click.option("--all", "everything", is_flag=True, help="Also files that are no frames, and the baseline.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most so many rows; 0: all.")
@@ -108,29 +89,11 @@ def _hints(reader: LedgerReader, session: str | None, target: str | None, config
 
 
 def _filter(**asked: Any) -> LogFilter:
-    from emwatch.ledger.query import LogFilter  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
-
-    now = SystemClock().now().astimezone()
-    low, high = asked["min_probability"], asked["max_probability"]
     states: tuple[FrameState, ...] = (FrameState.RECORDED, FrameState.FAILED)
     if asked["failed"] or asked["everything"]:
         states = (FrameState.FAILED,) if asked["failed"] else tuple(FrameState)
-    return LogFilter(
-        categories=asked["categories"],
-        target=asked["target"],
-        hits=True if asked["hits"] else None,
-        probability=None if low is None and high is None else Window(low, high),
-        magnification=asked["magnification"],
-        stage_tilt_deg=asked["tilt"],
-        since=moment(asked["since"], now, option="--since"),
-        until=moment(asked["until"], now, option="--until", end=True),
-        session=asked["session"],
-        states=states,
-        uncertain=True if asked["uncertain"] else None,
-        path=asked["glob"],
-        limit=asked["limit"] or None,
-        newest_first=not asked["oldest_first"],
-    )
+    limit, newest_first = asked["limit"] or None, not asked["oldest_first"]
+    return replace(filter_of(asked, states), limit=limit, newest_first=newest_first)
 
 
 def _print(reader: LedgerReader, wanted: LogFilter, shape: str, *, limited: bool) -> int:

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "classify": Entry("emwatch.cli.classify", "classify", "Name the category of frames."),
     "meta": Entry("emwatch.cli.meta", "meta", "Show what the microscope says about frames."),
     "config": Entry("emwatch.cli.config", "config", "Check the configuration and show where it comes from."),
+    "reclassify": Entry("emwatch.cli.reclassify", "reclassify", "Let another model judge recorded frames."),
     "model": Entry("emwatch.cli.model", "model", "Build, verify and describe model bundles."),
     "train": Entry("emwatch.cli.train", "train", "Teach a model from labelled frames."),
     "dataset": Entry("emwatch.cli.dataset", "dataset", "Look at labelled frames, divide and fetch them."),

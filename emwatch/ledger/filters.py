@@ -107,10 +107,10 @@ _METADATA = acquisition.c.frame_id == frames.c.id
 def rows_of(wanted: LogFilter) -> Select[Any]:
     """Give the question for the rows."""
     order = [each.desc() if wanted.newest_first else each for each in (frames.c.recorded_at, frames.c.id)]
-    conditions = _conditions(wanted)
+    conditions = conditions_of(wanted)
     if wanted.limit is not None:
         # Sort and cut the numbers first: whole rows are only put together for those that are shown.
-        shown = select(frames.c.id).select_from(_needed(wanted)).where(*conditions).order_by(*order)
+        shown = select(frames.c.id).select_from(needed_by(wanted)).where(*conditions).order_by(*order)
         conditions = [frames.c.id.in_(shown.limit(wanted.limit))]
     return (
         select(*_COLUMNS)
@@ -126,11 +126,12 @@ def rows_of(wanted: LogFilter) -> Select[Any]:
 
 def count_of(wanted: LogFilter) -> Select[Any]:
     """Give the question for their number: only the tables that the filter needs are touched."""
-    matching = select(frames.c.id).select_from(_needed(wanted)).where(*_conditions(wanted)).limit(wanted.limit)
+    matching = select(frames.c.id).select_from(needed_by(wanted)).where(*conditions_of(wanted)).limit(wanted.limit)
     return select(func.count()).select_from(matching.subquery())
 
 
-def _needed(wanted: LogFilter) -> FromClause:
+def needed_by(wanted: LogFilter) -> FromClause:
+    """Give the tables that a filter looks at."""
     source: FromClause = frames
     if wanted.categories or wanted.probability is not None or wanted.uncertain is not None:
         source = source.join(predictions, _NEWEST)
@@ -139,7 +140,8 @@ def _needed(wanted: LogFilter) -> FromClause:
     return source
 
 
-def _conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
+def conditions_of(wanted: LogFilter) -> list[ColumnElement[bool]]:
+    """Give the conditions of a filter, all of which must hold."""
     found: list[ColumnElement[bool]] = [frames.c.state.in_(wanted.states)]
     if not wanted.superseded:
         found.append(frames.c.superseded_by.is_(None))

@@ -11,11 +11,12 @@ from sqlalchemy import func, select
 
 from emwatch.errors import LedgerError
 from emwatch.frame import FIELDS, AcquisitionMetadata, FrameState, Reading, text_to_path
-from emwatch.ledger import present
+from emwatch.ledger import present, second_opinions
 from emwatch.ledger.database import BEGIN, ledger_errors, reading_engine, revision_of
 from emwatch.ledger.filters import LogFilter, count_of, rows_of
 from emwatch.ledger.present import Account, Counters, count
 from emwatch.ledger.schema import REVISION, acquisition, frames, matches, predictions, sessions
+from emwatch.ledger.second_opinions import Unjudged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-__all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "SessionRow"]
+__all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "SessionRow", "Unjudged"]
 
 _ROWS_AT_A_TIME = 500
 
@@ -149,6 +150,22 @@ class LedgerReader:
             return 0
         with self._snapshot() as connection:
             return connection.scalar(count_of(wanted)) or 0
+
+    def unjudged(
+        self, wanted: LogFilter, bundle_sha256: str, *, before_id: int | None = None, limit: int = _ROWS_AT_A_TIME
+    ) -> list[Unjudged]:
+        """Give so many frames of which a bundle has said nothing yet, the newest first, of those below ``before_id``."""
+        if self._empty:
+            return []
+        with self._snapshot() as connection:
+            return second_opinions.unjudged(connection, wanted, bundle_sha256, before_id=before_id, limit=limit)
+
+    def count_unjudged(self, wanted: LogFilter, bundle_sha256: str) -> int:
+        """Count all of `unjudged`."""
+        if self._empty:
+            return 0
+        with self._snapshot() as connection:
+            return second_opinions.count_unjudged(connection, wanted, bundle_sha256)
 
     def counters(self) -> Counters:
         """Give the counts of a live view."""

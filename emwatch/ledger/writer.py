@@ -17,8 +17,9 @@ from emwatch.ledger import bars, present, row_values, waiting
 from emwatch.ledger.bars import BarFindings, UnreadBar
 from emwatch.ledger.database import BEGIN, BUSY_TIMEOUT_MS, ledger_errors, writing_engine
 from emwatch.ledger.present import Counters, Known
-from emwatch.ledger.recording import Recorded, Sitting, write_outcome, write_prediction
+from emwatch.ledger.recording import Recorded, Sitting, write_outcome
 from emwatch.ledger.schema import frames, roots
+from emwatch.ledger.second_opinions import write_second_opinion
 from emwatch.ledger.upgrade import bring_up_to_date
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.frame import Alert, Outcome, Prediction, StatKey
+    from emwatch.ledger.second_opinions import Matched
 
 __all__ = ["BarFindings", "Counters", "Known", "Ledger", "Recorded", "UnreadBar"]
 
@@ -127,10 +129,17 @@ class Ledger:
         with self._transaction() as connection:
             return write_outcome(connection, outcome, recorded_at, self._sitting)
 
-    def add_prediction(self, frame_id: int, prediction: Prediction, made_at: datetime) -> None:
-        """Add what another bundle says of a recorded frame; it becomes the frame's newest prediction."""
+    def add_prediction(
+        self, frame_id: int, prediction: Prediction, made_at: datetime, matched: Matched | None = None
+    ) -> int:
+        """
+        Add what another bundle says of a recorded frame; it becomes the frame's newest prediction.
+
+        What this bundle said of it before stays, and nothing is added then. ``matched``: from the prediction and the stored
+        metadata to the targets met; with it, new matches and their alerts are added. Gives the number of new alerts.
+        """
         with self._transaction() as connection:
-            write_prediction(connection, frame_id, prediction, made_at)
+            return write_second_opinion(connection, frame_id, prediction, made_at, matched)
 
     def unread_bar(self, *, of_frame: int | None = None, before_id: int | None = None) -> UnreadBar | None:
         """

@@ -337,21 +337,6 @@ def test_touch_refreshes_current_stat_keys_only(
     assert keys == ["7", "5"]
 
 
-def test_the_newest_prediction_counts_and_the_older_ones_stay(
-    ledger: Ledger, frame_of: Callable[..., Outcome], prediction_of: Callable[..., Any], noon: datetime
-) -> None:
-    ledger.record(frame_of(category="Tips"), noon)
-    ledger.add_prediction(1, prediction_of("Powder", 0.7, bundle="c"), noon + timedelta(hours=1))
-
-    with LedgerReader(ledger.path) as reader:
-        assert [row.category for row in reader.rows()] == ["Powder"]
-        assert list(reader.scores(1)) == ["c" * 64, "b" * 64]
-        ledger.add_prediction(1, prediction_of("Films_Coated_Surface", 0.6), noon + timedelta(hours=2))
-        assert [row.category for row in reader.rows()] == ["Films_Coated_Surface"]
-        assert list(reader.scores(1)) == ["b" * 64, "c" * 64]
-        assert reader.count(LogFilter(categories=("Films_Coated_Surface",))) == 1
-
-
 def test_a_time_without_a_zone_is_refused(ledger: Ledger, frame_of: Callable[..., Outcome]) -> None:
     with pytest.raises(ValueError, match="no time zone"):
         ledger.record(frame_of(), datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake under test

@@ -1,0 +1,68 @@
+"""Which frames of the ledger are meant: the filters of ``emwatch log``, for every command that goes over recorded frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from emwatch.cli.words import Range, moment
+from emwatch.clock import SystemClock
+from emwatch.frame import CATEGORIES, FrameState, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emwatch.cli.options import Command
+    from emwatch.ledger.query import LogFilter
+
+_OPTIONS: Final = (
+    click.option(
+        "--category",
+        "categories",
+        multiple=True,
+        metavar="NAME",
+        type=click.Choice(CATEGORIES, case_sensitive=False),
+        help="The likeliest category; may be given again for more.",
+    ),
+    click.option("--target", metavar="NAME", help="Frames that met this target."),
+    click.option("--hits", is_flag=True, help="Frames that met any target."),
+    click.option("--min-probability", metavar="P", type=click.FloatRange(0, 1), help="At least as probable, 0 to 1."),
+    click.option("--max-probability", metavar="P", type=click.FloatRange(0, 1), help="At most as probable, 0 to 1."),
+    click.option("--magnification", metavar="LO..HI", type=Range(), help="In this range: 5k..20k, 1000.. or ..5000."),
+    click.option("--tilt", metavar="LO..HI", type=Range(), help="Stage tilt in degrees, in this range."),
+    click.option("--since", metavar="WHEN", help="Recorded since: 2h, 30m, 3d, today, yesterday, 14:30, an ISO time."),
+    click.option("--until", metavar="WHEN", help="Recorded until; a day means its end."),
+    click.option("--session", metavar="WHICH", help='A session by its name or number, or "last".'),
+    click.option("--path", "glob", metavar="GLOB", help='By file name, or with a "/" by the whole path.'),
+    click.option("--uncertain", is_flag=True, help="Frames the model is not sure of."),
+)
+
+
+def frame_filters(command: Command) -> Command:
+    """Give a command the filters; they add up."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def filter_of(asked: Mapping[str, Any], states: tuple[FrameState, ...] = (FrameState.RECORDED,)) -> LogFilter:
+    """Turn the options into what the ledger is asked for. Raises click's usage error for a word that is no moment."""
+    from emwatch.ledger.query import LogFilter  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+
+    now = SystemClock().now().astimezone()
+    low, high = asked["min_probability"], asked["max_probability"]
+    return LogFilter(
+        categories=asked["categories"],
+        target=asked["target"],
+        hits=True if asked["hits"] else None,
+        probability=None if low is None and high is None else Window(low, high),
+        magnification=asked["magnification"],
+        stage_tilt_deg=asked["tilt"],
+        since=moment(asked["since"], now, option="--since"),
+        until=moment(asked["until"], now, option="--until", end=True),
+        session=asked["session"],
+        states=states,
+        uncertain=True if asked["uncertain"] else None,
+        path=asked["glob"],
+    )

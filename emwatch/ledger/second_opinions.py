@@ -1,0 +1,91 @@
+"""What another bundle says of recorded frames: which ones it has not judged yet, and its predictions beside the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import bindparam, func, select
+
+from emwatch.frame import text_to_path
+from emwatch.ledger import row_values
+from emwatch.ledger.filters import conditions_of, needed_by
+from emwatch.ledger.recording import write_matches, write_prediction
+from emwatch.ledger.schema import acquisition, frames, predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Select
+
+    from emwatch.frame import AcquisitionMetadata, Match, Prediction
+    from emwatch.ledger.filters import LogFilter
+
+    Matched = Callable[[Prediction, AcquisitionMetadata], tuple[Match, ...]]
+
+_JUDGED: Final = select(predictions.c.id).where(
+    predictions.c.frame_id == bindparam("of_frame"), predictions.c.bundle_sha256 == bindparam("of_bundle")
+)
+_FRAME: Final = select(frames).where(frames.c.id == bindparam("of_frame"))
+_METADATA: Final = select(acquisition).where(acquisition.c.frame_id == bindparam("of_frame"))
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A recorded frame of which a bundle has said nothing yet; ``category`` is what the newest prediction says."""
+
+    frame_id: int
+    path: Path
+    sha256: str
+    category: str | None
+
+
+def unjudged(
+    connection: Connection, wanted: LogFilter, bundle_sha256: str, *, before_id: int | None, limit: int
+) -> list[Unjudged]:
+    """Give so many frames, the highest numbers first, of those below ``before_id``."""
+    newest = (
+        select(predictions.c.category)
+        .where(predictions.c.frame_id == frames.c.id, predictions.c.newest)
+        .correlate(frames)
+        .scalar_subquery()
+    )
+    question = _without(wanted, bundle_sha256).add_columns(frames.c.path, frames.c.sha256, newest.label("category"))
+    if before_id is not None:
+        question = question.where(frames.c.id < before_id)
+    rows = connection.execute(question.order_by(frames.c.id.desc()).limit(limit))
+    return [Unjudged(row.id, text_to_path(row.path), row.sha256, row.category) for row in rows]
+
+
+def count_unjudged(connection: Connection, wanted: LogFilter, bundle_sha256: str) -> int:
+    """Count all such frames."""
+    return connection.scalar(select(func.count()).select_from(_without(wanted, bundle_sha256).subquery())) or 0
+
+
+def write_second_opinion(
+    connection: Connection, frame_id: int, prediction: Prediction, made_at: datetime, matched: Matched | None
+) -> int:
+    """Add a prediction, and what ``matched`` makes of it; give the number of alerts. What is there already stays."""
+    of = {"of_frame": frame_id, "of_bundle": prediction.bundle_sha256}
+    if connection.execute(_JUDGED, of).first() is not None:
+        return 0
+    write_prediction(connection, frame_id, prediction, made_at)
+    metadata = connection.execute(_METADATA, {"of_frame": frame_id}).one_or_none()
+    if matched is None or metadata is None:
+        return 0
+    frame = connection.execute(_FRAME, {"of_frame": frame_id}).one()
+    found = matched(prediction, row_values.metadata_of(metadata))
+    # A copy was alerted as its original, and what has been overwritten since is not on the screen any more.
+    alert = frame.duplicate_of is None and frame.superseded_by is None
+    return write_matches(connection, frame_id, (frame.path, frame.sha256), found, made_at, alert=alert)
+
+
+def _without(wanted: LogFilter, bundle_sha256: str) -> Select[tuple[int]]:
+    judged = select(predictions.c.frame_id).where(predictions.c.bundle_sha256 == bundle_sha256)
+    return (
+        select(frames.c.id)
+        .select_from(needed_by(wanted))
+        .where(*conditions_of(wanted), frames.c.sha256 != "", frames.c.id.not_in(judged))
+    )
