@@ -31,9 +31,10 @@ from emwatch.train.bundle_files import write_bundle
 from emwatch.train.card import card
 from emwatch.train.convert import agreement, to_tflite
 from emwatch.train.data_bars import without_bar
-from emwatch.train.judge import Verdict, calibration_error
+from emwatch.train.judge import Verdict
 from emwatch.train.loop import cross_entropy
 from emwatch.train.material import decoded
+from emwatch.train.measures import calibration_error
 from emwatch.train.split import Part
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import numpy as np
 
 from emwatch.classify.head import softmax
 from emwatch.frame import CATEGORIES
+from emwatch.train.measures import calibration_error
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 FOLDS: Final = 5
 #: This share of the rightly classified frames must stay certain; the threshold is the highest that allows it.
 KEPT_OF_RIGHT: Final = 0.85
-_ECE_BINS: Final = 15
 
 
 def source_folds(categories: npt.NDArray[np.int64], sources: list[str], seed: int) -> npt.NDArray[np.int64]:
@@ -92,13 +92,3 @@ def fitted_temperature(logits: npt.NDArray[np.float64], categories: npt.NDArray[
     grid = np.geomspace(0.2, 20.0, 233)
     losses = [-np.log(np.maximum(softmax(logits / at)[rows, categories], 1e-12)).mean() for at in grid]
     return float(grid[int(np.argmin(losses))])
-
-
-def calibration_error(scores: npt.NDArray[np.float64], categories: npt.NDArray[np.int64]) -> float:
-    """Give the expected calibration error: how far stated probability and hit rate lie apart, over 15 bins."""
-    probability, right = scores.max(axis=1), scores.argmax(axis=1) == categories
-    bins = np.minimum((probability * _ECE_BINS).astype(int), _ECE_BINS - 1)
-    gaps = [
-        abs(right[bins == at].mean() - probability[bins == at].mean()) * (bins == at).mean() for at in np.unique(bins)
-    ]
-    return float(sum(gaps))

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emwatch.train.judge import FOLDS, KEPT_OF_RIGHT, Verdict, calibration_error, fitted_temperature, source_folds
+from emwatch.train.judge import FOLDS, KEPT_OF_RIGHT, Verdict, fitted_temperature, source_folds
+from emwatch.train.measures import calibration_error
 
 
 @pytest.fixture(name="dealt")
