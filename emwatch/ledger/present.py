@@ -134,6 +134,13 @@ def _known(stat_key: str | None, state: str, retry_at: str | None) -> Known:
     return Known(row_values.stat_key_from(stat_key), _STATES[state], retry)
 
 
+def any_below(connection: Connection, root: Path) -> bool:
+    """Tell whether there is a row of any file in a directory."""
+    before = row_values.path_text(root / "x")[:-1]
+    below = select(frames.c.id).where(frames.c.path > before, frames.c.path < before[:-1] + chr(ord(before[-1]) + 1))
+    return connection.execute(below.limit(1)).first() is not None
+
+
 def lacks_metadata(connection: Connection, path: Path) -> bool:
     """Tell whether a file's current row is a frame of which no vendor's metadata is known."""
     return connection.execute(_WITHOUT_METADATA, {"path": row_values.path_text(path)}).first() is not None

@@ -210,6 +210,11 @@ class Ledger:
         with self._transaction(_READING) as connection:
             return connection.execute(of_root).first() is not None
 
+    def knows_files_below(self, root: Path) -> bool:
+        """Tell whether there is a row of any file in a directory."""
+        with self._transaction(_READING) as connection:
+            return present.any_below(connection, root)
+
     def has_any(self) -> bool:
         """Tell whether the ledger has any row at all."""
         with self._transaction(_READING) as connection:

@@ -8,6 +8,7 @@ what is done), lets files settle, and hands them to the pipeline one by one, liv
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -43,6 +44,7 @@ _SWEEP_SLICE_S = 0.02
 _MOST_SWEEPING = 1 / 20  # of the time
 _RETRY_S = 5.0
 _LONGEST_NAP_S = 1.0
+_LOSS_NOTICES_EVERY_S = 60.0
 _LOOKS_AT_A_TIME = 100
 _MAY_YET_BE_WHOLE = (Empty, Truncated, Unsteady)
 
@@ -96,11 +98,14 @@ class Ingest:
         self._baselines: dict[Place, dict[Path, StatKey]] = {
             place: {} for place in places if baseline and not ledger.baseline_taken(place.root)
         }
+        for place in places:
+            place.held_files = not once and ledger.knows_files_below(place.root)
         self._sweeps: deque[_Sweeping] = deque()
         self._next_sweep = {place: clock.monotonic() for place in places}
         self._asked: set[Place] = set()  # to be swept again, however far the present sweep is
         self._swept_once: set[Place] = set()
         self._next_supervision = clock.monotonic()
+        self._next_loss_notice = -math.inf
         self._troubles: set[str] = set()
         self._held: Pending | None = None  # read, and waiting to be classified while the next one is read
         self._unrecorded: tuple[Pending, Outcome] | None = None
@@ -161,6 +166,7 @@ class Ingest:
                 continue
             if now >= self._next_sweep[place] or (place in self._asked and not place.unavailable):
                 self._asked.discard(place)
+                place.full_sweep_begins()
                 self._sweeps.append(_Sweeping(place, place.sweep(), full=True))
 
     def _take_hints(self, now: float) -> None:
@@ -173,7 +179,8 @@ class Ingest:
             if place is not None:
                 self._sweeps.append(_Sweeping(place, place.sweep(folder), full=False))
         for reason in hinted.everything:
-            if reason != ASKED:
+            if reason != ASKED and now >= self._next_loss_notice:
+                self._next_loss_notice = now + _LOSS_NOTICES_EVERY_S
                 self._tell(Notice("warning", f"single events were lost ({reason}); looking at everything"))
             self._asked.update(self._places)
 
@@ -223,7 +230,10 @@ class Ingest:
                 if sweeping.full:
                     self._finish_sweep(sweeping)
                 return
+            place.expect_mounted(listing)
             self._available(place)
+            if sweeping.full:
+                place.note_folders(listing.folders)
             self._compare(place, listing, now)
         except WatchError as error:
             self._sweeps.popleft()
@@ -257,7 +267,7 @@ class Ingest:
         if self._unrecorded is None:
             self._outage.end()
         self._swept_once.add(place)
-        place.swept_at = self._clock.now()
+        place.full_sweep_ended(self._clock.now())
         self._next_sweep[place] = self._clock.monotonic() + max(place.sweep_s, sweeping.spent_s / _MOST_SWEEPING)
 
     def _unavailable(self, place: Place, reason: str, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +12,7 @@ from emwatch.watch.events import Events
 from emwatch.watch.sweep import Listing, look, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from emwatch.watch.patterns import Patterns
 
 _ARM_AGAIN_S = 60.0
+_TOO_SOON_S = 10.0
+_POLL_EVERY_S = 5.0
+_SWEEP_EVERY_S = 30.0
 
 Mode = Literal["auto", "events", "poll"]
 
@@ -45,9 +49,17 @@ class Place:
         self._hints = hints
         self._events: Events | None = None
         self._next_arming = 0.0
+        self._armed = -math.inf
         self._kind = file_system_type(root)
         self._no_events = ""  # why, where they are wanted
+        self._folders: list[int] = []  # by inode, as the full sweep under way finds them
+        self._suspects: list[int] = []  # swept, and perhaps not watched: a folder just made has no watch for a moment
+        self._unwatched = 0
         self.unavailable = ""
+        self.held_files = False  #: known from the ledger, or seen since
+        self._filled: tuple[int, int] | None = (
+            None  # device and inode of the directory when it was last seen with something in it
+        )
         self.swept_at: datetime | None = None  #: when the last full sweep ended
 
     @property
@@ -65,16 +77,16 @@ class Place:
     @property
     def sweep_s(self) -> float:
         """How often everything is looked at: seldom only while events come."""
-        if self._manner.sweep_s is not None:
-            return self._manner.sweep_s
-        return 5.0 if self._events is None else 30.0
+        events_come = self._events is not None and not self._unwatched
+        usual_s = self._manner.sweep_s or (_SWEEP_EVERY_S if events_come else _POLL_EVERY_S)
+        return usual_s if events_come or self.polled else min(usual_s, _POLL_EVERY_S)
 
     def mode(self) -> tuple[str, str]:
         """Give ``events``, ``polling``, ``degraded`` or ``unavailable``, and why where it is not events."""
         if self.unavailable:
             return "unavailable", self.unavailable
         if self._events is not None:
-            return "events", ""
+            return ("degraded", self._unwatched_words()) if self._unwatched else ("events", "")
         if self.polled:
             return "polling", "watch.mode: poll" if self._manner.mode == "poll" else f"{self._kind} gives no events"
         return "degraded", self._no_events or "events are not armed yet"
@@ -113,16 +125,70 @@ class Place:
         trouble = "" if self._events is None else self._events.trouble()
         if trouble:
             self.disarm()
-            self._next_arming = now
+            # What dies as soon as it lives is left alone for a while; polling does its work.
+            self._next_arming = now + (_ARM_AGAIN_S if now - self._armed < _TOO_SOON_S else 0.0)
+        elif self._suspects:
+            return self._count_unwatched(self._suspects)
         if self._events is not None or self.polled or self.unavailable or now < self._next_arming:
             return trouble
         self._next_arming = now + _ARM_AGAIN_S
+        self._armed = now
         if self.arm():
             return trouble
         return trouble or "events were not to be had before"
 
+    def expect_mounted(self, listing: Listing) -> None:
+        """
+        Notice a mount point whose share is gone: an empty directory where another one, with files in it, was before.
+
+        The same directory may well be emptied by its owner.
+
+        Raises:
+            WatchError: it is such a one.
+
+        """
+        if listing.folder != self.root:
+            return
+        try:
+            status = self.root.stat()
+        except OSError:
+            return  # the next sweep says so
+        identity = (status.st_dev, status.st_ino)
+        if not listing.empty:
+            self.held_files, self._filled = True, identity
+        elif self.held_files and identity != self._filled:
+            raise WatchError(f"{self.root}: is empty, and held files before; if it is a share, it is not mounted")
+
+    def note_folders(self, folders: Iterable[int]) -> None:
+        """Note sub-folders, by inode, that the full sweep under way will enter."""
+        self._folders += folders
+
+    def full_sweep_begins(self) -> None:
+        """Forget what an earlier, perhaps unfinished sweep noted."""
+        self._folders = []
+
+    def full_sweep_ended(self, at: datetime) -> None:
+        """Note the time, and hold the folders that were found against those that raise events."""
+        self.swept_at = at
+        folders, self._folders = self._folders, []
+        if self._events is not None and self._events.unwatched(folders) != self._unwatched:
+            self._suspects = folders
+
+    def _count_unwatched(self, folders: list[int]) -> str:
+        """Count the folders without events; gives the trouble in words where there were none before."""
+        before, self._suspects = self._unwatched, []
+        self._unwatched = 0 if self._events is None else self._events.unwatched(folders)
+        return self._unwatched_words() if self._unwatched and not before else ""
+
+    def _unwatched_words(self) -> str:
+        return (
+            f"{self._unwatched} folders raise no events because the system's watches have run out "
+            "(raise fs.inotify.max_user_watches with sysctl and start emwatch again)"
+        )
+
     def disarm(self) -> None:
         """Stop events."""
+        self._suspects, self._unwatched = [], 0
         if self._events is not None:
             self._events.stop()
             self._events = None

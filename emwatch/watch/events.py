@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -27,7 +29,11 @@ from watchdog.observers import Observer
 from emwatch.errors import WatchError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from watchdog.observers.api import BaseObserver
+
+_OPEN_FILES: Final = Path("/proc/self/fdinfo")
 
 
 class Hints(Protocol):
@@ -60,6 +66,7 @@ class Events:
         self._observer: BaseObserver | None = None
         self._identity: tuple[int, int] | None = None
         self._overflow = _OverflowListener(hints)
+        self._readers: tuple[threading.Thread, ...] = ()
 
     def start(self) -> None:
         """
@@ -73,6 +80,7 @@ class Events:
         try:
             # Before the observer, which starts a thread and takes an inotify instance when it is made.
             status = self._root.stat()
+            _forget_dead_reader()
             observer = Observer()
             observer.schedule(
                 _Handler(self._hints),
@@ -88,12 +96,13 @@ class Events:
                 ],
             )
             observer.start()
+            self._readers = tuple(each for each in threading.enumerate() if type(each).__name__ == "InotifyFD")
         except (OSError, RuntimeError) as error:  # RuntimeError: no further thread can be started
             if observer is not None:
                 observer.stop()
             raise WatchError(
                 f"{self._root}: no events from this directory: {getattr(error, 'strerror', None) or error}; it is polled "
-                "instead (where watches have run out, raise fs.inotify.max_user_watches or max_user_instances)"
+                "instead (where watches have run out, raise fs.inotify.max_user_watches or max_user_instances with sysctl)"
             ) from error
         # Lost events are told as warnings: they must come through whatever the operator wants to see of the log.
         logging.getLogger("watchdog.observers").setLevel(logging.WARNING)
@@ -117,6 +126,8 @@ class Events:
             return "not started"
         if not observer.is_alive() or not all(emitter.is_alive() for emitter in observer.emitters):
             return "the event thread died"
+        if not all(reader.is_alive() for reader in self._readers):
+            return "the thread that reads events from the system died"
         try:
             status = self._root.stat()
         except OSError as error:
@@ -124,6 +135,19 @@ class Events:
         if (status.st_dev, status.st_ino) != self._identity:
             return "another directory took its place"
         return ""
+
+    def unwatched(self, folders: Iterable[int]) -> int:
+        """
+        Count the folders, given by inode, that raise no events although they should.
+
+        watchdog leaves out, without a word, each folder below the root for which the system grants no watch. What is
+        watched is told by proc(5), ``/proc/self/fdinfo``; 0 where it cannot be known.
+        """
+        if not self._recursive or self._identity is None:
+            return 0
+        watched = _watched_inodes()
+        # Where even the root is not among them, the file system numbers its inodes in another way.
+        return sum(1 for each in folders if each not in watched) if self._identity[1] in watched else 0
 
 
 class _Handler(FileSystemEventHandler):
@@ -157,3 +181,26 @@ class _OverflowListener(logging.Handler):
 
 def _path(name: str | bytes) -> Path:
     return Path(os.fsdecode(name))
+
+
+def _watched_inodes() -> set[int]:
+    """Give the inodes that this process has inotify watches on, of whatever device."""
+    watched: set[int] = set()
+    with suppress(OSError):
+        for open_file in _OPEN_FILES.iterdir():
+            with suppress(OSError):  # closed meanwhile
+                for line in open_file.read_text(encoding="ascii").splitlines():
+                    if line.startswith("inotify "):
+                        watched.update(int(field[4:], 16) for field in line.split() if field.startswith("ino:"))
+    return watched
+
+
+def _forget_dead_reader() -> None:
+    """Let watchdog make a new thread that reads from the system where the one that all observers share has died."""
+    try:
+        from watchdog.observers.inotify_c import InotifyFD  # noqa: PLC0415 - Linux only, and since watchdog 7.1.
+    except (ImportError, OSError):  # OSError: watchdog's own for a C library without inotify
+        return
+    shared: Any = InotifyFD
+    if getattr(shared, "_instance", None) is not None and not shared._instance.is_alive():  # noqa: SLF001 - nothing public tells
+        shared._instance = None  # noqa: SLF001 - or helps

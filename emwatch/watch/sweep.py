@@ -23,11 +23,17 @@ _FILES_AT_A_TIME = 500
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Some of the wanted files directly inside one folder, by name; ``trouble`` says what of it could not be read."""
+    """
+    Some of the wanted files directly inside one folder, by name; ``trouble`` says what of it could not be read.
+
+    ``folders``: the inodes of the sub-folders that will be entered. ``empty``: there is nothing at all in the folder.
+    """
 
     folder: Path
     files: Mapping[str, StatKey]
     trouble: str = ""
+    folders: tuple[int, ...] = ()
+    empty: bool = False
 
 
 def sweep(
@@ -63,7 +69,7 @@ def sweep(
                 yield Listing(folder, {}, f"{folder}: cannot be listed: {error.strerror or error}")
             continue
         if not entries:
-            yield Listing(folder, {})
+            yield Listing(folder, {}, empty=True)
         folders: list[Path] = []
         for at in range(0, len(entries), _FILES_AT_A_TIME):
             yield _listing(folder, entries[at : at + _FILES_AT_A_TIME], root, patterns, folders)
@@ -94,6 +100,7 @@ def _listing(
 ) -> Listing:
     """Look at some entries of a folder: files go into the listing, sub-folders to enter into ``folders``."""
     files: dict[str, StatKey] = {}
+    inodes: list[int] = []
     trouble = ""
     below = folder.relative_to(root)
     below_text = below.as_posix()
@@ -102,13 +109,14 @@ def _listing(
             if entry.is_dir(follow_symlinks=False):
                 if patterns.wants_folder(below / entry.name):
                     folders.append(folder / entry.name)
+                    inodes.append(entry.inode())
             elif patterns.wants_name(below_text, entry.name) and (key := _key(entry, root)) is not None:
                 files[entry.name] = key
         except FileNotFoundError:
             continue
         except OSError as error:
             trouble = trouble or f"{folder / entry.name}: cannot be looked at: {error.strerror or error}"
-    return Listing(folder, files, trouble)
+    return Listing(folder, files, trouble, tuple(inodes))
 
 
 def _key(entry: os.DirEntry[str], root: Path) -> StatKey | None:

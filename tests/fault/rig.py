@@ -243,6 +243,12 @@ class Rig:
             time.sleep(0.1)
         return time.monotonic() - began
 
+    def wait_for_status(self, told: Callable[[dict[str, Any]], Any]) -> Any:
+        """Wait until what the daemon tells of itself holds something, and give it."""
+        file = self.ledger.with_name(f"{self.ledger.name}.status.json")
+        self.wait_for(lambda: bool(told(json.loads(file.read_text(encoding="utf-8")))), 30)
+        return told(json.loads(file.read_text(encoding="utf-8")))
+
     def assert_complete(self, truth: Mapping[str, str], *, alerts: Sequence[str] = ()) -> int:
         """
         One row per frame with its final bytes, none twice; ``alerts``: paths that must have exactly one, delivered.

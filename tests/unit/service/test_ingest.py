@@ -309,6 +309,43 @@ def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(ri
     assert [("not available" in text, "is back" in text) for text in rig.notices()] == [(True, False), (False, True)]
 
 
+def test_an_empty_directory_in_place_of_the_full_one_is_a_share_that_is_not_mounted(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+    away = rig.root.rename(rig.root.with_name("away"))
+    rig.root.mkdir()
+    later = rig.clock.monotonic() + 60
+    rig.until(ingest, lambda: rig.clock.monotonic() > later)
+    rig.root.rmdir()
+    away.rename(rig.root)
+    rig.write("b.tif", "b")
+    rig.until(ingest, lambda: len(rig.done()) == 2)
+
+    assert rig.done() == [("a.tif", "recorded"), ("b.tif", "recorded")]
+    assert [("not mounted" in text, "is back" in text) for text in rig.notices()] == [(True, False), (False, True)]
+
+
+def test_an_empty_directory_at_the_start_is_suspect_only_where_the_ledger_knows_files_of_it(rig: Rig) -> None:
+    path = rig.write("a.tif", "a")
+    rig.once()
+    path.unlink()
+    rig.until(rig.ingest(), lambda: bool(rig.notices()))
+
+    assert "not mounted" in rig.notices()[0]
+
+
+def test_a_directory_that_its_owner_emptied_is_still_there(rig: Rig) -> None:
+    path = rig.write("a.tif", "a")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+    path.unlink()
+    later = rig.clock.monotonic() + 60
+    rig.until(ingest, lambda: rig.clock.monotonic() > later)
+
+    assert rig.notices() == []
+
+
 def test_once_on_a_missing_directory_is_an_error(rig: Rig) -> None:
     shutil.rmtree(rig.root)
 

@@ -154,3 +154,18 @@ def test_lost_events_are_heard_of_although_the_log_shows_errors_only(hints: Hint
         root_logger.setLevel(level)
 
     hints.until(("everything", "Inotify queue overflowed", False))
+
+
+def test_folders_without_a_watch_are_counted(root: Path, hints: HintQueue) -> None:
+    folders = [root / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    events = Events(root, hints)
+    assert events.unwatched([1]) == 0, "nothing is watched yet, so nothing is missing"
+    events.start()
+    watched = [folder.stat().st_ino for folder in folders]
+    try:
+        assert events.unwatched(watched) == 0
+        assert events.unwatched([*watched, max(watched) + 1_000_000]) == 1
+    finally:
+        events.stop()
