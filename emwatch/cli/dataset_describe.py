@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from emwatch.cli.options import AnyPath, json_option, load_config, logging_optio
 from emwatch.cli.progress import counting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from emwatch.frame import FrameReading
@@ -70,18 +71,23 @@ def describe(dataset: Path, plate: Path | None, data_bar: bool, as_json: bool) -
 
 def looked_at(frames: Sequence[LabelledFrame], *, data_bar: bool = False) -> list[Look]:
     """Look at every frame, with a bar on stderr."""
-    from emwatch.cli.bars import DataBars, with_bar  # noqa: PLC0415
-    from emwatch.readers.limits import Limits, bar_limits  # noqa: PLC0415
     from emwatch.train.look import look_at  # noqa: PLC0415
 
-    limits = bar_limits(load_config(None, one_shot=True)) if data_bar else Limits()
-    with DataBars(data_bar, limits) as bars, counting("looking at frames", len(frames)) as tell:
+    with bars_for(data_bar) as complete, counting("looking at frames", len(frames)) as tell:
+        return look_at(frames, tell, complete)
 
-        def complete(reading: FrameReading) -> FrameReading:
-            return with_bar(reading, bars.read(reading))
 
-        completing: Callable[[FrameReading], FrameReading] | None = complete if data_bar else None
-        return look_at(frames, tell, completing)
+@contextmanager
+def bars_for(data_bar: bool) -> Iterator[Callable[[FrameReading], FrameReading] | None]:
+    """Give what adds the values of its data bar to a reading, where that is asked for. Raises `ConfigError` without ocr."""
+    if not data_bar:
+        yield None
+        return
+    from emwatch.cli.bars import DataBars, with_bar  # noqa: PLC0415
+    from emwatch.readers.limits import bar_limits  # noqa: PLC0415
+
+    with DataBars(data_bar, bar_limits(load_config(None, one_shot=True))) as bars:
+        yield lambda reading: with_bar(reading, bars.read(reading))
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "model": Entry("emwatch.cli.model", "model", "Build, verify, keep and exchange model bundles."),
     "train": Entry("emwatch.cli.train", "train", "Teach a model from labelled frames."),
     "dataset": Entry("emwatch.cli.dataset", "dataset", "Look at labelled frames, divide and fetch them."),
+    "evaluate": Entry("emwatch.cli.evaluate", "evaluate", "Say how good a model is on labelled frames."),
     "simulate": Entry("emwatch.cli.simulate", "simulate", "Pretend to be a microscope: draw and write frames."),
     "demo": Entry("emwatch.cli.demo", "demo", "Show everything at work on a pretend microscope."),
 }

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emwatch.errors import DatasetError
+from emwatch.frame import CATEGORIES, Prediction
+from emwatch.train.bands import BANDS, band
+from emwatch.train.dataset import LabelledFrame
+from emwatch.train.evaluate import Judged, Judgement, chosen, evaluation, mistakes
+from emwatch.train.split import Part
+
+CARD = {"training": {"sources": [{"source": "known lab", "licence": "MIT", "frames": 9}]}}
+
+
+def judged(
+    category: int,
+    taken_for: int,
+    probability: float = 0.9,
+    *,
+    source: str = "lab",
+    uncertain: bool = False,
+    magnification: float | None = None,
+    name: str = "x.png",
+    **more: Any,
+) -> Judged:
+    scores = dict.fromkeys(CATEGORIES, (1 - probability) / 9) | {CATEGORIES[taken_for]: probability}
+    said = Prediction(
+        CATEGORIES[taken_for], probability, scores, uncertain, probability - (1 - probability) / 9, "0" * 64
+    )
+    frame = LabelledFrame(Path("/data") / source / name, category, source, **more)
+    return Judged(frame, said, "1" * 64, "Zeiss" if magnification else "", magnification)
+
+
+def _evaluated(*frames: Judged, card: dict[str, Any] | None = None) -> dict[str, Any]:
+    return evaluation(Judgement(list(frames), []), card or CARD)
+
+
+def test_figures_groups_and_confusions_are_plain_data() -> None:
+    document = _evaluated(
+        judged(0, 0, source="a", magnification=100),
+        judged(0, 4, source="a", magnification=3000),
+        judged(4, 4, source="b", uncertain=True),
+        judged(9, 9, source="c"),
+    )
+    document = json.loads(json.dumps(document, allow_nan=False))
+
+    assert (document["frames"], document["sources"]) == (4, 3)
+    assert document["headline"]["accuracy"]["value"] == 0.75
+    assert document["headline"]["balanced_accuracy"]["value"] == pytest.approx(2.5 / 3)
+    assert document["confusion"]["counts"][0][4] == 1
+    assert document["confusion"]["normalised"][1][1] is None
+    assert document["most_confused"] == [{"true": "Biological", "taken_for": "Nanowires", "frames": 1, "share": 0.5}]
+    assert [(each["name"], each["frames"], each["accuracy"]) for each in document["by"]["magnification"]] == [
+        ("below 500x", 1, 1.0),
+        ("2,000x to 10,000x", 1, 0.0),
+        ("unknown", 2, 1.0),
+    ]
+    assert [(each["name"], each["frames"]) for each in document["by"]["source"]] == [("a", 2), ("b", 1), ("c", 1)]
+    assert {each["name"] for each in document["by"]["maker"]} == {"Zeiss", "unknown"}
+
+
+def test_uncertain_is_judged_by_what_it_catches_and_what_it_costs() -> None:
+    doubt = _evaluated(
+        judged(0, 0), judged(0, 0), judged(0, 0, uncertain=True), judged(0, 1, uncertain=True), judged(0, 1)
+    )["uncertain"]
+
+    assert (doubt["frames"], doubt["share"]) == (2, 0.4)
+    assert doubt["accuracy_when_certain"] == pytest.approx(2 / 3)
+    assert doubt["accuracy_when_uncertain"] == 0.5
+    assert doubt["right_kept_certain"] == pytest.approx(2 / 3)
+    assert doubt["wrong_caught"] == 0.5
+
+
+def test_frames_of_sources_that_were_learned_from_are_told_and_the_others_judged_apart() -> None:
+    document = _evaluated(judged(0, 0, source="known lab"), judged(0, 1, source="new lab"))
+
+    assert "1 of 2 frames are of sources that this bundle has learned from (known lab)" in document["warnings"][0]
+    assert document["unseen"]["frames"] == 1
+    assert document["unseen"]["accuracy"]["value"] == 0
+    assert {each["name"]: each["learned_from"] for each in document["by"]["source"]} == {
+        "known lab": True,
+        "new lab": False,
+    }
+
+
+def test_where_nothing_was_learned_from_there_is_no_second_judgement() -> None:
+    document = _evaluated(judged(0, 0, source="new"), judged(1, 1, source="newer"))
+
+    assert document["unseen"] is None
+    assert not any("learned" in warning for warning in document["warnings"])
+
+
+def test_a_users_own_bundle_on_the_users_own_frames_is_told() -> None:
+    document = _evaluated(judged(0, 0), card={"training": {"sources": "the user's own"}})
+
+    assert "frames of the user's own" in document["warnings"][0]
+
+
+def test_missing_categories_one_source_and_the_training_part_are_told() -> None:
+    text = " ".join(_evaluated(judged(0, 0, part=Part.TRAINING))["warnings"])
+
+    assert "no frames of Fibres, Films_Coated_Surface" in text
+    assert "one source" in text
+    assert "training part" in text
+
+
+def test_no_frames_are_an_error() -> None:
+    with pytest.raises(DatasetError, match="not one frame"):
+        _evaluated()
+
+
+def test_the_worst_mistakes_are_the_sure_ones_and_few_of_a_kind() -> None:
+    same = [judged(4, 5, 0.9 - number / 100, source="many", name=f"{number}.png") for number in range(9)]
+    worst = mistakes([judged(0, 0, 0.99), *same, judged(1, 2, 0.95, uncertain=True), judged(3, 2, 0.6)])
+
+    assert [each.prediction.probability for each in worst] == pytest.approx([0.9, 0.89, 0.88, 0.6, 0.95])
+
+
+class TestChosen:
+    FRAMES = (
+        LabelledFrame(Path("a"), 0, "a", part=Part.TRAINING),
+        LabelledFrame(Path("b"), 0, "b", part=Part.TEST),
+        LabelledFrame(Path("c"), 0, "b", part=Part.TEST, near_duplicate=True),
+    )
+
+    def test_the_test_part_is_judged_by_where_there_is_one(self) -> None:
+        assert chosen(self.FRAMES, None) == ([self.FRAMES[1]], Part.TEST)
+
+    def test_another_part_where_it_is_asked_for(self) -> None:
+        assert chosen(self.FRAMES, Part.TRAINING) == ([self.FRAMES[0]], Part.TRAINING)
+
+    def test_all_but_near_duplicates_where_there_are_no_parts(self) -> None:
+        plain = [LabelledFrame(Path("a"), 0, "a"), LabelledFrame(Path("b"), 0, "a", near_duplicate=True)]
+
+        assert chosen(plain, None) == ([plain[0]], None)
+
+    def test_a_part_that_is_not_there_is_told(self) -> None:
+        with pytest.raises(DatasetError, match="no frame of this dataset is in the part 'validation'"):
+            chosen(self.FRAMES, Part.VALIDATION)
+
+
+def test_every_magnification_has_its_band() -> None:
+    assert [band(each) for each in (10, 500, 1999, 2000, 10_000, 50_000, None)] == [
+        "below 500x",
+        "500x to 2,000x",
+        "500x to 2,000x",
+        "2,000x to 10,000x",
+        "10,000x to 50,000x",
+        "from 50,000x",
+        "unknown",
+    ]
+    assert len(set(BANDS)) == 6
