@@ -23,6 +23,8 @@ _WITHOUT_EVENTS: Final = frozenset(
         "vboxsf",
     }
 )
+#: Types whose files another machine may write, too: SQLite's WAL needs memory that all its users share.
+_NETWORK: Final = _WITHOUT_EVENTS - {"fuseblk", "overlay"}
 _MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 
@@ -54,6 +56,11 @@ def file_system_type(directory: Path, mount_table: Path = _MOUNT_TABLE) -> str:
 def lacks_events(kind: str) -> bool:
     """Tell whether files can appear on a file system of this type without an event."""
     return kind in _WITHOUT_EVENTS or kind.startswith("fuse.")
+
+
+def crosses_network(kind: str) -> bool:
+    """Tell whether a file system of this type may be written by other machines."""
+    return kind in _NETWORK or kind.startswith("fuse.")
 
 
 def _unescape(field: str) -> str:

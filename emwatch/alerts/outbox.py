@@ -7,6 +7,7 @@ channel, with the same key.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -16,14 +17,14 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import AlertError, LedgerError
-from emwatch.frame import ALERT_WITHIN
+from emwatch.frame import ALERT_WITHIN, Alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from emwatch.alerts.channel import Channel
     from emwatch.clock import Clock
-    from emwatch.frame import Alert
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +112,13 @@ class _Line:
     asked: threading.Event = field(default_factory=threading.Event)
     at_rest: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
+
+
+def _send_once(channel: Channel, alert: Alert) -> None:
+    try:
+        channel.send(alert)
+    except AlertError as error:
+        _log.warning("alerts: %s could not be told: %s", alert.channel, error)
 
 
 class Outbox:
@@ -227,6 +235,21 @@ class Outbox:
             with line.guard:
                 line.at_rest.clear()
                 line.asked.set()
+
+    def announce(self, text: str, about: Path) -> None:
+        """
+        Say something that is no frame on every channel but terminals, now or never: nothing is kept for it on the disk.
+
+        As an alert for the target ``emwatch`` with the text as its reason; returns at once.
+        """
+        at = self._clock.now().isoformat()
+        for name, line in self._lines.items():
+            if line.channel.kind != "terminal":
+                key = hashlib.sha256(f"{at} {name} {text}".encode("utf-8", "backslashreplace")).hexdigest()[:32]
+                alert = Alert(0, key, name, "emwatch", text, 0, about, "", 0.0, None, None, at, 0)
+                threading.Thread(
+                    target=_send_once, args=(line.channel, alert), name="announcement", daemon=True
+                ).start()
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nothing more is due on any channel; alerts that wait for a later try are not waited for."""

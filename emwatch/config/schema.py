@@ -87,6 +87,14 @@ class LedgerConfig(Section):
 
     path: Path = Field(default_factory=default_ledger_path)
     session_gap_minutes: Annotated[_Number, Field(gt=0, le=100000)] = 120.0
+    backup_directory: Path | None = None
+    backup_every_hours: Annotated[_Number, Field(ge=0, le=10000)] = 24.0
+    backup_keep: Annotated[int, Field(ge=1, le=1000)] = 7
+
+    @property
+    def backups(self) -> Path:
+        """Say where backups lie: beside the ledger unless configured."""
+        return self.backup_directory or self.path.parent / "backups"
 
 
 class ModelConfig(Section):

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, exists, select, text, update
 from emwatch.frame import FrameState, text_to_path
 from emwatch.ledger import row_values
 from emwatch.ledger.recording import write_matches
+from emwatch.ledger.replacement import is_quiet
 from emwatch.ledger.schema import BAR_UNREAD, acquisition, frames, predictions
 
 if TYPE_CHECKING:
@@ -86,7 +87,13 @@ def unread(connection: Connection, *, of_frame: int | None, before_id: int | Non
     return None if row is None else UnreadBar(row.id, text_to_path(row.path), row.sha256, row.recorded_at)
 
 
-def write_bar(connection: Connection, frame_id: int, findings: BarFindings, read_at: datetime) -> int:
+def write_bar(
+    connection: Connection,
+    frame_id: int,
+    findings: BarFindings,
+    read_at: datetime,
+    quiet_before: datetime | None = None,
+) -> int:
     """Complete a frame's metadata and add what follows from it; give the number of alerts. Does nothing a second time."""
     stored = connection.execute(_METADATA, {"of_frame": frame_id}).one_or_none()
     if stored is None:
@@ -101,4 +108,5 @@ def write_bar(connection: Connection, frame_id: int, findings: BarFindings, read
     matches = findings.matched(row_values.prediction_of(said), metadata)
     # A copy was alerted as its original, and what has been overwritten since is not on the screen any more.
     alert = findings.alert and frame.duplicate_of is None and frame.superseded_by is None
+    alert = alert and not is_quiet(row_values.stat_key_from(frame.stat_key), quiet_before)
     return write_matches(connection, frame_id, (frame.path, frame.sha256), matches, read_at, alert=alert)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from emwatch.errors import LedgerError
+from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.ledger.schema import APPLICATION_ID, REVISION
 from emwatch.ledger.sqlite_file import BUSY_TIMEOUT_MS, LedgerUnavailableError, connect_to_read, explained
 
@@ -38,7 +39,11 @@ BEGIN: Final = "emwatch.begin"
 
 
 def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine:
-    """Give an engine with exactly one connection, for whoever holds the writer's lock; creates the file."""
+    """
+    Give an engine with exactly one connection, for whoever holds the writer's lock; creates the file.
+
+    On a network share a rollback journal takes the place of the WAL, which only works between processes of one machine.
+    """
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(path, isolation_level=None, check_same_thread=False),
@@ -48,7 +53,9 @@ def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Eng
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
         # The timeout comes first: switching to WAL needs a lock, too.
-        for pragma in (f"busy_timeout={busy_timeout_ms}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        journal = "TRUNCATE" if crosses_network(file_system_type(path.parent)) else "WAL"
+        pragmas = (f"busy_timeout={busy_timeout_ms}", f"journal_mode={journal}", "synchronous=FULL", "foreign_keys=ON")
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.frame import ALERT_WITHIN, FrameState
 from emwatch.ledger import row_values
+from emwatch.ledger.replacement import is_quiet
 from emwatch.ledger.schema import acquisition, alerts, bundles, frames, matches, predictions
 from emwatch.ledger.sittings import session_of
 
@@ -79,16 +80,22 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """How sessions are told apart and named, and which instrument the frames are from."""
+    """
+    How sessions are told apart and named, and which instrument the frames are from.
+
+    ``quiet_before``: files written before raise no alert, since a damaged ledger that was replaced knew them.
+    """
 
     gap: timedelta
     zone: tzinfo | None
     instrument_id: str
+    quiet_before: datetime | None = None
 
 
 def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetime, sitting: Sitting) -> Recorded:
     """Apply one outcome; see `emwatch.ledger.writer.Ledger.record` for the rules."""
     path = row_values.path_text(outcome.path)
+    quiet = is_quiet(outcome.stat_key, sitting.quiet_before)
     current = connection.execute(_ROW_OF_PATH, {"path": path}).one_or_none()
     same = None
     if current is not None:
@@ -105,7 +112,9 @@ def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetim
     values["duplicate_of"] = _original_of(connection, path, outcome)
     values["session_id"] = _session(connection, outcome, values, sitting)
     frame_id, new = _place(connection, path, (current, same), values, sitting)
-    added = _add_findings(connection, frame_id, outcome, recorded_at, alert=values["duplicate_of"] is None)
+    added = _add_findings(
+        connection, frame_id, outcome, recorded_at, alert=values["duplicate_of"] is None and not quiet
+    )
     return Recorded(frame_id, new, values["duplicate_of"], added)
 
 

@@ -26,7 +26,7 @@ from emwatch.frame import FIELDS, FieldKind, FrameState
 from emwatch.ledger.column_types import Document, Instant, PlainText
 
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -52,6 +52,16 @@ roots = Table(
     tables,
     Column("path", PlainText, primary_key=True),
     Column("baseline_at", Instant, nullable=False),
+)
+
+#: Damaged ledgers that this one was begun instead of; see `emwatch.ledger.replacement`.
+replacements = Table(
+    "replacements",
+    tables,
+    Column("set_aside", PlainText, primary_key=True),
+    Column("quiet_before", Instant, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    Column("recovered_at", Instant),
 )
 
 sessions = Table(

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
 
 from emwatch.clock import SystemClock
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState
-from emwatch.ledger import bars, present, row_values, waiting
+from emwatch.ledger import bars, present, replacement, row_values, waiting
 from emwatch.ledger.bars import BarFindings, UnreadBar
 from emwatch.ledger.database import BEGIN, BUSY_TIMEOUT_MS, ledger_errors, writing_engine
 from emwatch.ledger.present import Counters, Known
 from emwatch.ledger.recording import Recorded, Sitting, write_outcome
 from emwatch.ledger.schema import frames, roots
 from emwatch.ledger.second_opinions import write_second_opinion
+from emwatch.ledger.soundness import look_over
+from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, connect_to_read
 from emwatch.ledger.upgrade import bring_up_to_date
 
 if TYPE_CHECKING:
@@ -32,11 +38,17 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.frame import Alert, Outcome, Prediction, StatKey
+    from emwatch.ledger.replacement import Replaced
     from emwatch.ledger.second_opinions import Matched
 
 __all__ = ["BarFindings", "Counters", "Known", "Ledger", "Recorded", "UnreadBar"]
 
+logger = logging.getLogger(__name__)
+
 _READING: Final = "BEGIN"
+_LOOKING_OVER_S: Final = 1.0  # at the start, which must not take long
+_LOOKING_AGAIN_S: Final = 5.0
+_MOST_DOUBTS: Final = 3
 
 
 class Ledger:
@@ -51,8 +63,9 @@ class Ledger:
         session_gap: frames written within this time of each other are of one session.
         zone: for the names of sessions; ``None`` is this machine's zone.
         instrument_id: stored with every frame.
-        clock: dates the copy made before a migration.
+        clock: dates the copy made before a migration, and what is moved aside.
         busy_timeout_ms: how long another program's lock is waited for.
+        backups: where backups lie; a damaged ledger is begun again from the newest of them.
 
     """
 
@@ -65,20 +78,60 @@ class Ledger:
         instrument_id: str = "",
         clock: Clock | None = None,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        backups: Path | None = None,
     ) -> None:
         self.path = path
         self._sitting = Sitting(session_gap, zone, instrument_id)
+        self._clock = clock or SystemClock()
+        self._busy_timeout_ms = busy_timeout_ms
+        self._backups = backups or path.parent / "backups"
         self._lock = threading.Lock()
+        self._connection: Connection
+        self._doubts = 0
+        self._closed = False
+        #: What was done where the file was found to be damaged.
+        self.replaced: Replaced | None = None
+        #: How far the file was looked over at the start: ``ok``, ``not finished``, ``new``.
+        self.looked_over = "new"
         with ledger_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            engine = writing_engine(path, busy_timeout_ms=busy_timeout_ms)
-            self._connection = engine.connect()
             try:
-                #: The copy made before a migration, where there was one.
-                self.copy = bring_up_to_date(self._connection, path, (clock or SystemClock()).now())
-            except BaseException:
-                self._disconnect()
-                raise
+                self._look_over()
+                self._open()
+            except LedgerDamagedError as error:
+                if not replacement.looks_like_ours(path, self._backups):
+                    raise
+                self._replace(error)
+
+    def _look_over(self) -> None:
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        if size:
+            self.looked_over = look_over(self.path, _LOOKING_OVER_S)
+        elif wal.exists() and wal.stat().st_size:  # SQLite would delete it
+            raise LedgerDamagedError(f"{self.path}: only its -wal file has something in it")
+
+    def _open(self) -> None:
+        """Open the file, bring its tables up to date, and note the damaged ledgers that it stands in for."""
+        self._connection = writing_engine(self.path, busy_timeout_ms=self._busy_timeout_ms).connect()
+        try:
+            now = self._clock.now()
+            #: The copy made before a migration, where there was one.
+            self.copy = bring_up_to_date(self._connection, self.path, now)
+            with self._connection.begin():
+                driver = self._connection.connection.driver_connection
+                replacement.note(driver, self.path, now)  # type: ignore[arg-type] # sqlite3's own connection
+                before = replacement.quiet_before(driver)  # type: ignore[arg-type] # as above
+            self._sitting = replace(self._sitting, quiet_before=before)
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def _replace(self, error: LedgerDamagedError) -> None:
+        """Move the damaged file aside, none of it deleted, and begin another."""
+        logger.info("%s", error)
+        self.replaced = replacement.replace(self.path, self._backups, self._clock.now())
+        self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +144,7 @@ class Ledger:
     def close(self) -> None:
         """Fold the WAL into the file and let go of it."""
         with self._lock:
+            self._closed = True
             if self._connection.closed:
                 return
             driver = self._connection.connection.driver_connection
@@ -101,17 +155,57 @@ class Ledger:
             self._disconnect()
 
     def _disconnect(self) -> None:
-        self._connection.close()
+        with suppress(DBAPIError):
+            self._connection.close()
         self._connection.engine.dispose()
 
     @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[Connection]:
-        with self._lock, ledger_errors(self.path):
-            if self._connection.closed:
-                raise LedgerError(f"{self.path}: the ledger was closed; nothing more can be recorded")
-            self._connection.info[BEGIN] = begin
-            with self._connection.begin():
-                yield self._connection
+        with self._lock:
+            try:
+                with ledger_errors(self.path):
+                    if self._closed:
+                        raise LedgerError(f"{self.path}: the ledger was closed; nothing more can be recorded")
+                    if self._connection.closed:  # the disk did not take the one to be begun after damage
+                        self._open()
+                    self._connection.info[BEGIN] = begin
+                    with self._connection.begin():
+                        yield self._connection
+            except LedgerDamagedError as error:
+                raise self._dealt_with(error) from error
+
+    def examine(self, seconds: float = 60.0) -> str:
+        """
+        Look the file over, beside everything else, for at most so many seconds; gives ``ok`` or ``not finished``.
+
+        Raises:
+            LedgerUnavailableError: it was damaged; the message says what was done about it.
+
+        """
+        try:
+            return look_over(self.path, seconds)
+        except LedgerDamagedError as error:
+            with self._lock:
+                raise self._dealt_with(error) from error
+
+    def _dealt_with(self, error: LedgerDamagedError) -> LedgerUnavailableError:
+        """Replace a ledger that turned out to be damaged while in use, if a fresh look says the same; says what to tell."""
+        self._doubts += 1
+        try:
+            look_over(self.path, _LOOKING_AGAIN_S)
+            if self._doubts < _MOST_DOUBTS:
+                return LedgerUnavailableError(f"{error}; a second look found no damage, so it is tried again")
+        except LedgerDamagedError:
+            pass
+        self._doubts = 0
+        with ledger_errors(self.path), suppress(sqlite3.Error), closing(connect_to_read(self.path)) as holder:
+            # While somebody reads, closing neither folds the -wal into the file nor removes it: evidence stays as it is.
+            with suppress(sqlite3.Error):
+                holder.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            self._disconnect()
+        self._disconnect()
+        self._replace(error)
+        return LedgerUnavailableError(f"{self.path}: {self.replaced}")
 
     def record(self, outcome: Outcome, recorded_at: datetime) -> Recorded:
         """
@@ -158,7 +252,7 @@ class Ledger:
         Metadata that came meanwhile, as with a late sidecar, are those that are completed.
         """
         with self._transaction() as connection:
-            return bars.write_bar(connection, frame_id, findings, read_at)
+            return bars.write_bar(connection, frame_id, findings, read_at, self._sitting.quiet_before)
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
         """Give the current rows of some files; those without one are left out."""
@@ -196,7 +290,13 @@ class Ledger:
             "recorded_at": seen_at,
             "instrument_id": self._sitting.instrument_id,
         }
-        rows = [{"path": row_values.path_text(path), **row_values.stat_values(key), **same} for path, key in entries]
+        # In a ledger that was begun anew, what came after the damage is news and not known.
+        before = self._sitting.quiet_before
+        rows = [
+            {"path": row_values.path_text(path), **row_values.stat_values(key), **same}
+            for path, key in entries
+            if before is None or replacement.is_quiet(key, before)
+        ]
         add = insert(frames).on_conflict_do_nothing()
         with self._transaction() as connection:
             added = connection.execute(add, rows).rowcount if rows else 0

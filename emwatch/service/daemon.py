@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import threading
 from contextlib import ExitStack
 from datetime import timedelta
@@ -31,6 +32,7 @@ from emwatch.service.place import Manner, Place
 from emwatch.service.progress import Progress
 from emwatch.service.roots import checked_roots
 from emwatch.service.standing import Standing
+from emwatch.service.upkeep import Upkeep
 from emwatch.watch.patterns import Patterns
 from emwatch.watch.settle import Settle
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LAST_ALERTS_S = 15.0
+_ANNOUNCED_EVERY_S = 3600.0
 
 
 class Daemon:
@@ -78,6 +81,7 @@ class Daemon:
         self._outbox: Outbox | None = None
         self._model: LiveModel | None = None
         self._extra_missing_told = False
+        self._announced: dict[str, float] = {}
 
     def stop(self) -> None:
         """Ask the daemon to finish the frame in work and end; safe from any thread and from a signal handler's thread."""
@@ -115,12 +119,18 @@ class Daemon:
             )
             sandbox.start()
             gap = timedelta(minutes=config.ledger.session_gap_minutes)
-            ledger = stack.enter_context(Ledger(config.ledger.path, session_gap=gap, clock=clock))
+            ledger = stack.enter_context(
+                Ledger(config.ledger.path, session_gap=gap, clock=clock, backups=config.ledger.backups)
+            )
+            standing.notes["check"] = {"result": ledger.looked_over, "at": clock.now().isoformat(timespec="seconds")}
             model = self._model = LiveModel(config, self._tell, follow=not self._once)
             outbox = Outbox(ledger, open_channels(config, self._show), clock)
             outbox.start()
             stack.callback(outbox.stop)
             self._outbox = outbox
+            if ledger.replaced is not None:
+                self._hear(Notice("error", str(ledger.replaced), config.ledger.path))
+            self._keep_up(stack, ledger, standing)
             self._bars = self._data_bars(stack, ledger, outbox)
             for place in places:
                 trouble = place.arm() if not self._once else ""
@@ -180,8 +190,39 @@ class Daemon:
         if isinstance(happening, Ready):
             self._notifier.say(READY="1", STATUS=f"watching {'; '.join(happening.watching)}")
         self._tell(happening)
+        if isinstance(happening, Notice) and happening.level == "error":
+            self._announce(happening)
         if isinstance(happening, FrameDone):
             self._see_to_the_bar(happening)
+
+    def _announce(self, trouble: Notice) -> None:
+        """Tell trouble on the channels as well, each once an hour at most: whoever is away sees no terminal."""
+        now = self._clock.monotonic()
+        if self._outbox is not None and now - self._announced.get(trouble.text, -math.inf) > _ANNOUNCED_EVERY_S:
+            self._announced[trouble.text] = now
+            self._outbox.announce(trouble.text, trouble.path or self._config.ledger.path)
+
+    def _keep_up(self, stack: ExitStack, ledger: Ledger, standing: Standing) -> None:
+        if self._once:
+            return
+        settings = self._config.ledger
+        upkeep = Upkeep(
+            ledger,
+            settings.backups,
+            every=timedelta(hours=settings.backup_every_hours),
+            keep=settings.backup_keep,
+            clock=self._clock,
+            tell=self._hear_from_aside,
+            note=standing.notes.__setitem__,
+        )
+        upkeep.start()
+        stack.callback(upkeep.stop)
+
+    def _hear_from_aside(self, notice: Happening) -> None:
+        """Hear from another thread than the one that works: nothing is counted."""
+        self._tell(notice)
+        if isinstance(notice, Notice):
+            self._announce(notice)
 
     def _see_to_the_bar(self, done: FrameDone) -> None:
         reading = done.outcome.reading

@@ -32,10 +32,16 @@ def checked_roots(config: Config) -> tuple[Path, ...]:
     ledger = config.ledger.path.resolve()
     if ledger.is_dir():
         raise ConfigError(f"ledger.path: {path_to_text(ledger)} is a directory; name a file in it")
+    backups = config.ledger.backups.resolve()
     for root in roots:
         if ledger.is_relative_to(root):
             raise ConfigError(
                 f"ledger.path: {path_to_text(ledger)} lies in the watched directory {path_to_text(root)}, which emwatch "
                 "never writes to; choose a place outside it"
+            )
+        if backups.is_relative_to(root):
+            raise ConfigError(
+                f"ledger.backup_directory: {path_to_text(backups)} lies in the watched directory {path_to_text(root)}, "
+                "which emwatch never writes to; choose a place outside it"
             )
     return roots

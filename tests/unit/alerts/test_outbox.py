@@ -331,3 +331,31 @@ def test_a_thread_that_died_is_started_again_and_what_killed_it_waits_its_turn(
     assert (died, keys(channel.taken)) == (("lamp",), ["b"])
     assert store.states() == ["pending", "delivered"]
     assert outbox.revive() == ()
+
+
+def test_an_announcement_goes_to_every_channel_but_terminals_and_needs_no_store(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    told = threading.Event()
+
+    class Phone(RecordingChannel):
+        def send(self, alert: Alert) -> None:
+            super().send(alert)
+            told.set()
+
+    class Terminal(RecordingChannel):
+        kind = "terminal"
+
+    store.broken = True
+    phone, terminal = Phone(), Terminal()
+    Outbox(store, {"phone": phone, "terminal": terminal}, clock).announce("the disk is full", Path("/ledger"))
+
+    assert told.wait(5)
+    [alert] = phone.taken
+    assert (alert.target, alert.reason, alert.path, alert.channel) == (
+        "emwatch",
+        "the disk is full",
+        Path("/ledger"),
+        "phone",
+    )
+    assert terminal.taken == []

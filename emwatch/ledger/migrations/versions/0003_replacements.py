@@ -1,0 +1,26 @@
+"""Which damaged ledgers this one was begun instead of, and before when files raise no alert again."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+STATEMENTS = (
+    """\
+CREATE TABLE replacements (
+    set_aside TEXT NOT NULL,
+    quiet_before TEXT NOT NULL,
+    noted_at TEXT NOT NULL,
+    recovered_at TEXT,
+    PRIMARY KEY (set_aside)
+)
+""",
+)
+
+
+def upgrade() -> None:
+    """Add the table."""
+    for statement in STATEMENTS:
+        op.get_bind().exec_driver_sql(statement)

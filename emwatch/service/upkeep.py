@@ -1,0 +1,137 @@
+"""What keeps the ledger safe beside the work: a look at its soundness each hour, and a backup each day."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from emwatch.errors import LedgerError
+from emwatch.frame import path_to_text
+from emwatch.ledger.backup_files import backups_of, made_at, make_backup, rotate
+from emwatch.ledger.sqlite_file import LedgerDamagedError
+from emwatch.service.happenings import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from emwatch.clock import Clock
+    from emwatch.ledger.writer import Ledger
+    from emwatch.service.happenings import Happening
+
+logger = logging.getLogger(__name__)
+
+#: Not before the daemon has run for so long: whoever restarts it again and again gets frames, not backups.
+_FIRST_AFTER: Final = timedelta(minutes=5)
+_AGAIN_AFTER_TROUBLE: Final = timedelta(hours=1)
+_TELL_EVERY: Final = timedelta(hours=24)
+_WAKE_EVERY_S: Final = 60.0
+_LOOK_OVER_EVERY_S: Final = 3600.0
+_PAUSE_S: Final = 0.02  # after each megabyte
+_STOPPING_S: Final = 2.0
+_LOWEST_PRIORITY: Final = 19
+
+
+class Upkeep:
+    """
+    Looks the ledger over each hour, and makes a backup when the last one is older than ``every`` (zero: never).
+
+    When that was, the directory itself says. A ledger found damaged is replaced, see `Ledger.examine`.
+
+    ``note`` takes how the last one went, for `emwatch status`; ``tell`` hears of trouble, once a day.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        directory: Path,
+        *,
+        every: timedelta,
+        keep: int,
+        clock: Clock,
+        tell: Callable[[Happening], None],
+        note: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self._writer = ledger
+        self._ledger = ledger.path
+        self._directory = directory
+        self._every = every
+        self._keep = keep
+        self._clock = clock
+        self._tell = tell
+        self._note = note
+        self._not_before = clock.now() + _FIRST_AFTER
+        self._next_look = clock.monotonic() + _LOOK_OVER_EVERY_S
+        self._told_at: datetime | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._say_how_it_is("")
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a backup under way is given up, and the next start makes it."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(_STOPPING_S)
+
+    def look_over_if_due(self) -> None:
+        """Look the ledger over if it is time to."""
+        if self._clock.monotonic() < self._next_look:
+            return
+        self._next_look = self._clock.monotonic() + _LOOK_OVER_EVERY_S
+        try:
+            result = self._writer.examine()
+        except LedgerError as error:
+            result = str(error)
+            self._tell(Notice("error", result, self._ledger))
+        self._note("check", {"result": result, "at": self._clock.now().isoformat(timespec="seconds")})
+
+    def make_if_due(self) -> Path | None:
+        """Make a backup if it is time to, and remove those that are no longer kept."""
+        now = self._clock.now()
+        if not self._every:
+            return None
+        last = max((made_at(each) for each in backups_of(self._ledger, self._directory)), default=None)
+        # A last one in the future was made before the clock was put back.
+        if now < self._not_before or (last is not None and now - self._every < last <= now + self._every):
+            return None
+        try:
+            made = make_backup(self._ledger, self._directory, now, pause_s=_PAUSE_S, stop=self._stopping.is_set)
+            if made is None:
+                return None
+            rotate(self._ledger, self._directory, self._keep)
+        except (LedgerError, OSError) as error:
+            self._not_before = now + _AGAIN_AFTER_TROUBLE
+            if isinstance(error, LedgerDamagedError):
+                self._next_look = self._clock.monotonic()
+            self._say_how_it_is(str(error))
+            if self._told_at is None or not self._told_at <= now < self._told_at + _TELL_EVERY:
+                self._told_at = now
+                self._tell(Notice("error", f"the ledger could not be backed up: {error}", self._ledger))
+            return None
+        self._told_at = None
+        self._say_how_it_is("")
+        logger.info("%s: backed up", made)
+        return made
+
+    def _say_how_it_is(self, trouble: str) -> None:
+        at = path = None
+        if made := backups_of(self._ledger, self._directory):
+            at, path = made_at(made[-1]).isoformat(timespec="seconds"), path_to_text(made[-1])
+        self._note("backup", {"at": at, "path": path, "trouble": trouble})
+
+    def _run(self) -> None:
+        with suppress(OSError, AttributeError):  # on Linux a thread has a priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+        while not self._stopping.wait(_WAKE_EVERY_S):
+            self.look_over_if_due()
+            self.make_if_due()
