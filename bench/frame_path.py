@@ -82,12 +82,12 @@ def run_keras() -> None:
 
 
 class Side:
-    """A child of this script, spoken to in lines of JSON."""
+    """A child of a bench script, spoken to in lines of JSON."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, script: str = __file__) -> None:
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
         self.process = subprocess.Popen(
-            [sys.executable, __file__, *arguments],
+            [sys.executable, script, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

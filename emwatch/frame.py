@@ -131,7 +131,8 @@ class Reading:
     """
     One metadata value with the text it came from.
 
-    ``value`` is ``None`` where the text is there but cannot be used; ``reason`` then says why.
+    ``value`` is ``None`` where the text is there but cannot be used; ``reason`` then says why. Of other values it says what
+    there is to know: how it was computed, how surely recognised, which display a magnification refers to.
     """
 
     value: float | str | bool | None

@@ -20,6 +20,7 @@ from emwatch.readers import (
     zeiss,
 )
 from emwatch.readers.checks import disagreements
+from emwatch.readers.computed import with_context
 
 if TYPE_CHECKING:
     from emwatch.readers.raw_frame import RawFrame, VendorReader
@@ -55,4 +56,5 @@ def read_header(frame: RawFrame) -> tuple[AcquisitionMetadata, float | None]:
     doubts = disagreements(
         findings.readings, frame.width, display_width_mm=findings.display_width_mm, modified_s=frame.modified_s
     )
-    return AcquisitionMetadata(reader.vendor, findings.readings, (*findings.flags, *doubts)), findings.scale_bar_nm
+    readings = with_context(findings.readings)
+    return AcquisitionMetadata(reader.vendor, readings, (*findings.flags, *doubts)), findings.scale_bar_nm
