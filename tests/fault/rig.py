@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -144,13 +145,14 @@ class Rig:
         """Where the channel writes the key of each alert it delivers."""
         return self.home / "told"
 
-    def configure(self, more: str = "", *, watch: str = "{}", engine: str = "stub", ledger: str = "{}") -> None:
+    def configure(self, more: str = "", *, watch: str = "", engine: str = "stub", ledger: str = "{}") -> None:
         """Write the configuration: the stub engine, one target, one channel, and what the test wants different."""
         self.told.touch()
         teller = self.home / "tell.sh"
         teller.write_text(f'#!/bin/sh\nprintf "%s\\n" "$EMWATCH_ALERT_KEY" >> {self.told}\n', encoding="utf-8")
         teller.chmod(0o755)
-        text = f"model: {{engine: {engine}}}\nwatch: {watch}\nledger: {ledger}\n" + TARGETS % teller
+        watch = ", ".join(["data_bar: never", *([watch] if watch else [])])
+        text = f"model: {{engine: {engine}}}\nwatch: {{{watch}}}\nledger: {ledger}\n" + TARGETS % teller
         self.config.write_text(text + textwrap.dedent(more), encoding="utf-8")
 
     def start(self, *arguments: str, wrapped: Sequence[str] = (), **environ: str) -> Daemon:
@@ -178,6 +180,24 @@ class Rig:
         daemon = self.start(*arguments, wrapped=wrapped, **environ).wait_until_ready()
         yield daemon
         assert daemon.stop() == 0, "\n".join(daemon.said[-20:])
+
+    def once(self, *arguments: str, wrapped: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Let it deal with what is there, and end."""
+        command = [sys.executable, "-m", "emwatch", "run", "--once", "--config", os.fspath(self.config), *arguments]
+        return subprocess.run(
+            [*wrapped, *command],
+            env=self.program.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+
+    def forget_ledger(self) -> None:
+        """Begin anew: no ledger, no alert told."""
+        shutil.rmtree(self.ledger.parent, ignore_errors=True)
+        self.told.write_text("", encoding="utf-8")
 
     @contextmanager
     def writer(

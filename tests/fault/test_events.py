@@ -36,7 +36,7 @@ def wanted(truth: dict[Path, str]) -> list[str]:
 
 def test_a_queue_of_16_events_and_a_flood_of_files_lose_no_frame(rig: Rig) -> None:
     number = sized(2000, 20_000)
-    rig.configure(watch="{sweep_seconds: 3600}")  # only the overflow itself may bring the sweep
+    rig.configure(watch="sweep_seconds: 3600")  # only the overflow itself may bring the sweep
     with kernel_setting("fs.inotify.max_queued_events", 16):
         daemon = rig.start().wait_until_ready()
     began = time.monotonic()
@@ -197,7 +197,7 @@ def test_a_thread_that_dies_is_noticed_and_its_work_goes_on(rig: Rig, module: st
     hook.mkdir()
     fault = _FAIL_LATER.format(module=module, owner=owner, method=method, after_s=3)
     (hook / "sitecustomize.py").write_text(fault, encoding="utf-8")
-    rig.configure(watch="{sweep_seconds: 3600}")
+    rig.configure(watch="sweep_seconds: 3600")
     path = os.pathsep.join([os.fspath(hook), os.environ.get("PYTHONPATH", "")])
     truth: dict[Path, str] = {}
     with rig.running(PYTHONPATH=path) as daemon:

@@ -80,7 +80,7 @@ def test_the_trace_shows_every_kind_of_change(tmp_path: Path) -> None:
 def test_no_call_changes_anything_below_the_watched_directory(rig: Rig) -> None:
     number = sized(100, 200)
     trace = rig.home / "trace"
-    rig.configure(watch="{sweep_seconds: 1}")
+    rig.configure(watch="sweep_seconds: 1")
     frames.write(rig.watched, range(20))
     with rig.running(wrapped=strace(trace)), rig.writer(number - 20, 40, (*frames.MODES,), first=20):
         (rig.watched / "half.tif").write_bytes(frames.frame(1)[:2000])
