@@ -104,7 +104,7 @@ class KerasEngine:
                 f"{path} is missing: the keras engine needs the weights that 'emwatch model build' puts there"
             )
         network = build_xception()
-        _limit_tensorflow(threads)
+        limit_tensorflow(threads)
         try:
             network.load_weights(path)
         except (OSError, ValueError, KeyError) as error:
@@ -113,7 +113,10 @@ class KerasEngine:
             ) from error
         found, expected = weights_sha256(network), bundle.card["backbone"]["weights_sha256"]
         if found != expected:
-            raise ModelError(f"{path} holds other weights than the bundle: expected sha256 {expected}, found {found}")
+            raise ModelError(
+                f"{path} holds other weights than the bundle: expected sha256 {expected}, found {found}. A bundle that was "
+                "trained here has its own beside it: name its xception.weights.h5 in EMWATCH_XCEPTION_WEIGHTS."
+            )
         self._network = embedding_network(network, [output.name for output in bundle.outputs])
         self.features: int = bundle.features
 
@@ -216,12 +219,13 @@ def weights_sha256(network: Any) -> str:
     return digest.hexdigest()
 
 
-def _limit_tensorflow(threads: int) -> None:
+def limit_tensorflow(threads: int) -> None:
+    """Let TensorFlow compute with so many threads, where it does not run already: its results do not depend on them."""
     import tensorflow as tf  # noqa: PLC0415 - heavy; Keras runs on it
 
-    # Where TensorFlow runs already it keeps the threads it has; its results do not depend on them.
     with suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 _NOTICES: Final = (b"INFO:", b"W0000", b"I0000", b"WARNING: All log messages before absl")

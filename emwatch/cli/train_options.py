@@ -1,4 +1,4 @@
-"""Options that the ways of training a network share."""
+"""What the ways of training a network share: options, and the report for people."""
 
 from __future__ import annotations
 
@@ -30,6 +30,32 @@ def told(options: dict[str, Any], dataset: Path, recipe: str) -> dict[str, Any]:
         left["weights"] = "none"
     left["out"] = left["out"] or Path(f"{recipe}-{dataset.resolve().stem}")
     return left
+
+
+def report_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Write a report for people."""
+    found = [(name.replace("_", " "), _text(value)) for name, value in report.items() if not isinstance(value, dict)]
+    found += [(name, _figures(report[name])) for name in ("validation", "test")]
+    if bundle := report["bundle"]:
+        found.append(("bundle", str(bundle["directory"])))
+        found += [(f"bundle, {name}", _figures(bundle[name])) for name in ("validation", "test")]
+        agreement, cosine = bundle["agreement_with_keras"], bundle["agreement_with_keras"]["whole"]["cosine_median"]
+        same = f"same category for {agreement['same_category']:.1%} of {agreement['frames']} frames"
+        found.append(("bundle and Keras", f"{same}, median cosine {cosine:.4f}"))
+    return found
+
+
+def _text(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else "none: no such network" if value is None else str(value)
+
+
+def _figures(figures: dict[str, Any]) -> str:
+    if not figures["frames"]:
+        return "no frames"
+    return (
+        f"accuracy {figures['accuracy']:.3f}, balanced {figures['balanced_accuracy']:.3f}, top-3 {figures['top_3_accuracy']:.3f}, "
+        f"ECE {figures['ece']:.3f} on {figures['frames']:,} frames"
+    )
 
 
 _OPTIONS = (

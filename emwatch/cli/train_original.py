@@ -8,7 +8,7 @@ import click
 
 from emwatch.cli.display import Column, print_json, print_table
 from emwatch.cli.options import AnyPath, json_option, logging_options
-from emwatch.cli.train_options import run_options, told
+from emwatch.cli.train_options import report_rows, run_options, told
 from emwatch.cli.train_progress import TrainingProgress
 
 if TYPE_CHECKING:
@@ -56,31 +56,5 @@ def original(dataset: Path, as_json: bool, **options: Any) -> None:
         report = train_original(OriginalOrder(dataset=dataset, **told(options, dataset, "original")), progress)
     if as_json:
         print_json(report)
-        return
-    print_table((Column("Fact", whole=True), Column("Value")), rows(report))
-
-
-def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """Write a report for people."""
-    found = [(name.replace("_", " "), _text(value)) for name, value in report.items() if not isinstance(value, dict)]
-    found += [(name, _figures(report[name])) for name in ("validation", "test")]
-    if bundle := report["bundle"]:
-        found.append(("bundle", str(bundle["directory"])))
-        found += [(f"bundle, {name}", _figures(bundle[name])) for name in ("validation", "test")]
-        agreement, cosine = bundle["agreement_with_keras"], bundle["agreement_with_keras"]["whole"]["cosine_median"]
-        same = f"same category for {agreement['same_category']:.1%} of {agreement['frames']} frames"
-        found.append(("bundle and Keras", f"{same}, median cosine {cosine:.4f}"))
-    return found
-
-
-def _text(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else "none: no such network" if value is None else str(value)
-
-
-def _figures(figures: dict[str, Any]) -> str:
-    if not figures["frames"]:
-        return "no frames"
-    return (
-        f"accuracy {figures['accuracy']:.3f}, balanced {figures['balanced_accuracy']:.3f}, top-3 {figures['top_3_accuracy']:.3f}, "
-        f"ECE {figures['ece']:.3f} on {figures['frames']:,} frames"
-    )
+    else:
+        print_table((Column("Fact", whole=True), Column("Value")), report_rows(report))

@@ -63,6 +63,8 @@ class TrainingProgress:
         if at.val_loss is None:
             self._show(what, (at.epoch - 1) * at.batches + at.batch, at.epochs * at.batches)
             return
+        if at.epoch == 0:
+            what = at.phase
         best = ", the best so far" if at.best_epoch == at.epoch else ""
         self.say(f"{what}; validation loss {at.val_loss:.3f}, accuracy {at.val_accuracy:.3f}{best}")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -50,7 +51,9 @@ def to_tflite(
         converter.target_spec.supported_types = [tf.float16]
     if weight_type == "integer":
         converter.representative_dataset = lambda: ([view[np.newaxis]] for view in ranges)
-    with contextlib.redirect_stdout(io.StringIO()):  # Keras tells hundreds of lines; stdout is for results
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        # Keras tells hundreds of lines on stdout, which is for results; TensorFlow that integers begin and end as floats.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
         content: bytes = converter.convert()
     return pointwise_int8(content) if weight_type == "pointwise-int8" else content
 

@@ -54,6 +54,8 @@ class Course:
     validation: Material
     patience: int | None = None  #: in the last phase, epochs without a better validation loss before it ends
     between_states: int = BATCHES_BETWEEN_STATES  #: batches within an epoch after which the state is written
+    from_start: bool = False  #: the network as it begins is judged, too, as epoch 0
+    balanced: bool = False  #: validation loss as the mean of the categories' means
 
     @property
     def epochs(self) -> int:
@@ -88,6 +90,8 @@ def train(
                     _restore(_changing(network, with_optimizer=goes_on), arrays, folder)
                     arrays = []
             run = _Run(network, course, phase, first_epoch, progress, folder, tell, stop_asked)
+            if course.from_start and progress.best_loss is None:
+                run.judge_start()
             while progress.epoch < last and not run.in_vain():
                 run.epoch()
                 run.judge()
@@ -138,12 +142,18 @@ class _Run:
             if progress.batch < batches and (self.stop_asked() or progress.batch % self.course.between_states == 0):
                 self.keep()
 
+    def judge_start(self) -> None:
+        """Take the network as it begins for the best so far."""
+        val_loss, val_accuracy = self._validation()
+        self._if_best(val_loss)
+        standing = self._standing()._replace(phase="before training", epoch=0, val_loss=val_loss)
+        self.tell(standing._replace(val_accuracy=val_accuracy))
+        self.keep()
+
     def judge(self) -> None:
         """End an epoch: validation, the history's next row, the best weights."""
-        progress, standing, validation = self.progress, self._standing(), self.course.validation
-        scores = scores_of(self.network, validation.first)
-        val_loss = cross_entropy(scores, validation.categories)
-        val_accuracy = float((scores.argmax(axis=1) == validation.categories).mean())
+        progress, standing = self.progress, self._standing()
+        val_loss, val_accuracy = self._validation()
         progress.epoch += 1
         row = {
             "epoch": progress.epoch,
@@ -156,11 +166,20 @@ class _Run:
         }
         for name, value in row.items():
             progress.history[name].append(value)
-        if progress.best_loss is None or val_loss < progress.best_loss:
-            progress.best_loss, progress.best_epoch = val_loss, progress.epoch
-            self.folder.keep_best(self.network)
+        self._if_best(val_loss)
         progress.batch, progress.loss_sum, progress.right, progress.seen = 0, 0.0, 0.0, 0.0
         self.tell(standing._replace(val_loss=val_loss, val_accuracy=val_accuracy, best_epoch=progress.best_epoch))
+
+    def _validation(self) -> tuple[float, float]:
+        validation = self.course.validation
+        scores = scores_of(self.network, validation.first)
+        loss = cross_entropy(scores, validation.categories, balanced=self.course.balanced)
+        return loss, float((scores.argmax(axis=1) == validation.categories).mean())
+
+    def _if_best(self, val_loss: float) -> None:
+        if self.progress.best_loss is None or val_loss < self.progress.best_loss:
+            self.progress.best_loss, self.progress.best_epoch = val_loss, self.progress.epoch
+            self.folder.keep_best(self.network)
 
     def keep(self) -> None:
         """Write the state; end here where that was asked for."""
@@ -183,10 +202,15 @@ class _Run:
         )
 
 
-def cross_entropy(scores: npt.NDArray[np.floating[Any]], categories: npt.NDArray[np.int64]) -> float:
-    """Give the mean negative log-likelihood of scores (n, 10)."""
+def cross_entropy(
+    scores: npt.NDArray[np.floating[Any]], categories: npt.NDArray[np.int64], *, balanced: bool = False
+) -> float:
+    """Give the mean negative log-likelihood of scores (n, 10); ``balanced``: the mean of the categories' means."""
     chosen = scores[np.arange(len(categories)), categories].astype(np.float64)
-    return float(-np.log(np.maximum(chosen, 1e-7)).mean())
+    losses = -np.log(np.maximum(chosen, 1e-7))
+    if not balanced:
+        return float(losses.mean())
+    return float(np.mean([losses[categories == index].mean() for index in np.unique(categories)]))
 
 
 def _changing(network: Any, *, with_optimizer: bool = True) -> list[Any]:

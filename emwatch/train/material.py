@@ -11,9 +11,9 @@ import numpy as np
 
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
-from emwatch.train.check import inspect
+from emwatch.train.check import checked
 from emwatch.train.dataset import open_dataset
-from emwatch.train.look import likeness
+from emwatch.train.look import likeness, look_at
 from emwatch.train.split import Part, split_frames
 
 if TYPE_CHECKING:
@@ -64,19 +64,21 @@ class Ears(Protocol):
         """Hear how far the training is, after each batch."""
 
 
-def opened(dataset: Path, by: By, seed: int, say: Callable[[str], None]) -> tuple[list[LabelledFrame], list[Part]]:
+def opened(dataset: Path, by: By, seed: int, ears: Ears) -> tuple[list[LabelledFrame], list[Part]]:
     """
     List the frames to learn from with the part of each: as a manifest says, else dealt here.
 
     Raises `DatasetError` with all that is wrong with the frames, each of which is looked at.
     """
     frames = [frame for frame in open_dataset(dataset) if not frame.near_duplicate]
-    say(f"looking at {len(frames):,} frames")
-    looks = inspect(frames, say)
+    ears.say(f"looking at {len(frames):,} frames")
+    looks = checked(
+        look_at(frames, lambda done: ears.reading(done, len(frames))), lambda line: ears.say(f"warning: {line}")
+    )
     if frames and all(frame.part is not None for frame in frames):
         return frames, [frame.part for frame in frames if frame.part is not None]
     if by == "random":
-        say("warning: split at random: frames of one sitting both teach and judge, and figures come out too good")
+        ears.say("warning: split at random: frames of one sitting both teach and judge, and figures come out too good")
         return frames, split_frames(frames, seed=seed, by="random")
     return frames, split_frames(frames, seed=seed, together=likeness(looks).together)
 

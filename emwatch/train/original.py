@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from PIL import Image
 
-from emwatch.classify.backbone import the_keras
+from emwatch.classify.backbone import limit_tensorflow, the_keras
 from emwatch.errors import ModelError
 from emwatch.frame import NETWORK_SIDE_PX
 from emwatch.train.augment import ORIGINAL
@@ -30,7 +30,7 @@ from emwatch.train.networks import (
     with_softmax,
     xception_base,
 )
-from emwatch.train.run_folder import RunFolder
+from emwatch.train.run_folder import HOW_NOT_WHAT, RunFolder
 from emwatch.train.split import Part
 
 if TYPE_CHECKING:
@@ -46,10 +46,6 @@ WARM_UP_RATE: Final = 1e-3
 #: What learns after the warm-up, and how fast: as in the family of scripts that the original's belongs to.
 FINE_TUNED_FROM_BLOCK: Final = BLOCKS
 FINE_TUNING_RATE: Final = 1e-4
-
-
-#: Settings that do not change what comes out: an interrupted run goes on with others of these.
-HOW_NOT_WHAT: Final = ("out", "threads", "resume", "save_every")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class OriginalOrder:
     def settings(self) -> dict[str, Any]:
         """Tell what decides the outcome: a run goes on only with the same."""
         kept = {name: value for name, value in asdict(self).items() if name not in HOW_NOT_WHAT}
-        return {"recipe": "original", **kept, "dataset": str(self.dataset), "weights": str(self.weights)}
+        return {"recipe": "original", **kept, "weights": str(self.weights)}
 
 
 def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
@@ -81,9 +77,10 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
     if order.network == "xception" and order.warm_up > order.epochs:
         raise ModelError(f"{order.warm_up} warm-up epochs of {order.epochs} in all: expected no more than all")
     the_keras()
+    limit_tensorflow(order.threads)
     folder = RunFolder(order.out)
     resume = folder.begin(order.settings(), must_resume=order.resume)
-    frames, parts = opened(order.dataset, order.by, order.seed, ears.say)
+    frames, parts = opened(order.dataset, order.by, order.seed, ears)
     pixels = partial(squashed, antialias=order.antialias)
     material = by_part(frames, parts, decoded(frames, pixels, order.threads, ears.reading))
     folder.same_material(fingerprint(material))

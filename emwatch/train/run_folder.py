@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 #: One list a column, a value for each epoch; read by whoever draws the curves.
 HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "phase")
 
+#: Settings that do not change what comes out: an interrupted run goes on with others of these. The dataset is known by
+#: its content, wherever it lies.
+HOW_NOT_WHAT: Final = ("dataset", "out", "threads", "resume", "save_every")
+
 _RUN, _MATERIAL, _STATE, _REPORT = "run.json", "material.sha256", "state.npz", "report.json"
 
 
@@ -127,7 +131,7 @@ class RunFolder:
         """Read how far the run is. Raises `ModelError`."""
         path = self.path / _STATE
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 progress = Progress(**json.loads(file["arr_0"].tobytes()))
                 return progress, [file[f"arr_{at}"] for at in range(1, len(file.files))]
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
