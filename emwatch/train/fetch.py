@@ -41,8 +41,13 @@ def planned(order: FetchOrder, pause: Callable[[float], None]) -> dict[str, Remo
     """
     Ask the repository for the archive of each category that is not there yet.
 
-    Raises `FetchError` where one is missing in the record, or the disk has too little room for all.
+    Raises `FetchError` where one is missing in the record, the disk has too little room for all, or the folder holds
+    something else: its frames would be taken for the public ones.
     """
+    if order.out.exists() and not (order.out / _ATTRIBUTION).is_file() and any(order.out.iterdir()):
+        raise FetchError(
+            f"{path_to_text(order.out)} holds files that did not come from here: name a new or empty folder with --out"
+        )
     missing = [name for name in order.categories if not (order.out / name).is_dir()]
     if not missing:
         return {}
@@ -66,6 +71,7 @@ def fetch_category(
     """Fetch and unpack one category; its archive is removed then. Gives how many frames it has. Raises `FetchError`."""
     try:
         order.out.mkdir(parents=True, exist_ok=True)
+        _attribute(order)
         archive = download(remote, order.out, tell, pause)
         count = unpack(archive, order.out / name)
         archive.unlink()
@@ -78,16 +84,21 @@ def fetch_category(
 
 
 def label(order: FetchOrder) -> Counter[str]:
-    """Write ``labels.tsv`` with the licence over all categories that are there, and the attribution that it asks for."""
+    """Write ``labels.tsv`` with the licence over all categories that are there. Gives the frames of each."""
     frames: Sequence[LabelledFrame] = frames_in_folders(order.out)
     write_manifest(order.out / LABELS, (replace(frame, licence=PUBLIC_LICENCE, open_licence=True) for frame in frames))
+    return Counter(CATEGORIES[frame.category] for frame in frames)
+
+
+def _attribute(order: FetchOrder) -> None:
+    """Write what the licence asks for; it also marks the folder as one that is fetched into."""
     (order.out / _ATTRIBUTION).write_text(
         "R. Aversa, M. H. Modarres, S. Cozzini, R. Ciancio, A. Chiusole: The first annotated set of scanning electron "
-        f"microscopy images for nanoscience.\nScientific Data 5:180172 (2018). doi:{PUBLIC_DOI}\nLicence: CC BY. "
+        "microscopy images for nanoscience. Scientific Data 5:180172 (2018).\n"
+        f"Frames: doi:{PUBLIC_DOI}. Licence: CC BY.\n"
         f"Fetched from {order.url}, record {order.record}; unpacked, otherwise unchanged.\n",
         encoding="utf-8",
     )
-    return Counter(CATEGORIES[frame.category] for frame in frames)
 
 
 def _check_room(out: Path, files: Sequence[RemoteFile]) -> None:

@@ -56,6 +56,12 @@ def _fetch(order: FetchOrder, pauses: Pauses) -> dict[str, int]:
     }
 
 
+def _begun(out: Path) -> Path:
+    """Name the part that an earlier run left."""
+    (out / "ATTRIBUTION.txt").write_text("as an earlier run left it")
+    return out / "Tips.tar.part"
+
+
 def _content_requests(repository: Repository) -> list[str]:
     return [wanted for path, wanted in repository.asked if path.startswith("/content/")]
 
@@ -127,7 +133,7 @@ class TestBrokenLines:
     ) -> None:
         content = archive_of("Tips", 20)
         repository.files = {"Tips.tar": content}
-        (tmp_path / "Tips.tar.part").write_bytes(content[:12_345])
+        _begun(tmp_path).write_bytes(content[:12_345])
 
         assert _fetch(_order(repository, tmp_path, "Tips"), pauses) == {"Tips": 20}
         assert _content_requests(repository) == ["bytes=12345-"]
@@ -181,13 +187,13 @@ class TestLies:
         with pytest.raises(FetchError, match=r"Tips.tar is not what the record says: expected md5 0{32}, found"):
             _fetch(_order(repository, tmp_path, "Tips"), pauses)
 
-        assert list(tmp_path.iterdir()) == []
+        assert [path.name for path in tmp_path.iterdir()] == ["ATTRIBUTION.txt"]
         assert len(_content_requests(repository)) == 1
 
     def test_a_damaged_part_is_fetched_anew_once(self, repository: Repository, tmp_path: Path, pauses: Pauses) -> None:
         content = archive_of("Tips", 20)
         repository.files = {"Tips.tar": content}
-        (tmp_path / "Tips.tar.part").write_bytes(b"x" * 5000)
+        _begun(tmp_path).write_bytes(b"x" * 5000)
 
         assert _fetch(_order(repository, tmp_path, "Tips"), pauses) == {"Tips": 20}
         assert _content_requests(repository) == ["bytes=5000-", ""]
@@ -196,7 +202,7 @@ class TestLies:
         self, repository: Repository, tmp_path: Path, pauses: Pauses
     ) -> None:
         repository.files = {"Tips.tar": archive_of("Tips")}
-        (tmp_path / "Tips.tar.part").write_bytes(b"x" * 500_000)
+        _begun(tmp_path).write_bytes(b"x" * 500_000)
 
         assert _fetch(_order(repository, tmp_path, "Tips"), pauses) == {"Tips": 3}
         assert _content_requests(repository) == [""]
@@ -209,7 +215,7 @@ class TestLies:
         with pytest.raises(FetchError, match="longer than the 9000 bytes that the record says"):
             _fetch(_order(repository, tmp_path, "Tips"), pauses)
 
-        assert list(tmp_path.iterdir()) == []
+        assert [path.name for path in tmp_path.iterdir()] == ["ATTRIBUTION.txt"]
 
     def test_fewer_bytes_than_the_record_says_end_with_what_came(
         self, repository: Repository, tmp_path: Path, pauses: Pauses
@@ -247,6 +253,15 @@ class TestLies:
         repository.files = {"../../Tips.tar": archive_of("Tips")}
         with pytest.raises(FetchError, match="folders in them"):
             planned(_order(repository, tmp_path, "Tips"), pauses)
+
+    def test_a_folder_of_other_frames_is_left_alone(
+        self, repository: Repository, tmp_path: Path, pauses: Pauses
+    ) -> None:
+        (tmp_path / "labels.tsv").write_text("mine")
+        with pytest.raises(FetchError, match="did not come from here"):
+            planned(_order(repository, tmp_path, "Tips"), pauses)
+
+        assert (repository.asked, (tmp_path / "labels.tsv").read_text()) == ([], "mine")
 
     def test_a_link_to_a_local_file_is_refused(
         self, repository: Repository, tmp_path: Path, pauses: Pauses, monkeypatch: pytest.MonkeyPatch
