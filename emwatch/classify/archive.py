@@ -58,17 +58,20 @@ def write_archive(directory: Path, target: Path) -> str:
     return found
 
 
-def unpack_archive(source: Path, folder: Path) -> None:
+def unpack_archive(source: Path, folder: Path, sha256: str | None = None) -> None:
     """
     Unpack an archive's files into an empty folder; nothing else may be in it, and nothing is larger than such files are.
 
-    Whether they make a bundle is for the caller to see. Raises `ModelError`.
+    Whether they make a bundle is for the caller to see. ``sha256``: what the archive must have. Raises `ModelError`.
     """
     try:
-        with open_trusted(source, _COPY_AGAIN) as file, zipfile.ZipFile(_with_a_short_list(file)) as archive:
-            members = archive.infolist()
-            _refuse_strangers(source, members)
-            contents = {each.filename: _content(source, archive, each) for each in members}
+        with open_trusted(source, _COPY_AGAIN) as file:
+            if sha256 is not None and (found := hashlib.file_digest(file, "sha256").hexdigest()) != sha256.lower():
+                raise ModelError(f"{source} is not the file that was meant: expected sha256 {sha256}, found {found}")
+            with zipfile.ZipFile(with_a_short_list(file, _LIST_CAP_BYTES)) as archive:
+                members = archive.infolist()
+                _refuse_strangers(source, members)
+                contents = {each.filename: _content(source, archive, each) for each in members}
     except FileNotFoundError as error:
         raise ModelError(f"{source}: no such file") from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
@@ -79,7 +82,7 @@ def unpack_archive(source: Path, folder: Path) -> None:
         (folder / name).write_bytes(contents[name])
 
 
-def _with_a_short_list(file: IO[bytes]) -> IO[bytes]:
+def with_a_short_list(file: IO[bytes], most_bytes: int) -> IO[bytes]:
     """Refuse an archive that lists so many members that the list alone would fill the memory; zipfile reads it whole."""
     file.seek(0, os.SEEK_END)
     size = file.tell()
@@ -88,8 +91,8 @@ def _with_a_short_list(file: IO[bytes]) -> IO[bytes]:
     if len(tail) < _END.size or tail[-_END.size :][:4] != b"PK\5\6":
         raise zipfile.BadZipFile("it does not end as a zip does")
     *_, list_bytes, _offset, _comment = _END.unpack(tail[-_END.size :])
-    if list_bytes > _LIST_CAP_BYTES or tail.startswith(b"PK\6\7"):
-        raise zipfile.BadZipFile("it lists more than the four files of a bundle")
+    if list_bytes > most_bytes or tail.startswith(b"PK\6\7"):
+        raise zipfile.BadZipFile("it lists more members than such an archive has")
     return file
 
 

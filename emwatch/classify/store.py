@@ -207,18 +207,18 @@ class BundleStore:
             raise ModelError(f"there is no bundle {wanted!r}: no directory of that name, and kept are only {known}")
         return named[0]
 
-    def add(self, source: Path) -> Kept:
+    def add(self, source: Path, sha256: str | None = None) -> Kept:
         """
         Copy a bundle, a directory or an archive, into the store, once the copy is verified and has passed its self-test.
 
-        One that is there already stays as it is, unless it was damaged since.
+        One that is there already stays as it is, unless it was damaged since. ``sha256``: what an archive must have.
         """
         with self.incoming() as folder:
-            if source.is_dir():
+            if source.is_dir() and sha256 is None:
                 for name in FILES:
                     (folder / name).write_bytes(read_file(source, name))
             else:
-                unpack_archive(source, folder)
+                unpack_archive(source, folder, sha256)
             return self.settle(folder, source)
 
     @contextmanager

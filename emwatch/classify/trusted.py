@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from emwatch.errors import ModelError
 
 if TYPE_CHECKING:
+    from io import BufferedReader
     from pathlib import Path
-    from typing import IO
 
 
-def open_trusted(path: Path, remedy: str) -> IO[bytes]:
+def open_trusted(path: Path, remedy: str) -> BufferedReader:
     """
     Open a file for reading; what is checked is the descriptor that is given, not the path again.
 

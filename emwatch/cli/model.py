@@ -145,7 +145,7 @@ def build(as_json: bool, **order: Any) -> None:
     from emwatch.train.build import BuildOrder  # noqa: PLC0415 - heavy
     from emwatch.train.build import build as build_bundle  # noqa: PLC0415 - heavy
 
-    bundle = build_bundle(BuildOrder(**order), _progress())
+    bundle = build_bundle(BuildOrder(**order), progress())
     if as_json:
         print_json({**_document(bundle), "card": dict(bundle.card)})
     else:
@@ -160,7 +160,8 @@ def directory_of(wanted: str | None, config_file: Path | None, ledger: Path | No
     return store.in_use(config).directory if wanted is None else store.store_of(config).find(wanted).directory
 
 
-def _progress() -> Callable[[str], None]:
+def progress() -> Callable[[str], None]:
+    """Give what tells the steps of something long on stderr, unless asked to be quiet."""
     quiet = click.get_current_context().meta.get("emwatch.verbosity", 0) < 0
     return (lambda line: None) if quiet else lambda line: click.echo(printable(line), err=True)  # noqa: ARG005 - the same signature
 
@@ -183,9 +184,13 @@ def _rows(document: dict[str, Any], card: Any) -> list[tuple[str, str]]:
         ("agreement with Keras", _flat(card["backbone"].get("agreement_with_keras", {}))),
         (
             "trained on",
-            f"{card['training'].get('real_frames')} real frames, {card['training'].get('drawn_frames_per_category')} drawn of each category",
+            f"elsewhere: {card['training']['imported_from']}; on other pixels than it is used on"
+            if "imported" in card
+            else f"{card['training'].get('real_frames')} real frames, {card['training'].get('drawn_frames_per_category')} drawn of each category",
         ),
     ]
+    if "imported" in card:
+        rows.append(("beside Keras", _flat(card["imported"]["parity"])))
     for protocol in ("without_bar", "as_they_are"):
         figures = {name: value for name, value in card["metrics"].get(protocol, {}).items() if name != "recall"}
         rows.append((f"by source, {protocol.replace('_', ' ')}", _flat(figures)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from emwatch.cli.display import Column, print_json, print_table, printable
-from emwatch.cli.model import ledger_option
+from emwatch.cli.model import ledger_option, progress
 from emwatch.cli.options import AnyPath, config_option, json_option, load_settings, logging_options
 from emwatch.clock import SystemClock
 from emwatch.errors import ModelError
@@ -136,27 +137,67 @@ def export(wanted: str | None, out: Path | None, ledger: Path | None, config_fil
 
 @click.command("import", short_help="Take a bundle in.")
 @click.argument("source", metavar="FILE|DIR", type=AnyPath())
+@click.option("--sha256", metavar="HEX", help="Refuse a file that has not this sha256.")
+@click.option("--name", metavar="NAME", help="Keras: the bundle's name; default: the file's.")
+@click.option(
+    "--labels", metavar="A,B,...", help="Keras: the classes in the file's order, where that is not alphabetical."
+)
+@click.option(
+    "--input-range",
+    default="-1..1",
+    show_default=True,
+    type=click.Choice(["-1..1", "0..1", "0..255"]),
+    help="Keras: how pixels were scaled in training.",
+)
 @ledger_option
 @config_option
 @json_option
 @logging_options
-def import_bundle(source: Path, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+def import_bundle(
+    source: Path,
+    sha256: str | None,
+    name: str | None,
+    labels: str | None,
+    input_range: str,
+    ledger: Path | None,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
     """
     Take in what "emwatch model export" wrote, or a bundle's directory. It is kept beside the ledger, and not in use yet.
 
     Everything is verified before it is kept: names, sizes, sums, the card, the self-test.
+
+    Or make a bundle of a classifier that Keras saved: .keras, .h5, .hdf5 or a SavedModel folder, of Xception with one softmax
+    over the ten classes. Only its numbers are read, into a network built here, and how far it says the same is
+    measured. It sees frames as emwatch prepares them, which is not as it was trained; its card says so. Needs the extra
+    "train".
     """
     from emwatch.classify.store import store_of  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.train.keras_arrays import is_keras  # noqa: PLC0415 - as above
 
     loaded = _settings(config_file, ledger)
-    kept = store_of(loaded.config).add(source)
-    if as_json:
-        print_json(_document(kept, in_use=False))
+    store = store_of(loaded.config)
+    if is_keras(source):
+        from emwatch.train.keras_import import ImportOrder, import_classifier  # noqa: PLC0415 - TensorFlow
+
+        order = ImportOrder(source, name or source.name.partition(".")[0], input_range=input_range, sha256=sha256)
+        if labels is not None:
+            order = replace(order, labels=tuple(each.strip() for each in labels.split(",")))
+        kept = import_classifier(order, store, progress())
     else:
-        click.echo(
-            f"{printable(kept.directory)}: bundle {printable(kept.name)} {kept.sha256[:12]}, verified and tested; "
-            f"'emwatch model activate {kept.sha256[:12]}' puts it into use"
-        )
+        if name or labels:
+            raise click.UsageError("--name and --labels are for files of Keras; a bundle says both itself")
+        kept = store.add(source, sha256)
+    if as_json:
+        print_json(_document(kept, in_use=False) | {"imported": (kept.card or {}).get("imported")})
+        return
+    for fact, value in ((kept.card or {}).get("imported") or {}).get("parity", {}).items():
+        click.echo(f"{fact.replace('_', ' ')}: {value}")
+    click.echo(
+        f"{printable(kept.directory)}: bundle {printable(kept.name)} {kept.sha256[:12]}, verified and tested; "
+        f"'emwatch model activate {kept.sha256[:12]}' puts it into use"
+    )
 
 
 def _settings(config_file: Path | None, ledger: Path | None) -> Loaded:
