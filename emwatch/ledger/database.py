@@ -29,6 +29,7 @@ __all__ = [
     "BUSY_TIMEOUT_MS",
     "LedgerUnavailableError",
     "ledger_errors",
+    "readable_revision",
     "reading_engine",
     "revision_of",
     "writing_engine",
@@ -93,6 +94,22 @@ def revision_of(connection: Connection, path: Path) -> str | None:
             "upgrade emwatch, or give another path as `ledger.path`"
         )
     return None if revision is None else str(revision)
+
+
+def readable_revision(path: Path, *, or_older: bool = False) -> str | None:
+    """Give the revision of a ledger as `revision_of` does; raises `LedgerError` also for an older one, unless ``or_older``."""
+    engine = reading_engine(path)
+    try:
+        with ledger_errors(path), engine.connect() as connection:
+            revision = revision_of(connection, path)
+    finally:
+        engine.dispose()
+    if revision is not None and revision != REVISION and not or_older:
+        raise LedgerError(
+            f"{path}: is of an older emwatch (ledger revision {revision}, needed {REVISION}): "
+            "start `emwatch run` once, it makes a copy and migrates it"
+        )
+    return revision
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 from emwatch.errors import LedgerError
 from emwatch.frame import FIELDS, AcquisitionMetadata, FrameState, Reading, text_to_path
 from emwatch.ledger import present, second_opinions
-from emwatch.ledger.database import BEGIN, ledger_errors, reading_engine, revision_of
+from emwatch.ledger.database import ledger_errors, readable_revision, reading_engine
 from emwatch.ledger.filters import LogFilter, count_of, rows_of
 from emwatch.ledger.present import Account, Counters, count
-from emwatch.ledger.schema import REVISION, acquisition, frames, matches, predictions, sessions
+from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
 from emwatch.ledger.second_opinions import Unjudged
 
 if TYPE_CHECKING:
@@ -94,16 +94,8 @@ class LedgerReader:
         if not path.is_file():
             raise LedgerError(f"{path}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
         self._engine = reading_engine(path)
-        with ledger_errors(path), self._engine.connect() as connection:
-            connection.info[BEGIN] = "BEGIN"
-            revision = revision_of(connection, path)
         #: A file killed before its first commit has no tables: an empty log.
-        self._empty = revision is None
-        if revision is not None and revision != REVISION:
-            raise LedgerError(
-                f"{path}: is of an older emwatch (ledger revision {revision}, needed {REVISION}): "
-                "start `emwatch run` once, it makes a copy and migrates it"
-            )
+        self._empty = readable_revision(path) is None
 
     def __enter__(self) -> Self:
         return self

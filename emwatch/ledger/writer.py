@@ -20,9 +20,12 @@ from emwatch.frame import FrameState
 from emwatch.ledger import bars, present, replacement, row_values, waiting
 from emwatch.ledger.bars import BarFindings, UnreadBar
 from emwatch.ledger.database import BEGIN, BUSY_TIMEOUT_MS, ledger_errors, writing_engine
+from emwatch.ledger.merge import Merged
+from emwatch.ledger.merge import merge as take_over
 from emwatch.ledger.present import Counters, Known
+from emwatch.ledger.prune import Prune, Pruned, prune
 from emwatch.ledger.recording import Recorded, Sitting, write_outcome
-from emwatch.ledger.schema import frames, roots
+from emwatch.ledger.schema import frames, replacements, roots
 from emwatch.ledger.second_opinions import write_second_opinion
 from emwatch.ledger.soundness import look_over
 from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, connect_to_read
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from emwatch.clock import Clock
     from emwatch.frame import Alert, Outcome, Prediction, StatKey
     from emwatch.ledger.replacement import Replaced
+    from emwatch.ledger.salvage import Salvage
     from emwatch.ledger.second_opinions import Matched
 
 __all__ = ["BarFindings", "Counters", "Known", "Ledger", "Recorded", "UnreadBar"]
@@ -327,6 +331,31 @@ class Ledger:
             current = frames.c.superseded_by.is_(None)
             with self._transaction() as connection:
                 connection.execute(update(frames).where(current, frames.c.path == bindparam("of_path")), rows)
+
+    def take_over(self, other: Salvage, *, send_waiting: bool, repaired_at: datetime | None = None) -> Merged:
+        """
+        Take over another ledger's rows without duplicates; see `emwatch.ledger.merge`.
+
+        ``repaired_at``: ``other`` is the damaged one that this one stands in for, and need not be taken over again.
+        """
+        with self._transaction() as connection:
+            merged = take_over(connection, other, self._sitting, send_waiting=send_waiting)
+            if repaired_at is not None:
+                of_it = replacements.c.set_aside == other.path.name
+                connection.execute(update(replacements).where(of_it).values(recovered_at=repaired_at))
+            return merged
+
+    def unrepaired(self) -> tuple[Path, ...]:
+        """Give the damaged ledgers that this one stands in for and that were not taken over yet, oldest first."""
+        names = select(replacements.c.set_aside).where(replacements.c.recovered_at.is_(None))
+        with self._transaction(_READING) as connection:
+            found = connection.scalars(names.order_by(replacements.c.noted_at)).all()
+        return tuple(path for path in map(self.path.with_name, found) if path.exists())
+
+    def prune(self, wanted: Prune, *, apply: bool) -> dict[str, Pruned]:
+        """Remove what is asked for, or count it; see `emwatch.ledger.prune`."""
+        with self._transaction() as connection:
+            return prune(connection, wanted, apply=apply)
 
     def due_alerts(
         self, channel: str, now: datetime, limit: int = 4, *, not_after: datetime | None = None

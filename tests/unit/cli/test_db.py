@@ -1,0 +1,105 @@
+"""`emwatch db` as an operator runs it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from emwatch.service.lock import SingleInstance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_sound_ledger_is_checked_backed_up_and_the_backup_verified(emwatch: Run, ledger: Path) -> None:
+    checked = emwatch("db", "check", "--full", "--ledger", ledger)
+    backed_up = emwatch("db", "backup", "--ledger", ledger, "--to", ledger.parent / "safe", "--json")
+    made = json.loads(backed_up.stdout)["path"]
+    verified = emwatch("db", "verify", made, "--json")
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout.endswith(f"{ledger}: sound\n")
+    assert made.startswith(f"{ledger.parent}/safe/ledger.sqlite3.backup-")
+    assert json.loads(verified.stdout)["sound"] is True
+    assert emwatch("db", "verify", "--ledger", ledger).returncode == 1  # none in the folder of the configuration
+
+
+def test_a_damaged_backup_is_not_sound(emwatch: Run, ledger: Path) -> None:
+    damaged = ledger.with_name("damaged")
+    content = bytearray(ledger.read_bytes())
+    content[4096 * 3 : 4096 * 9] = bytes(4096 * 6)
+    damaged.write_bytes(content)
+    done = emwatch("db", "verify", damaged)
+
+    assert done.returncode == 5
+    assert done.stdout.startswith("BROKEN  the file is what SQLite wrote\n")
+    assert "NOT sound" in done.stdout
+
+
+def test_commands_that_write_are_refused_while_another_has_the_ledger(emwatch: Run, ledger: Path) -> None:
+    lock = SingleInstance(ledger)
+    lock.acquire()
+    before = ledger.read_bytes()
+    other = shutil.copy(ledger, ledger.with_name("other"))
+    for command in (("prune", "--alerts-before", "now", "--apply"), ("merge", other), ("repair",)):
+        done = emwatch("db", *command, "--ledger", ledger)
+        assert done.returncode == 1
+        assert "another emwatch (process " in done.stderr
+    assert emwatch("db", "backup", "--ledger", ledger).returncode == 0
+    assert ledger.read_bytes() == before
+    lock.release()
+
+
+def test_pruning_is_only_counted_unless_asked_to(emwatch: Run, ledger: Path) -> None:
+    asked = ("db", "prune", "--failed-before", "now", "--frames-before", "2d", "--ledger", ledger)
+    counted = emwatch(*asked)
+    applied = emwatch(*asked, "--apply", "--json")
+
+    assert counted.stdout.splitlines() == ["failed      1 to remove", "frames      1 to remove"]
+    assert "nothing was removed" in counted.stderr
+    assert json.loads(applied.stdout) == {
+        "applied": True,
+        "rows": {"failed": {"removed": 1, "kept": 0}, "frames": {"removed": 1, "kept": 0}},
+    }
+    assert "as it was: " in applied.stderr
+    assert emwatch("log", "--count", "--ledger", ledger).stdout == "4\n"
+    assert emwatch("db", "prune", "--ledger", ledger).returncode == 2
+
+
+def test_a_share_that_is_away_does_not_make_its_frames_gone(emwatch: Run, ledger: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("watch: {directory: /data/sem}\n")  # where the rows' files are said to be; it is not there
+    done = emwatch("db", "prune", "--frames-before", "now", "--ledger", ledger, "--config", config)
+
+    assert done.stdout.splitlines() == ["frames      0 to remove, 5 old ones stay"]
+
+
+def test_merging_a_ledger_into_a_new_one_takes_all_of_it(emwatch: Run, ledger: Path) -> None:
+    new = ledger.with_name("new.sqlite3")
+    merged = emwatch("db", "merge", ledger, "--ledger", new)
+    again = emwatch("db", "merge", ledger, "--ledger", new, "--json")
+
+    assert merged.stdout == f"{ledger}: 7 rows taken over, 0 were known, 1 alerts\n"
+    assert json.loads(again.stdout)["frames"] == 0
+    assert emwatch("log", "--count", "--all", "--ledger", new).stdout == "7\n"
+    assert emwatch("db", "merge", new, "--ledger", new).returncode == 1
+
+
+def test_a_damaged_ledger_is_repaired(emwatch: Run, ledger: Path) -> None:
+    assert emwatch("db", "repair", "--ledger", ledger).stdout == f"{ledger}: nothing to repair\n"
+    content = bytearray(ledger.read_bytes())
+    content[-4096:] = bytes(4096)
+    ledger.write_bytes(content)
+    done = emwatch("db", "repair", "--ledger", ledger)
+    [aside] = [each for each in ledger.parent.glob("ledger.sqlite3.corrupt-*") if each.name[-1] == "Z"]
+
+    assert "was moved aside as" in done.stderr
+    assert done.stdout.startswith(f"{aside}: ")
+    assert aside.read_bytes() == content
+    assert emwatch("db", "check", "--ledger", ledger).returncode == 0
+    assert int(emwatch("log", "--count", "--all", "--ledger", ledger).stdout) >= 5
