@@ -51,9 +51,19 @@ def challenge(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> Ver
     if held.basis != claimed.basis:
         return Verdict("unknown", "the two cards' figures are of other frames or another protocol")
     words = f"balanced accuracy by source {claimed.balanced_accuracy:.3f}, that of the model in use {held.balanced_accuracy:.3f}"
-    if claimed.balanced_accuracy == held.balanced_accuracy:
-        return Verdict("equal", words)
-    return Verdict("better" if claimed.balanced_accuracy > held.balanced_accuracy else "worse", words)
+    return Verdict(_word(held.balanced_accuracy, claimed.balanced_accuracy), words)
+
+
+def on_frames(champion: float, challenger: float, frames: int, dataset: str) -> Verdict:
+    """Compare two balanced accuracies that were measured on the same frames."""
+    words = (
+        f"balanced accuracy {challenger:.3f} on {frames} frames of {dataset}, that of the model in use {champion:.3f}"
+    )
+    return Verdict(_word(champion, challenger), words)
+
+
+def _word(champion: float, challenger: float) -> Literal["better", "equal", "worse"]:
+    return "equal" if champion == challenger else "better" if challenger > champion else "worse"
 
 
 def _number(figures: object, name: str) -> float | None:

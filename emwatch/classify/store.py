@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 POINTER: Final = "active.json"
 _POINTER_CAP_BYTES: Final = 64 * 1024
+#: How bundles compared on labelled frames, for `activate`.
+COMPARISONS: Final = "comparisons.json"
+_MOST_COMPARISONS: Final = 50
 #: Activations that `BundleStore.rollback` can undo.
 _LONGEST_HISTORY: Final = 20
 _SHORTEST_SHA: Final = 6
@@ -79,6 +82,19 @@ class Kept:
     def short(self) -> str:
         """Give name and number as they name its folder in the store."""
         return f"{_safe(self.name)}-{self.sha256[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How two bundles did on the same labelled frames: balanced accuracy of each."""
+
+    first: str  #: sha256
+    second: str
+    first_balanced: float
+    second_balanced: float
+    frames: int
+    dataset: str
+    at: str  #: ISO 8601 with offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,26 +293,41 @@ class BundleStore:
             raise ModelError("there is nothing to go back to: no other model was in use here")
         return self._point(Pointer(replace(before.history[-1], at=at.isoformat()), before.history[:-1]))
 
+    def remember(self, compared: Compared) -> None:
+        """Keep how two bundles compared on the same frames; a later comparison of the two takes the place of an earlier."""
+        others = [each for each in self.comparisons() if {each.first, each.second} != {compared.first, compared.second}]
+        document = [asdict(each) for each in (*others, compared)[-_MOST_COMPARISONS:]]
+        self._write(self.directory / COMPARISONS, document)
+
+    def comparisons(self) -> list[Compared]:
+        """Give the comparisons kept; a file that is none counts as none, since it only spares a ``--force``."""
+        try:
+            content = read_trusted(self.directory / COMPARISONS, _POINTER_CAP_BYTES, "")
+            return [Compared(**each) for each in json.loads(content)]
+        except (FileNotFoundError, ModelError, ValueError, TypeError):
+            return []
+
     def _point(self, pointer: Pointer) -> Pointer:
-        """Write ``active.json``: the old one or the new one is there at any moment, whatever fails."""
         document = {
             "active": None if pointer.active is None else asdict(pointer.active),
             "history": [asdict(each) for each in pointer.history],
         }
-        made = self.directory / f".{POINTER}.{os.getpid()}"
+        self._write(self.pointer_file, document)
+        return pointer
+
+    def _write(self, file: Path, document: Any) -> None:
+        """Write a small file: the old one or the new one is there at any moment, whatever fails."""
+        made = self.directory / f".{file.name}.{os.getpid()}"
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             made.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
             made.chmod(0o644)
             _flush(made)
-            made.replace(self.pointer_file)
+            made.replace(file)
             _flush(self.directory)
         except OSError as error:
             made.unlink(missing_ok=True)
-            raise ModelError(
-                f"{self.pointer_file} cannot be written: {error.strerror or error}; nothing was changed"
-            ) from error
-        return pointer
+            raise ModelError(f"{file} cannot be written: {error.strerror or error}; nothing was changed") from error
 
 
 def _same(one: Activation, other: Activation) -> bool:

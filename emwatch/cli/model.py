@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "verify": Entry("emwatch.cli.model", "verify", "Verify a bundle's files and run its self-test."),
     "activate": Entry("emwatch.cli.model_store", "activate", "Put another bundle into use, without a restart."),
     "rollback": Entry("emwatch.cli.model_store", "rollback", "Put the bundle before this one into use again."),
+    "compare": Entry("emwatch.cli.model_compare", "compare", "Compare two bundles on the same labelled frames."),
     "export": Entry("emwatch.cli.model_store", "export", "Write a bundle into one file."),
     "import": Entry("emwatch.cli.model_store", "import_bundle", "Take a bundle in."),
     "build": Entry("emwatch.cli.model", "build", "Build a bundle from ImageNet weights and labelled frames."),

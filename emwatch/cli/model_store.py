@@ -15,6 +15,7 @@ from emwatch.clock import SystemClock
 from emwatch.errors import ModelError
 
 if TYPE_CHECKING:
+    from emwatch.classify.champion import Verdict
     from emwatch.classify.store import BundleStore, Kept, Pointer
     from emwatch.config import Loaded
 
@@ -212,6 +213,8 @@ def _judged(store: BundleStore, kept: Kept, *, force: bool) -> str:
     if champion.card is None or kept.card is None or champion.sha256 == kept.sha256:
         return ""
     verdict = challenge(champion.card, kept.card)
+    if verdict.word == "unknown":
+        verdict = _compared_before(store, champion, kept) or verdict
     if force or verdict.word in {"better", "equal"}:
         return verdict.reason
     if verdict.word == "worse":
@@ -222,6 +225,18 @@ def _judged(store: BundleStore, kept: Kept, *, force: bool) -> str:
         f"{kept.name} {kept.sha256[:12]} is not known to be better: {verdict.reason}. Compare them on frames of yours with "
         f"'emwatch model compare', or put it into use nevertheless with --force."
     )
+
+
+def _compared_before(store: BundleStore, champion: Kept, kept: Kept) -> Verdict | None:
+    """Give what "model compare" found of the two, ``None`` where it was not asked."""
+    from emwatch.classify.champion import on_frames  # noqa: PLC0415 - numpy only when a command needs it
+
+    for each in reversed(store.comparisons()):
+        if (each.first, each.second) == (champion.sha256, kept.sha256):
+            return on_frames(each.first_balanced, each.second_balanced, each.frames, each.dataset)
+        if (each.first, each.second) == (kept.sha256, champion.sha256):
+            return on_frames(each.second_balanced, each.first_balanced, each.frames, each.dataset)
+    return None
 
 
 def _tell(pointer: Pointer, loaded: Loaded, word: str, *, as_json: bool) -> None:

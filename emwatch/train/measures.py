@@ -191,24 +191,47 @@ def headline(
     Percentile bootstrap over sources (Efron); over frames where all are of one source, which is then too narrow. Raises
     `ValueError` without frames.
     """
-    if not len(scores):
+    values, resampled = _resampled([scores], truth, sources, seed)[0]
+    return Headline(**{name: _interval(values[name], resampled[name]) for name in values})
+
+
+def differences(
+    first: npt.NDArray[np.float64],
+    second: npt.NDArray[np.float64],
+    truth: npt.NDArray[np.int64],
+    sources: Sequence[str],
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """
+    Give how far the second scores do better than the first on the same frames, in each figure of `Headline`.
+
+    Both are measured on the same drawings of sources, so that what is hard for both does not widen the interval.
+    """
+    (mine, my_draws), (theirs, their_draws) = _resampled([second, first], truth, sources, seed)
+    return {name: _interval(mine[name] - theirs[name], my_draws[name] - their_draws[name]) for name in mine}
+
+
+_Figures = dict[str, "npt.NDArray[np.float64]"]
+
+
+def _resampled(
+    scores: Sequence[npt.NDArray[np.float64]], truth: npt.NDArray[np.int64], sources: Sequence[str], seed: int
+) -> list[tuple[_Figures, _Figures]]:
+    """Give the figures of each scores, and those on the same drawings of sources."""
+    if not len(truth):
         raise ValueError("no frames to measure on")
     names, groups = np.unique(np.array(sources), return_inverse=True)
     if len(names) == 1:
-        groups = np.arange(len(scores))
+        groups = np.arange(len(truth))
     count = int(groups.max()) + 1
-    sums = _sums(scores, truth, groups, count)
     draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLINGS)
-    values, resampled = _figures(np.ones((1, count)), sums), _figures(draws.astype(np.float64), sums)
+    sums = [_sums(each, truth, groups, count) for each in scores]
+    return [(_figures(np.ones((1, count)), each), _figures(draws.astype(np.float64), each)) for each in sums]
+
+
+def _interval(value: npt.NDArray[np.float64], resampled: npt.NDArray[np.float64]) -> Interval:
     tail = (1 - _HELD) / 2 * 100
-    return Headline(
-        **{
-            name: Interval(
-                float(value[0]), *(float(each) for each in np.percentile(resampled[name], (tail, 100 - tail)))
-            )
-            for name, value in values.items()
-        }
-    )
+    return Interval(float(value[0]), *(float(each) for each in np.percentile(resampled, (tail, 100 - tail))))
 
 
 def _sums(

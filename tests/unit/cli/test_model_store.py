@@ -147,3 +147,75 @@ def test_an_unreadable_bundle_is_listed_with_the_reason(model: Emwatch, tmp_path
     assert f"!       {kept.name}" in listed.stdout
     assert "cannot be used" in listed.stderr
     assert "holds no mapping" in listed.stderr
+
+
+def labelled(directory: Path) -> Path:
+    """Two drawn frames of each category, filed by category."""
+    from PIL import Image
+
+    from emwatch.frame import CATEGORIES
+    from emwatch.train.drawn import drawn_frames
+
+    for number, frame in enumerate(drawn_frames(2, 3)):
+        folder = directory / CATEGORIES[frame.category] / f"source-{number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(frame.draw()).save(folder / f"{number}.png")
+    return directory
+
+
+def test_a_comparison_on_labelled_frames_decides_where_the_cards_cannot(model: Emwatch, tmp_path: Path) -> None:
+    other = made(tmp_path, "other", protocol="a random split")
+    dataset = labelled(tmp_path / "labelled")
+    assert model("activate", other).exit_code == 1
+
+    compared = model("compare", "default", other, dataset, "--json")
+    document = json.loads(compared.stdout)
+
+    assert compared.exit_code == 0
+    assert document["frames"] == 20
+    assert document["difference"]["accuracy"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert document["paired"]["only_first_right"] == document["paired"]["only_second_right"] == 0
+    activated = model("activate", other)
+    assert activated.exit_code == 0, activated.stderr
+    assert f"on 20 frames of {dataset}" in activated.stdout
+
+
+def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_path: Path) -> None:
+    import numpy as np
+
+    from emwatch.classify.head import Head
+    from emwatch.train.bundle_files import sha256
+
+    other = made(tmp_path, "other", protocol="a random split")
+    card = yaml.safe_load((other / "card.yaml").read_text(encoding="utf-8"))
+    head = Head.from_bytes((other / "head.npz").read_bytes(), 4056, "head.npz")
+    mirrored = Head(head.weights[:, ::-1].copy(), head.bias[::-1].copy(), head.early_weights[:, ::-1].copy(), 1.0)
+    (other / "head.npz").write_bytes(mirrored.to_bytes())
+    card["files"]["head.npz"]["sha256"] = sha256(mirrored.to_bytes())
+    from emwatch.classify.backbone import LiteRtEngine
+    from emwatch.classify.classifier import golden_drawing
+    from emwatch.classify.preprocess import prepare
+
+    engine = LiteRtEngine((other / "backbone.tflite").read_bytes(), 4056, 1, other)
+    scores = mirrored.probabilities(engine.embed(prepare(golden_drawing())).mean(axis=0))
+    card["self_test"]["scores"] = [float(np.clip(each, 0, 1)) for each in scores]
+    (other / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
+
+    told = model("compare", other, "default", labelled(tmp_path / "labelled"))
+    refused = model("activate", other)
+
+    assert "only default" in told.stdout
+    assert refused.exit_code == 1
+    assert "other" in refused.stderr
+    assert "is worse: balanced accuracy 0." in refused.stderr
+    assert "on 20 frames of" in refused.stderr
+
+
+def test_cards_are_laid_side_by_side(model: Emwatch, tmp_path: Path) -> None:
+    better = made(tmp_path, "better", balanced_accuracy=0.99)
+
+    laid = model("compare", "default", better, "--cards")
+
+    assert "better is better: balanced accuracy by source 0.990" in laid.stdout
+    assert model("compare", "default", better).exit_code == 2
+    assert json.loads(model("compare", better, "default", "--cards", "--json").stdout)["second"] == "worse"

@@ -11,6 +11,7 @@ from emwatch.train.measures import (
     category_figures,
     confusion_matrix,
     coverage,
+    differences,
     headline,
     most_confused,
     normalised,
@@ -146,3 +147,33 @@ class TestIntervals:
 
     def test_there_are_ten_categories(self) -> None:
         assert len(category_figures(np.zeros((10, 10), dtype=np.int64))) == len(CATEGORIES)
+
+
+class TestDifferences:
+    def test_two_models_differ_by_what_their_figures_differ(self) -> None:
+        first, second = _scores(LIKELIEST), _scores([0, 0, 4, 4, 4, 9])
+        sources = ["a", "a", "b", "b", "c", "c"]
+        found = differences(first, second, TRUTH, sources)
+        ones, others = headline(first, TRUTH, sources), headline(second, TRUTH, sources)
+
+        for name in ("accuracy", "balanced_accuracy", "ece"):
+            assert found[name].value == pytest.approx(getattr(others, name).value - getattr(ones, name).value)
+        assert found["accuracy"].value == pytest.approx(1 / 6)
+        assert found["accuracy"].low >= 0
+
+    def test_the_same_model_differs_from_itself_by_nothing_whatever_is_drawn(self) -> None:
+        scores = _scores(LIKELIEST)
+        for interval in differences(scores, scores, TRUTH, ["a", "b", "c", "d", "e", "f"]).values():
+            assert (interval.value, interval.low, interval.high) == (0, 0, 0)
+
+    def test_what_is_hard_for_both_does_not_widen_the_interval(self) -> None:
+        random = np.random.default_rng(2)
+        truth = random.integers(0, 10, 400)
+        sources = [str(each) for each in random.integers(0, 40, 400)]
+        hard = np.array([int(each) % 2 == 0 for each in sources])
+        first = np.where(hard, (truth + 1) % 10, truth)
+        second = first.copy()
+        second[0] = truth[0] if first[0] != truth[0] else (truth[0] + 1) % 10
+        found = differences(_scores(first.tolist()), _scores(second.tolist()), truth, sources)["accuracy"]
+
+        assert found.high - found.low < 0.02 < headline(_scores(first.tolist()), truth, sources).accuracy.high - 0.5
