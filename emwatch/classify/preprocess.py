@@ -42,7 +42,7 @@ def prepare(pixels: npt.NDArray[np.generic], data_bar_height_px: float | None = 
     Returns float32, shape (views, 170, 170), grey values 0..255. Raises `Unreadable` for anything that is not a picture.
     """
     picture = _without_data_bar(_checked(pixels), data_bar_height_px)
-    return _resized(_eight_bits(_centre_square(picture)))[np.newaxis]
+    return _resized(eight_bits(_centre_square(picture)))[np.newaxis]
 
 
 def _checked(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -71,8 +71,12 @@ def _centre_square(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     return pixels[top : top + side, left : left + side]
 
 
-def _eight_bits(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Give uint8 (height, width) or (height, width, 3): Pillow resizes it nine times faster than float."""
+def eight_bits(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """
+    Give uint8 (height, width) or (height, width, 3): Pillow resizes it nine times faster than float.
+
+    8-bit values are taken as they are, everything else is stretched.
+    """
     if pixels.ndim == 3:
         pixels = pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :3]  # without alpha
     if pixels.dtype == np.uint8:

@@ -46,15 +46,16 @@ def report_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else "none: no such network" if value is None else str(value)
+    return f"{value:,}" if isinstance(value, int) else "none is made for this network" if value is None else str(value)
 
 
 def _figures(figures: dict[str, Any]) -> str:
     if not figures["frames"]:
         return "no frames"
+    low, high = figures["intervals"]["balanced_accuracy"]
     return (
-        f"accuracy {figures['accuracy']:.3f}, balanced {figures['balanced_accuracy']:.3f}, top-3 {figures['top_3_accuracy']:.3f}, "
-        f"ECE {figures['ece']:.3f} on {figures['frames']:,} frames"
+        f"accuracy {figures['accuracy']:.3f}, balanced {figures['balanced_accuracy']:.3f} ({low:.3f} to {high:.3f}), top-3 "
+        f"{figures['top_3_accuracy']:.3f}, ECE {figures['ece']:.3f} on {figures['frames']:,} frames"
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
+from emwatch.classify.preprocess import eight_bits
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, path_to_text, text_to_path
 from emwatch.train.sources import source_by_filing
@@ -51,8 +52,11 @@ class LabelledFrame:
     part: Part | None = None  #: as a manifest tells it
 
     def grey(self) -> npt.NDArray[np.uint8]:
-        """Read it as grey (height, width)."""
+        """Read it as grey (height, width); 16-bit and float values are stretched, as for the daemon's network."""
         with Image.open(self.path, formats=("JPEG", "PNG", "TIFF", "BMP")) as image:
+            # Pillow would clip them at 255: a 16-bit frame would be white.
+            if image.mode.startswith(("I", "F")):
+                return eight_bits(np.asarray(image))
             return np.asarray(image.convert("L"))
 
 

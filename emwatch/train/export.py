@@ -7,7 +7,7 @@ What is judged is what runs: the quantised backbone on the pixels that the daemo
 from __future__ import annotations
 
 import collections
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +34,7 @@ from emwatch.train.data_bars import without_bar
 from emwatch.train.judge import Verdict
 from emwatch.train.loop import cross_entropy
 from emwatch.train.material import decoded
-from emwatch.train.measures import calibration_error
+from emwatch.train.measures import category_figures, confusion_matrix, headline
 from emwatch.train.split import Part
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ def export(
         "the validation part; no frame of the test part had any say",
         "head": how,
         **{
-            str(part): figures(head.probabilities(embeddings[part]), truth[part])
+            str(part): figures(
+                head.probabilities(embeddings[part]), truth[part], [frames[int(at)].source for at in of[part]]
+            )
             for part in (Part.VALIDATION, Part.TEST)
         },
     }
@@ -127,24 +129,25 @@ def export(
     }
 
 
-def figures(scores: npt.NDArray[np.floating[Any]], categories: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """Judge scores (n, 10), choosing nothing; of no frames, only say so."""
-    if not len(categories):
+def figures(
+    scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.int64], sources: Sequence[str]
+) -> dict[str, Any]:
+    """Judge scores (n, 10) by the true categories, with 95 % intervals over sources; of no frames, only say so."""
+    if not len(truth):
         return {"frames": 0}
-    right = scores.argmax(axis=1) == categories
+    exact = scores.astype(np.float64)
+    found = asdict(headline(exact, truth, sources))
     recall = {
-        name: round(float(right[categories == index].mean()), 4)
-        for index, name in enumerate(CATEGORIES)
-        if (categories == index).any()
+        name: round(each.recall, 4)
+        for name, each in category_figures(confusion_matrix(exact, truth)).items()
+        if each.recall is not None
     }
-    top_3 = (np.argsort(-scores, axis=1)[:, :3] == categories[:, np.newaxis]).any(axis=1)
     return {
-        "frames": len(categories),
-        "accuracy": round(float(right.mean()), 4),
-        "balanced_accuracy": round(float(np.mean(list(recall.values()))), 4),
-        "top_3_accuracy": round(float(top_3.mean()), 4),
-        "cross_entropy": round(cross_entropy(scores, categories), 4),
-        "ece": round(calibration_error(scores.astype(np.float64), categories), 4),
+        "frames": len(truth),
+        "sources": len(set(sources)),
+        **{name: round(value["value"], 4) for name, value in found.items()},
+        "cross_entropy": round(cross_entropy(exact, truth), 4),
+        "intervals": {name: [round(value["low"], 4), round(value["high"], 4)] for name, value in found.items()},
         "recall": recall,
     }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import zlib
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,11 +23,12 @@ from emwatch.frame import CATEGORIES
 from emwatch.train.augment import LIGHT
 from emwatch.train.batches import Batches, scores_of
 from emwatch.train.data_bars import with_drawn_bar, without_bar
+from emwatch.train.dataset import write_manifest
 from emwatch.train.drawn import drawn_frames
 from emwatch.train.export import ExportOrder, export, figures
 from emwatch.train.fit import fit_affine, source_weights
 from emwatch.train.loop import BATCHES_BETWEEN_STATES, Course, Phase, train
-from emwatch.train.material import Material, by_part, decoded, fingerprint, opened
+from emwatch.train.material import Material, by_part, decoded, fingerprint, opened, sources_of
 from emwatch.train.networks import (
     BLOCKS,
     block_of_each,
@@ -92,10 +93,11 @@ def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
     resume = folder.begin(order.settings(), must_resume=order.resume)
     frames, parts = opened(order.dataset, order.by, order.seed, ears)
     material = by_part(frames, parts, decoded(frames, bare_and_barred, order.threads, ears.reading))
-    sources = [frame.source for frame, part in zip(frames, parts, strict=True) if part is Part.TRAINING]
+    sources = sources_of(frames, parts, Part.TRAINING)
     if order.drawn:
         material[Part.TRAINING], sources = _with_drawn(material[Part.TRAINING], sources, order, ears)
     folder.same_material(fingerprint(material))
+    write_manifest(folder.manifest, [replace(frame, part=part) for frame, part in zip(frames, parts, strict=True)])
     with _precision(ears.say):
         base, origin = xception_base(order.weights, order.seed, ears.say)
         network = with_softmax(base, order.seed)
@@ -129,12 +131,15 @@ def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
             "epochs": progress.epoch,
             "best_epoch": progress.best_epoch,
             **{
-                str(part): figures(scores_of(network, material[part].first), material[part].categories)
+                str(part): figures(
+                    scores_of(network, material[part].first), material[part].categories, sources_of(frames, parts, part)
+                )
                 for part in (Part.VALIDATION, Part.TEST)
             },
             "weights": folder.best,
             "history": folder.history,
             "logs": folder.logs,
+            "manifest": folder.manifest,
         }
         facts = {**_training_facts(order), "best_epoch": progress.best_epoch}
         exported = ExportOrder(

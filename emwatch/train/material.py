@@ -130,6 +130,11 @@ def by_part(
     return dealt
 
 
+def sources_of(frames: Sequence[LabelledFrame], parts: Sequence[Part], part: Part) -> list[str]:
+    """List the sources of a part's frames, in the order of `by_part`."""
+    return [frame.source for frame, mine in zip(frames, parts, strict=True) if mine is part]
+
+
 def fingerprint(parts: dict[Part, Material]) -> str:
     """Identify what is learned from, by content: the same frames in the same parts, whatever their names."""
     digest = hashlib.sha256()

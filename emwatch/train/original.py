@@ -8,7 +8,7 @@ a small network of two convolutions.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -20,9 +20,10 @@ from emwatch.errors import ModelError
 from emwatch.frame import NETWORK_SIDE_PX
 from emwatch.train.augment import ORIGINAL
 from emwatch.train.batches import Batches, scores_of
+from emwatch.train.dataset import write_manifest
 from emwatch.train.export import ExportOrder, export, figures
 from emwatch.train.loop import BATCHES_BETWEEN_STATES, Course, Phase, constant, train
-from emwatch.train.material import by_part, decoded, fingerprint, opened
+from emwatch.train.material import by_part, decoded, fingerprint, opened, sources_of
 from emwatch.train.networks import (
     BLOCKS,
     simple_cnn,
@@ -84,6 +85,7 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
     pixels = partial(squashed, antialias=order.antialias)
     material = by_part(frames, parts, decoded(frames, pixels, order.threads, ears.reading))
     folder.same_material(fingerprint(material))
+    write_manifest(folder.manifest, [replace(frame, part=part) for frame, part in zip(frames, parts, strict=True)])
     network, origin = _network(order, ears)
     _summarise(network, folder, order.network == "xception")
     batches = Batches(
@@ -103,13 +105,16 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
         "frames": {str(part): len(each) for part, each in material.items()},
         "epochs": progress.epoch,
         "best_epoch": progress.best_epoch,
-        "validation": figures(
-            scores_of(network, material[Part.VALIDATION].first), material[Part.VALIDATION].categories
-        ),
-        "test": figures(scores_of(network, material[Part.TEST].first), material[Part.TEST].categories),
+        **{
+            str(part): figures(
+                scores_of(network, material[part].first), material[part].categories, sources_of(frames, parts, part)
+            )
+            for part in (Part.VALIDATION, Part.TEST)
+        },
         "weights": folder.best,
         "history": folder.history,
         "logs": folder.logs,
+        "manifest": folder.manifest,
         "bundle": None,
     }
     if order.network == "xception":

@@ -68,6 +68,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.best = path / "best.weights.h5"
+        self.manifest = path / "split.tsv"
         self.history = path / "history.json"
         self.summary = path / "summary.txt"
         self.logs = path / "logs"

@@ -142,3 +142,13 @@ def test_sources_are_told_from_how_frames_are_filed(one: str, other: str, same: 
     first, second = (source_by_filing(Path(each).parents[-2], Path(each)) for each in (one, other))
 
     assert same == (first == second)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32, np.int32])
+def test_values_beyond_8_bits_are_stretched_and_not_clipped(tmp_path: Path, kind: type[np.generic]) -> None:
+    Image.fromarray(np.linspace(1000, 60_000, 10_000).reshape(100, 100).astype(kind)).save(tmp_path / "frame.tif")
+
+    grey = LabelledFrame(tmp_path / "frame.tif", 0, "one").grey()
+
+    assert (grey.dtype, grey.shape, grey[0, 0], grey[-1, -1]) == (np.uint8, (100, 100), 0, 255)
+    assert abs(int(grey[50, 0]) - 128) <= 2
