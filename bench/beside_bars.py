@@ -5,7 +5,7 @@ One real daemon with the default bundle works off a backlog of frames whose valu
 header are written one at a time; before each, the child that reads bars is let go or stopped (SIGCONT, SIGSTOP) in turn, so
 that a change of the machine's pace meets both sides.
 
-    python bench/beside_bars.py [--frames 30] [--backlog 120]
+    python bench/beside_bars.py [--frames 30] [--backlog 80]
 
 Needs the ``ocr`` extra and POSIX signals.
 """
@@ -86,10 +86,12 @@ def measure(frames: int, backlog: int, folder: Path) -> dict[str, dict[str, list
     list(Microscope(watched, backlog, rate=0, mode="burst", vendor="generic", seed=2).run())
     daemon = Side("--be-daemon", str(watched), str(state), script=__file__)
     rows = 0
-    while rows < backlog:
-        rows += daemon.hear()["what"] == "row"
-    while (child := bar_child(daemon.process.pid)) is None:
-        time.sleep(0.1)
+    child: int | None = None
+    while rows < backlog or child is None:
+        if rows < backlog:
+            rows += daemon.hear()["what"] == "row"
+        if child is None and (child := bar_child(daemon.process.pid)) is not None:
+            os.kill(child, signal.SIGSTOP)  # what it is to read is kept for the frames below
     took: dict[str, dict[str, list[float]]] = {
         side: {"row": [], "alert": [], "cpu": []} for side in ("read", "stopped")
     }
@@ -121,7 +123,7 @@ def main() -> None:
     """Print the table and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=30, help="with bars being read, and as many without")
-    parser.add_argument("--backlog", type=int, default=120)
+    parser.add_argument("--backlog", type=int, default=80)
     parser.add_argument("--be-daemon", nargs=2, metavar=("DIRECTORY", "STATE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.be_daemon:

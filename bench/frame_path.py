@@ -40,8 +40,9 @@ def peak_mib(process: int) -> float:
 
 
 def children(process: int) -> list[int]:
-    """Direct children of a process."""
-    return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()]
+    """Direct children of a process, whichever of its threads started them."""
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(each) for found in lists for each in found.read_text(encoding="ascii").split()]
 
 
 def run_daemon(directory: Path, state: Path) -> None:
