@@ -15,6 +15,20 @@ LONGEST_RAW_CHARS: Final = 200
 LONGEST_TEXT_CHARS: Final = 1000
 
 
+#: Ends a text whose last line has no end: half of "WD=0.0107" is a distance too. No instrument writes this code point.
+CUT: Final = "\ufdd0"
+
+
+def whole_lines(content: str, end: str = "\n") -> str:
+    """
+    Give a text without NUL padding and with plain line ends; one that breaks off within a line ends with `CUT`.
+
+    All makers end the last line as well; a sidecar that is being written, or a block cut short, does not.
+    """
+    plain = content.replace("\x00", "").replace("\r", "\n")
+    return plain if not plain or plain.endswith(end) else plain + CUT
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """
@@ -53,6 +67,8 @@ def read_rows(rows: Iterable[Row], values: Mapping[str, str], source: str) -> di
 def read_value(convert: Callable[[str], float | str | bool], raw: str, source: str) -> Reading:
     """Read one text; unusable text gives a reading without a value."""
     shown = raw[:LONGEST_RAW_CHARS].replace("\x00", "").strip()
+    if CUT in raw:
+        return unknown(shown.replace(CUT, ""), source, "the text breaks off within this value")
     if not shown and not raw.replace("\x00", "").strip():
         return unknown("", source, "the key has no value")
     try:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from emwatch.readers.field_table import whole_lines
+
 
 def read_ini(header: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """
     Give the values by ``Section.Key``, and flags for what was odd.
 
-    Of a key that comes twice in a section the first value that is not empty counts.
+    Of a key that comes twice in a section the first value that is not empty counts. A last line without its end is marked
+    as `whole_lines` does.
     """
     values: dict[str, str] = {}
     sections: set[str] = set()
     flags: list[str] = []
     section = ""
-    for line in header.replace("\x00", "").replace("\r", "\n").split("\n"):
+    for line in whole_lines(header).split("\n"):
         stripped = line.strip()
         if stripped.startswith("[") and stripped.endswith("]") and len(stripped) <= 100:
             section = stripped[1:-1].strip()

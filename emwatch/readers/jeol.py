@@ -17,7 +17,7 @@ from emwatch import units
 from emwatch.frame import Reading
 from emwatch.readers.computed import field_width, label_nm, scaled_pixel
 from emwatch.readers.dates import iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown
+from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown, whole_lines
 from emwatch.readers.raw_frame import Findings
 from emwatch.readers.sidecar import find_sidecar
 from emwatch.readers.tiff import sub_page
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _EXIF, _MAKER_NOTE, _DATE_TIME_ORIGINAL = 34665, 37500, 36867
 _UNICODE: Final = b"UNICODE\x00"
+_TAB: Final = "\t"
 _KEY: Final = re.compile(r"^\$+((?:CM|SM|FE)_\w{1,60})[ =]?(.*)$")
 _NAMED_AXIS: Final = re.compile(r"\b([XYZRT])\s*=\s*([^\s,]+)")
 _POSITIONS: Final = {"X": 0, "Y": 1, "Z": 2, "R": 3, "T": 4}
@@ -105,7 +106,7 @@ class JeolReader:
         """Decode the MakerNote, else the sidecar."""
         note = _maker_note(frame)
         if note:
-            values, source = pairs(note, "\t"), f"tag {_MAKER_NOTE}"
+            values, source = pairs(note, _TAB), f"tag {_MAKER_NOTE}"
         else:
             name, content = _sidecar(frame) or ("", "")
             values, source = pairs(content, "\n"), "sidecar"
@@ -128,7 +129,7 @@ READER: Final = JeolReader()
 def pairs(content: str, separator: str) -> dict[str, str]:
     """Give the values by key, ``$$SM_WD`` and ``$SM_WD`` both as the latter; of a repeated key the first with a value."""
     values: dict[str, str] = {}
-    for line in content.replace("\x00", "").replace("\r", "\n").split(separator):
+    for line in whole_lines(content, separator).split(separator):
         match = _KEY.match(line.strip())
         if match and not values.get(f"${match[1]}"):
             values[f"${match[1]}"] = match[2].strip()
@@ -143,7 +144,10 @@ def _maker_note(frame: RawFrame) -> str:
         return ""
     content = raw[len(_UNICODE) :]
     note = content.decode("utf-16-be" if content[:1] == b"\x00" else "utf-16-le", errors="replace")
-    return note if "$CM_" in note else ""
+    if exif is None or "$CM_" not in note:
+        return ""
+    # The last pair of a note has no tab: it is whole where the tag is, and was written to its end.
+    return note if exif.is_cut(_MAKER_NOTE) or note.endswith("\x00") else note + _TAB
 
 
 def _sidecar(frame: RawFrame) -> tuple[str, str] | None:

@@ -70,9 +70,14 @@ class OlympusSisReader:
 
 READER: Final = OlympusSisReader()
 
+#: Since 1900. The block is written in one piece, so that zeros mean that it was not.
+_FIRST_YEAR: Final = 85
+
 
 def _acquired_at(year: int, month: int, day: int, hour: int, minute: int, source: str) -> dict[str, Reading]:
     raw, where = f"{year} {month} {day} {hour} {minute}", f"{source} date"
+    if year < _FIRST_YEAR:
+        return {"acquired_at": unknown(raw, where, f"{1900 + year} is before the program: no date was written")}
     try:
         stamp = datetime(1900 + year, month + 1, day, hour, minute)  # noqa: DTZ001 - the instrument's zone is not known.
     except ValueError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.readers.dates import iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text
+from emwatch.readers.field_table import Row, read_rows, read_value, text, whole_lines
 from emwatch.readers.raw_frame import Findings
 from emwatch.readers.sidecar import find_sidecar
 
@@ -74,7 +74,7 @@ def lines(content: str) -> dict[str, str]:
     """Give the values by ``Section.Key``; a section within another is written ``[   - Working Distance]``."""
     values: dict[str, str] = {}
     section = ""
-    for line in content.replace("\x00", "").replace("\r", "\n").split("\n"):
+    for line in whole_lines(content).split("\n"):
         stripped = line.strip()
         if stripped.startswith("[") and stripped.endswith("]") and len(stripped) <= 100:
             section = stripped[1:-1].strip(" -")

@@ -62,6 +62,11 @@ class Page:
         found = self.tags.get(tag)
         return None if found is None else self.data[found.start : found.stop]
 
+    def is_cut(self, tag: int) -> bool:
+        """Tell whether a tag claims bytes beyond the end of the file."""
+        found = self.tags.get(tag)
+        return found is not None and found.stop > len(self.data)
+
     def numbers(self, tag: int) -> npt.NDArray[np.uint64]:
         """Give the whole numbers of a tag, none where it is absent or of another type."""
         found = self.tags.get(tag)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch import units
 from emwatch.frame import Reading
 from emwatch.readers.dates import iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown
+from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown, whole_lines
 from emwatch.readers.raw_frame import Findings
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def pairs(header: str) -> dict[str, str]:
     at the start are skipped. A key that comes twice keeps its first value; a key without its line has an empty one.
     """
     values: dict[str, str] = {}
-    for match in _PAIR.finditer(header.replace("\x00", "").replace("\r", "\n")):
+    for match in _PAIR.finditer(whole_lines(header)):
         key, line = match["key"], match["line"] or ""
         if key not in values:
             values[key] = line.partition("=" if "=" in line else ":")[2]

@@ -345,11 +345,17 @@ def xl_header(changes: dict[str, str | None] | None = None) -> bytes:
 
 
 def sis_tiff(
-    *, exponent: int = -9, pixel: float = 1.5376, times: float = 125000.0, magic: bytes = b"SIS0", month: int = 2
+    *,
+    exponent: int = -9,
+    pixel: float = 1.5376,
+    times: float = 125000.0,
+    magic: bytes = b"SIS0",
+    month: int = 2,
+    year: int = 116,
 ) -> bytes:
     """Write a TIFF whose tag 33560 points to analySIS's block behind the pixels."""
     at = len(tiff_bytes(replace={33560: (4, (0,))}))
-    head = struct.pack("<4s6x5h6x32sH", magic, 1, 10, 24, month, 116, b"AuNI scan 1\x00rest", 2)
+    head = struct.pack("<4s6x5h6x32sH", magic, 1, 10, 24, month, year, b"AuNI scan 1\x00rest", 2)
     entries = struct.pack("<hhIhhI", 10, 1, 0, 1, 1, at + len(head) + 16)
     block = struct.pack("<10xhdd8xd2x34s32s", exponent, pixel, pixel * 0.99, times, b"", b"Gray Value")
     return tiff_bytes(replace={33560: (4, (at,))}) + head + entries + block

@@ -174,6 +174,67 @@ def test_five_thousand_mutated_headers_give_no_error_and_no_other_unit(build: An
     assert kept > count / 5
 
 
+@pytest.mark.parametrize("vendor", [each for each in _VENDORS if each != "sis"])
+def test_a_header_that_breaks_off_anywhere_gives_no_half_values(build: Any, vendor: str) -> None:
+    """Half of ``WD=10.863e-3`` is a distance too, and half of a name a name."""
+    header, make = _cases(build)[vendor]
+    golden = registry.read_metadata(make(header)).readings
+    kept = 0
+    for cut in range(1, len(header), 3):
+        for rest in (b"", b"\x00" * 64):
+            found = registry.read_metadata(make(header[:cut] + rest)).readings
+            for name, reading in found.items():
+                assert reading.value is not None or reading.reason, (cut, name)
+                before = golden.get(name)
+                if reading.value is not None and before and before.source == reading.source and not reading.computed:
+                    kept += 1
+                    assert before.value == reading.value, (cut, name)
+
+    assert kept > 100 or vendor in _STRICT
+
+
+#: From the text of a value to what may stand there instead.
+_DEEDS = {
+    "no value": lambda _raw: "",
+    "decimal comma": lambda raw: raw.replace(".", ","),
+    "a megabyte": lambda raw: raw * (1_000_000 // len(raw)),
+    "NUL": lambda raw: raw + "\x00" * 30,
+}
+
+
+@pytest.mark.parametrize("deed", _DEEDS)
+@pytest.mark.parametrize("vendor", [each for each in _VENDORS if each not in {"sis", "ome"}])
+def test_a_value_that_is_none_costs_itself_and_says_why(build: Any, vendor: str, deed: str) -> None:
+    """Whatever stands in place of one number: it is that number, or unknown with a reason, and the others stay."""
+    header, make = _cases(build)[vendor]
+    golden = registry.read_metadata(make(header)).readings
+    # XML and JSON break as a whole, and lengths that stand elsewhere do not follow: others may be lost, never changed.
+    together = vendor in {*_STRICT, "tescan", "jeol note"}
+    tried = 0
+    for name, before in golden.items():
+        if type(before.value) is not float or before.computed:
+            continue
+        for encoding in ("cp1252", "utf-16-le"):
+            raw = before.raw.encode(encoding, errors="replace")
+            # Another key may hold the same text; then it is not known whose value is replaced.
+            if len(before.raw) < 3 or header.count(raw) != 1:
+                continue
+            tried += 1
+            there = make(header.replace(raw, _DEEDS[deed](before.raw).encode(encoding)))
+            found = registry.read_metadata(there).readings
+            after = found.get(name)
+            if after is not None and after.source == before.source:
+                assert after.value in {None, before.value}, (name, after)
+                assert after.value is not None or after.reason, (name, after)
+                assert len(after.raw) <= 200
+            for each, other in found.items():
+                if each != name and each in golden and other.source == golden[each].source and not other.computed:
+                    lost = other.value is None and (together or before.source == golden[each].source)
+                    assert lost or other.value == golden[each].value, (name, other)
+
+    assert tried > 0
+
+
 @pytest.mark.parametrize("vendor", ["zeiss", "fei"])
 def test_a_mutated_header_never_raises_and_every_number_is_one(build: Any, vendor: str) -> None:
     chance = random.Random(21)

@@ -54,6 +54,12 @@ def test_a_month_that_is_none_leaves_the_time_open(build: Any) -> None:
     assert _read(build.sis_tiff(month=12)).readings["acquired_at"].value is None
 
 
+def test_a_date_that_was_never_written_is_not_1900(build: Any) -> None:
+    stamp = _read(build.sis_tiff(year=0, month=0)).readings["acquired_at"]
+
+    assert (stamp.value, "1900 is before" in stamp.reason) == (None, True)
+
+
 def test_a_tag_that_points_elsewhere_is_flagged(build: Any) -> None:
     findings = _read(build.sis_tiff(magic=b"SIS9"))
 

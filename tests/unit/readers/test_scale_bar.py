@@ -29,7 +29,7 @@ def _rewrite(frame: Path, **values: str) -> None:
     kept = [line for line in lines if line.partition("=")[0] not in values]
     assert len(kept) == len(lines) - len(values)
     lines = kept + [f"{key}={value}" for key, value in values.items() if value]
-    sidecar.write_bytes("\r\n".join(lines).encode("cp932"))
+    sidecar.write_bytes("".join(f"{line}\r\n" for line in lines).encode("cp932"))
 
 
 def test_a_sound_frame_is_in_peace(frame: Path) -> None:

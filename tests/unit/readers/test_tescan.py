@@ -187,9 +187,9 @@ def test_a_header_of_both_beams_leaves_open_what_differs_between_them(
 
 
 def test_a_block_that_claims_four_gigabytes_is_cut_where_the_tag_ends(tescan: Callable[..., Findings]) -> None:
-    findings = tescan(raw=struct.pack("<IH", 2**32 - 1, 2) + b"Magnification=500")
+    findings = tescan(raw=struct.pack("<IH", 2**32 - 1, 2) + b"Magnification=500\nPixelSizeX=2")
 
-    assert _values(findings) == {"magnification": 500.0}
+    assert _values(findings) == {"magnification": 500.0, "pixel_size_nm": None}
     assert findings.flags == ("tag 50431 breaks off in a block",)
 
 

@@ -165,6 +165,10 @@ def test_a_resized_frame_has_no_known_bar(fei: Callable[..., Findings]) -> None:
     assert fei(width=16, height=15).readings["data_bar_height_px"].value is None
 
 
+def test_without_the_operators_note_in_unicode_the_plain_one_is_read(fei: Callable[..., Findings]) -> None:
+    assert fei({"User.UserTextUnicode": None}).readings["sample"].value == "TiO?"
+
+
 def test_the_unambiguous_stamp_is_preferred_to_the_locale_date(fei: Callable[..., Findings]) -> None:
     assert fei().readings["acquired_at"].source == "tag 34682 PrivateFei.TimeOfCreation"
 
