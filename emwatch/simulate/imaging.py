@@ -75,7 +75,7 @@ class Imaging:
             jitter_px=sometimes(0.15, 0.3, 1.0),
             line_noise=sometimes(0.4, 0.005, 0.035),
             shot_noise=float(0.02 + rng.gamma(1.6, 0.035)),
-            contrast=float(rng.uniform(0.55, 1.25)),
+            contrast=math.exp(rng.uniform(math.log(0.25), math.log(1.25))),
             brightness=float(rng.normal(0.0, 0.09)),
             gamma=float(rng.uniform(0.75, 1.3)),
             averaging=float(rng.uniform(0.2, 1.0)),

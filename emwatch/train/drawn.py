@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 #: Large enough for the network's 170 pixels, small enough to draw thousands.
 _WIDTH_PX: Final = 512
-_HEIGHT_PX: Final = 384
 
 #: Every second frame wears a bar, whatever its category.
 _BAR_SHARE: Final = 0.5
@@ -33,9 +32,9 @@ class DrawnFrame:
     kind: str
     seed: int
 
-    def draw(self) -> npt.NDArray[np.uint8]:
-        """Draw it: grey (height, width), with a data bar or without."""
-        drawing = draw_frame(CATEGORIES[self.category], self.seed, _WIDTH_PX, _HEIGHT_PX, kind=self.kind)
+    def draw(self, width_px: int = _WIDTH_PX) -> npt.NDArray[np.uint8]:
+        """Draw it, 4:3: grey (height, width), with a data bar or without."""
+        drawing = draw_frame(CATEGORIES[self.category], self.seed, width_px, width_px * 3 // 4, kind=self.kind)
         pixels = drawing.pixels.astype(np.uint8)
         random = np.random.default_rng((self.seed, self.category))
         return with_drawn_bar(pixels, random) if random.random() < _BAR_SHARE else pixels

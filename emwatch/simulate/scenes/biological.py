@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from emwatch.simulate.canvas import blurred
 from emwatch.simulate.scenes.ground import lay_ground
 from emwatch.simulate.scenes.kind import Kind
 
@@ -254,22 +255,29 @@ def tissue(canvas: Canvas) -> None:
 
 
 def plant_section(canvas: Canvas) -> None:
-    """Draw a cut through plant tissue: rounded cells with thick double walls, most of them open and half filled with grey."""
+    """Draw a cut through a stem: rounded cells with thick grey walls, open or half full, a skin where the stem ends."""
     size = canvas.unit * canvas.spread(0.09, 0.26)
-    cells = canvas.cells(size, jitter=canvas.between(0.5, 0.8), warp_px=size * 0.05)
-    half = np.float32(size * canvas.between(0.06, 0.15))
-    wall = np.clip((half - cells.border) / np.float32(max(1.0, size * 0.03)) + np.float32(0.5), 0, 1)
-    lumen = canvas.between(0.14, 0.3)
-    canvas.tone[:] = np.float32(lumen) + (cells.ident - np.float32(0.5)) * np.float32(0.12)
-    canvas.tone += np.clip(cells.dy / np.float32(size), -0.5, 0.5) * np.float32(0.15)
-    canvas.z -= np.clip(cells.border / np.float32(size * 0.3), 0, 1) * np.float32(size * 0.3)
-    canvas.lay(wall, size * 0.25, canvas.between(0.42, 0.6))
-    canvas.z += wall * canvas.noise(size * 0.1, 2) * np.float32(size * 0.01)
-    seam = np.clip(1 - cells.border / np.float32(max(1.0, size * 0.02)), 0, 1)
-    canvas.tone -= seam * np.float32(canvas.between(0.0, 0.2))
+    cells = canvas.cells(size, jitter=canvas.between(0.5, 0.85), warp_px=size * 0.05)
+    border = blurred(cells.border, size * 0.06)
+    half = np.float32(size * canvas.between(0.09, 0.17)) * (np.float32(0.7) + cells.ident * np.float32(0.6))
+    if canvas.chance(0.5):
+        x, _ = canvas.grid(canvas.between(0, 2 * math.pi))
+        skin = np.clip(x / np.float32(canvas.unit * 0.05) - canvas.between(2.0, 8.0), 0, 1)
+        half = half + skin * np.float32(size)
+    lumen = np.clip((border - half) / np.float32(max(1.0, size * 0.03)) + np.float32(0.5), 0, 1)
+    wall = canvas.between(0.4, 0.55)
+    canvas.tone[:] = wall
+    canvas.tone -= np.clip(1 - cells.border / np.float32(max(1.0, size * 0.02)), 0, 1) * np.float32(
+        canvas.between(0.0, 0.12)
+    )
+    inside = np.float32(wall * canvas.between(0.35, 0.7)) + (cells.ident - np.float32(0.5)) * np.float32(0.14)
+    inside = inside + np.clip(cells.dy / np.float32(size), -0.5, 0.5) * np.float32(0.2)
+    canvas.tone += lumen * (inside - canvas.tone)
+    canvas.z -= lumen * np.float32(size * canvas.between(0.15, 0.3))
+    canvas.z += canvas.noise(size * 0.12, 3) * np.float32(size * canvas.between(0.002, 0.012))
     for _ in range(int(canvas.rng.integers(0, 14))):
-        x, y = canvas.anywhere()
-        canvas.ellipsoid((x, y), (size * 0.12, size * 0.07), canvas.between(0, 3), 0.75, base=size * 0.2)
+        x0, y0 = canvas.anywhere()
+        canvas.ellipsoid((x0, y0), (size * 0.12, size * 0.07), canvas.between(0, 3), 0.75, base=size * 0.1)
 
 
 def microfossil(canvas: Canvas) -> None:
@@ -306,6 +314,38 @@ def microfossil(canvas: Canvas) -> None:
     canvas.tone -= (away < 1) * dark * np.float32(0.35)
 
 
+def chambered_shell(canvas: Canvas) -> None:
+    """Draw a shell of swollen chambers, each larger than the last: a coil, or a tower of two rows; its skin pierced."""
+    lay_ground(canvas, rough=False)
+    count, growth = int(canvas.rng.integers(5, 15)), canvas.between(1.06, 1.25)
+    coil, lie = canvas.chance(0.5), canvas.between(0, 2 * math.pi)
+    step, at, radius = canvas.between(0.5, 1.1), (0.0, 0.0), 1.0
+    bodies = []
+    for index in range(count):
+        bodies.append((at, radius))
+        turn = index * step if coil else (0.7 if index % 2 else -0.7)
+        at = (at[0] + radius * 0.95 * math.cos(turn), at[1] + radius * 0.95 * math.sin(turn))
+        radius *= growth
+    places = np.array([place for place, _ in bodies])
+    reach = float(np.abs(places - places.mean(axis=0)).max()) + radius
+    scale, middle = canvas.unit * canvas.between(0.38, 0.6) / reach, places.mean(axis=0)
+    for (x, y), size in bodies:
+        dx, dy = (x - middle[0]) * scale, (y - middle[1]) * scale
+        place = (
+            canvas.width / 2 + dx * math.cos(lie) - dy * math.sin(lie),
+            canvas.height / 2 + dx * math.sin(lie) + dy * math.cos(lie),
+        )
+        canvas.sphere(*place, size * scale, canvas.between(0.48, 0.6), 1.0, canvas.between(0.8, 1.0))
+    body = canvas.z > canvas.unit * 0.02
+    pore = canvas.unit * canvas.spread(0.01, 0.035)
+    cells = canvas.cells(pore, jitter=0.5)
+    pierced = np.clip(1 - cells.nearest / np.float32(pore * canvas.between(0.25, 0.5)), 0, 1) * body
+    sign = -1 if canvas.chance(0.7) else 1
+    canvas.z += pierced * np.float32(sign * pore * canvas.between(0.2, 0.7))
+    canvas.tone -= pierced * np.float32(0.12 * (sign < 0))
+    canvas.z += body * canvas.noise(canvas.unit * 0.02, 3) * np.float32(canvas.unit * 0.0008)
+
+
 KINDS: Final = (
     Kind("blood cells", blood_cells, (8.0, 60.0)),
     Kind("diatom", diatom, (10.0, 150.0)),
@@ -318,4 +358,5 @@ KINDS: Final = (
     Kind("tissue", tissue, (10.0, 300.0)),
     Kind("plant section", plant_section, (30.0, 500.0)),
     Kind("microfossil", microfossil, (50.0, 1000.0)),
+    Kind("chambered shell", chambered_shell, (50.0, 1000.0)),
 )

@@ -54,8 +54,9 @@ def dispersed(canvas: Canvas) -> None:
     """Draw single wires lying on a flat substrate, straight, with their ends in view."""
     ground = lay_ground(canvas)
     radius = canvas.unit * canvas.spread(0.0025, 0.008)
+    longest = canvas.unit * canvas.spread(0.12, 0.7)
     for _ in range(round(canvas.spread(6, 45))):
-        length = canvas.unit * canvas.between(0.2, 0.7)
+        length = longest * canvas.between(0.4, 1.0)
         thick = radius * canvas.between(0.8, 1.2)
         canvas.straight(
             canvas.anywhere(), canvas.between(0, 2 * math.pi), length, (thick, thick), bright(canvas, ground)

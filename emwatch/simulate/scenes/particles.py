@@ -91,20 +91,6 @@ def rods(canvas: Canvas) -> None:
         canvas.straight(canvas.anywhere(), lie, length, (radius, radius), tone, index * radius * 0.003)
 
 
-def clusters(canvas: Canvas) -> None:
-    """Draw a few clumps of small round grains on bare ground."""
-    ground = lay_ground(canvas)
-    grain = canvas.unit * canvas.spread(0.008, 0.025)
-    for _ in range(int(canvas.rng.integers(2, 9))):
-        middle = canvas.anywhere(-grain * 4)
-        size = grain * canvas.between(2, 7)
-        tone = bright(canvas, ground)
-        for _ in range(round(min(160, 1.3 * (size / grain) ** 2))):
-            away, turn = size * math.sqrt(canvas.rng.random()), canvas.between(0, 2 * math.pi)
-            at = (middle[0] + away * math.cos(turn), middle[1] + away * math.sin(turn) * 0.8)
-            canvas.sphere(*at, grain * canvas.between(0.7, 1.3), tone, base=(size - away) * canvas.between(0.2, 0.8))
-
-
 def core_shell(canvas: Canvas) -> None:
     """Draw balls with a bright core in a darker shell, by material contrast."""
     ground = lay_ground(canvas)
@@ -249,11 +235,35 @@ def lone_body(canvas: Canvas) -> None:
             canvas.sphere(*at, small, bright(canvas, ground), radius * 0.2)
 
 
+def dendrites(canvas: Canvas) -> None:
+    """Draw a few branched, rough crystals: crooked stems with side arms, blocky grains beside them."""
+    ground = lay_ground(canvas)
+    radius = canvas.unit * canvas.spread(0.006, 0.018)
+    tone = bright(canvas, ground)
+    for _ in range(int(canvas.rng.integers(3, 16))):
+        at, lie = canvas.anywhere(), canvas.between(0, 2 * math.pi)
+        for joint in range(int(canvas.rng.integers(3, 12))):
+            length = radius * canvas.between(2, 5)
+            end = (at[0] + length * math.cos(lie), at[1] + length * math.sin(lie))
+            canvas.capsule(at, end, (radius, radius * canvas.between(0.7, 1.1)), tone)
+            if joint and canvas.chance(0.5):
+                arm = lie + canvas.between(0.4, 0.9) * (1 if canvas.chance(0.5) else -1)
+                far = (at[0] + 2 * length * math.cos(arm), at[1] + 2 * length * math.sin(arm))
+                canvas.capsule(at, far, (radius, radius * 0.4), tone)
+            at, lie = end, lie + canvas.rng.normal(0, 0.25)
+    faces: list[Face] = []
+    for _ in range(int(canvas.rng.integers(0, 5))):
+        size = radius * canvas.between(2, 6)
+        faces += prism(canvas.anywhere(), 1.0, (4, size, size * 1.4), anyhow(canvas), tone)
+    put(canvas, faces)
+    body = canvas.tone > ground + 0.1
+    canvas.z += body * canvas.noise(radius, 2) * np.float32(radius * canvas.between(0.1, 0.35))
+
+
 KINDS: Final = (
     Kind("spheres", spheres, (0.5, 100.0)),
     Kind("cubes", cubes, (0.5, 50.0)),
     Kind("rods", rods, (0.4, 10.0)),
-    Kind("clusters", clusters, (0.5, 100.0)),
     Kind("core-shell", core_shell, (0.4, 10.0)),
     Kind("sparse", sparse, (0.5, 50.0)),
     Kind("fragments", fragments, (5.0, 1000.0)),
@@ -263,4 +273,5 @@ KINDS: Final = (
     Kind("rough balls", rough_balls, (1.0, 100.0)),
     Kind("monolayer", monolayer, (0.2, 5.0)),
     Kind("lone body", lone_body, (0.2, 50.0)),
+    Kind("dendrites", dendrites, (2.0, 200.0)),
 )

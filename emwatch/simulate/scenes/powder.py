@@ -131,6 +131,25 @@ def necked(canvas: Canvas) -> None:
         at = end if canvas.chance(0.7) else canvas.anywhere(radius)
 
 
+def lump(canvas: Canvas) -> None:
+    """Draw one large rough grain, crusted with smaller ones, on a bed of fine powder far below it."""
+    bed = canvas.unit * canvas.spread(0.02, 0.08)
+    canvas.tone[:] = np.float32(canvas.between(0.12, 0.3)) + canvas.noise(bed * 2, 2) * np.float32(0.04)
+    canvas.z[:] = canvas.noise(bed, 4) * np.float32(bed * 0.35)
+    x, y = canvas.grid(canvas.between(0, math.pi))
+    long = canvas.unit * canvas.between(0.28, 0.55)
+    wide = long * canvas.between(0.55, 1.0)
+    x, y = x / np.float32(long), y / np.float32(wide)
+    angle = np.arctan2(y, x)
+    away = np.hypot(x, y) + canvas.noise(long * 0.5, 4) * np.float32(canvas.between(0.04, 0.14))
+    away += np.cos(angle * np.float32(canvas.rng.integers(2, 5)) + canvas.between(0, 6)) * np.float32(0.08)
+    crust = canvas.noise(long * canvas.between(0.15, 0.4), 5) * np.float32(long * canvas.between(0.02, 0.08))
+    solid = away < 1
+    dome = np.sqrt(np.clip(1 - away * away, 0, 1)) * np.float32(wide * 0.6)
+    canvas.z = np.where(solid, dome + crust + np.float32(bed), canvas.z).astype(np.float32)
+    canvas.tone = np.where(solid, np.float32(canvas.between(0.5, 0.75)), canvas.tone).astype(np.float32)
+
+
 KINDS: Final = (
     Kind("faceted", faceted, (2.0, 500.0)),
     Kind("cauliflower", cauliflower, (1.0, 100.0)),
@@ -138,4 +157,5 @@ KINDS: Final = (
     Kind("agglomerated", agglomerated, (5.0, 500.0)),
     Kind("fine", fine, (1.0, 200.0)),
     Kind("necked", necked, (1.0, 50.0)),
+    Kind("lump", lump, (2.0, 300.0)),
 )

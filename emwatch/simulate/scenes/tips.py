@@ -11,6 +11,8 @@ from emwatch.simulate.scenes.ground import bright, lay_ground
 from emwatch.simulate.scenes.kind import Kind
 
 if TYPE_CHECKING:
+    from PIL import ImageDraw
+
     from emwatch.simulate.canvas import Canvas, Point
 
 
@@ -222,25 +224,86 @@ def lift_out(canvas: Canvas) -> None:
 
 
 def grid_post(canvas: Canvas) -> None:
-    """Draw a lamella being brought to the post of a lift-out grid: a wide bar along one side, a block, a needle tip."""
+    """Draw a lamella being brought to the post of a lift-out grid: a wide rough bar, grooved, a block, a needle tip."""
     _backdrop(canvas)
-    edge = canvas.width * canvas.between(0.5, 0.8)
-    x, _ = canvas.grid()
-    ragged = canvas.noise(canvas.unit * 0.05, 3) * np.float32(canvas.unit * canvas.between(0.0, 0.006))
-    post = np.clip(x + np.float32(canvas.width / 2 - edge) + ragged, 0, 1)
+    edge, thick = canvas.width * canvas.between(0.42, 0.8), canvas.unit * canvas.between(0.25, 0.9)
+    x, _ = canvas.grid(canvas.between(-0.05, 0.05))
+    x = x + np.float32(canvas.width / 2 - edge)
+    ragged = canvas.noise(canvas.unit * 0.05, 3) * np.float32(canvas.unit * canvas.between(0.0, 0.008))
+    post = np.clip(x + ragged, 0, 1) * np.clip(np.float32(thick) - x + ragged, 0, 1)
     tone = canvas.between(0.4, 0.65)
     canvas.lay(post, canvas.unit * 0.03, tone)
-    step = np.clip(x + np.float32(canvas.width / 2 - edge - canvas.unit * canvas.between(0.06, 0.2)) + ragged, 0, 1)
-    canvas.lay(step, canvas.unit * canvas.between(-0.02, 0.02), tone * canvas.between(0.75, 1.1))
-    canvas.z += post * canvas.noise(canvas.unit * 0.02, 3) * np.float32(canvas.unit * 0.001)
-    block = canvas.unit * canvas.between(0.06, 0.15)
-    near, row = edge - block * canvas.between(0.8, 3.0), canvas.height * canvas.between(0.35, 0.7)
-    outline = [(near - block, row), (near + block, row), (near + block, row + block), (near - block, row + block)]
-    canvas.raise_block(canvas.polygons([outline]), canvas.unit * 0.04, tone + 0.05, block * canvas.between(0.2, 0.7))
-    if canvas.chance(0.8):
-        _needle_from(
-            canvas, (near - block * 0.8, row + block * 0.5), math.pi + canvas.between(-0.7, 0.3), canvas.unit * 0.05
+    for _ in range(int(canvas.rng.integers(1, 4))):
+        groove = np.exp(
+            -(((x - np.float32(thick * canvas.between(0.15, 0.85))) / np.float32(canvas.unit * 0.006)) ** 2)
         )
+        canvas.z -= post * groove * np.float32(canvas.unit * canvas.between(0.003, 0.015))
+        step = post * np.clip(x - np.float32(thick * canvas.between(0.2, 0.8)), 0, 1)
+        canvas.tone += step * np.float32(tone * canvas.between(-0.15, 0.1))
+    rough = canvas.noise(canvas.unit * canvas.between(0.01, 0.04), 3)
+    canvas.z += post * rough * np.float32(canvas.unit * canvas.between(0.0005, 0.003))
+    block, deep = canvas.unit * canvas.between(0.07, 0.2), canvas.between(0.4, 1.0)
+    near, row = edge - block * canvas.between(0.7, 3.0), canvas.height * canvas.between(0.35, 0.7)
+    outline = [(-1, 0), (1, 0), (1, deep), (-1, deep)]
+    mask = canvas.polygons([[(near + block * dx, row + block * dy) for dx, dy in outline]])
+    canvas.raise_block(mask, canvas.unit * 0.04, tone * canvas.between(0.5, 1.1), block * canvas.between(0.2, 0.7))
+    canvas.z += mask * rough * np.float32(canvas.unit * canvas.between(0.0, 0.002))
+    if canvas.chance(0.7):
+        apex = (near - block * canvas.between(0.7, 1.1), row + block * 0.5)
+        _needle_from(canvas, apex, math.pi + canvas.between(-0.9, 0.4), canvas.unit * 0.05)
+
+
+def grid_finger(canvas: Canvas) -> None:
+    """Draw the fingers of a lift-out grid: round-ended posts hanging from a pierced bar over nothing, a needle beside them."""
+    _backdrop(canvas)
+    pitch = canvas.unit * canvas.between(0.4, 1.1)
+    half, bar = pitch * canvas.between(0.06, 0.16), canvas.height * canvas.between(0.1, 0.4)
+    end, start = bar + canvas.unit * canvas.between(0.25, 0.5), canvas.between(0, pitch)
+    tone, tilt = canvas.between(0.45, 0.65), canvas.between(-0.06, 0.06)
+    hole, rows = pitch * canvas.between(0.06, 0.12), int(canvas.rng.integers(0, 4))
+
+    def draw(brush: ImageDraw.ImageDraw) -> None:
+        brush.polygon([(0, -9), (canvas.width, -9), (canvas.width, bar + tilt * canvas.width), (0, bar)], fill=255)
+        x = start
+        while x < canvas.width + half:
+            low = end + tilt * x
+            brush.rectangle((x - half, 0, x + half, low), fill=255)
+            brush.ellipse((x - half, low - half, x + half, low + half), fill=255)
+            x += pitch
+        for row in range(rows):
+            for column in range(2 + round(canvas.width / pitch * 2)):
+                x, y = start + (column - 1 + 0.5 * (row % 2)) * pitch / 2, bar * (0.85 - 0.3 * row)
+                brush.ellipse((x - hole, y - hole * 0.6, x + hole, y + hole * 0.6), fill=0)
+
+    posts = canvas.mask(draw)
+    canvas.raise_block(posts, canvas.unit * 0.03, tone, canvas.unit * canvas.between(0.0, 0.03))
+    canvas.z += posts * canvas.noise(canvas.unit * 0.02, 3) * np.float32(canvas.unit * 0.0015)
+    if canvas.chance(0.8):
+        target = (start + pitch * canvas.between(0.2, 0.8), end * canvas.between(0.75, 1.15))
+        _needle_from(canvas, target, math.pi + canvas.between(-0.9, 0.4), canvas.unit * 0.05)
+
+
+def blunt_needle(canvas: Canvas) -> None:
+    """Draw the end of a thick needle close up, its flanks streaked, over a coarse or milled ground."""
+    lay_ground(canvas)
+    canvas.tone += np.float32(0.05)
+    grain = canvas.unit * canvas.spread(0.02, 0.1)
+    canvas.z += canvas.noise(grain, 3) * np.float32(grain * canvas.between(0.02, 0.2))
+    if canvas.chance(0.4):
+        low, high = sorted((canvas.between(0, 1), canvas.between(0, 1)))
+        outline = [(0.0, low), (1.0, low), (1.0, high), (0.0, high)]
+        pit = [(x * canvas.width, y * canvas.height) for x, y in outline]
+        canvas.lay(canvas.polygons([pit]), -canvas.unit * 0.05, canvas.between(0.05, 0.3))
+    apex = (canvas.width * canvas.between(0.35, 0.85), canvas.height * canvas.between(0.2, 0.6))
+    angle = math.pi + canvas.between(-1.0, 0.5)
+    end, half = canvas.unit * canvas.between(0.02, 0.14), canvas.between(0.03, 0.25)
+    profile = [(0.0, 0.0), (end * 0.2, end), (2.5 * canvas.unit, end + 2.5 * half * canvas.unit)]
+    before = canvas.z.copy()
+    canvas.z[:] = 0
+    _cone(canvas, apex, angle, profile, canvas.between(0.5, 0.85))
+    needle = canvas.z > 0
+    across = canvas.noise(canvas.unit * 0.015, 2, stretch=canvas.between(2, 8)) * np.float32(canvas.between(0, 2.0))
+    canvas.z[:] = np.where(needle, canvas.z + np.float32(canvas.unit * 0.08) + across, before)
 
 
 KINDS: Final = (
@@ -253,4 +316,6 @@ KINDS: Final = (
     Kind("manipulator", manipulator, (10.0, 300.0)),
     Kind("lift-out", lift_out, (10.0, 200.0)),
     Kind("grid post", grid_post, (20.0, 300.0)),
+    Kind("grid finger", grid_finger, (50.0, 2000.0)),
+    Kind("blunt needle", blunt_needle, (5.0, 200.0)),
 )
