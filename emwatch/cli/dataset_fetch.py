@@ -56,7 +56,7 @@ def fetch(out: Path, url: str, record: str, categories: tuple[str, ...], as_json
     from emwatch.train.fetch import FetchOrder, label, planned  # noqa: PLC0415 - numpy only when a command needs it
 
     order = FetchOrder(out, url, record, categories or CATEGORIES)
-    plan = planned(order, time.sleep)
+    plan = planned(order, _wait)
     _fetch_all(order, plan)
     counts = label(order)
     if as_json:
@@ -80,9 +80,15 @@ def _fetch_all(order: FetchOrder, plan: dict[str, RemoteFile]) -> None:
         for name, remote in plan.items():
             if in_lines:
                 click.echo(f"{name}: {remote.size / 1e6:,.0f} MB", err=True)
-            fetch_category(order, name, remote, _telling(tell, name, before), time.sleep)
+            fetch_category(order, name, remote, _telling(tell, name, before), _wait)
             before += remote.size
 
 
 def _telling(tell: Any, name: str, before: int) -> Any:
     return lambda done: tell(name, before + done)
+
+
+def _wait(seconds: float) -> None:
+    if click.get_current_context().meta.get(VERBOSITY, 0) >= 0:
+        click.echo(f"no answer; trying again in {seconds:g} s", err=True)
+    time.sleep(seconds)

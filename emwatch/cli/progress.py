@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emwatch.cli.display import is_terminal
+from emwatch.cli.display import is_terminal, wants_colour
 from emwatch.cli.options import VERBOSITY
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True, no_color=wants_colour() is False), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)
 
@@ -46,7 +46,7 @@ def transferring(total_bytes: int) -> Iterator[Callable[[str, int], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True, no_color=wants_colour() is False), transient=True) as bar:
         task = bar.add_task("fetching", total=total_bytes)
         yield lambda what, done: bar.update(task, description=what, completed=done)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 FEW_FRAMES: Final = 20
 
 _FILES_TOLD: Final = 5
+_TEN: Final = len(CATEGORIES)
 
 
 class Kind(StrEnum):
@@ -105,50 +105,42 @@ def checked(looks: Sequence[Look], warn: Callable[[str], None], *, leave_out: bo
 
 def _of_categories(looks: Sequence[Look]) -> list[Trouble]:
     if not looks:
-        return [
-            Trouble(
-                Kind.NO_FRAMES,
-                "there are no frames",
-                f"expected a folder of frames for each of {', '.join(CATEGORIES)}, or a table labels.tsv",
-            )
-        ]
-    read = [look for look in looks if look.is_read]
-    counts = collections.Counter(look.frame.category for look in read)
-    sources = {index: {look.frame.source for look in read if look.frame.category == index} for index in counts}
-    empty = [name for index, name in enumerate(CATEGORIES) if not counts[index]]
+        there = f"a folder of frames for each of {', '.join(CATEGORIES)}, or a table labels.tsv"
+        return [Trouble(Kind.NO_FRAMES, "there are no frames", f"expected {there}")]
+    mine: dict[str, list[Look]] = {name: [] for name in CATEGORIES}
+    for look in looks:
+        if look.is_read:
+            mine[CATEGORIES[look.frame.category]].append(look)
+    sources = {name: {look.frame.source for look in frames} for name, frames in mine.items()}
+    empty = [name for name, frames in mine.items() if not frames]
+    one = [name for name, frames in mine.items() if len(frames) == 1]
+    few = [f"{name} {len(frames)}" for name, frames in mine.items() if 1 < len(frames) < FEW_FRAMES]
+    alike = [
+        f"{name} {next(iter(sources[name]))!r}"
+        for name, frames in mine.items()
+        if len(frames) > 1 == len(sources[name])
+    ]
     found = []
     if empty:
-        there = len(CATEGORIES) - len(empty)
         found.append(
             Trouble(
                 Kind.EMPTY_CATEGORY,
-                f"{there} of the {len(CATEGORIES)} categories have frames; there are none of {', '.join(empty)}",
+                f"{_TEN - len(empty)} of the {_TEN} categories have frames; there are none of {', '.join(empty)}",
                 "add frames of each, spelled as here; the network has ten outputs, and one that never saw a frame answers at random",
             )
         )
-    for index, name in enumerate(CATEGORIES):
-        mine = tuple(look.frame.path for look in read if look.frame.category == index)
-        if counts[index] == 1:
-            found.append(
-                Trouble(Kind.ONE_FRAME, f"{name} has one frame", "it cannot both teach and judge: add more", mine)
-            )
-        elif 1 < counts[index] < FEW_FRAMES:
-            what = f"{name} has {counts[index]} frames"
-            found.append(
-                Trouble(
-                    Kind.FEW_FRAMES, what, f"its figures will be luck: add more, {FEW_FRAMES} at least", stops=False
-                )
-            )
-        if counts[index] > 1 and len(sources[index]) == 1:
-            what = f"all {counts[index]} frames of {name} are of one source, {next(iter(sources[index]))!r}"
-            found.append(
-                Trouble(
-                    Kind.ONE_SOURCE,
-                    what,
-                    "nothing of it is left to judge by: add frames of another session",
-                    stops=False,
-                )
-            )
+    if one:
+        files = tuple(mine[name][0].frame.path for name in one)
+        what = f"{', '.join(one)} {'have' if len(one) > 1 else 'has'} one frame{' each' if len(one) > 1 else ''}"
+        found.append(Trouble(Kind.ONE_FRAME, what, "it cannot both teach and judge: add more", files))
+    if few:
+        do = f"figures on them will be luck: add more, {FEW_FRAMES} at least"
+        found.append(Trouble(Kind.FEW_FRAMES, f"few frames of a category: {', '.join(few)}", do, stops=False))
+    if alike:
+        do = "nothing of them is left to judge by: add frames of another session"
+        found.append(
+            Trouble(Kind.ONE_SOURCE, f"all frames of a category are of one source: {', '.join(alike)}", do, stops=False)
+        )
     return found
 
 

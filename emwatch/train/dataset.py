@@ -98,13 +98,13 @@ def write_manifest(
     Write a table that `open_dataset` reads: whole or not at all, nothing copied.
 
     Files below the manifest's folder are named relative to it, so that both may move together. ``extra``: columns by
-    name, a value for each frame.
+    name, a value for each frame. Raises `DatasetError` where it cannot be written.
     """
     made = manifest.with_name(f".{manifest.name}.{os.getpid()}.tmp")
     folder = manifest.absolute().parent
     columns = extra or {}
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with made.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, delimiter="\t", lineterminator="\n")
             table.writerow([*COLUMNS, *columns])
@@ -113,8 +113,11 @@ def write_manifest(
             file.flush()
             os.fsync(file.fileno())
         made.replace(manifest)
+    except OSError as error:
+        raise DatasetError(f"{_name(manifest)} cannot be written: {error.strerror or error}") from error
     finally:
-        made.unlink(missing_ok=True)
+        with suppress(OSError):
+            made.unlink(missing_ok=True)
 
 
 def _cells(frame: LabelledFrame, folder: Path) -> tuple[str, ...]:
@@ -146,7 +149,11 @@ def _from_table(table: Path) -> list[LabelledFrame]:
                     frames.append(_from_row(table.parent, row))
                 except ValueError as error:
                     wrong.append(f"line {rows.line_num}: {error}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{_name(table)} is no text in UTF-8 ({error}): save the table as UTF-8, separated by tabs"
+        ) from error
+    except (OSError, csv.Error) as error:
         raise DatasetError(f"{_name(table)} cannot be read as a table of labelled frames: {error}") from error
     if wrong:
         raise _all_told(table, wrong)

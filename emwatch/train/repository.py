@@ -57,6 +57,8 @@ class RemoteFile:
 
 def record_files(base: str, record: str, pause: Callable[[float], None]) -> list[RemoteFile]:
     """List the files of a record of the repository at ``base``. Raises `FetchError`."""
+    if urllib.parse.urlsplit(base).scheme not in {"http", "https"}:
+        raise FetchError(f"{base!r} is no address of a repository: expected https://...")
     about = f"{base.rstrip('/')}/api/records/{urllib.parse.quote(record, safe='')}"
     answer = _json(about, pause)
     listing = answer.get("links", {}).get("files") if isinstance(answer.get("links"), dict) else None

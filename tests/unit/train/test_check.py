@@ -61,7 +61,7 @@ def test_everything_wrong_is_told_at_once_with_file_names_and_what_to_do(tmp_pat
     assert "Fibres/s0/broken.png" in text
     assert "the same picture is filed as Biological and as Nanowires" in text
     assert "Nanowires/s2/again.png" in text
-    assert any("warning: Fibres has 3 frames" in line for line in said)
+    assert any("warning: few frames of a category: Biological 3, Fibres 3" in line for line in said)
 
 
 def test_a_sound_dataset_is_looked_at_and_passes(tmp_path: Path) -> None:

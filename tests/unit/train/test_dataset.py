@@ -152,3 +152,31 @@ def test_values_beyond_8_bits_are_stretched_and_not_clipped(tmp_path: Path, kind
 
     assert (grey.dtype, grey.shape, grey[0, 0], grey[-1, -1]) == (np.uint8, (100, 100), 0, 255)
     assert abs(int(grey[50, 0]) - 128) <= 2
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"file\tcategory\n\xe9.png\tTips\n", "save the table as UTF-8"),
+        (b"file,category\nx.png,Tips\n", "no column 'file' and no column 'category'.*separated by tabs"),
+        (b"file\tcategory\nC:\\x\\y.png\tTips\n", "line 2: .*write folders with /"),
+    ],
+)
+def test_a_table_that_is_none_is_told_with_what_to_do(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "m.tsv").write_bytes(content)
+
+    with pytest.raises(DatasetError, match=told):
+        open_dataset(tmp_path / "m.tsv")
+
+
+def test_a_place_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nowhere is not there"):
+        open_dataset(tmp_path / "nowhere")
+
+
+def test_a_manifest_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a-file").touch()
+
+    with pytest.raises(DatasetError, match=r"a-file.m\.tsv cannot be written: "):
+        write_manifest(tmp_path / "a-file" / "m.tsv", [])
+    assert [path.name for path in tmp_path.iterdir()] == ["a-file"]

@@ -271,6 +271,10 @@ class TestLies:
         with pytest.raises(FetchError, match="file:///etc/passwd"):
             planned(_order(repository, tmp_path, "Tips"), pauses)
 
+    def test_an_address_that_is_none_is_told(self, tmp_path: Path, pauses: Pauses) -> None:
+        with pytest.raises(FetchError, match="'file:///etc' is no address of a repository"):
+            planned(FetchOrder(tmp_path, "file:///etc", RECORD), pauses)
+
     def test_a_listing_of_another_kind_is_told(
         self, repository: Repository, tmp_path: Path, pauses: Pauses, monkeypatch: pytest.MonkeyPatch
     ) -> None:
