@@ -145,11 +145,20 @@ class Rig:
         """Where the channel writes the key of each alert it delivers."""
         return self.home / "told"
 
+    @property
+    def announced(self) -> Path:
+        """Where the channel writes what it is told that is no frame: trouble that an operator should know of."""
+        return self.home / "announced"
+
     def configure(self, more: str = "", *, watch: str = "", engine: str = "stub", ledger: str = "{}") -> None:
         """Write the configuration: the stub engine, one target, one channel, and what the test wants different."""
         self.told.touch()
         teller = self.home / "tell.sh"
-        teller.write_text(f'#!/bin/sh\nprintf "%s\\n" "$EMWATCH_ALERT_KEY" >> {self.told}\n', encoding="utf-8")
+        teller.write_text(
+            f'#!/bin/sh\nif [ "$EMWATCH_ALERT_TARGET" = emwatch ]; then echo "$EMWATCH_ALERT_REASON" >> {self.announced}\n'
+            f'else printf "%s\\n" "$EMWATCH_ALERT_KEY" >> {self.told}; fi\n',
+            encoding="utf-8",
+        )
         teller.chmod(0o755)
         watch = ", ".join(["data_bar: never", *([watch] if watch else [])])
         text = f"model: {{engine: {engine}}}\nwatch: {{{watch}}}\nledger: {ledger}\n" + TARGETS % teller
