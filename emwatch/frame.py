@@ -146,6 +146,10 @@ class Reading:
 DATA_BAR_SOURCE: Final = "data bar"
 
 
+#: In the flag of a frame that was read while the text beside it was being written: it is read again when that is whole.
+SIDECAR_CUT: Final = "breaks off, still being written or cut"
+
+
 @dataclass(frozen=True, slots=True)
 class AcquisitionMetadata:
     """What the instrument wrote about a frame: readings by field name (see `FIELDS`), and flags for what does not agree."""

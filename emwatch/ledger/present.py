@@ -11,7 +11,7 @@ from sqlalchemy import Text, bindparam, exists, func, select, text, type_coerce
 
 from emwatch.frame import FrameState, path_to_text
 from emwatch.ledger import row_values
-from emwatch.ledger.schema import acquisition, alerts, frames, matches
+from emwatch.ledger.schema import INCOMPLETE, acquisition, alerts, frames, matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,7 +80,7 @@ _UNLIKE: Final = text(
 _WITHOUT_METADATA: Final = (
     select(frames.c.id)
     .join(acquisition, acquisition.c.frame_id == frames.c.id)
-    .where(_CURRENT, frames.c.path == bindparam("path"), acquisition.c.vendor.is_(None))
+    .where(_CURRENT, frames.c.path == bindparam("path"), INCOMPLETE)
 )
 
 
@@ -142,7 +142,7 @@ def any_below(connection: Connection, root: Path) -> bool:
 
 
 def lacks_metadata(connection: Connection, path: Path) -> bool:
-    """Tell whether a file's current row is a frame of which no vendor's metadata is known."""
+    """Tell whether a file's current row is a frame of which no vendor's metadata is known, or only half a sidecar was read."""
     return connection.execute(_WITHOUT_METADATA, {"path": row_values.path_text(path)}).first() is not None
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 from emwatch.frame import ALERT_WITHIN, FrameState
 from emwatch.ledger import row_values
 from emwatch.ledger.replacement import is_quiet
-from emwatch.ledger.schema import acquisition, alerts, bundles, frames, matches, predictions
+from emwatch.ledger.schema import INCOMPLETE, acquisition, alerts, bundles, frames, matches, predictions
 from emwatch.ledger.sittings import session_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _ADD_FRAME: Final = insert(frames)
 _CHANGE_FRAME: Final = update(frames).where(frames.c.id == bindparam("of_id"))
 _PUT_METADATA: Final = insert(acquisition).prefix_with("OR REPLACE")
 _WITHOUT_METADATA: Final = select(acquisition.c.frame_id).where(
-    acquisition.c.frame_id == bindparam("of_frame"), acquisition.c.vendor.is_(None)
+    acquisition.c.frame_id == bindparam("of_frame"), INCOMPLETE
 )
 _ADD_MATCH: Final = insert(matches).on_conflict_do_nothing()
 _ADD_ALERT: Final = insert(alerts).on_conflict_do_nothing()

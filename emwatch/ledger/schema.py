@@ -18,11 +18,14 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    Text,
     UniqueConstraint,
+    or_,
     text,
+    type_coerce,
 )
 
-from emwatch.frame import FIELDS, FieldKind, FrameState
+from emwatch.frame import FIELDS, SIDECAR_CUT, FieldKind, FrameState
 from emwatch.ledger.column_types import Document, Instant, PlainText
 
 #: The newest migration; four digits, so that a later one is also a greater text.
@@ -226,3 +229,8 @@ JOIN frames AS f ON f.id = h.frame_id
 LEFT JOIN predictions AS p ON p.frame_id = f.id AND p.newest = 1
 LEFT JOIN metadata AS m ON m.frame_id = f.id""",
 }
+
+#: Metadata of a frame whose text beside it was not there, or not whole, when the frame was read.
+INCOMPLETE: Final = or_(
+    acquisition.c.vendor.is_(None), type_coerce(acquisition.c.flags, Text).contains(SIDECAR_CUT, autoescape=True)
+)

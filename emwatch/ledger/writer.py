@@ -273,7 +273,7 @@ class Ledger:
             return present.unlike(connection, folder, files)
 
     def lacks_metadata(self, path: Path) -> bool:
-        """Tell whether a file is a recorded frame of which no vendor's metadata is known."""
+        """Tell whether a file is a recorded frame of which no vendor's metadata is known, or only half a sidecar was read."""
         with self._transaction(_READING) as connection:
             return present.lacks_metadata(connection, path)
 

@@ -19,7 +19,7 @@ from emwatch.readers.dates import iso_time
 from emwatch.readers.field_table import Row, read_rows, read_value, text
 from emwatch.readers.ini import read_ini
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.sidecar import find_sidecar
+from emwatch.readers.sidecar import cut_flags, find_sidecar
 
 if TYPE_CHECKING:
     from emwatch.frame import Reading
@@ -103,13 +103,14 @@ class HitachiReader:
             sections = [f"{section}." for section in _SECTIONS if any(key.startswith(f"{section}.") for key in found)]
             values = {key.partition(".")[2]: value for key, value in found.items() if key.startswith(tuple(sections))}
             if _is_foreign(values, from_tag, frame):
-                return _complete(readings, from_tag, frame, (f"sidecar {name} is of another frame and not read",))
+                foreign = f"sidecar {name} is of another frame and not read"
+                return _complete(readings, from_tag, frame, (foreign, *cut_flags(name, content)))
             _add_condition(values)
             stated = read_rows(ROWS, values, "sidecar") | _acquired_at(values)
             readings |= {
                 key: reading for key, reading in stated.items() if reading.value is not None or key not in readings
             }
-            flags = odd
+            flags = (*odd, *cut_flags(name, content))
         return _complete(readings, values, frame, flags)
 
 

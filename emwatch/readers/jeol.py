@@ -19,7 +19,7 @@ from emwatch.readers.computed import field_width, label_nm, scaled_pixel
 from emwatch.readers.dates import iso_time
 from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown, whole_lines
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.sidecar import find_sidecar
+from emwatch.readers.sidecar import cut_flags, find_sidecar
 from emwatch.readers.tiff import sub_page
 
 if TYPE_CHECKING:
@@ -105,11 +105,12 @@ class JeolReader:
     def read(self, frame: RawFrame) -> Findings:
         """Decode the MakerNote, else the sidecar."""
         note = _maker_note(frame)
+        flags: tuple[str, ...] = ()
         if note:
             values, source = pairs(note, _TAB), f"tag {_MAKER_NOTE}"
         else:
             name, content = _sidecar(frame) or ("", "")
-            values, source = pairs(content, "\n"), "sidecar"
+            values, source, flags = pairs(content, "\n"), "sidecar", cut_flags(name, content)
             if not _fits(values, frame):
                 return Findings({}, (f"sidecar {name} is of another frame and not read",))
         readings = read_rows(ROWS, values, source) | _acquired_at(values, source, frame)
@@ -120,7 +121,7 @@ class JeolReader:
             readings["pixel_size_nm"] = scaled_pixel(readings["pixel_size_nm"], full_width, frame.width)
         readings |= _data_bar_height(values, source, frame, full_width, full_height)
         readings |= field_width(readings, frame.width)
-        return Findings(readings, (), _display_width_mm(values), label_nm(values.get("$SM_MICRON_MARKER")))
+        return Findings(readings, flags, _display_width_mm(values), label_nm(values.get("$SM_MICRON_MARKER")))
 
 
 READER: Final = JeolReader()

@@ -14,7 +14,7 @@ from emwatch import units
 from emwatch.readers.dates import iso_time
 from emwatch.readers.field_table import Row, read_rows, read_value, text, whole_lines
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.sidecar import find_sidecar
+from emwatch.readers.sidecar import cut_flags, find_sidecar
 
 if TYPE_CHECKING:
     from emwatch.frame import Reading
@@ -58,9 +58,9 @@ class SecReader:
 
     def read(self, frame: RawFrame) -> Findings:
         """Decode the sidecar."""
-        _, content = _sidecar(frame) or ("", "")
+        name, content = _sidecar(frame) or ("", "")
         values = lines(content)
-        return Findings(read_rows(ROWS, values, "sidecar") | _acquired_at(values))
+        return Findings(read_rows(ROWS, values, "sidecar") | _acquired_at(values), cut_flags(name, content))
 
 
 READER: Final = SecReader()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from emwatch.frame import SIDECAR_CUT
+from emwatch.readers.field_table import CUT, whole_lines
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -29,6 +32,11 @@ def find_sidecar(
         if data is not None and is_ours(text := decode_text(data, legacy)):
             return candidate, text
     return None
+
+
+def cut_flags(name: str, content: str) -> tuple[str, ...]:
+    """Flag a sidecar whose last line has no end."""
+    return (f"sidecar {name} {SIDECAR_CUT}",) if whole_lines(content).endswith(CUT) else ()
 
 
 def _in_capitals(name: str) -> str:

@@ -20,7 +20,7 @@ from emwatch.readers.dates import iso_time
 from emwatch.readers.field_table import Row, read_rows, read_value, text
 from emwatch.readers.ini import read_ini
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.sidecar import decode_text, find_sidecar
+from emwatch.readers.sidecar import cut_flags, decode_text, find_sidecar
 
 if TYPE_CHECKING:
     from emwatch.readers.raw_frame import RawFrame
@@ -89,6 +89,7 @@ class TescanReader:
             else:
                 readings = _readings(further, "sidecar", frame) | readings
                 flags = (*flags, *odd)
+            flags = (*flags, *cut_flags(name, content))
         nothing = () if readings else (f"tag {_TAG} holds no key",)
         return Findings(readings, (*flags, *nothing))
 

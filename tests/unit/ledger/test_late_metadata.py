@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
-from emwatch.frame import AcquisitionMetadata, Match, Outcome, Prediction, Reading
+from emwatch.frame import SIDECAR_CUT, AcquisitionMetadata, Match, Outcome, Prediction, Reading
 from emwatch.ledger.bars import NEWEST_UNREAD
 from emwatch.ledger.writer import BarFindings, Counters, Ledger
 
@@ -176,3 +176,17 @@ def test_a_sidecar_that_comes_after_days_matches_without_an_alert(
 
     assert recorded.alerts == alerts
     assert _rows(ledger, "SELECT target FROM matches") == [("late",)]
+
+
+def test_half_a_sidecar_is_replaced_by_the_whole_one(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    whole = frame_of(numbers={"magnification": 333.0}, targets=("late",), channels=("terminal",))
+    assert whole.reading is not None
+    half = AcquisitionMetadata("hitachi", {}, (f"sidecar frame.txt {SIDECAR_CUT}",))
+    ledger.record(replace(whole, reading=replace(whole.reading, metadata=half), matches=()), noon)
+    before = ledger.lacks_metadata(whole.path)
+    recorded = ledger.record(whole, noon + timedelta(seconds=2))
+
+    assert (before, ledger.lacks_metadata(whole.path), recorded.alerts) == (True, False, 1)
+    assert _rows(ledger, "SELECT magnification FROM metadata") == [(333.0,)]

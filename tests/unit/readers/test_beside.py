@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from emwatch.frame import SIDECAR_CUT
 from emwatch.readers.frame_reader import read_frame
 from emwatch.readers.sandbox import Sandbox
 
@@ -42,6 +43,29 @@ def test_a_frame_whose_text_comes_later_is_read_without_and_then_with_it(
     after = sandbox.read(path, pixels=False).metadata
 
     assert (before.vendor, after.vendor, after.number("stage_tilt_deg")) == (None, "Hitachi", 15.5)
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("jeol_txt", "frame.txt"),
+        ("hitachi_txt", "frame.txt"),
+        ("tescan_hdr", "frame.hdr"),
+        ("sec_text", "frame.tif.txt"),
+    ],
+)
+def test_a_text_that_is_still_being_written_is_flagged_until_it_is_whole(
+    build: Any, written: Callable[..., Path], header: str, name: str
+) -> None:
+    path = written(build.tiff(_PIXELS))
+    made = getattr(build, header)
+    whole: bytes = made.encode() if isinstance(made, str) else made()
+    flags = []
+    for text in (whole[: len(whole) * 4 // 5 - 1], whole):
+        written(text, name)
+        flags.append([each for each in read_frame(path, None).metadata.flags if SIDECAR_CUT in each])
+
+    assert flags == [[f"sidecar {name} {SIDECAR_CUT}"], []]
 
 
 @pytest.mark.parametrize("name", ["frame.txt", "frame.tif.txt", "frame.hdr", "frame-tif.hdr"])
