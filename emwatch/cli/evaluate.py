@@ -152,7 +152,7 @@ def _print(document: dict[str, Any]) -> None:
         click.echo(printable(each["message"]), err=True)
     part = f", {document['part']} part" if document["part"] else ""
     click.echo(
-        f"{printable(document['bundle']['name'])}: {document['frames']:,} frames of {document['sources']:,} sources{part}"
+        f"{printable(document['bundle']['name'])}: {document['frames']:,} frames of {document['sources']:,} source{'s' if document['sources'] != 1 else ''}{part}"
     )
     columns = [Column("Figure", whole=True), Column("All", align="right"), Column("19 times of 20", style="dim")]
     unseen = document["unseen"]

@@ -97,7 +97,7 @@ def page(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
             else "The largest first.",
         ),
     ]
-    return environment.get_template(_TEMPLATE).render(
+    rendered: str = environment.get_template(_TEMPLATE).render(
         **document,
         dataset_name=Path(document["dataset"]).name or document["dataset"],
         plots={"history": "", **pictures},
@@ -105,6 +105,7 @@ def page(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         shade=_shade,
         version=emwatch.__version__,
     )
+    return rendered
 
 
 def mistakes_sheet(judged: Sequence[Judged]) -> bytes | None:
