@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from emwatch.classify.arrays import bounded_arrays
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
 
@@ -69,8 +70,8 @@ class Head:
     def from_bytes(cls, content: bytes, features: int, name: str) -> Head:
         """Read ``head.npz`` for embeddings of so many features. Raises `ModelError` naming ``name``."""
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                found = {key: arrays[key] for key in ("weights", "bias", "early_weights", "temperature")}
+            arrays = bounded_arrays(content)
+            found = {key: arrays[key] for key in ("weights", "bias", "early_weights", "temperature")}
         except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise ModelError(
                 f"{name} cannot be read as a head: {error}; expected the arrays 'emwatch model build' writes"

@@ -12,8 +12,9 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,7 @@ _MOST_COMPARISONS: Final = 50
 #: Activations that `BundleStore.rollback` can undo.
 _LONGEST_HISTORY: Final = 20
 _SHORTEST_SHA: Final = 6
+_LEFT_OVER_S: Final = 86400.0
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _AGAIN: Final = "'emwatch model activate NAME' writes it anew."
 
@@ -241,7 +243,10 @@ class BundleStore:
     def incoming(self) -> Iterator[Path]:
         """Give an empty folder in the store for a bundle on its way in; gone afterwards, whatever happens."""
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            self._make()
+            for left in self.directory.glob(".incoming-*"):  # by a command that was killed
+                if time.time() - left.stat().st_mtime > _LEFT_OVER_S:
+                    shutil.rmtree(left, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=self.directory, prefix=".incoming-") as folder:
                 yield Path(folder)
         except OSError as error:
@@ -264,7 +269,8 @@ class BundleStore:
                 return _kept(target, name)
             shutil.rmtree(target)
         made = folder / name
-        made.mkdir(mode=0o755)
+        made.mkdir()
+        made.chmod(0o755)
         for each in FILES:
             (folder / each).chmod(0o644)
             _flush(folder / each)
@@ -287,11 +293,24 @@ class BundleStore:
         return self._point(Pointer(active, before.history if _same(last, active) else history))
 
     def rollback(self, at: datetime) -> Pointer:
-        """Put the bundle before this one into use again."""
+        """Put the bundle before this one into use again, once it has been verified and has passed its self-test."""
         before = self.pointer()
         if not before.history:
             raise ModelError("there is nothing to go back to: no other model was in use here")
-        return self._point(Pointer(replace(before.history[-1], at=at.isoformat()), before.history[:-1]))
+        last = before.history[-1]
+        try:
+            kept = self.find_default() if last.folder is None else self.find_at(self.directory / last.folder)
+            if kept.trouble or (last.folder is not None and kept.sha256 != last.sha256):
+                raise ModelError(kept.trouble or f"{kept.directory} is another bundle now than it was")  # noqa: TRY301 - one way out
+            self.test(kept)
+        except ModelError as error:
+            raise ModelError(
+                f"{last.name} {last.sha256[:12]}, which was in use before, cannot be used any more: {error} "
+                "Nothing was changed; 'emwatch model activate' takes another one."
+            ) from error
+        return self._point(
+            Pointer(Activation(kept.name, kept.sha256, kept.folder, at.isoformat()), before.history[:-1])
+        )
 
     def remember(self, compared: Compared) -> None:
         """Keep how two bundles compared on the same frames; a later comparison of the two takes the place of an earlier."""
@@ -315,11 +334,17 @@ class BundleStore:
         self._write(self.pointer_file, document)
         return pointer
 
+    def _make(self) -> None:
+        """Make the folder, readable for the daemon's user whoever makes it: models are no secret."""
+        if not self.directory.is_dir():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self.directory.chmod(0o755)
+
     def _write(self, file: Path, document: Any) -> None:
         """Write a small file: the old one or the new one is there at any moment, whatever fails."""
         made = self.directory / f".{file.name}.{os.getpid()}"
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            self._make()
             made.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
             made.chmod(0o644)
             _flush(made)

@@ -175,6 +175,10 @@ def _print(both: tuple[Kept, Kept], document: dict[str, Any]) -> None:
         f"only {printable(both[0].name)} {paired['only_first_right']}, only {printable(both[1].name)} "
         f"{paired['only_second_right']}, both wrong {paired['both_wrong']}"
     )
+    apart = document["difference"]["balanced_accuracy"]
+    chance = "more than chance among the sources" if apart["low"] > 0 or apart["high"] < 0 else "within chance"
+    word = "as good" if apart["value"] == 0 else "better" if apart["value"] > 0 else "worse"
+    click.echo(f"{printable(both[1].name)} is {word}" + (f", {chance}" if apart["value"] else ""))
     for warning in document["warnings"]:
         click.echo(f"warning: {printable(warning)}", err=True)
     for each in document["unreadable"]:

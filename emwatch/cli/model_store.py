@@ -85,9 +85,10 @@ def activate(wanted: str, force: bool, ledger: Path | None, config_file: Path | 
     kept = store.find(wanted)
     if kept.trouble:
         raise ModelError(kept.trouble)
-    store.test(kept)
     word = _judged(store, kept, force=force)
-    if kept.directory.parent != store.directory and kept.directory != store.find_default().directory:
+    if kept.directory in {store.find_default().directory, store.directory / (kept.folder or ".")}:
+        store.test(kept)
+    else:
         kept = store.add(kept.directory)
     pointer = store.activate(kept, SystemClock().now())
     _tell(pointer, loaded, word, as_json=as_json)

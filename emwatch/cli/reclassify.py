@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emwatch.classify.classifier import Classifier
     from emwatch.config import Config
     from emwatch.ledger.query import LogFilter
-    from emwatch.service.reclassify import Problem, Reclassified
+    from emwatch.service.reclassify import Reclassified
 
 #: Problems told one by one on stderr; the rest are counted, and --json has all.
 _MOST_TOLD = 20
@@ -118,12 +118,6 @@ def _work(config: Config, classifier: Classifier, wanted: LogFilter, result: Rec
         sandbox = stack.enter_context(Sandbox(limits=reading_limits(config)))
         total = reader.count_unjudged(wanted, classifier.bundle_sha256)
         advance = stack.enter_context(counting("judging frames again", total))
-
-        def tell(so_far: Reclassified, problem: Problem | None) -> None:
-            advance(so_far.done)
-            if problem is not None and len(so_far.problems) <= _MOST_TOLD:
-                click.echo(f"{problem.kind}: {printable(problem.reason)}", err=True)
-
         judge_again(
             reader=reader,
             ledger=ledger,
@@ -133,7 +127,7 @@ def _work(config: Config, classifier: Classifier, wanted: LogFilter, result: Rec
             wanted=wanted,
             targets=config.wanted() if alerts else None,
             clock=SystemClock(),
-            tell=tell,
+            tell=advance,
             result=result,
         )
 
@@ -152,6 +146,10 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
             }
         )
         return
+    for each in result.problems[:_MOST_TOLD]:
+        click.echo(f"{each.kind}: {printable(each.reason)}", err=True)
+    if len(result.problems) > _MOST_TOLD:
+        click.echo(f"and {len(result.problems) - _MOST_TOLD} more; --json has all", err=True)
     rows = [(old, new, str(count)) for (old, new), count in result.moves.most_common()]
     if rows:
         print_table((Column("Before", whole=True), Column("Now", whole=True), Column("Frames", align="right")), rows)
@@ -162,5 +160,3 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
     words += [f"{result.alerts} alerts queued; 'emwatch run' delivers them"] if result.alerts else []
     words += [] if finished else ["stopped; the same command goes on from here"]
     click.echo("; ".join(words), err=True)
-    if len(result.problems) > _MOST_TOLD:
-        click.echo(f"{len(result.problems) - _MOST_TOLD} more problems not told singly; --json has all", err=True)

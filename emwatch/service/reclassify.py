@@ -56,14 +56,14 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
     wanted: LogFilter,
     targets: Sequence[Target] | None,
     clock: Clock,
-    tell: Callable[[Reclassified, Problem | None], None],
+    tell: Callable[[int], None],
     result: Reclassified,
 ) -> None:
     """
     Add a bundle's prediction to each wanted frame that it has not judged yet; ``result`` is filled as it goes.
 
     Every prediction is committed on its own: whoever stops this goes on from there the next time. ``targets``: also match
-    the frames and queue alerts; ``None`` does not. ``tell`` hears of every frame. Raises `LedgerError`.
+    the frames and queue alerts; ``None`` does not. ``tell`` hears how many are done. Raises `LedgerError`.
     """
     matched = None if targets is None else partial(match_targets, targets)
     for frame, reading in _read_ahead(files, _all_unjudged(reader, wanted, bundle_sha256)):
@@ -76,7 +76,7 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
                 result.moves[frame.category, prediction.category] += 1
         elif problem is not None:
             result.problems.append(problem)
-        tell(result, problem)
+        tell(result.done)
 
 
 def _all_unjudged(reader: LedgerReader, wanted: LogFilter, bundle_sha256: str) -> Iterator[Unjudged]:

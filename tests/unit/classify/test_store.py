@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +51,45 @@ def test_activate_and_rollback_walk_along_the_history(store: BundleStore, make_b
     assert store.in_use().directory == default_directory()
     with pytest.raises(ModelError, match="nothing to go back to"):
         store.rollback(NOON)
+
+
+def test_a_way_back_that_is_gone_changes_nothing(store: BundleStore, make_bundle: Make) -> None:
+    first, second = store.add(make_bundle("first")), store.add(make_bundle("second"))
+    store.activate(first, NOON)
+    store.activate(second, NOON)
+    before = store.pointer_file.read_bytes()
+    os.truncate(first.directory / "head.npz", 10)
+    with pytest.raises(ModelError, match=r"first [0-9a-f]{12}, which was in use before, cannot be used.*head.npz"):
+        store.rollback(NOON)
+    shutil.rmtree(first.directory)
+    with pytest.raises(ModelError, match=r"cannot be used any more.*card.yaml is missing.*Nothing was changed"):
+        store.rollback(NOON)
+    assert store.pointer_file.read_bytes() == before
+
+
+def test_what_a_killed_command_left_is_cleared_away_after_a_day(store: BundleStore, make_bundle: Make) -> None:
+    old, new = store.directory / ".incoming-old", store.directory / ".incoming-new"
+    for each in (old, new):
+        each.mkdir(parents=True)
+    os.utime(old, (1, 1))
+    store.add(make_bundle("next"))
+
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX rights")
+def test_what_an_administrator_keeps_the_daemon_can_read(store: BundleStore, make_bundle: Make) -> None:
+    before = os.umask(0o077)
+    try:
+        kept = store.add(make_bundle("admin's"))
+        store.activate(kept, NOON)
+    finally:
+        os.umask(before)
+
+    for path in (store.directory, kept.directory):
+        assert path.stat().st_mode & 0o777 == 0o755
+    for path in (store.pointer_file, *kept.directory.iterdir()):
+        assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_bundle_is_found_by_folder_name_number_and_directory(store: BundleStore, make_bundle: Make) -> None:

@@ -205,6 +205,7 @@ def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_pat
     refused = model("activate", other)
 
     assert "only default" in told.stdout
+    assert "default is better, more than chance among the sources" in told.stdout
     assert refused.exit_code == 1
     assert "other" in refused.stderr
     assert "is worse: balanced accuracy 0." in refused.stderr
