@@ -195,7 +195,8 @@ def import_bundle(
         print_json(_document(kept, in_use=False) | {"imported": (kept.card or {}).get("imported")})
         return
     for fact, value in ((kept.card or {}).get("imported") or {}).get("parity", {}).items():
-        click.echo(f"{fact.replace('_', ' ')}: {value}")
+        words = str(fact).replace("_", " ")
+        click.echo(printable(f"{words}: {value}"))
     click.echo(
         f"{printable(kept.directory)}: bundle {printable(kept.name)} {kept.sha256[:12]}, verified and tested; "
         f"'emwatch model activate {kept.sha256[:12]}' puts it into use"

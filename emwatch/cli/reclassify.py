@@ -113,7 +113,7 @@ def _work(config: Config, classifier: Classifier, wanted: LogFilter, result: Rec
     if not config.ledger.path.is_file():
         LedgerReader(config.ledger.path)  # raises, saying what to do; opening it for writing would make one
     with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger(config.ledger.path))
+        ledger = stack.enter_context(Ledger(config.ledger.path, backups=config.ledger.backups))
         reader = stack.enter_context(LedgerReader(config.ledger.path))
         sandbox = stack.enter_context(Sandbox(limits=reading_limits(config)))
         total = reader.count_unjudged(wanted, classifier.bundle_sha256)

@@ -86,13 +86,15 @@ def make_backup(
 
 
 def _copy(ledger: Path, target: Path, pause_s: float, stop: Callable[[], bool]) -> None:
-    def rest(_status: int, _left: int, _all: int) -> None:
-        if stop():
-            raise _StoppedError
-        time.sleep(pause_s)
-
     with closing(connect_to_read(ledger)) as source, closing(sqlite3.connect(target, isolation_level=None)) as copy:
         # In a transaction of its own the source stays as it is; else every commit would begin the copy anew.
+        in_wal = source.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+        def rest(_status: int, _left: int, _all: int) -> None:
+            if stop():
+                raise _StoppedError
+            time.sleep(pause_s if in_wal else 0.0)  # without a WAL the writer waits for whoever reads
+
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         source.backup(copy, pages=_PAGES_AT_A_TIME, progress=rest)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import math
 import threading
 from contextlib import ExitStack
 from datetime import timedelta
@@ -198,7 +197,8 @@ class Daemon:
     def _announce(self, trouble: Notice) -> None:
         """Tell trouble on the channels as well, each once an hour at most: whoever is away sees no terminal."""
         now = self._clock.monotonic()
-        if self._outbox is not None and now - self._announced.get(trouble.text, -math.inf) > _ANNOUNCED_EVERY_S:
+        self._announced = {text: at for text, at in self._announced.items() if now - at < _ANNOUNCED_EVERY_S}
+        if self._outbox is not None and trouble.text not in self._announced:
             self._announced[trouble.text] = now
             self._outbox.announce(trouble.text, trouble.path or self._config.ledger.path)
 

@@ -125,6 +125,22 @@ def test_another_program_that_locks_the_ledger_costs_time_and_no_frame_and_reade
     assert failed == []
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize(("call", "first"), [("fdatasync", 30), ("pwrite64", 400)])  # beyond the making of the tables
+def test_a_disk_that_fails_for_a_while_costs_no_frame(rig: Rig, call: str, first: int) -> None:
+    number = 60
+    strace = [str(shutil.which("strace")), "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}"]
+    truth = frames.write(rig.watched, range(number))
+    daemon = rig.start(wrapped=[*strace, "-e", f"inject={call}:error=EIO:when={first}..{first + 3}"]).wait_until_ready()
+    rig.wait_for_count(number)
+    rig.wait_for(lambda: nothing_waits(rig))
+    assert daemon.heard("the disk does not take it"), "no error was injected"
+    daemon.stop()
+    assert set_aside_files(rig.ledger) == []
+    rig.assert_complete(as_text(truth), alerts=wanted(truth))
+    print(f"{call} failed four times: {number} frames recorded")
+
+
 def damage(path: Path, how: str, dice: random.Random) -> None:
     content = bytearray(path.read_bytes())
     if how == "zeroed":
