@@ -51,6 +51,11 @@ def frame(number: int, *, stream: int = 0) -> bytes:
     return whole[:at] + pixels + whole[at + len(pixels) :]
 
 
+def pixels_at(number: int) -> int:
+    """Where the pixels stand in a frame."""
+    return _template(number % 2 == 0)[1]
+
+
 @cache
 def _template(directory_first: bool) -> tuple[bytes, int]:
     pixels = np.full((_SIDE_PX, _SIDE_PX), 255, np.uint8)
