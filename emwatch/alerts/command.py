@@ -11,8 +11,9 @@ import subprocess
 import threading
 from typing import IO, TYPE_CHECKING, Final
 
-from emwatch.alerts.wording import as_document, as_words, printable
+from emwatch.alerts.wording import as_document, as_words
 from emwatch.errors import AlertError, ConfigError
+from emwatch.escape import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +151,7 @@ class _Tail:
         self._thread.join(1.0)
         lines = [line.strip() for line in self._kept.decode("utf-8", "backslashreplace").splitlines()]
         last = next((line for line in reversed(lines) if line), "")
-        return printable(last[:_LONGEST_COMPLAINT])
+        return escaped(last[:_LONGEST_COMPLAINT])
 
 
 class _Letter:

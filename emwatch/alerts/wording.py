@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from emwatch.frame import Alert
 
 
-def printable(text: str) -> str:
-    """Escape whatever could move a cursor, ring a bell or break a line."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
-
-
 def as_document(alert: Alert) -> dict[str, str | float | int | None]:
     """Give an alert as a JSON-ready document; the path as UTF-8 text (see `emwatch.frame.path_to_text`)."""
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,29 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
+from emwatch.escape import escaped
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-#: Characters that steer a terminal or hide text: control, format (also right-to-left marks), lone surrogates, line ends.
-_STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def printable(text: str | os.PathLike[str]) -> str:
     r"""Escape what a terminal would obey instead of show: an ESC in a file name becomes ``\x1b``, a newline ``\n``."""
-    if not isinstance(text, str):
-        text = os.fspath(text)
-    return text if text.isascii() and text.isprintable() else "".join(_escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    if unicodedata.category(char) not in _STEERING:
-        return char
-    if 0xDC80 <= ord(char) <= 0xDCFF:  # a byte of a file name that is not UTF-8
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    return char.encode("unicode_escape", errors="surrogatepass").decode("ascii")
+    return escaped(text if isinstance(text, str) else os.fspath(text))
 
 
 def is_terminal(stream: TextIO) -> bool:
