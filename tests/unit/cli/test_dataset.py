@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from emwatch.cli.main import cli
 from emwatch.frame import CATEGORIES
 
 if TYPE_CHECKING:
@@ -56,16 +58,16 @@ def test_describe_tells_what_is_wrong_with_file_names_and_ends_with_4(emwatch: R
     assert "Exact duplicates: 2 frames in 1 group\n" in done.stdout
 
 
-def test_a_mistyped_folder_is_one_error_with_the_nearest_name(emwatch: Run, dataset: Path) -> None:
+def test_a_mistyped_folder_is_one_error_with_the_nearest_name(dataset: Path) -> None:
     (dataset / "Powder").rename(dataset / "Powders")
-    done = emwatch("dataset", "describe", dataset)
+    done = CliRunner().invoke(cli, ["dataset", "describe", str(dataset)])
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert "did you mean Powder?" in done.stderr
 
 
-def test_an_empty_folder_has_nothing_to_describe(emwatch: Run, tmp_path: Path) -> None:
-    assert emwatch("dataset", "describe", tmp_path).returncode == 3
+def test_an_empty_folder_has_nothing_to_describe(tmp_path: Path) -> None:
+    assert CliRunner().invoke(cli, ["dataset", "describe", str(tmp_path)]).exit_code == 3
 
 
 def test_split_writes_a_manifest_that_keeps_sessions_together(emwatch: Run, dataset: Path, tmp_path: Path) -> None:
@@ -101,8 +103,9 @@ def test_split_stops_at_what_is_wrong_or_leaves_it_out(emwatch: Run, dataset: Pa
     assert "1 file left out: " in done.stderr
 
 
-def test_shares_that_are_no_hundred_are_a_usage_error(emwatch: Run, dataset: Path, tmp_path: Path) -> None:
-    done = emwatch("dataset", "split", dataset, "--out", tmp_path / "m.tsv", "--shares", "70/20/20")
+@pytest.mark.parametrize("shares", ["70/20/20", "70/30", "all", "110/-20/10"])
+def test_shares_that_are_no_hundred_are_a_usage_error(tmp_path: Path, shares: str) -> None:
+    done = CliRunner().invoke(cli, ["dataset", "split", "d", "--out", str(tmp_path / "m.tsv"), "--shares", shares])
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "70/20/10" in done.stderr

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from emwatch.classify.bundle import default_directory
+from emwatch.cli.main import cli
 from emwatch.frame import CATEGORIES
 from emwatch.simulate.painter import draw_frame
 
@@ -66,20 +68,18 @@ def test_a_file_that_cannot_be_read_is_told_and_ends_with_4(emwatch: Run, datase
         ('{"epoch": [1], "loss": [1]}', "no column accuracy"),
     ],
 )
-def test_a_history_that_is_none_is_told_before_a_model_is_loaded(
-    emwatch: Run, dataset: Path, tmp_path: Path, content: str, told: str
-) -> None:
+def test_a_history_that_is_none_is_told_before_a_model_is_loaded(tmp_path: Path, content: str, told: str) -> None:
     (tmp_path / "history.json").write_text(content)
-    done = emwatch("evaluate", "no-such-bundle", dataset, "--history", tmp_path / "history.json")
+    done = CliRunner().invoke(cli, ["evaluate", "no-such-bundle", "d", "--history", str(tmp_path / "history.json")])
 
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert told in done.stderr
 
 
-def test_a_part_that_no_frame_is_in_is_told(emwatch: Run, dataset: Path) -> None:
-    done = emwatch("evaluate", default_directory(), dataset, "--part", "test", "--engine", "stub")
+def test_a_part_that_no_frame_is_in_is_told(dataset: Path) -> None:
+    done = CliRunner().invoke(cli, ["evaluate", str(default_directory()), str(dataset), "--part", "test"])
 
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "no frame of this dataset is in the part 'test'" in done.stderr
 
 
