@@ -196,6 +196,7 @@ class FrameReading:
     pages: int
     metadata: AcquisitionMetadata
     views: npt.NDArray[np.float32]
+    coloured_share: float = 0.0  #: of the picture's pixels; 0 where they were not decoded
 
 
 @dataclass(frozen=True, slots=True)

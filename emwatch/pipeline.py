@@ -37,8 +37,8 @@ class FrameReader(Protocol):
 class Judge(Protocol):
     """Names the category of a frame."""
 
-    def classify(self, views: npt.NDArray[np.float32]) -> Prediction:
-        """Classify float32 views of shape (views, 170, 170), grey 0..255."""
+    def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
+        """Classify float32 views of shape (views, 170, 170), grey 0..255, of a frame of which so much has a colour."""
         ...
 
 
@@ -77,7 +77,7 @@ class Pipeline:
             return _failed(pending)
         reading = pending.reading
         try:
-            prediction = self._judge.classify(reading.views)
+            prediction = self._judge.classify(reading.views, reading.coloured_share)
             matches = match_targets(self._targets, prediction, reading.metadata)
         except Exception as error:  # the one frame boundary: an unforeseen fault costs one frame, with a reason
             logger.exception("%s: could not be classified", pending.path)

@@ -69,6 +69,10 @@ class Bundle:
     card: Mapping[str, Any]
     outputs: tuple[BackboneOutput, ...]
     uncertain_below: float  #: a likeliest category with less calibrated probability is not to be believed
+    uncertain_below_of: Mapping[str, float]  #: the same for single categories, where the card has them
+    unfamiliar_above: (
+        float | None
+    )  #: a frame of more novelty is not to be believed; ``None`` where the head cannot tell
     self_test: SelfTest
     backbone: bytes
     head: bytes
@@ -96,6 +100,8 @@ class Bundle:
             card=MappingProxyType(card),
             outputs=_outputs(fields),
             uncertain_below=fields.number("head.uncertain_below", 0.0, 1.0),
+            uncertain_below_of=MappingProxyType(_thresholds(fields)),
+            unfamiliar_above=_unfamiliar_above(fields),
             self_test=_self_test(fields),
             backbone=_verified(fields, directory, BACKBONE),
             head=_verified(fields, directory, HEAD),
@@ -224,6 +230,20 @@ def _outputs(fields: _Card) -> tuple[BackboneOutput, ...]:
             raise fields.wrong("backbone.outputs", "rows with a name and a width", row)
         outputs.append(BackboneOutput(name, width))
     return tuple(outputs)
+
+
+def _thresholds(fields: _Card) -> dict[str, float]:
+    """Read the thresholds of single categories: none, or some."""
+    key = "uncertain_below_of"
+    thresholds = fields.get("head").get(key, {})
+    if not isinstance(thresholds, dict) or not set(thresholds) <= set(CATEGORIES):
+        raise fields.wrong(f"head.{key}", "a number between 0 and 1 for some of the categories", thresholds)
+    return {name: fields.number(f"head.{key}.{name}", 0.0, 1.0) for name in thresholds}
+
+
+def _unfamiliar_above(fields: _Card) -> float | None:
+    key = "unfamiliar_above"
+    return fields.number(f"head.{key}", -10.0, 10.0) if key in fields.get("head") else None
 
 
 def _self_test(fields: _Card) -> SelfTest:

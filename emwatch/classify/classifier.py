@@ -25,6 +25,10 @@ BLANK_BELOW_GREY: Final = 1.0
 #: What the stub calls itself in the ledger.
 STUB_SHA256: Final = hashlib.sha256(b"emwatch stub engine 1").hexdigest()
 
+#: An electron detector counts electrons: it sees no colour. Text, overlays and a coloured bar take less than this share of
+#: a frame; where more of it is coloured it is a photograph, a chart, or was coloured by hand, and nothing was taught on those.
+COLOURED_ABOVE: Final = 0.25
+
 _STUB_UNCERTAIN_BELOW: Final = 0.2
 _STUB_SHARPNESS: Final = 4.0
 
@@ -70,26 +74,34 @@ class Classifier:
         embedding: npt.NDArray[np.float32] = self._engine.embed(views.astype(np.float32, copy=False)).mean(axis=0)
         return embedding
 
-    def classify(self, views: npt.NDArray[np.float32]) -> Prediction:
+    def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
         """
         Say what a frame shows, from its views (n, 170, 170), grey 0..255.
 
-        Uncertain where the likeliest category has too little probability, and where there is nothing to see: a blank
-        frame, or values that are not finite.
+        Uncertain where the likeliest category has too little probability; where the frame is unfamiliar, by its
+        embedding or by ``coloured_share``, the share of its pixels that have a colour; and where there is nothing to
+        see: a blank frame, or values that are not finite.
         """
         finite = bool(np.isfinite(views).all())
         usable = views if finite else np.nan_to_num(views, nan=0.0, posinf=255.0, neginf=0.0)
-        scores = self._probabilities(self.embed(np.clip(usable, 0.0, 255.0)))
+        embedding = self.embed(np.clip(usable, 0.0, 255.0))
+        scores = self._probabilities(embedding)
         order = np.argsort(scores)[::-1]
         best, second = int(order[0]), int(order[1])
-        probability = float(scores[best])
+        category, probability = CATEGORIES[best], float(scores[best])
+        novelty = self._novelty(embedding)
+        nothing_to_see = not finite or _is_blank(usable)
         return Prediction(
-            category=CATEGORIES[best],
+            category=category,
             probability=probability,
             scores=dict(zip(CATEGORIES, scores.tolist(), strict=True)),
-            uncertain=not finite or _is_blank(usable) or probability < self._uncertain_below,
+            uncertain=nothing_to_see
+            or coloured_share > COLOURED_ABOVE
+            or self._is_unfamiliar(novelty)
+            or probability < self._uncertain_below(category),
             margin=probability - float(scores[second]),
             bundle_sha256=self.bundle_sha256,
+            novelty=novelty,
         )
 
     def self_test(self) -> None:
@@ -109,9 +121,18 @@ class Classifier:
         """Give the ten probabilities of the golden drawing."""
         return self._probabilities(self.embed(prepare(golden_drawing())))
 
-    @property
-    def _uncertain_below(self) -> float:
-        return _STUB_UNCERTAIN_BELOW if self.bundle is None else self.bundle.uncertain_below
+    def _uncertain_below(self, category: str) -> float:
+        if self.bundle is None:
+            return _STUB_UNCERTAIN_BELOW
+        return self.bundle.uncertain_below_of.get(category, self.bundle.uncertain_below)
+
+    def _novelty(self, embedding: npt.NDArray[np.float32]) -> float | None:
+        found = None if self._head is None else self._head.novelty_of(embedding)
+        return None if found is None else float(found)
+
+    def _is_unfamiliar(self, novelty: float | None) -> bool:
+        limit = None if self.bundle is None else self.bundle.unfamiliar_above
+        return novelty is not None and limit is not None and novelty > limit
 
     def _probabilities(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         if self._head is None:

@@ -1,5 +1,5 @@
 """
-The head: from an embedding to ten calibrated probabilities. NumPy only; a few hundred kB; trained in seconds.
+The head: from an embedding to ten calibrated probabilities, and how unfamiliar the picture is. NumPy only; a few 100 kB.
 
 One affine map of the 2048-d global average (20,490 numbers, the softmax layer of the original network), and, where the
 bundle has them, of pooled features of earlier blocks. Standardisation is folded into the weights by whoever trains it.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,6 +24,23 @@ if TYPE_CHECKING:
 #: Width of Xception's global average: the first stretch of every embedding.
 AVERAGE_FEATURES: Final = 2048
 
+_ALWAYS: Final = ("weights", "bias", "early_weights", "temperature")
+#: Arrays that a head may have; those of the novelty together or not at all.
+_STRETCHES: Final = "stretches"
+_NOVELTY: Final = ("novelty_weights", "novelty_bias")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Novelty:
+    """
+    A direction in the space of embeddings: 0 where the frames lie that were taught, 1 where pictures of other things do.
+
+    ``weights`` (features,), float32.
+    """
+
+    weights: npt.NDArray[np.float32]
+    bias: float
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
@@ -31,12 +48,15 @@ class Head:
     ``weights`` (2048, 10), ``bias`` (10,), ``early_weights`` (features - 2048, 10); float32.
 
     ``temperature`` divides the logits, so that probabilities mean what they say on frames of unseen instruments.
+    ``stretches``: widths of the embedding's parts where each is scaled to length 1 first, so that contrast tells nothing.
     """
 
     weights: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
     early_weights: npt.NDArray[np.float32]
     temperature: float
+    stretches: tuple[int, ...] = ()
+    novelty: Novelty | None = None
 
     @property
     def features(self) -> int:
@@ -50,32 +70,40 @@ class Head:
 
     def probabilities(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Give (10,) of one embedding (features,), or (n, 10) of (n, features); each row sums to 1."""
-        average, early = embedding[..., : len(self.weights)], embedding[..., len(self.weights) :]
-        logits = average.astype(np.float64) @ self.weights + early.astype(np.float64) @ self.early_weights + self.bias
+        scaled = unit_stretches(embedding, self.stretches).astype(np.float64)
+        average, early = scaled[..., : len(self.weights)], scaled[..., len(self.weights) :]
+        logits = average @ self.weights + early @ self.early_weights + self.bias
         return softmax(logits / self.temperature)
+
+    def novelty_of(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
+        """Give how unfamiliar embeddings (..., features) are; ``None`` where the head cannot tell."""
+        if self.novelty is None:
+            return None
+        scaled = unit_stretches(embedding, self.stretches).astype(np.float64)
+        found: npt.NDArray[np.float64] = scaled @ self.novelty.weights + self.novelty.bias
+        return found
 
     def to_bytes(self) -> bytes:
         """Write ``head.npz``."""
+        arrays: dict[str, Any] = {
+            "weights": self.weights,
+            "bias": self.bias,
+            "early_weights": self.early_weights,
+            "temperature": np.float32(self.temperature),
+        }
+        if self.stretches:
+            arrays[_STRETCHES] = np.array(self.stretches, dtype=np.int64)
+        if self.novelty is not None:
+            arrays["novelty_weights"] = self.novelty.weights
+            arrays["novelty_bias"] = np.float32(self.novelty.bias)
         file = io.BytesIO()
-        np.savez(
-            file,
-            weights=self.weights,
-            bias=self.bias,
-            early_weights=self.early_weights,
-            temperature=np.float32(self.temperature),
-        )
+        np.savez(file, **arrays)
         return file.getvalue()
 
     @classmethod
     def from_bytes(cls, content: bytes, features: int, name: str) -> Head:
         """Read ``head.npz`` for embeddings of so many features. Raises `ModelError` naming ``name``."""
-        try:
-            arrays = bounded_arrays(content)
-            found = {key: arrays[key] for key in ("weights", "bias", "early_weights", "temperature")}
-        except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-            raise ModelError(
-                f"{name} cannot be read as a head: {error}; expected the arrays 'emwatch model build' writes"
-            ) from error
+        found = _arrays(content, name)
         ten = len(CATEGORIES)
         shapes = {
             "weights": (AVERAGE_FEATURES, ten),
@@ -83,8 +111,13 @@ class Head:
             "early_weights": (features - AVERAGE_FEATURES, ten),
             "temperature": (),
         }
+        knows_novelty = any(key in found for key in _NOVELTY)
+        if knows_novelty:
+            shapes |= {"novelty_weights": (features,), "novelty_bias": ()}
         for key, shape in shapes.items():
-            array = found[key]
+            array = found.get(key)
+            if array is None:
+                raise ModelError(f"{name}: '{key}' is missing; expected the arrays 'emwatch model build' writes")
             if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
                 raise ModelError(
                     f"{name}: '{key}' has shape {array.shape} and type {array.dtype}, expected finite float32 of shape {shape} "
@@ -92,7 +125,43 @@ class Head:
                 )
         if not found["temperature"] > 0:
             raise ModelError(f"{name}: 'temperature' is {found['temperature']}, expected a positive number")
-        return cls(found["weights"], found["bias"], found["early_weights"], float(found["temperature"]))
+        return cls(
+            found["weights"],
+            found["bias"],
+            found["early_weights"],
+            float(found["temperature"]),
+            _stretches(found.get(_STRETCHES), features, name),
+            Novelty(found["novelty_weights"], float(found["novelty_bias"])) if knows_novelty else None,
+        )
+
+
+def _arrays(content: bytes, name: str) -> dict[str, npt.NDArray[Any]]:
+    try:
+        arrays = bounded_arrays(content)
+        return {key: arrays[key] for key in (*_ALWAYS, *_NOVELTY, _STRETCHES) if key in arrays or key in _ALWAYS}
+    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"{name} cannot be read as a head: {error}; expected the arrays 'emwatch model build' writes"
+        ) from error
+
+
+def _stretches(found: npt.NDArray[Any] | None, features: int, name: str) -> tuple[int, ...]:
+    if found is None:
+        return ()
+    if found.ndim != 1 or found.dtype.kind != "i" or (found <= 0).any() or int(found.sum()) != features:
+        raise ModelError(f"{name}: 'stretches' is {found}, expected positive whole numbers whose sum is {features}")
+    return tuple(int(width) for width in found)
+
+
+def unit_stretches(embedding: npt.NDArray[np.float32], stretches: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Scale each stretch of embeddings (..., features) to length 1; one of zeros stays so. Without stretches: as it is."""
+    scaled = np.array(embedding, dtype=np.float32)
+    start = 0
+    for width in stretches:
+        part = scaled[..., start : start + width]
+        part /= np.maximum(np.linalg.norm(part, axis=-1, keepdims=True), np.float32(1e-12))
+        start += width
+    return scaled
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -88,7 +88,7 @@ def classify(
                 if not tally.passes_over(each, result):
                     documents.append(failure_document(each.path, result))
                 continue
-            prediction = classifier.classify(result.views)
+            prediction = classifier.classify(result.views, result.coloured_share)
             reading = with_bar(replace(result, views=result.views[:0]), bars.read(result))
             documents.append(_document(reading, prediction))
             if not as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 #: From decoded pixels (height x width, or height x width x 3) and the rows of the data bar, where known, to the views.
 Prepare: TypeAlias = "Callable[[npt.NDArray[Any], int | None], npt.NDArray[np.float32]]"
+
+
+#: A pixel has a colour where its channels lie so far apart, as a share of the whole range.
+_COLOURED: Final = 0.1
+_COLOUR_SAMPLE_PX: Final = 40_000
 
 
 def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None) -> FrameReading:
@@ -50,13 +55,15 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
         snapshot.stat_key.mtime_ns / 1e9,
     )
     metadata, scale_bar_nm = _metadata(raw)
-    views = np.empty((0, NETWORK_SIDE_PX, NETWORK_SIDE_PX), np.float32)
+    views, share = np.empty((0, NETWORK_SIDE_PX, NETWORK_SIDE_PX), np.float32), 0.0
     if prepare is not None:
         pixels = image.decode(name, snapshot.data, header)
         bar = find_bar(pixels)
         metadata = _checked(metadata, bar, scale_bar_nm)
+        rows = _data_bar_rows(bar, pixels, metadata)
+        share = coloured_share(pixels[: -rows or None] if rows else pixels)
         try:
-            views = np.ascontiguousarray(prepare(pixels, _data_bar_rows(bar, pixels, metadata)), np.float32)
+            views = np.ascontiguousarray(prepare(pixels, rows), np.float32)
         except errors.FrameError as error:
             raise type(error)(f"{name}: {error}") from error
     return FrameReading(
@@ -70,7 +77,22 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
         pages=max(1, len(header.pages)),
         metadata=metadata,
         views=views,
+        coloured_share=share,
     )
+
+
+def coloured_share(pixels: npt.NDArray[Any]) -> float:
+    """
+    Tell how much of a picture, (height, width) or (height, width, channels), has a colour: a share from 0 to 1.
+
+    A pixel has one where its channels differ by more than JPEG makes of grey. Looks at 40,000 pixels, evenly spread.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] < 3 or pixels.size == 0:
+        return 0.0
+    step = max(1, round((pixels.shape[0] * pixels.shape[1] / _COLOUR_SAMPLE_PX) ** 0.5))
+    sample = pixels[::step, ::step, :3].astype(np.float64)
+    whole = 255.0 if pixels.dtype == np.uint8 else float(sample.max()) or 1.0
+    return float((np.ptp(sample, axis=2) > _COLOURED * whole).mean())
 
 
 def _checked(metadata: AcquisitionMetadata, bar: Bar | None, scale_bar_nm: float | None) -> AcquisitionMetadata:

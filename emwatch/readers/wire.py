@@ -108,6 +108,7 @@ def reading_as_message(reading: FrameReading) -> tuple[dict[str, Any], bytes]:
         "stat": [key.size, key.mtime_ns, key.ctime_ns, key.inode],
         "image": [reading.image_format, reading.width, reading.height, reading.pixel_type, reading.pages],
         "views": len(reading.views),
+        "coloured_share": reading.coloured_share,
         **metadata_as_message(metadata),
     }
     return header, reading.views.astype("<f4", copy=False).tobytes()
@@ -133,6 +134,7 @@ def message_as_reading(path: Path, header: dict[str, Any], payload: bytes) -> Fr
             pages=_whole(pages),
             metadata=message_as_metadata(header),
             views=pixels,
+            coloured_share=_share(header["coloured_share"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GarbledError(f"a reading is not as expected: {error}") from error
@@ -154,6 +156,12 @@ def _field(name: str) -> str:
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise GarbledError(f"{value!r} is not a whole number")
+    return value
+
+
+def _share(value: Any) -> float:
+    if not isinstance(value, float) or not 0 <= value <= 1:
+        raise GarbledError(f"{value!r} is not a share")
     return value
 
 

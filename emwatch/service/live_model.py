@@ -56,9 +56,9 @@ class LiveModel:
         self._asked = threading.Event()
         logger.info("model in use: %s", _words(self._classifier))
 
-    def classify(self, views: npt.NDArray[np.float32]) -> Prediction:
+    def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
         """Classify with the model in use now."""
-        return self._classifier.classify(views)
+        return self._classifier.classify(views, coloured_share)
 
     def facts(self) -> dict[str, str]:
         """Say which model is in use now, for a status."""

@@ -69,7 +69,7 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
     for frame, reading in _read_ahead(files, _all_unjudged(reader, wanted, bundle_sha256)):
         problem = _problem(frame, reading)
         if problem is None and not isinstance(reading, FrameError):
-            prediction = judge.classify(reading.views)
+            prediction = judge.classify(reading.views, reading.coloured_share)
             result.alerts += ledger.add_prediction(frame.frame_id, prediction, clock.now(), matched)
             result.judged += 1
             if frame.category is not None and frame.category != prediction.category:

@@ -77,14 +77,14 @@ def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
     else:
         backbone, facts = _made_backbone(order, frames, say)
     engine = LiteRtEngine(backbone, sum(OUTPUTS.values()), order.threads, order.out / BACKBONE)
-    embeddings = Embeddings(engine, sha256(backbone), say)
+    embeddings = Embeddings(engine, sha256(backbone), say, order.threads, tuple(OUTPUTS.values()))
     trained = train_head(embeddings, frames, order.drawn_per_category, order.seed, say)
     golden = engine.embed(prepare(golden_drawing())).mean(axis=0)
     facts_of_all = card(
         order.name,
         facts,
         trained.head,
-        trained.verdict.uncertain_below,
+        trained.verdict,
         {"seed": order.seed, **trained.training},
         trained.metrics,
         trained.head.probabilities(golden),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from emwatch.classify.head import Head
+    from emwatch.train.judge import Verdict
 
 #: The largest difference of any score of the golden drawing that another processor's rounding may make.
 _SELF_TEST_TOLERANCE: Final = 0.02
@@ -26,7 +27,7 @@ def card(
     name: str,
     backbone: Mapping[str, Any],
     head: Head,
-    uncertain_below: float,
+    verdict: Verdict,
     training: Mapping[str, Any],
     metrics: Mapping[str, Any],
     golden: npt.NDArray[np.float64],
@@ -50,9 +51,11 @@ def card(
             "parameters": {
                 "softmax": head.weights.size + head.bias.size,
                 "earlier_depths": head.early_weights.size,
+                **({} if head.novelty is None else {"novelty": head.novelty.weights.size + 1}),
             },
             "temperature": round(head.temperature, 4),
-            "uncertain_below": uncertain_below,
+            "uncertain_below": verdict.uncertain_below,
+            **({} if verdict.unfamiliar_above is None else {"unfamiliar_above": verdict.unfamiliar_above}),
         },
         "training": dict(training),
         "metrics": dict(metrics),

@@ -1,24 +1,60 @@
-"""Embeddings of many pictures, computed once: kept by the content of what the network saw and by the backbone."""
+"""Embeddings of many pictures, computed once: kept by the content they were made of, how, and by the backbone."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import PIL
 import platformdirs
 
 from emwatch.classify.preprocess import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
     import numpy.typing as npt
 
     from emwatch.classify.backbone import Engine
+
+    Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+#: Frames made ready ahead of the network, for each thread: enough to never wait, too few to fill the memory.
+_AHEAD = 4
+
+#: The code that stands between a picture and what the network sees of it.
+_ALWAYS = ("emwatch.classify.preprocess",)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """
+    What is to be embedded: ``pixels`` makes it, when its turn comes, out of ``content`` and nothing else.
+
+    ``content`` are the bytes of a file, or the name and seed of a drawing; ``made_by`` names what is done with them, by
+    the modules or packages ``code``. A change of any of these is another picture.
+    """
+
+    content: Callable[[], bytes]
+    pixels: Callable[[], Pixels]
+    made_by: str
+    code: tuple[str, ...] = ()
+
+    def key(self) -> str:
+        """Identify it without making it."""
+        digest = hashlib.sha256(self.content())
+        digest.update(self.made_by.encode())
+        digest.update(_code_sha256((*_ALWAYS, *self.code)).encode())
+        return digest.hexdigest()
 
 
 class Embeddings:
@@ -28,35 +64,57 @@ class Embeddings:
     The cache is a convenience: one that cannot be read is made again.
     """
 
-    def __init__(self, engine: Engine, backbone_sha256: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        backbone_sha256: str,
+        say: Callable[[str], None],
+        threads: int = 2,
+        stretches: tuple[int, ...] = (),
+    ) -> None:
+        """``stretches``: the widths of an embedding's parts, for whoever scales each on its own."""
+        self.stretches = stretches
         self._engine = engine
         self._say = say
+        self._threads = threads
         directory = Path(
             os.environ.get("EMWATCH_EMBEDDINGS") or Path(platformdirs.user_cache_dir("emwatch")) / "embeddings"
         )
         self._file = directory / f"{backbone_sha256[:16]}.npz"
         self._known = _read(self._file, engine.features)
 
-    def of(self, what: str, pictures: Sequence[Callable[[], npt.NDArray[np.uint8]]]) -> npt.NDArray[np.float32]:
+    def of(self, what: str, pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
         """
-        Embed pictures (height, width) that are made when their turn comes, so that few are in memory.
+        Embed pictures, those to come being read or drawn by threads while the network works, few in memory at once.
 
         Gives (n, features); ``what`` names them in the progress.
         """
-        rows = np.zeros((len(pictures), self._engine.features), dtype=np.float32)
-        new = 0
-        for number, picture in enumerate(pictures):
-            if number % 200 == 0:
-                self._say(f"embedding {what}: {number} of {len(pictures)}")
-            views = prepare(picture())
-            key = hashlib.sha256(views.tobytes()).hexdigest()
-            if key not in self._known:
+        with ThreadPoolExecutor(self._threads) as pool:
+            keys = list(pool.map(Picture.key, pictures))
+            unknown = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._known}
+            for number, (key, views) in enumerate(self._made(pool, unknown)):
+                if number % 200 == 0:
+                    self._say(f"embedding {what}: {number} of {len(unknown)}")
                 self._known[key] = self._engine.embed(views).mean(axis=0)
-                new += 1
-            rows[number] = self._known[key]
-        if new:
+        if unknown:
             self._keep()
-        return rows
+        rows = [self._known[key] for key in keys]
+        return np.array(rows, dtype=np.float32).reshape(len(rows), self._engine.features)
+
+    def _made(
+        self, pool: ThreadPoolExecutor, unknown: dict[str, Picture]
+    ) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+        """Make the views of pictures in order, a few ahead."""
+        waiting = iter(unknown.items())
+        begun: list[tuple[str, Future[npt.NDArray[np.float32]]]] = []
+        while True:
+            while len(begun) < _AHEAD * self._threads and (following := next(waiting, None)) is not None:
+                key, picture = following
+                begun.append((key, pool.submit(_view, picture)))
+            if not begun:
+                return
+            key, made = begun.pop(0)
+            yield key, made.result()
 
     def _keep(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +122,24 @@ class Embeddings:
         with made.open("wb") as file:
             np.savez(file, keys=np.array(list(self._known)), rows=np.array(list(self._known.values())))
         made.replace(self._file)
+
+
+def _view(picture: Picture) -> npt.NDArray[np.float32]:
+    return prepare(picture.pixels())
+
+
+@cache
+def _code_sha256(modules: tuple[str, ...]) -> str:
+    """Hash the source of modules, and of whole packages, with the versions of what they draw and resize with."""
+    digest = hashlib.sha256(f"numpy {np.__version__}, Pillow {PIL.__version__}".encode())
+    for name in modules:
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None:  # pragma: no cover - a name written wrong here
+            raise ValueError(f"no module {name}")
+        origin = Path(found.origin)
+        for path in sorted(origin.parent.rglob("*.py")) if found.submodule_search_locations else [origin]:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _read(file: Path, features: int) -> dict[str, npt.NDArray[np.float32]]:

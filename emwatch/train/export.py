@@ -113,7 +113,7 @@ def export(
         order.name,
         facts,
         head,
-        verdict.uncertain_below,
+        verdict,
         {**order.training, **_frames_facts([frames[int(at)] for at in of[Part.TRAINING]])},
         metrics,
         head.probabilities(golden),
@@ -183,7 +183,7 @@ def _head(
     early = np.zeros((sum(OUTPUTS.values()) - AVERAGE_FEATURES, len(CATEGORIES)), dtype=np.float32)
     heads = {"the network's softmax": Head(slopes, bias, early, 1.0)}
     if order.refit_head:
-        from emwatch.train.fit import fit_affine  # noqa: PLC0415 - scikit-learn
+        from emwatch.train.fit import fit_affine  # noqa: PLC0415 - only where it is asked for
 
         mine = embeddings[Part.TRAINING]
         fitted, offset = (

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import collections
 from dataclasses import asdict, dataclass
-from functools import partial
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from emwatch.classify.head import AVERAGE_FEATURES, Head
+from emwatch.classify.head import AVERAGE_FEATURES, Head, Novelty, unit_stretches
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
-from emwatch.train.data_bars import with_drawn_bar, without_bar
-from emwatch.train.drawn import DrawnFrame, drawn_frames
-from emwatch.train.fit import fit_affine, source_weights
-from emwatch.train.judge import FOLDS, Verdict, source_folds
+from emwatch.train import pictures
+from emwatch.train.dataset import OWN
+from emwatch.train.drawn import drawn_frames
+from emwatch.train.fit import SHARPNESS, Rows, source_weights
+from emwatch.train.judge import FOLDS, Calibration, Verdict, source_folds
+from emwatch.train.unfamiliar import unfamiliar_pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
     from emwatch.train.dataset import LabelledFrame
     from emwatch.train.embeddings import Embeddings
 
+    Scores = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
+
 #: The seeds of the folds; figures are means over them, since one dealing of few sources is luck.
 FOLD_SEEDS: Final = (0, 1, 2)
+
+#: Pictures of other things, beside the ten categories: what the direction of novelty is learned from.
+UNFAMILIAR_PICTURES: Final = 260
+
+_UNFAMILIAR: Final = len(CATEGORIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +52,28 @@ class TrainedHead:
 @dataclass(frozen=True, slots=True)
 class _Material:
     """
-    Embeddings (n, features) and what is known of their frames.
+    All rows (embeddings) in one table, with the masks (rows,) and indices that tell what is what.
 
     Open frames are learned twice, without their data bar and with a redrawn one, so that no bar tells a category. All
-    are judged without their bar, as the daemon sees a frame whose instrument tells the bar's height, and as they are.
+    are judged without their bar, as the daemon sees a frame whose bar it finds, and as they are.
     """
 
-    bare: npt.NDArray[np.float32]  #: every real frame, without its bar
-    whole: npt.NDArray[np.float32]  #: every real frame, as it is
-    barred: npt.NDArray[np.float32]  #: the open ones, with a redrawn bar
-    drawn: npt.NDArray[np.float32]
-    categories: npt.NDArray[np.int64]  #: of the real frames
-    drawn_categories: npt.NDArray[np.int64]
+    rows: Rows
+    always: Mask  #: rows that every head learns: drawn and unfamiliar ones
+    real_of: npt.NDArray[np.int64]  #: the labelled frame that a learned row is of, -1 for others
+    judged: dict[str, slice]  #: the rows of all labelled frames, in order, by how they are dressed
+    categories: npt.NDArray[np.int64]  #: of the labelled frames
     sources: list[str]
-    is_open: npt.NDArray[np.bool_]
 
-    def fitted(self, allowed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Fit to the drawn frames and to those open ones that the mask (n,) of the real frames allows."""
-        mine, of_open = self.is_open & allowed, allowed[self.is_open]
-        weights = source_weights([source for source, taken in zip(self.sources, mine, strict=True) if taken])
-        return fit_affine(
-            np.concatenate([self.bare[mine], self.barred[of_open], self.drawn]),
-            np.concatenate([self.categories[mine], self.categories[mine], self.drawn_categories]),
-            np.concatenate([weights, weights, np.ones(len(self.drawn))]),
-        )
+    def taught(self, allowed: Mask) -> Mask:
+        """Give the rows that a head may learn from which these labelled frames are allowed."""
+        return self.always | ((self.real_of >= 0) & allowed[self.real_of])
 
-    def judged(self) -> dict[str, Verdict]:
-        """Judge by source: every frame by heads that saw nothing of its source."""
-        judged = {"without_bar": self.bare, "as_they_are": self.whole}
-        logits: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in judged}
-        for seed in FOLD_SEEDS:
-            folds = source_folds(self.categories, self.sources, seed)
-            heads = [self.fitted(folds != fold) for fold in range(FOLDS)]
-            for name, rows in judged.items():
-                found = np.zeros((len(rows), len(CATEGORIES)))
-                for fold, (slopes, bias) in enumerate(heads):
-                    found[folds == fold] = rows[folds == fold] @ slopes + bias
-                logits[name].append(found)
-        truth = np.tile(self.categories, len(FOLD_SEEDS))
-        return {name: Verdict.of(np.concatenate(found), truth) for name, found in logits.items()}
+    def scores(self, taught: Mask, dressed: str, frames: Mask) -> Scores:
+        """Teach a head and let it score these labelled frames: (frames, 11)."""
+        judged = np.zeros(len(self.rows.labels), dtype=bool)
+        judged[self.judged[dressed]] = frames
+        return self.rows.scores(taught, judged)
 
 
 def train_head(
@@ -90,59 +83,152 @@ def train_head(
     open_frames = [frame for frame in frames if frame.open_licence]
     if not open_frames and not drawn_per_category:
         raise ModelError("nothing to learn from: no frame has an open licence, and no frames are to be drawn")
-    material = _gathered(embeddings, frames, open_frames, drawn_frames(drawn_per_category, seed), seed)
+    material = _gathered(embeddings, frames, drawn_per_category, seed)
     say(f"judging by source, {FOLDS} folds dealt {len(FOLD_SEEDS)} times")
-    verdicts = material.judged()
+    verdicts, calibration = _judged(material)
     verdict = verdicts["without_bar"]
-    say(f"accuracy {verdict.accuracy:.3f}, balanced {verdict.balanced_accuracy:.3f}, ECE {verdict.ece_after:.3f}")
-    slopes, bias = material.fitted(np.ones(len(frames), dtype=bool))
-    head = Head(
-        slopes[:AVERAGE_FEATURES].astype(np.float32),
-        bias.astype(np.float32),
-        slopes[AVERAGE_FEATURES:].astype(np.float32),
-        float(np.float32(verdict.temperature)),
+    say(
+        f"accuracy {verdict.accuracy:.3f}, balanced {verdict.balanced_accuracy:.3f}, "
+        f"ECE {verdict.ece_before:.3f} before calibration, {verdict.ece_after:.3f} after"
     )
+    slopes, bias = material.rows.fitted(material.taught(np.ones(len(frames), dtype=bool)))
+    head = _head(slopes, bias, calibration, embeddings.stretches)
     return TrainedHead(head, verdict, _training_facts(open_frames, drawn_per_category), _metrics(verdicts, frames))
 
 
-def _gathered(
-    embeddings: Embeddings,
-    frames: list[LabelledFrame],
-    open_frames: list[LabelledFrame],
-    drawn: list[DrawnFrame],
-    seed: int,
-) -> _Material:
-    random = np.random.default_rng(seed)
-    return _Material(
-        bare=embeddings.of("frames without data bar", [partial(_bare, frame) for frame in frames]),
-        whole=embeddings.of("frames as they are", [frame.grey for frame in frames]),
-        barred=embeddings.of("frames with a redrawn bar", [partial(_barred, frame, random) for frame in open_frames]),
-        drawn=embeddings.of("drawn frames", [frame.draw for frame in drawn]),
-        categories=np.array([frame.category for frame in frames]),
-        drawn_categories=np.array([frame.category for frame in drawn], dtype=np.int64),
-        sources=[frame.source for frame in frames],
-        is_open=np.array([frame.open_licence for frame in frames]),
+def _head(slopes: Scores, bias: Scores, calibration: Calibration, stretches: tuple[int, ...]) -> Head:
+    categories = slopes[:, :_UNFAMILIAR] * SHARPNESS
+    return Head(
+        categories[:AVERAGE_FEATURES].astype(np.float32),
+        (bias[:_UNFAMILIAR] * SHARPNESS).astype(np.float32),
+        categories[AVERAGE_FEATURES:].astype(np.float32),
+        float(np.float32(calibration.temperature)),
+        stretches,
+        Novelty(slopes[:, _UNFAMILIAR].astype(np.float32), float(np.float32(bias[_UNFAMILIAR]))),
     )
 
 
-def _bare(frame: LabelledFrame) -> npt.NDArray[np.uint8]:
-    return without_bar(frame.grey())
+def _gathered(embeddings: Embeddings, frames: list[LabelledFrame], drawn_per_category: int, seed: int) -> _Material:
+    drawn = drawn_frames(drawn_per_category, seed)
+    odd = unfamiliar_pictures(UNFAMILIAR_PICTURES, seed)
+    open_at = np.array([at for at, frame in enumerate(frames) if frame.open_licence], dtype=np.int64)
+    stretches = {
+        "without_bar": embeddings.of("frames without data bar", [pictures.of_frame(frame, "bare") for frame in frames]),
+        "as_they_are": embeddings.of("frames as they are", [pictures.of_frame(frame, "whole") for frame in frames]),
+        "barred": embeddings.of(
+            "frames with a redrawn bar", [pictures.of_frame(frames[at], "barred") for at in open_at]
+        ),
+        "drawn": embeddings.of("drawn frames", [pictures.of_drawing(frame) for frame in drawn]),
+        "unfamiliar": embeddings.of("other pictures", [pictures.of_unfamiliar(picture) for picture in odd]),
+    }
+    categories = np.array([frame.category for frame in frames], dtype=np.int64)
+    weights = np.ones(len(frames))
+    weights[open_at] = source_weights([frames[at].source for at in open_at])
+    every, count = np.arange(len(frames)), len(frames)
+    is_open = np.isin(every, open_at)
+    of_others = len(drawn) + len(odd)
+    return _Material(
+        rows=Rows(
+            unit_stretches(np.concatenate(list(stretches.values())), embeddings.stretches),
+            np.concatenate(
+                [
+                    categories,
+                    categories,
+                    categories[open_at],
+                    [frame.category for frame in drawn],
+                    np.full(len(odd), _UNFAMILIAR),
+                ]
+            ).astype(np.int64),
+            np.concatenate([weights, weights, weights[open_at], np.ones(of_others)]),
+            _UNFAMILIAR + 1,
+        ),
+        always=np.repeat([False, True], [2 * count + len(open_at), of_others]),
+        real_of=np.concatenate([np.where(is_open, every, -1), np.full(count, -1), open_at, np.full(of_others, -1)]),
+        judged={"without_bar": slice(0, count), "as_they_are": slice(count, 2 * count)},
+        categories=categories,
+        sources=[frame.source for frame in frames],
+    )
 
 
-def _barred(frame: LabelledFrame, random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    return with_drawn_bar(_bare(frame), random)
+def _judged(material: _Material) -> tuple[dict[str, Verdict], Calibration]:
+    """
+    Judge by source: every frame by heads that saw nothing of its source, calibrated by frames of yet other sources.
+
+    For a fold to be judged, the calibration is chosen on the other folds, each scored by heads that learned neither it
+    nor the fold to be judged. The calibration that ships is chosen on all folds.
+    """
+    dealings = [_dealing(material, source_folds(material.categories, material.sources, seed)) for seed in FOLD_SEEDS]
+    truth = np.tile(material.categories, len(dealings))
+    outer = np.concatenate([dealing.outer["without_bar"] for dealing in dealings])
+    calibration = Calibration.chosen(*_logits_of(outer, truth))
+    return {name: _verdict(dealings, name, truth, calibration) for name in material.judged}, calibration
+
+
+@dataclass(frozen=True, slots=True)
+class _Dealing:
+    """Scores of one dealing of sources into folds."""
+
+    folds: npt.NDArray[np.int64]
+    outer: dict[str, Scores]  #: (frames, 11), by how they are dressed; by heads that did not learn their fold
+    inner: npt.NDArray[np.float64]  #: (folds, frames, 11): by heads that learned neither their fold nor this one
+    calibrations: tuple[Calibration, ...]  #: for each fold, chosen on the others
+
+
+def _dealing(material: _Material, folds: npt.NDArray[np.int64]) -> _Dealing:
+    frames = len(folds)
+    outer = {name: np.zeros((frames, _UNFAMILIAR + 1)) for name in material.judged}
+    for fold in range(FOLDS):
+        mine = folds == fold
+        taught = material.taught(~mine)
+        for name, scores in outer.items():
+            scores[mine] = material.scores(taught, name, mine)
+    inner = np.zeros((FOLDS, frames, _UNFAMILIAR + 1))
+    for one, other in combinations(range(FOLDS), 2):
+        out = (folds == one) | (folds == other)
+        scores = material.scores(material.taught(~out), "without_bar", out)
+        inner[one][folds == other] = scores[folds[out] == other]
+        inner[other][folds == one] = scores[folds[out] == one]
+    calibrations = tuple(
+        Calibration.chosen(*_logits_of(inner[fold][folds != fold], material.categories[folds != fold]))
+        for fold in range(FOLDS)
+    )
+    return _Dealing(folds, outer, inner, calibrations)
+
+
+def _logits_of(scores: Scores, truth: npt.NDArray[np.int64]) -> tuple[Scores, npt.NDArray[np.int64], Scores]:
+    return SHARPNESS * scores[:, :_UNFAMILIAR], truth, scores[:, _UNFAMILIAR]
+
+
+def _verdict(
+    dealings: Sequence[_Dealing], name: str, truth: npt.NDArray[np.int64], calibration: Calibration
+) -> Verdict:
+    logits, probabilities, certain = [], [], []
+    for dealing in dealings:
+        found, novelty = SHARPNESS * dealing.outer[name][:, :_UNFAMILIAR], dealing.outer[name][:, _UNFAMILIAR]
+        scores, sure = np.zeros_like(found), np.zeros(len(found), dtype=bool)
+        for fold, chosen in enumerate(dealing.calibrations):
+            mine = dealing.folds == fold
+            scores[mine] = chosen.probabilities(found[mine])
+            sure[mine] = chosen.certain(found[mine], novelty[mine])
+        logits.append(found)
+        probabilities.append(scores)
+        certain.append(sure)
+    return Verdict.measured(
+        np.concatenate(logits), np.concatenate(probabilities), np.concatenate(certain), truth, calibration
+    )
 
 
 def _training_facts(open_frames: list[LabelledFrame], drawn_per_category: int) -> dict[str, Any]:
     licences = collections.Counter((frame.source, frame.licence) for frame in open_frames)
-    own = all(frame.licence == "the user's own" for frame in open_frames)
+    own = all(frame.licence == OWN for frame in open_frames)
     return {
         "real_frames": len(open_frames),
         "drawn_frames_per_category": drawn_per_category,
+        "unfamiliar_pictures": UNFAMILIAR_PICTURES,
         "real_frames_by_category": {
             name: sum(frame.category == index for frame in open_frames) for index, name in enumerate(CATEGORIES)
         },
-        "sources": "the user's own"
+        "sources": OWN
         if own
         else [
             {"source": source, "licence": licence, "frames": count}
@@ -153,8 +239,10 @@ def _training_facts(open_frames: list[LabelledFrame], drawn_per_category: int) -
 
 def _metrics(verdicts: dict[str, Verdict], frames: list[LabelledFrame]) -> dict[str, Any]:
     return {
-        "protocol": f"{FOLDS}-fold by source, mean of {len(FOLD_SEEDS)} dealings; trained on open licences and drawn frames only, "
-        "judged on all frames; temperature and threshold chosen on the same folds",
+        "protocol": f"{FOLDS}-fold by source, {len(FOLD_SEEDS)} dealings pooled; learned from open licences, drawn frames and "
+        "drawn pictures of other things only, judged on all frames; every fold calibrated by scores of the other folds "
+        "that no head gave which had learned either; only the three numbers of the calibration (temperature and two "
+        "limits) are chosen on frames of every licence",
         "frames": len(frames),
         "sources": len({frame.source for frame in frames}),
         **{name: _rounded(asdict(verdict)) for name, verdict in verdicts.items()},
@@ -163,5 +251,6 @@ def _metrics(verdicts: dict[str, Verdict], frames: list[LabelledFrame]) -> dict[
 
 def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: _rounded(value) if isinstance(value, dict) else round(float(value), 4) for name, value in figures.items()
+        name: _rounded(value) if isinstance(value, dict) else None if value is None else round(float(value), 4)
+        for name, value in figures.items()
     }

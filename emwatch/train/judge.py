@@ -9,14 +9,16 @@ import numpy as np
 
 from emwatch.classify.head import softmax
 from emwatch.frame import CATEGORIES
-from emwatch.train.measures import calibration_error
+from emwatch.train.measures import calibration_error, category_figures, confusion_matrix
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 FOLDS: Final = 5
 #: This share of the rightly classified frames must stay certain; the threshold is the highest that allows it.
-KEPT_OF_RIGHT: Final = 0.85
+KEPT_OF_RIGHT: Final = 0.84
+#: Of those, the limit of novelty alone keeps this share.
+KEPT_OF_FAMILIAR: Final = 0.95
 
 
 def source_folds(categories: npt.NDArray[np.int64], sources: list[str], seed: int) -> npt.NDArray[np.int64]:
@@ -44,8 +46,55 @@ def source_folds(categories: npt.NDArray[np.int64], sources: list[str], seed: in
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """
+    What makes probabilities of logits and says when to believe them: three numbers, chosen on frames of unseen sources.
+
+    ``unfamiliar_above`` is ``None`` for a head that tells no novelty.
+    """
+
+    temperature: float
+    uncertain_below: float
+    unfamiliar_above: float | None = None
+
+    @classmethod
+    def chosen(
+        cls,
+        logits: npt.NDArray[np.float64],
+        categories: npt.NDArray[np.int64],
+        novelty: npt.NDArray[np.float64] | None = None,
+    ) -> Calibration:
+        """Choose by logits (n, 10) and, where the head tells it, novelty (n,) of frames whose category is known."""
+        temperature = fitted_temperature(logits, categories)
+        scores = softmax(logits / temperature)
+        right = scores.argmax(axis=1) == categories
+        if not right.any():
+            return cls(temperature, 1.0)
+        kept = KEPT_OF_RIGHT if novelty is None else KEPT_OF_RIGHT / KEPT_OF_FAMILIAR
+        below = float(np.floor(np.quantile(scores.max(axis=1)[right], 1 - kept) * 100) / 100)
+        if novelty is None:
+            return cls(temperature, below)
+        sure = right & (scores.max(axis=1) >= below)
+        return cls(temperature, below, float(np.ceil(np.quantile(novelty[sure], KEPT_OF_FAMILIAR) * 1000) / 1000))
+
+    def probabilities(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Turn logits (n, 10) into probabilities."""
+        return softmax(logits / self.temperature)
+
+    def certain(
+        self, logits: npt.NDArray[np.float64], novelty: npt.NDArray[np.float64] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Say of which frames (n,) the likeliest category is to be believed."""
+        believed: npt.NDArray[np.bool_] = self.probabilities(logits).max(axis=1) >= self.uncertain_below
+        if novelty is None or self.unfamiliar_above is None:
+            return believed
+        familiar: npt.NDArray[np.bool_] = novelty <= self.unfamiliar_above
+        return believed & familiar
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """Figures of logits (n, 10) against the true categories, all on frames of sources not trained on."""
+    """Figures of a head against the true categories, all on frames of sources not trained on."""
 
     accuracy: float
     balanced_accuracy: float
@@ -54,35 +103,47 @@ class Verdict:
     ece_after: float
     temperature: float
     uncertain_below: float
+    unfamiliar_above: float | None
     certain_share: float
+    certain_of_right: float
     accuracy_when_certain: float
     recall: dict[str, float]
+    precision: dict[str, float]
 
     @classmethod
     def of(cls, logits: npt.NDArray[np.float64], categories: npt.NDArray[np.int64]) -> Verdict:
-        """Judge logits, choosing the temperature and the threshold of certainty by them."""
-        temperature = fitted_temperature(logits, categories)
-        scores = softmax(logits / temperature)
-        likeliest, probability = scores.argmax(axis=1), scores.max(axis=1)
-        right = likeliest == categories
-        recall = {
-            name: float(right[categories == index].mean())
-            for index, name in enumerate(CATEGORIES)
-            if (categories == index).any()
-        }
-        below = float(np.floor(np.quantile(probability[right], 1 - KEPT_OF_RIGHT) * 100) / 100)
-        certain = probability >= below
+        """Judge logits (n, 10), choosing the calibration by them: where there are no other frames to choose it by."""
+        calibration = Calibration.chosen(logits, categories)
+        scores = calibration.probabilities(logits)
+        return cls.measured(logits, scores, calibration.certain(logits), categories, calibration)
+
+    @classmethod
+    def measured(
+        cls,
+        logits: npt.NDArray[np.float64],
+        scores: npt.NDArray[np.float64],
+        certain: npt.NDArray[np.bool_],
+        categories: npt.NDArray[np.int64],
+        calibration: Calibration,
+    ) -> Verdict:
+        """Measure logits (n, 10) and what was made of them; ``calibration`` is the one that is shipped."""
+        right = scores.argmax(axis=1) == categories
+        figures = category_figures(confusion_matrix(scores, categories))
+        recall = {name: each.recall for name, each in figures.items() if each.recall is not None}
         return cls(
             accuracy=float(right.mean()),
             balanced_accuracy=float(np.mean(list(recall.values()))),
             top_3_accuracy=float((np.argsort(-scores, axis=1)[:, :3] == categories[:, np.newaxis]).any(axis=1).mean()),
             ece_before=calibration_error(softmax(logits), categories),
             ece_after=calibration_error(scores, categories),
-            temperature=temperature,
-            uncertain_below=below,
+            temperature=calibration.temperature,
+            uncertain_below=calibration.uncertain_below,
+            unfamiliar_above=calibration.unfamiliar_above,
             certain_share=float(certain.mean()),
-            accuracy_when_certain=float(right[certain].mean()),
+            certain_of_right=float(certain[right].mean()) if right.any() else 0.0,
+            accuracy_when_certain=float(right[certain].mean()) if certain.any() else 0.0,
             recall=recall,
+            precision={name: each.precision for name, each in figures.items() if each.precision is not None},
         )
 
 

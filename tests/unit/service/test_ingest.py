@@ -83,7 +83,7 @@ class Judge:
     def __init__(self) -> None:
         self.stumble = False
 
-    def classify(self, _views: np.ndarray[Any, Any]) -> Prediction:
+    def classify(self, _views: np.ndarray[Any, Any], _coloured_share: float = 0.0) -> Prediction:
         if self.stumble:
             raise RuntimeError("out of cheese")
         scores = dict.fromkeys(CATEGORIES, 0.0) | {"Tips": 1.0}

@@ -1,0 +1,51 @@
+"""Frames as pictures to embed: labelled ones as the daemon sees them, drawn ones, and unfamiliar ones."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from emwatch.train.data_bars import with_drawn_bar, without_bar
+from emwatch.train.embeddings import Picture
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from emwatch.train.dataset import LabelledFrame
+    from emwatch.train.drawn import DrawnFrame
+    from emwatch.train.unfamiliar import UnfamiliarPicture
+
+#: ``bare``: the data bar cut off. ``whole``: the frame as it is. ``barred``: another bar drawn in the place of its own.
+Dressed: TypeAlias = Literal["bare", "whole", "barred"]
+
+_BARS = ("emwatch.train.data_bars", "emwatch.readers.data_bar")
+
+
+def of_frame(frame: LabelledFrame, dressed: Dressed) -> Picture:
+    """Give a labelled frame; the bar drawn on it depends on nothing but its file."""
+
+    def pixels() -> npt.NDArray[np.uint8]:
+        grey = frame.grey()
+        if dressed == "whole":
+            return grey
+        bare = without_bar(grey)
+        if dressed == "bare":
+            return bare
+        return with_drawn_bar(bare, np.random.default_rng([*hashlib.sha256(frame.path.read_bytes()).digest()]))
+
+    return Picture(frame.path.read_bytes, pixels, dressed, () if dressed == "whole" else _BARS)
+
+
+def of_drawing(frame: DrawnFrame) -> Picture:
+    """Give a frame that the pretend microscope draws."""
+    name = f"{frame.category} {frame.kind} {frame.seed}".encode()
+    code = ("emwatch.simulate", "emwatch.train.drawn", "emwatch.train.data_bars")
+    return Picture(lambda: name, frame.draw, "drawn", code)
+
+
+def of_unfamiliar(picture: UnfamiliarPicture) -> Picture:
+    """Give a picture of what no electron microscope takes, in grey as the network would see it."""
+    name = f"{picture.kind} {picture.seed}".encode()
+    return Picture(lambda: name, picture.draw, "unfamiliar", ("emwatch.train.unfamiliar",))
