@@ -11,7 +11,7 @@ seed draws its own frames, as many of each kind; figures are means over the seed
 below zero by more than its spread shows something that two categories could claim. It uses a ridge classifier, which
 takes a tenth of a second where the project's head takes many; both figures with all kinds are printed.
 
-Embeddings are kept (``EMWATCH_EMBEDDINGS``): the second run draws, but does not run the network.
+Embeddings are kept (``EMWATCH_EMBEDDINGS``): the second run neither draws nor runs the network.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import argparse
 import json
 import statistics
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +28,10 @@ import scipy.linalg
 from emwatch.classify.backbone import LiteRtEngine
 from emwatch.classify.bundle import BACKBONE, default_directory, open_backbone
 from emwatch.frame import CATEGORIES
+from emwatch.train import pictures
 from emwatch.train.build import OUTPUTS
 from emwatch.train.bundle_files import sha256
-from emwatch.train.data_bars import without_bar
-from emwatch.train.dataset import LabelledFrame, labelled_frames
+from emwatch.train.dataset import labelled_frames
 from emwatch.train.drawn import DrawnFrame, every_kind
 from emwatch.train.embeddings import Embeddings
 from emwatch.train.fit import fit_affine
@@ -103,10 +102,6 @@ def _embeddings() -> Embeddings:
     return Embeddings(engine, sha256(backbone), lambda line: print(line, file=sys.stderr, flush=True))
 
 
-def _bare(frame: LabelledFrame) -> np.ndarray:
-    return without_bar(frame.grey())
-
-
 def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     """Give for each table of the report its rows, a value for each seed."""
     frames = labelled_frames(options.frames)
@@ -114,7 +109,7 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     aside = set(options.aside.read_text(encoding="utf-8").split()) if options.aside else set()
     is_aside = np.array([frame.source in aside for frame in frames])
     embeddings = _embeddings()
-    real = embeddings.of("real frames", [partial(_bare, frame) for frame in frames])
+    real = embeddings.of("real frames", [pictures.of_frame(frame, "bare") for frame in frames])
     tables: dict[str, dict[str, list[float]]] = {"drawn frames only": {}, "worth": {}}
 
     def note(table: str, row: str, value: float) -> None:
@@ -122,7 +117,7 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
 
     for seed in range(options.seeds):
         drawn = every_kind(options.per_kind, seed)
-        rows = embeddings.of(f"drawn frames, seed {seed}", [frame.draw for frame in drawn])
+        rows = embeddings.of(f"drawn frames, seed {seed}", [pictures.of_drawing(frame) for frame in drawn])
         of_drawn = np.array([frame.category for frame in drawn])
         slopes, bias = fit_affine(rows, of_drawn, np.ones(len(rows)))
         logits = real @ slopes + bias

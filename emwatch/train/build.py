@@ -84,7 +84,7 @@ def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
         order.name,
         facts,
         trained.head,
-        trained.verdict,
+        trained.verdict.calibration,
         {"seed": order.seed, **trained.training},
         trained.metrics,
         trained.head.probabilities(golden),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from emwatch.classify.head import Head
-    from emwatch.train.judge import Verdict
+    from emwatch.train.judge import Calibration
 
 #: The largest difference of any score of the golden drawing that another processor's rounding may make.
 _SELF_TEST_TOLERANCE: Final = 0.02
@@ -27,7 +27,7 @@ def card(
     name: str,
     backbone: Mapping[str, Any],
     head: Head,
-    verdict: Verdict,
+    calibration: Calibration,
     training: Mapping[str, Any],
     metrics: Mapping[str, Any],
     golden: npt.NDArray[np.float64],
@@ -54,8 +54,8 @@ def card(
                 **({} if head.novelty is None else {"novelty": head.novelty.weights.size + 1}),
             },
             "temperature": round(head.temperature, 4),
-            "uncertain_below": verdict.uncertain_below,
-            **({} if verdict.unfamiliar_above is None else {"unfamiliar_above": verdict.unfamiliar_above}),
+            "uncertain_below": calibration.uncertain_below,
+            **({} if calibration.unfamiliar_above is None else {"unfamiliar_above": calibration.unfamiliar_above}),
         },
         "training": dict(training),
         "metrics": dict(metrics),

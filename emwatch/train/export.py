@@ -113,7 +113,7 @@ def export(
         order.name,
         facts,
         head,
-        verdict,
+        verdict.calibration,
         {**order.training, **_frames_facts([frames[int(at)] for at in of[Part.TRAINING]])},
         metrics,
         head.probabilities(golden),

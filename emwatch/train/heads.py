@@ -69,11 +69,13 @@ class _Material:
         """Give the rows that a head may learn from which these labelled frames are allowed."""
         return self.always | ((self.real_of >= 0) & allowed[self.real_of])
 
-    def scores(self, taught: Mask, dressed: str, frames: Mask) -> Scores:
-        """Teach a head and let it score these labelled frames: (frames, 11)."""
+    def scores(self, allowed: Mask, frames: Mask) -> dict[str, Scores]:
+        """Teach a head what it is allowed and let it score these frames, by how they are dressed: (frames, 11) each."""
         judged = np.zeros(len(self.rows.labels), dtype=bool)
-        judged[self.judged[dressed]] = frames
-        return self.rows.scores(taught, judged)
+        for rows in self.judged.values():
+            judged[rows] = frames
+        found = self.rows.scores(self.taught(allowed), judged)
+        return dict(zip(self.judged, np.split(found, len(self.judged)), strict=True))
 
 
 def train_head(
@@ -179,13 +181,12 @@ def _dealing(material: _Material, folds: npt.NDArray[np.int64]) -> _Dealing:
     outer = {name: np.zeros((frames, _UNFAMILIAR + 1)) for name in material.judged}
     for fold in range(FOLDS):
         mine = folds == fold
-        taught = material.taught(~mine)
-        for name, scores in outer.items():
-            scores[mine] = material.scores(taught, name, mine)
+        for name, scores in material.scores(~mine, mine).items():
+            outer[name][mine] = scores
     inner = np.zeros((FOLDS, frames, _UNFAMILIAR + 1))
     for one, other in combinations(range(FOLDS), 2):
         out = (folds == one) | (folds == other)
-        scores = material.scores(material.taught(~out), "without_bar", out)
+        scores = material.scores(~out, out)["without_bar"]
         inner[one][folds == other] = scores[folds[out] == other]
         inner[other][folds == one] = scores[folds[out] == one]
     calibrations = tuple(

@@ -65,6 +65,8 @@ class Calibration:
         novelty: npt.NDArray[np.float64] | None = None,
     ) -> Calibration:
         """Choose by logits (n, 10) and, where the head tells it, novelty (n,) of frames whose category is known."""
+        if not len(logits):
+            return cls(1.0, 1.0)
         temperature = fitted_temperature(logits, categories)
         scores = softmax(logits / temperature)
         right = scores.argmax(axis=1) == categories
@@ -109,6 +111,11 @@ class Verdict:
     accuracy_when_certain: float
     recall: dict[str, float]
     precision: dict[str, float]
+
+    @property
+    def calibration(self) -> Calibration:
+        """Give the calibration that ships."""
+        return Calibration(self.temperature, self.uncertain_below, self.unfamiliar_above)
 
     @classmethod
     def of(cls, logits: npt.NDArray[np.float64], categories: npt.NDArray[np.int64]) -> Verdict:

@@ -34,6 +34,7 @@ from emwatch.train.bundle_files import write_bundle
 from emwatch.train.card import card
 from emwatch.train.convert import to_tflite
 from emwatch.train.drawn import drawn_frames
+from emwatch.train.judge import Calibration
 from emwatch.train.keras_arrays import Stored, StoredArray, stored_classifier
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def import_classifier(order: ImportOrder, store: BundleStore, say: Callable[[str
             order.name,
             _backbone_facts(order, base),
             head,
-            order.uncertain_below,
+            Calibration(head.temperature, order.uncertain_below),
             {"imported_from": order.source.name, "sha256": stored.sha256},
             {"protocol": "none: imported, and not judged here; probabilities are as trained, not calibrated"},
             head.probabilities(engine.embed(prepare(golden_drawing())).mean(axis=0)),

@@ -6,7 +6,10 @@ import hashlib
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+from PIL import Image
 
+from emwatch.errors import DatasetError
+from emwatch.frame import path_to_text
 from emwatch.train.data_bars import with_drawn_bar, without_bar
 from emwatch.train.embeddings import Picture
 
@@ -26,16 +29,29 @@ _BARS = ("emwatch.train.data_bars", "emwatch.readers.data_bar")
 def of_frame(frame: LabelledFrame, dressed: Dressed) -> Picture:
     """Give a labelled frame; the bar drawn on it depends on nothing but its file."""
 
+    def content() -> bytes:
+        try:
+            return frame.path.read_bytes()
+        except OSError as error:
+            raise _unreadable(frame, error) from error
+
     def pixels() -> npt.NDArray[np.uint8]:
-        grey = frame.grey()
+        try:
+            grey = frame.grey()
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+            raise _unreadable(frame, error) from error
         if dressed == "whole":
             return grey
         bare = without_bar(grey)
         if dressed == "bare":
             return bare
-        return with_drawn_bar(bare, np.random.default_rng([*hashlib.sha256(frame.path.read_bytes()).digest()]))
+        return with_drawn_bar(bare, np.random.default_rng([*hashlib.sha256(content()).digest()]))
 
-    return Picture(frame.path.read_bytes, pixels, dressed, () if dressed == "whole" else _BARS)
+    return Picture(content, pixels, dressed, () if dressed == "whole" else _BARS)
+
+
+def _unreadable(frame: LabelledFrame, error: Exception) -> DatasetError:
+    return DatasetError(f"{path_to_text(frame.path)} cannot be read: {error}. Take it out of the dataset, or mend it.")
 
 
 def of_drawing(frame: DrawnFrame) -> Picture:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from emwatch.classify.bundle import Bundle, default_directory
-from emwatch.classify.classifier import Classifier, golden_drawing
+from emwatch.classify.classifier import COLOURED_ABOVE, Classifier, golden_drawing
 from emwatch.classify.head import Head
 from emwatch.classify.preprocess import prepare
 from emwatch.errors import ModelError
@@ -173,3 +173,45 @@ def test_the_golden_drawing_is_the_same_on_every_machine() -> None:
     digest = hashlib.sha256(golden_drawing().tobytes()).hexdigest()
 
     assert digest == "b5bc0f2d243462ddb3209a2717cbf237ee8fff6775016e25b3aa6c512baf3290"
+
+
+@pytest.fixture(name="golden")
+def _golden() -> np.ndarray:
+    return prepare(golden_drawing())
+
+
+def _loaded(directory: Path, write_card: Any, **head: Any) -> Classifier:
+    """Load a copy of the shipped bundle of which these facts about its head were changed."""
+    card = yaml.safe_load((directory / "card.yaml").read_text())
+    card["head"] |= head
+    write_card(directory, card)
+    return Classifier.load(directory, threads=1)
+
+
+def test_a_category_may_have_its_own_threshold(default_copy: Path, write_card: Any, golden: np.ndarray) -> None:
+    limits = {"uncertain_below": 0.0, "unfamiliar_above": 10.0}
+    of_all = _loaded(default_copy, write_card, **limits).classify(golden)
+    strict = _loaded(default_copy, write_card, **limits, uncertain_below_of={of_all.category: 1.0}).classify(golden)
+    other = "Tips" if of_all.category != "Tips" else "Powder"
+    elsewhere = _loaded(default_copy, write_card, **limits, uncertain_below_of={other: 1.0}).classify(golden)
+
+    assert (of_all.uncertain, strict.uncertain, elsewhere.uncertain) == (False, True, False)
+
+
+def test_novelty_is_told_and_above_its_limit_nothing_is_believed(
+    default_copy: Path, write_card: Any, golden: np.ndarray
+) -> None:
+    novelty = _loaded(default_copy, write_card, uncertain_below=0.0, unfamiliar_above=10.0).classify(golden).novelty
+    assert novelty is not None
+    for limit, uncertain in ((novelty + 1e-3, False), (novelty - 1e-3, True)):
+        found = _loaded(default_copy, write_card, uncertain_below=0.0, unfamiliar_above=limit).classify(golden)
+        assert (found.uncertain, found.novelty) == (uncertain, pytest.approx(novelty))
+
+
+@pytest.mark.parametrize(("share", "uncertain"), [(0.0, False), (COLOURED_ABOVE, False), (0.9, True)])
+def test_a_coloured_frame_is_not_believed_but_for_a_little_colour(
+    default_copy: Path, write_card: Any, golden: np.ndarray, share: float, uncertain: bool
+) -> None:
+    classifier = _loaded(default_copy, write_card, uncertain_below=0.0, unfamiliar_above=10.0)
+
+    assert classifier.classify(golden, share).uncertain is uncertain

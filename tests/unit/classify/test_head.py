@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from emwatch.classify.head import Head, softmax
+from emwatch.classify.head import Head, Novelty, softmax, unit_stretches
 from emwatch.errors import ModelError
 
 
@@ -79,3 +80,54 @@ def test_a_head_with_a_wrong_array_is_refused(drawn_head: Head, changed: dict[st
 def test_bytes_that_are_no_arrays_are_refused_and_never_unpickled(content: bytes) -> None:
     with pytest.raises(ModelError, match="cannot be read as a head"):
         Head.from_bytes(content, 3072, "head.npz")
+
+
+@pytest.fixture(name="knowing_head")
+def _knowing_head(drawn_head: Head) -> Head:
+    weights = np.random.default_rng(3).normal(size=3072).astype(np.float32)
+    return replace(drawn_head, stretches=(2048, 1024), novelty=Novelty(weights, 0.25))
+
+
+def test_a_head_that_tells_novelty_reads_back_what_it_wrote(knowing_head: Head) -> None:
+    read = Head.from_bytes(knowing_head.to_bytes(), 3072, "head.npz")
+    embeddings = np.random.default_rng(4).normal(size=(5, 3072)).astype(np.float32)
+
+    assert (read.stretches, read.novelty is not None) == ((2048, 1024), True)
+    np.testing.assert_array_equal(read.novelty_of(embeddings), knowing_head.novelty_of(embeddings))
+    np.testing.assert_array_equal(read.probabilities(embeddings), knowing_head.probabilities(embeddings))
+
+
+def test_a_plain_head_tells_no_novelty(drawn_head: Head) -> None:
+    assert drawn_head.novelty_of(np.ones((2, 3072), np.float32)) is None
+
+
+def test_with_stretches_the_contrast_of_a_part_tells_nothing(knowing_head: Head) -> None:
+    embedding = np.random.default_rng(5).random(3072).astype(np.float32)
+    louder = embedding * np.repeat([3.0, 0.2], [2048, 1024]).astype(np.float32)
+
+    np.testing.assert_allclose(knowing_head.probabilities(louder), knowing_head.probabilities(embedding), rtol=1e-5)
+    np.testing.assert_allclose(knowing_head.novelty_of(louder), knowing_head.novelty_of(embedding), rtol=1e-4)
+
+
+def test_scaling_leaves_what_it_was_given_alone_and_zeros_zero() -> None:
+    embedding = np.array([3, 4, 0, 0], dtype=np.float32)
+
+    np.testing.assert_allclose(unit_stretches(embedding, (2, 2)), [0.6, 0.8, 0, 0], rtol=1e-6)
+    assert embedding.tolist() == [3, 4, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"novelty_bias": np.float32(0)}, "'novelty_weights' is missing"),
+        ({"novelty_weights": np.zeros(3072, np.float32)}, "'novelty_bias' is missing"),
+        ({"novelty_weights": np.zeros(9, np.float32), "novelty_bias": np.float32(0)}, "'novelty_weights' has shape"),
+        ({"novelty_weights": np.full(3072, np.nan, np.float32), "novelty_bias": np.float32(0)}, "expected finite"),
+        ({"stretches": np.array([2048, 1023])}, "whole numbers whose sum is 3072"),
+        ({"stretches": np.array([4096, -1024])}, "expected positive whole numbers"),
+        ({"stretches": np.array([3072.0])}, "'stretches' is"),
+    ],
+)
+def test_a_wrong_novelty_or_stretch_is_told(drawn_head: Head, changed: dict[str, Any], told: str) -> None:
+    with pytest.raises(ModelError, match=told):
+        Head.from_bytes(_npz(drawn_head, **changed), 3072, "head.npz")

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from emwatch.classify.backbone import StubEngine
-from emwatch.train.embeddings import Embeddings
+from emwatch.errors import DatasetError
+from emwatch.train.embeddings import Embeddings, Picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,11 +30,22 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def _picture(grey: int) -> np.ndarray:
-    return np.full((40, 50), grey, np.uint8)
+class _Drawer:
+    """A picture of one grey that counts how often it was made."""
+
+    def __init__(self, grey: int) -> None:
+        self.grey = grey
+        self.made = 0
+
+    def picture(self, made_by: str = "test", code: tuple[str, ...] = ()) -> Picture:
+        return Picture(lambda: bytes([self.grey]), self._pixels, made_by, code)
+
+    def _pixels(self) -> np.ndarray:
+        self.made += 1
+        return np.full((40, 50), self.grey, np.uint8)
 
 
-_PICTURES = [partial(_picture, grey) for grey in (10, 200, 10)]
+_PICTURES = [_Drawer(grey).picture() for grey in (10, 200, 10)]
 
 
 def _quiet(line: str) -> None:
@@ -68,3 +79,33 @@ def test_a_damaged_cache_is_made_again(cache: Path, content: bytes) -> None:
     rows = Embeddings(engine, "a" * 64, _quiet).of("test", _PICTURES)
 
     assert (engine.views, rows.shape) == (2, (3, 10))
+
+
+def test_a_remembered_picture_is_not_even_made() -> None:
+    drawer = _Drawer(90)
+    for _ in range(2):
+        Embeddings(_Counting(), "a" * 64, _quiet).of("test", [drawer.picture()])
+
+    assert drawer.made == 1
+
+
+@pytest.mark.parametrize(
+    "other", [_Drawer(91).picture(), _Drawer(90).picture("otherwise"), _Drawer(90).picture(code=("emwatch.units",))]
+)
+def test_other_content_another_way_and_other_code_are_other_pictures(other: Picture) -> None:
+    assert other.key() != _Drawer(90).picture().key() == _Drawer(90).picture().key()
+
+
+def test_order_is_kept_though_pictures_are_made_by_threads() -> None:
+    drawers = [_Drawer(grey) for grey in range(5, 250, 10)]
+    rows = Embeddings(_Counting(), "a" * 64, _quiet, threads=4).of("test", [each.picture() for each in drawers])
+
+    assert [int(row.argmax()) for row in rows] == [int(each.grey // 25.5) for each in drawers]
+
+
+def test_a_picture_that_cannot_be_made_stops_the_run_with_its_own_error() -> None:
+    def fail() -> np.ndarray:
+        raise DatasetError("x.png cannot be read")
+
+    with pytest.raises(DatasetError, match=r"x\.png cannot be read"):
+        Embeddings(_Counting(), "a" * 64, _quiet).of("test", [Picture(lambda: b"x", fail, "test")])
