@@ -178,25 +178,31 @@ def _document(bundle: Bundle) -> dict[str, Any]:
 
 
 def _rows(document: dict[str, Any], card: Any) -> list[tuple[str, str]]:
+    facts = card["backbone"]
     rows = [(name.replace("_", " "), str(value)) for name, value in document.items()]
     rows += [
-        ("backbone", f"{card['backbone'].get('network')}, {card['backbone'].get('weight_type')}"),
-        ("weights", f"{card['backbone'].get('provenance')}; {card['backbone'].get('licence')}"),
-        ("agreement with Keras", _flat(card["backbone"].get("agreement_with_keras", {}))),
-        (
-            "trained on",
-            f"elsewhere: {card['training']['imported_from']}; on other pixels than it is used on"
-            if "imported" in card
-            else f"{card['training'].get('real_frames')} real frames, {card['training'].get('drawn_frames_per_category')} drawn of each category",
-        ),
+        ("backbone", f"{facts.get('network')}, {facts.get('weight_type')}"),
+        ("weights", "; ".join(str(facts[key]) for key in ("provenance", "weights_from", "licence") if key in facts)),
+        ("agreement with Keras", _flat(facts.get("agreement_with_keras", {}))),
+        ("trained on", _taught(card["training"])),
     ]
     if "imported" in card:
         rows.append(("beside Keras", _flat(card["imported"]["parity"])))
-    for protocol in ("without_bar", "as_they_are"):
-        figures = {name: value for name, value in card["metrics"].get(protocol, {}).items() if name != "recall"}
-        rows.append((f"by source, {protocol.replace('_', ' ')}", _flat(figures)))
-    rows.append(("recall", _flat(card["metrics"].get("without_bar", {}).get("recall", {}))))
-    return rows
+    judged = {name: value for name, value in card["metrics"].items() if isinstance(value, dict)}
+    for name, figures in judged.items():
+        told = {key: value for key, value in figures.items() if not isinstance(value, dict)}
+        rows.append((f"judged, {name.replace('_', ' ')}", _flat(told)))
+    for name, figures in list(judged.items())[:1]:
+        rows.append((f"recall, {name.replace('_', ' ')}", _flat(figures.get("recall", {}))))
+    rows.append(("judged how", str(card["metrics"].get("protocol", ""))))
+    return [(fact, value) for fact, value in rows if value]
+
+
+def _taught(training: dict[str, Any]) -> str:
+    if "imported_from" in training:
+        return f"elsewhere: {training['imported_from']}; on other pixels than it is used on"
+    drawn = training.get("drawn_frames_per_category")
+    return f"{training.get('real_frames')} real frames" + (f", {drawn} drawn of each category" if drawn else "")
 
 
 def _flat(figures: dict[str, Any]) -> str:

@@ -51,12 +51,15 @@ def list_bundles(ledger: Path | None, config_file: Path | None, as_json: bool) -
     if used.configured and all(each.directory != used.directory for each in kept):
         kept.append(store.find_at(used.directory))
     rows = [_document(each, in_use=each.directory == used.directory) for each in kept]
+    places = [_place(store, each) for each in kept]
     if as_json:
         print_json(
             {"store": store.directory, "configured": used.directory if used.configured else None, "bundles": rows}
         )
         return
-    print_table(_COLUMNS, [_row(each) for each in rows])
+    print_table(_COLUMNS, [_row(row, place) for row, place in zip(rows, places, strict=True)])
+    if len(kept) > 1:
+        click.echo(f"kept in {printable(store.directory)}", err=True)
     for each in kept:
         if each.trouble:
             click.echo(f"cannot be used: {printable(each.trouble)}", err=True)
@@ -289,12 +292,18 @@ def _document(kept: Kept, *, in_use: bool) -> dict[str, Any]:
     }
 
 
-def _row(document: dict[str, Any]) -> list[str]:
+def _place(store: BundleStore, kept: Kept) -> str:
+    if kept.directory.parent == store.directory:
+        return kept.directory.name
+    return "comes with emwatch" if kept.directory == store.find_default().directory else str(kept.directory)
+
+
+def _row(document: dict[str, Any], place: str) -> list[str]:
     figures = (document[name] for name in ("balanced_accuracy", "accuracy", "ece"))
     return [
         "*" if document["in_use"] else "!" if document["trouble"] else "",
         document["name"],
         (document["sha256"] or "")[:12],
         *("" if value is None else f"{value:.3f}" for value in figures),
-        str(document["directory"]),
+        place,
     ]
