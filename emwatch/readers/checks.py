@@ -49,6 +49,9 @@ _RULER_ENDS_PX: Final = 2.0
 _RULER_ROUNDING: Final = 0.01
 #: The round lengths 1 to 9 stand 10 % apart at their closest; a scale bar too short to tell them apart tells nothing.
 _TOLD_APART: Final = 0.04
+#: No scale bar is shorter than an atom or longer than a metre; a pixel size that says so is damage.
+_SHORTEST_NM: Final = 0.01
+_LONGEST_NM: Final = 1e9
 
 
 def scale_bar_disagreement(pixel_nm: float, ruler_px: float, label_nm: float | None) -> str:
@@ -58,10 +61,10 @@ def scale_bar_disagreement(pixel_nm: float, ruler_px: float, label_nm: float | N
     ``ruler_px``: its length in the picture. ``label_nm``: what the header says that it stands for; where that is not known,
     it has to be a round length, one digit and noughts, as all makers draw.
     """
-    if pixel_nm <= 0 or ruler_px <= 0:
+    length_nm = ruler_px * pixel_nm
+    if not _SHORTEST_NM <= length_nm <= _LONGEST_NM:
         return ""
     tolerance = _RULER_ENDS_PX / ruler_px + _RULER_ROUNDING
-    length_nm = ruler_px * pixel_nm
     if label_nm is None and tolerance > _TOLD_APART:
         return ""
     wanted_nm = _round_length_nm(length_nm) if label_nm is None else label_nm

@@ -114,6 +114,8 @@ def test_no_check_changes_a_value() -> None:
         (99.9, 100, None),  # just below a power of ten
         (11.7, 27, None),  # 316 nm, and too short to tell whether it is 300
         (0.0, 100, 5.0),
+        (1e307, 100, None),  # a damaged exponent must not cost the frame
+        (5e-324, 100, None),
     ],
 )
 def test_a_scale_bar_that_fits_the_pixel_size_is_in_peace(
