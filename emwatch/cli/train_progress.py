@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from emwatch.cli.display import is_terminal, printable, wants_colour
+from emwatch.cli.display import printable, wants_colour
 from emwatch.cli.options import VERBOSITY
+from emwatch.cli.progress import is_shown
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
     from emwatch.train.run_folder import Standing
 
@@ -25,16 +25,15 @@ class TrainingProgress:
     def __init__(self) -> None:
         self._quiet = click.get_current_context().meta.get(VERBOSITY, 0) < 0
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        if is_terminal(sys.stderr) and not self._quiet:
+        if is_shown():
             from rich.console import Console  # noqa: PLC0415 - rich is imported only for a terminal
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
             console = Console(stderr=True, no_color=wants_colour() is False, highlight=False)
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=console, transient=True)
+            self._bar = Progress(*columns, console=console, transient=True, speed_estimate_period=300)
             self._bar.start()
         return self
 
@@ -53,9 +52,9 @@ class TrainingProgress:
         else:
             click.echo(printable(line), err=True)
 
-    def reading(self, done: int, of: int) -> None:
-        """Show how many frames are read."""
-        self._show("reading frames", done, of)
+    def counting(self, what: str, done: int, of: int) -> None:
+        """Show how many frames are done."""
+        self._show(what, done, of)
 
     def standing(self, at: Standing) -> None:
         """Show how far the training is; an epoch that is done gets its line."""
@@ -71,9 +70,12 @@ class TrainingProgress:
     def _show(self, what: str, done: int, of: int) -> None:
         if self._bar is None:
             return
-        # A bar for each kind of work: the time left is told from the pace of this one.
-        if self._task is None or self._bar.tasks[-1].total != of:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(what, total=of)
-        self._bar.update(self._task, description=what, completed=done)
+        # A bar for each piece of work, begun where it is: the time left is told from the pace of this one, not of what
+        # came before, nor of what an interrupted run had done.
+        shown = next(iter(self._bar.tasks), None)
+        if shown is None or shown.total != of or done <= shown.completed:
+            if shown is not None:
+                self._bar.remove_task(shown.id)
+            self._bar.add_task(what, total=of, completed=done)
+        else:
+            self._bar.update(shown.id, description=what, completed=done)

@@ -80,7 +80,7 @@ def export(
     The float weights of its backbone are kept beside it, for the keras engine. Raises `ModelError`.
     """
     ears.say("exporting: reading the frames as the daemon would")
-    views = decoded(frames, bare_view, order.threads, ears.reading)[:, 0]
+    views = decoded(frames, bare_view, order.threads, ears)[:, 0]
     categories = np.array([frame.category for frame in frames], dtype=np.int64)
     of = {part: np.flatnonzero(np.array([each is part for each in parts])) for part in Part}
     base = _base_of(network)
@@ -167,7 +167,7 @@ def _embedded(engine: LiteRtEngine, views: npt.NDArray[np.uint8], part: Part, ea
     rows = np.zeros((len(views), engine.features), dtype=np.float32)
     for at, view in enumerate(views):
         rows[at] = engine.embed(view[np.newaxis].astype(np.float32))[0]
-        ears.reading(at + 1, len(views))
+        ears.counting("embedding frames", at + 1, len(views))
     return rows
 
 

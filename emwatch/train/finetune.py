@@ -92,7 +92,7 @@ def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
     folder = RunFolder(order.out)
     resume = folder.begin(order.settings(), must_resume=order.resume)
     frames, parts = opened(order.dataset, order.by, order.seed, ears)
-    material = by_part(frames, parts, decoded(frames, bare_and_barred, order.threads, ears.reading))
+    material = by_part(frames, parts, decoded(frames, bare_and_barred, order.threads, ears))
     sources = sources_of(frames, parts, Part.TRAINING)
     if order.drawn:
         material[Part.TRAINING], sources = _with_drawn(material[Part.TRAINING], sources, order, ears)
@@ -174,7 +174,7 @@ def _with_drawn(real: Material, sources: list[str], order: FinetuneOrder, ears: 
     for number, frame in enumerate(drawn, start=1):
         picture = frame.draw()
         views.append(_views(without_bar(picture), picture))
-        ears.reading(number, len(drawn))
+        ears.counting("drawing frames", number, len(drawn))
     categories = np.array([frame.category for frame in drawn], dtype=np.int64)
     both = Material(np.concatenate([real.views, np.stack(views)]), np.concatenate([real.categories, categories]))
     return both, [*sources, *(f"drawn {number}" for number in range(len(drawn)))]
@@ -237,7 +237,7 @@ def _regress(network: Any, training: Material, sources: list[str], ears: Ears) -
     ears.say(f"fitting the softmax to {len(training):,} frames")
     for first in range(0, len(training), size):
         rows.append(average.predict_on_batch(network_input(training.first[first : first + size].astype(np.float32))))
-        ears.reading(min(first + size, len(training)), len(training))
+        ears.counting("embedding frames", min(first + size, len(training)), len(training))
     embeddings = np.concatenate(rows).astype(np.float32)
     slopes, bias = fit_affine(embeddings, training.categories, source_weights(sources))
     network.get_layer("scores").set_weights([slopes.astype(np.float32), bias.astype(np.float32)])

@@ -57,8 +57,8 @@ class Ears(Protocol):
     def say(self, line: str) -> None:
         """Hear a sentence."""
 
-    def reading(self, done: int, of: int) -> None:
-        """Hear how many frames are read."""
+    def counting(self, what: str, done: int, of: int) -> None:
+        """Hear how many frames are done, and what is done with them."""
 
     def standing(self, at: Standing) -> None:
         """Hear how far the training is, after each batch."""
@@ -73,7 +73,8 @@ def opened(dataset: Path, by: By, seed: int, ears: Ears) -> tuple[list[LabelledF
     frames = [frame for frame in open_dataset(dataset) if not frame.near_duplicate]
     ears.say(f"looking at {len(frames):,} frames")
     looks = checked(
-        look_at(frames, lambda done: ears.reading(done, len(frames))), lambda line: ears.say(f"warning: {line}")
+        look_at(frames, lambda done: ears.counting("looking at frames", done, len(frames))),
+        lambda line: ears.say(f"warning: {line}"),
     )
     if frames and all(frame.part is not None for frame in frames):
         return frames, [frame.part for frame in frames if frame.part is not None]
@@ -87,18 +88,18 @@ def decoded(
     frames: Sequence[LabelledFrame],
     prepare: Callable[[LabelledFrame], npt.NDArray[np.uint8]],
     threads: int,
-    reading: Callable[[int, int], None],
+    ears: Ears,
 ) -> npt.NDArray[np.uint8]:
     """
     Read all frames, a few at once, into (n, variants, 170, 170) uint8: 29 kB a variant, so 20,000 frames take 0.6 GB.
 
-    ``prepare`` gives (variants, 170, 170). ``reading`` hears how many of how many are read. Raises `DatasetError`.
+    ``prepare`` gives (variants, 170, 170). Raises `DatasetError`.
     """
     with ThreadPoolExecutor(threads) as pool:
         views = []
         for number, view in enumerate(pool.map(lambda frame: _prepared(frame, prepare), frames), start=1):
             views.append(view)
-            reading(number, len(frames))
+            ears.counting("reading frames", number, len(frames))
     return np.stack(views)
 
 

@@ -83,7 +83,7 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
     resume = folder.begin(order.settings(), must_resume=order.resume)
     frames, parts = opened(order.dataset, order.by, order.seed, ears)
     pixels = partial(squashed, antialias=order.antialias)
-    material = by_part(frames, parts, decoded(frames, pixels, order.threads, ears.reading))
+    material = by_part(frames, parts, decoded(frames, pixels, order.threads, ears))
     folder.same_material(fingerprint(material))
     write_manifest(folder.manifest, [replace(frame, part=part) for frame, part in zip(frames, parts, strict=True)])
     network, origin = _network(order, ears)

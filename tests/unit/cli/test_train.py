@@ -64,7 +64,7 @@ class TestProgress:
             click.get_current_context().meta["emwatch.verbosity"] = -1 if quiet else 0
             with TrainingProgress() as progress:
                 progress.say("warning: few frames")
-                progress.reading(1, 2)
+                progress.counting("reading frames", 1, 2)
                 for standing in standings:
                     progress.standing(standing)
 

@@ -41,7 +41,8 @@ class Heard:
     def say(self, line: str) -> None:
         self.lines.append(line)
 
-    def reading(self, done: int, of: int) -> None:
+    def counting(self, what: str, done: int, of: int) -> None:
+        assert what
         assert 0 < done <= of
 
     def standing(self, at: Any) -> None:

@@ -172,7 +172,7 @@ class TestInterrupted:
             "from emwatch.train.original import OriginalOrder, train_original\n"
             "class Ears:\n"
             "    def say(self, line): pass\n"
-            "    def reading(self, done, of): pass\n"
+            "    def counting(self, what, done, of): pass\n"
             "    def standing(self, at):\n"
             "        if (at.epoch, at.batch) == (2, 3) and at.val_loss is None: os.kill(os.getpid(), signal.SIGKILL)\n"
             "order = OriginalOrder(Path(sys.argv[1]), Path(sys.argv[2]), network='simple-cnn', epochs=3, batch=8, save_every=1)\n"
