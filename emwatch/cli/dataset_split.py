@@ -75,21 +75,24 @@ def split(
 
     Nothing is copied or moved: the manifest is a table that every command takes as a DATASET. Frames of one source stay
     on one side, and so do near duplicates and frames whose files tell the same instrument and day. A source is what the
-    table says; else a folder below the category's; else a series of names that differ in their last number.
+    table says; else a folder below the category's; else a series of names that differ in their last number. Only a
+    manifest is written over, never another file.
     """
     from emwatch.train.check import checked  # noqa: PLC0415 - numpy only when a command needs it
-    from emwatch.train.dataset import open_dataset, write_manifest  # noqa: PLC0415
+    from emwatch.train.dataset import check_manifest, open_dataset, write_manifest  # noqa: PLC0415
     from emwatch.train.look import likeness  # noqa: PLC0415
     from emwatch.train.split import split_frames  # noqa: PLC0415
 
+    check_manifest(out)
     looks = checked(looked_at(open_dataset(dataset)), _warn, leave_out=leave_out)
     alike = likeness(looks)
     frames = [look.frame for look in looks]
+    left_out = set() if at_random else alike.repeats
     if at_random:
         _warn(_LEAK)
     parts = split_frames(frames, shares, seed, "random" if at_random else "source", alike.together)
     divided = [
-        replace(frame, part=part, near_duplicate=frame.near_duplicate or number in alike.repeats)
+        replace(frame, part=part, near_duplicate=frame.near_duplicate or number in left_out)
         for number, (frame, part) in enumerate(zip(frames, parts, strict=True))
     ]
     write_manifest(out, divided, {"sha256": [look.sha256 for look in looks]})

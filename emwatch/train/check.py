@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Final
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.duplicates import exact_duplicates
-from emwatch.train.look import look_at
 from emwatch.train.sources import names_tell_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from emwatch.train.dataset import LabelledFrame
     from emwatch.train.look import Look
 
 #: With fewer frames than this a category is learned by heart, and judged by luck.
@@ -65,15 +63,6 @@ def troubles(looks: Sequence[Look]) -> list[Trouble]:
     """List everything that is wrong, what stops first."""
     found = [*_of_categories(looks), *_unreadable(looks), *_two_categories(looks), *_no_sessions(looks)]
     return sorted(found, key=lambda trouble: not trouble.stops)
-
-
-def inspect(frames: Sequence[LabelledFrame], say: Callable[[str], None]) -> list[Look]:
-    """
-    Look at every frame before training: ``say`` what makes figures suffer, and give the looks.
-
-    Raises `DatasetError` with everything that stops, a line each.
-    """
-    return checked(look_at(frames), lambda line: say(f"warning: {line}"))
 
 
 def checked(looks: Sequence[Look], warn: Callable[[str], None], *, leave_out: bool = False) -> list[Look]:

@@ -91,6 +91,19 @@ def labelled_frames(place: Path) -> list[LabelledFrame]:
     return frames
 
 
+def check_manifest(manifest: Path) -> None:
+    """Raise `DatasetError` where there is something else than a manifest already: nobody's labels are written over."""
+    try:
+        with manifest.open("rb") as file:
+            first = file.readline(4096)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DatasetError(f"{_name(manifest)} cannot be written: {error.strerror or error}") from error
+    if not first.startswith("\t".join(COLUMNS).encode()):
+        raise DatasetError(f"{_name(manifest)} is there already and is no manifest: name another file")
+
+
 def write_manifest(
     manifest: Path, frames: Iterable[LabelledFrame], extra: Mapping[str, list[str]] | None = None
 ) -> None:

@@ -94,6 +94,10 @@ def test_split_at_random_says_what_its_figures_are_worth(emwatch: Run, dataset: 
 
 
 def test_split_stops_at_what_is_wrong_or_leaves_it_out(emwatch: Run, dataset: Path, tmp_path: Path) -> None:
+    (dataset / "labels.tsv").touch()
+    own = CliRunner().invoke(cli, ["dataset", "split", str(dataset / "Tips"), "--out", str(dataset / "labels.tsv")])
+    assert "is no manifest" in own.stderr
+    (dataset / "labels.tsv").unlink()
     (dataset / "Tips" / "s1" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     refused = emwatch("dataset", "split", dataset, "--out", tmp_path / "m.tsv")
     done = emwatch("dataset", "split", dataset, "--out", tmp_path / "m.tsv", "--leave-out", "--json")

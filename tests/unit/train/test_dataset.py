@@ -9,7 +9,7 @@ from PIL import Image
 
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
-from emwatch.train.dataset import LabelledFrame, labelled_frames, open_dataset, write_manifest
+from emwatch.train.dataset import LabelledFrame, check_manifest, labelled_frames, open_dataset, write_manifest
 from emwatch.train.sources import source_by_filing
 from emwatch.train.split import Part
 
@@ -180,3 +180,13 @@ def test_a_manifest_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path: 
     with pytest.raises(DatasetError, match=r"a-file.m\.tsv cannot be written: "):
         write_manifest(tmp_path / "a-file" / "m.tsv", [])
     assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
+
+
+def test_only_a_manifest_may_be_written_over(tmp_path: Path) -> None:
+    check_manifest(tmp_path / "m.tsv")
+    write_manifest(tmp_path / "m.tsv", [])
+    check_manifest(tmp_path / "m.tsv")
+    (tmp_path / "labels.tsv").write_text("file\tcategory\n")
+    for other in (tmp_path / "labels.tsv", tmp_path):
+        with pytest.raises(DatasetError, match=r"is no manifest: name another file|cannot be written"):
+            check_manifest(other)
