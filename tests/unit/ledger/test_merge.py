@@ -152,7 +152,7 @@ def test_copies_point_at_their_originals(
     ) == [("/acq/there", "/acq/here"), ("/acq/y", "/acq/x")]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_whatever_both_hold_no_rule_is_broken(
     ledger: Ledger,
     other: Ledger,
@@ -177,7 +177,7 @@ def test_whatever_both_hold_no_rule_is_broken(
     assert set(ask(ledger, "SELECT path, sha256 FROM frames WHERE state = 'recorded'")) >= contents
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_damaged_ledger_is_repaired_as_far_as_it_can_be_read(
     tmp_path: Path, frame_of: Callable[..., Outcome], noon: datetime, seed: int
 ) -> None:
@@ -214,6 +214,24 @@ def test_a_damaged_ledger_is_repaired_as_far_as_it_can_be_read(
     assert set(names) >= {str(each.path) for each in outcomes[100:]}
     assert merged.frames >= 60
     assert delivered >= 150
+
+
+def test_a_damaged_page_costs_the_rows_on_it_and_no_others(
+    tmp_path: Path, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        for number in range(300):
+            ledger.record(frame_of(f"/acq/{number}", str(number)), noon)
+    whole = path.read_bytes()
+    read = []
+    for page in range(45, len(whole) // 4096, 4):
+        path.write_bytes(whole[: page * 4096] + b"\xff" * 4096 + whole[(page + 1) * 4096 :])
+        with Salvage(path) as source:
+            read.append(sum(1 for _ in source.rows("frames")))
+
+    assert min(read) < 300, "no page of the table was hit: the test shows nothing"
+    assert sum(number >= 285 for number in read) >= len(read) - 1  # all but a page that leads to others
 
 
 def test_something_else_is_not_taken_over(ledger: Ledger, tmp_path: Path) -> None:

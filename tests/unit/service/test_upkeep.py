@@ -13,6 +13,7 @@ import pytest
 from emwatch.clock import ManualClock
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, Outcome
+from emwatch.ledger import backup_files
 from emwatch.ledger.backup_files import backups_of, made_at, make_backup, rotate
 from emwatch.ledger.writer import Ledger
 from emwatch.service.upkeep import Upkeep
@@ -44,27 +45,35 @@ def frames_in(path: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM frames").fetchone()[0])
 
 
-def test_a_backup_is_one_moment_although_frames_are_recorded_meanwhile(ledger: Ledger, tmp_path: Path) -> None:
-    for number in range(1000):
+def test_a_backup_is_one_moment_although_frames_are_recorded_meanwhile(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup_files, "_PAGES_AT_A_TIME", 8)
+    for number in range(300):
         record(ledger, number)
     enough = threading.Event()
-    recorded = iter(range(1000, 100_000))
+    recorded, at_each_step = [300], []
 
     def go_on() -> None:
         while not enough.is_set():
-            record(ledger, next(recorded))
+            record(ledger, recorded[0])
+            recorded[0] += 1
+
+    def step() -> bool:
+        at_each_step.append(recorded[0])
+        return False
 
     writer = threading.Thread(target=go_on)
     writer.start()
     try:
-        made = make_backup(ledger.path, tmp_path / "safe", NOON, pause_s=0.05)
+        made = make_backup(ledger.path, tmp_path / "safe", NOON, pause_s=0.05, stop=step)
     finally:
         enough.set()
         writer.join()
 
     assert made == tmp_path / "safe" / "ledger.sqlite.backup-20260301T120000Z"
-    assert 1000 <= frames_in(made) < 1100
-    assert next(recorded) > 1002
+    assert at_each_step[-1] > at_each_step[0] + 1, "nothing was recorded meanwhile: the test shows nothing"
+    assert 300 <= frames_in(made) <= at_each_step[0] + 1
     assert [each.name for each in made.parent.iterdir()] == [made.name]
 
 
