@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
+from emwatch.simulate.microscope import take_picture
 from emwatch.train.check import Kind, checked, troubles
 from emwatch.train.dataset import open_dataset
 from emwatch.train.duplicates import exact_duplicates, fingerprint, near_duplicates, repeats
@@ -153,3 +155,18 @@ def test_a_fingerprint_has_256_bits_that_tell_pictures_apart() -> None:
 
     assert one.shape == (4,)
     assert 90 < int(np.bitwise_count(one ^ other).sum()) < 166
+
+
+def test_frames_of_one_instrument_and_day_by_their_files_belong_together(tmp_path: Path) -> None:
+    days = (datetime(2026, 3, 2, 9, 14), datetime(2026, 3, 2, 17, 40), datetime(2026, 3, 3, 9, 0))  # noqa: DTZ001 - instruments name no zone
+    for name, day in zip(("Fibres", "Powder", "Tips"), days, strict=True):
+        # The seed chooses the instrument: the same one for all.
+        picture = take_picture(name, 1, "zeiss", width=256, height=192, acquired_at=day)
+        (tmp_path / name / name).mkdir(parents=True)
+        (tmp_path / name / name / "x.tif").write_bytes(picture.files("x.tif")[".tif"])
+    looks = look_at(open_dataset(tmp_path))
+
+    assert {look.vendor for look in looks} == {"Zeiss"}
+    assert all(look.magnification for look in looks)
+    assert len({look.sitting.rpartition(" ")[0] for look in looks}) == 1
+    assert likeness(looks).sittings == [[0, 1]]
