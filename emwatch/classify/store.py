@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emwatch.classify.archive import unpack_archive
 from emwatch.classify.bundle import FILES, Bundle, default_directory, read_card, read_file
 from emwatch.classify.classifier import Classifier
+from emwatch.classify.pointer import Activation, Pointer
 from emwatch.classify.trusted import read_trusted
 from emwatch.errors import ModelError
 
@@ -35,30 +36,9 @@ _POINTER_CAP_BYTES: Final = 64 * 1024
 #: How bundles compared on labelled frames, for `activate`.
 COMPARISONS: Final = "comparisons.json"
 _MOST_COMPARISONS: Final = 50
-#: Activations that `BundleStore.rollback` can undo.
-_LONGEST_HISTORY: Final = 20
 _SHORTEST_SHA: Final = 6
 _LEFT_OVER_S: Final = 86400.0
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _AGAIN: Final = "'emwatch model activate NAME' writes it anew."
-
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """A bundle that was put into use. ``folder``: its name in the store, ``None`` for the one that comes with emwatch."""
-
-    name: str
-    sha256: str
-    folder: str | None
-    at: str  #: ISO 8601 with offset
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """What ``active.json`` says; without it, the bundle that comes with emwatch is in use and nothing was before."""
-
-    active: Activation | None = None
-    history: tuple[Activation, ...] = ()  #: oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +145,7 @@ class BundleStore:
         except FileNotFoundError:
             return Pointer()
         try:
-            document = json.loads(content)
-            active = document["active"]
-            return Pointer(
-                None if active is None else _activation(active),
-                tuple(_activation(each) for each in document["history"]),
-            )
+            return Pointer.from_json(content)
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{self.pointer_file} cannot be understood ({error}): {_AGAIN}") from error
 
@@ -287,10 +262,9 @@ class BundleStore:
         except ModelError:  # what cannot be read is written anew; only the way back is lost
             before = Pointer()
         default = self.find_default()
-        last = before.active or Activation(default.name, default.sha256, None, at.isoformat())
-        active = Activation(kept.name, kept.sha256, kept.folder, at.isoformat())
-        history = (*before.history, last)[-_LONGEST_HISTORY:]
-        return self._point(Pointer(active, before.history if _same(last, active) else history))
+        if before.active is None:
+            before = Pointer(Activation(default.name, default.sha256, None, at.isoformat()))
+        return self._point(before.then(Activation(kept.name, kept.sha256, kept.folder, at.isoformat())))
 
     def rollback(self, at: datetime) -> Pointer:
         """Put the bundle before this one into use again, once it has been verified and has passed its self-test."""
@@ -327,11 +301,7 @@ class BundleStore:
             return []
 
     def _point(self, pointer: Pointer) -> Pointer:
-        document = {
-            "active": None if pointer.active is None else asdict(pointer.active),
-            "history": [asdict(each) for each in pointer.history],
-        }
-        self._write(self.pointer_file, document)
+        self._write(self.pointer_file, pointer.document())
         return pointer
 
     def _make(self) -> None:
@@ -353,19 +323,6 @@ class BundleStore:
         except OSError as error:
             made.unlink(missing_ok=True)
             raise ModelError(f"{file} cannot be written: {error.strerror or error}; nothing was changed") from error
-
-
-def _same(one: Activation, other: Activation) -> bool:
-    return (one.sha256, one.folder) == (other.sha256, other.folder)
-
-
-def _activation(document: dict[str, Any]) -> Activation:
-    found = Activation(**document)
-    if not _SHA256.fullmatch(found.sha256):
-        raise ValueError(f"{found.sha256!r} is no sha256")
-    if found.folder is not None and (found.folder in {"", ".", ".."} or Path(found.folder).name != found.folder):
-        raise ValueError(f"{found.folder!r} is no folder of the store")
-    return found
 
 
 def _kept(directory: Path, folder: str | None) -> Kept:

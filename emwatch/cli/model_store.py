@@ -16,7 +16,8 @@ from emwatch.errors import ModelError
 
 if TYPE_CHECKING:
     from emwatch.classify.champion import Verdict
-    from emwatch.classify.store import BundleStore, Kept, Pointer
+    from emwatch.classify.pointer import Pointer
+    from emwatch.classify.store import BundleStore, Kept
     from emwatch.config import Loaded
 
 _COLUMNS = (

@@ -62,6 +62,8 @@ def _rows(document: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
     if document["model"]:
         model = document["model"]
         yield "model", f"{model['name']} ({model['sha256'][:12]}, {model['engine']})"
+        if model.get("trouble"):
+            yield "model not taken over", model["trouble"]
     yield from _ledger(document["ledger"], now)
     if document["disk"]:
         disk = document["disk"]

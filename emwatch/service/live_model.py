@@ -51,7 +51,7 @@ class LiveModel:
         self._loaded: Classifier | None = None
         self._changing = threading.Lock()
         self._loader: threading.Thread | None = None
-        self._failed = False  # the last one that was to be taken over
+        self._trouble = ""  # why the last one that was to be taken over was not
         self._next_look = 0.0
         self._asked = threading.Event()
         logger.info("model in use: %s", _words(self._classifier))
@@ -61,12 +61,13 @@ class LiveModel:
         return self._classifier.classify(views, coloured_share)
 
     def facts(self) -> dict[str, str]:
-        """Say which model is in use now, for a status."""
+        """Say which model is in use now, for a status, and why an activated one is not."""
         bundle = self._classifier.bundle
         return {
             "name": "stub" if bundle is None else bundle.name,
             "sha256": self._classifier.bundle_sha256,
             "engine": self._engine,
+            "trouble": self._trouble,
         }
 
     def look_soon(self) -> None:
@@ -83,7 +84,7 @@ class LiveModel:
         self._next_look = now + _LOOK_EVERY_S
         if self._loader is not None and self._loader.is_alive():
             return
-        again = self._asked.is_set() and self._failed
+        again = self._asked.is_set() and bool(self._trouble)
         self._asked.clear()
         seen = self._pointer_look()
         if seen != self._seen or again:
@@ -104,10 +105,10 @@ class LiveModel:
             used = self._store.in_use()
             loaded = used.load(self._engine, self._threads)
         except (ModelError, OSError, MemoryError) as error:
-            self._failed = True
+            self._trouble = str(error)
             self._tell(Notice("error", f"{error} Going on with {_words(self._classifier)}."))
             return
-        self._failed = False
+        self._trouble = ""
         with self._changing:
             self._loaded = None if loaded.bundle_sha256 == self._classifier.bundle_sha256 else loaded
 

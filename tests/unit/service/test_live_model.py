@@ -103,6 +103,7 @@ def test_a_model_that_fails_is_told_once_until_somebody_asks_again(config: Confi
     assert "head.npz is not the file" in ear.heard[0].text
     assert "Going on with default" in ear.heard[0].text
     assert model._classifier.bundle_sha256 == first
+    assert "head.npz is not the file" in model.facts()["trouble"]
 
     (kept.directory / "head.npz").write_bytes(content)
     model.look_soon()
@@ -110,6 +111,7 @@ def test_a_model_that_fails_is_told_once_until_somebody_asks_again(config: Confi
     loaded(model)
     model.look(4.2)
     assert model._classifier.bundle_sha256 == kept.sha256
+    assert (model.facts()["name"], model.facts()["trouble"]) == ("second", "")
 
 
 @pytest.mark.parametrize("engine", ["litert", "stub"])
