@@ -34,8 +34,12 @@ from emwatch.frame import (
     StatKey,
     Window,
 )
+from emwatch.ledger.backup_files import make_backup
+from emwatch.ledger.check import check
 from emwatch.ledger.column_types import instant
 from emwatch.ledger.query import LedgerReader, LogFilter
+from emwatch.ledger.soundness import look_over
+from emwatch.ledger.summary import summarise
 from emwatch.ledger.writer import Ledger
 
 if TYPE_CHECKING:
@@ -153,6 +157,15 @@ def main() -> None:
         )
         with Ledger(large) as ledger:
             print("counters                  ", milliseconds(ledger.counters))
+            print("for `emwatch status`      ", milliseconds(lambda: summarise(large, seconds=60)))
+            print("looked over               ", milliseconds(lambda: look_over(large, 600), 3))
+            began = time.perf_counter()
+            backup = make_backup(large, Path(folder) / "backups", datetime.now(UTC))
+            print(f"backed up and looked over  {time.perf_counter() - began:9.1f} s")
+            assert backup is not None
+            began = time.perf_counter()
+            problems = [each for each in check(large) if each.problems]
+            print(f"`emwatch db check`         {time.perf_counter() - began:9.1f} s, {len(problems)} rules broken")
         filters = {
             "everything": LogFilter(),
             "one category": LogFilter(categories=("Tips",)),

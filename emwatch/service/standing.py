@@ -125,7 +125,7 @@ def _directory(place: Place, *, once: bool) -> dict[str, Any]:
     return {
         "path": path_to_text(place.root),
         "mode": mode,
-        "why": why,
+        "why": why.removeprefix(f"{place.root}: "),
         "file_system": place.file_system,
         "sweep_seconds": place.sweep_s,
         "last_sweep_at": None if place.swept_at is None else _text(place.swept_at),

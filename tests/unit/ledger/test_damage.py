@@ -55,6 +55,14 @@ def record_many(ledger: Ledger, frame_of: Callable[..., Outcome]) -> None:
         ledger.record(frame_of(f"/acq/{number}.tif", str(number)), datetime.now(UTC))
 
 
+def damaged_after_filling(path: Path, frame_of: Callable[..., Outcome]) -> datetime:
+    """Give when the ledger that was damaged had been written last."""
+    filled(path, frame_of)
+    damage(path, how="zeroed")
+    os.utime(path, (1_800_000_000, 1_800_000_000))
+    return datetime.fromtimestamp(1_800_000_000, UTC)
+
+
 def key_at(moment: datetime) -> StatKey:
     nanoseconds = int(moment.timestamp() * 1e9)
     return StatKey(1000, nanoseconds, nanoseconds, 7)
@@ -103,10 +111,7 @@ def test_old_files_are_recorded_again_without_an_alert_and_new_ones_with(
     tmp_path: Path, frame_of: Callable[..., Outcome]
 ) -> None:
     path = tmp_path / "ledger.sqlite"
-    filled(path, frame_of)
-    damage(path, how="zeroed")
-    os.utime(path, (1_800_000_000, 1_800_000_000))
-    moment = datetime.fromtimestamp(1_800_000_000, UTC)
+    moment = damaged_after_filling(path, frame_of)
     with Ledger(path, clock=ManualClock(moment + timedelta(hours=1))) as ledger:
         old = frame_of("/acq/old.tif", "old", targets=("t",), key=key_at(moment - timedelta(seconds=1)))
         new = frame_of("/acq/new.tif", "new", targets=("t",), key=key_at(moment + timedelta(seconds=1)))
@@ -126,10 +131,7 @@ def test_a_baseline_of_a_ledger_begun_again_holds_only_what_is_old(
     tmp_path: Path, frame_of: Callable[..., Outcome]
 ) -> None:
     path = tmp_path / "ledger.sqlite"
-    filled(path, frame_of)
-    damage(path, how="zeroed")
-    os.utime(path, (1_800_000_000, 1_800_000_000))
-    moment = datetime.fromtimestamp(1_800_000_000, UTC)
+    moment = damaged_after_filling(path, frame_of)
     entries = [
         (Path("/acq/old"), key_at(moment - timedelta(days=1))),
         (Path("/acq/new"), key_at(moment + timedelta(1))),
