@@ -51,13 +51,17 @@ class HintBox:
         """Note that a file was renamed away."""
         with self._arrived:
             self._hinted.files.pop(path, None)
-            self._hinted.gone.add(path)
+            if len(self._hinted.gone) < _MOST_FILES:  # else it is found to be gone when it is its turn
+                self._hinted.gone.add(path)
             self._arrived.notify()
 
     def folder(self, path: Path) -> None:
         """Note a folder to look into."""
         with self._arrived:
-            self._hinted.folders.add(path)
+            if len(self._hinted.folders) < _MOST_FILES:
+                self._hinted.folders.add(path)
+            else:
+                self._note_everything("more folders at once than are kept track of singly")
             self._arrived.notify()
 
     def everything(self, reason: str) -> None:

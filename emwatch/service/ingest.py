@@ -12,7 +12,7 @@ import math
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import Empty, LedgerError, Truncated, Unsteady, Vanished, WatchError
 from emwatch.frame import FrameState
@@ -45,6 +45,12 @@ _MOST_SWEEPING = 1 / 20  # of the time
 _RETRY_S = 5.0
 _LONGEST_NAP_S = 1.0
 _LOSS_NOTICES_EVERY_S = 60.0
+#: Files kept waiting: a sweep pauses at the first number, and beyond the second hints are left to the next sweep, so
+#: that a backlog of any size takes the same memory.
+_PAUSE_SWEEPS_AT: Final = 5_000
+_DROP_HINTS_AT: Final = 20_000
+_MOST_SWEEPS: Final = 100
+_MOST_TROUBLES: Final = 1_000
 _LOOKS_AT_A_TIME = 100
 _MAY_YET_BE_WHOLE = (Empty, Truncated, Unsteady)
 
@@ -57,6 +63,7 @@ class _Sweeping:
     listings: Iterator[Listing]
     full: bool
     spent_s: float = 0.0
+    begun: bool = False
 
 
 class Ingest:
@@ -128,7 +135,9 @@ class Ingest:
             self._take_hints(now)
             swept = self._sweep_a_little(now)
             worked = self._work_on_one_file(self._clock.monotonic())
-            if not self._ready and len(self._swept_once) == len(self._places):
+            if not self._ready and (
+                len(self._swept_once) == len(self._places) or len(self._settle) >= _PAUSE_SWEEPS_AT
+            ):
                 self._ready = True
                 watching = () if self._once else tuple(place.describe() for place in self._places)
                 self._tell(Ready(watching, len(self._settle)))
@@ -176,7 +185,9 @@ class Ingest:
         self._follow(hinted.files, now)
         for folder in hinted.folders:
             place = self._place_of(folder)
-            if place is not None:
+            if place is not None and len(self._sweeps) >= _MOST_SWEEPS:
+                self._asked.add(place)
+            elif place is not None:
                 self._sweeps.append(_Sweeping(place, place.sweep(folder), full=False))
         for reason in hinted.everything:
             if reason != ASKED and now >= self._next_loss_notice:
@@ -187,6 +198,9 @@ class Ingest:
     def _follow(self, hinted: Mapping[Path, bool], now: float) -> None:
         """Look at the files of hints, by path whether the writer closed them; where that is not possible now, a sweep will."""
         present: dict[Path, StatKey] = {}
+        if len(self._settle) >= _DROP_HINTS_AT:
+            self._asked.update(self._places)
+            hinted = {path: closed for path, closed in hinted.items() if path in self._settle}
         for path in hinted:
             place = self._place_of(path)
             try:
@@ -208,9 +222,9 @@ class Ingest:
 
     def _sweep_a_little(self, began: float) -> bool:
         """Go on with the sweeps for a moment; at the start until each place has been seen whole once."""
-        if not self._sweeps or self._outage.lasts():
+        if not self._sweeps or self._outage.lasts() or self._paused():
             return False
-        while self._sweeps:
+        while self._sweeps and not self._paused():
             before = self._clock.monotonic()
             self._sweep_some_files(self._sweeps[0], before)
             after = self._clock.monotonic()
@@ -221,9 +235,14 @@ class Ingest:
             self._alive(after)
         return True
 
+    def _paused(self) -> bool:
+        """Tell whether a sweep waits for the backlog to shrink; each begins, since it also says whether its place is there."""
+        return len(self._settle) >= _PAUSE_SWEEPS_AT and self._sweeps[0].begun
+
     def _sweep_some_files(self, sweeping: _Sweeping, now: float) -> None:
         place = sweeping.place
         try:
+            sweeping.begun = True
             listing = next(sweeping.listings, None)
             if listing is None:
                 self._sweeps.popleft()
@@ -246,6 +265,8 @@ class Ingest:
 
     def _compare(self, place: Place, listing: Listing, now: float) -> None:
         """Hold some files against the ledger: what is not known there, or has changed, settles."""
+        if len(self._troubles) > _MOST_TROUBLES:
+            self._troubles.clear()
         if listing.trouble and listing.trouble not in self._troubles:
             self._troubles.add(listing.trouble)
             logger.warning("%s", listing.trouble)
@@ -331,6 +352,7 @@ class Ingest:
                 # Not the file is gone but all of it; the sweep says so, and brings back what is still there.
                 self._settle.postpone(path, now + _RETRY_S)
                 self._next_sweep[place] = min(self._next_sweep[place], now)
+                self._sweeps = deque(each for each in self._sweeps if each.place is not place)
             else:
                 gone = Vanished(f"{path}: gone before it was read; nothing to do if its writer removed it on purpose")
                 self._conclude(Pending(path, self._settle.key_of(path), error=gone))

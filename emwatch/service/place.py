@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -198,11 +199,12 @@ class Place:
         return path.is_relative_to(self.root)
 
     def is_there(self) -> bool:
-        """Tell whether the directory itself can be seen."""
+        """Tell whether the directory itself can be seen, and is the one that files were seen in."""
         try:
-            return self.root.is_dir()
+            status = self.root.stat()
         except OSError:
             return False
+        return stat.S_ISDIR(status.st_mode) and self._filled in (None, (status.st_dev, status.st_ino))
 
     def look(self, path: Path) -> StatKey | None:
         """Give the present state of a file of this place; raises `OSError` where it cannot be told."""

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _SHORTEST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
+#: More live files than this that could be read now are a backlog: then the newest go first, and every fourth time the
+#: oldest, so that the operator hears of what is under the beam and no file waits for ever.
+_MANY_LIVE = 32
+_OLDEST_EVERY = 4
 
 
 @dataclass(slots=True)
@@ -52,7 +56,10 @@ class Settle:
         self._waiting: dict[Path, _Waiting] = {}
         self._numbers = count()
         self._later: list[tuple[float, int, int, Path]] = []  # by due time
-        self._ready: list[tuple[bool, int, int, Path]] = []  # live ones first, then by first sight
+        self._live: list[tuple[int, int, Path]] = []  # ready to be read, by first sight
+        self._newest: list[tuple[int, int, Path]] = []  # the same, the last one first
+        self._swept: list[tuple[int, int, Path]] = []  # ready too, found by a sweep
+        self._turn = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -77,19 +84,35 @@ class Settle:
                 self._queue(path, entry, now)
 
     def next_ready(self, now: float) -> Path | None:
-        """Give the file to read next: live ones first, then in the order in which they were seen."""
+        """
+        Give the file to read next: live ones first, then what a sweep found, each in the order in which they were seen.
+
+        In a backlog of live ones mostly the newest.
+        """
         while self._later and self._later[0][0] <= now:
             _, order, ticket, path = heapq.heappop(self._later)
-            if self._counts(path, ticket):
-                heapq.heappush(self._ready, (not self._waiting[path].live, order, ticket, path))
-        while self._ready and not self._counts(self._ready[0][3], self._ready[0][2]):
-            heapq.heappop(self._ready)
-        return self._ready[0][3] if self._ready else None
+            if not self._counts(path, ticket):
+                continue
+            if self._waiting[path].live:
+                heapq.heappush(self._live, (order, ticket, path))
+                heapq.heappush(self._newest, (-order, ticket, path))
+            else:
+                heapq.heappush(self._swept, (order, ticket, path))
+        newest_first = self._turn % _OLDEST_EVERY != 0 and len(self._live) > _MANY_LIVE
+        for lane in (self._newest if newest_first else self._live, self._swept):
+            while lane and not self._counts(lane[0][2], lane[0][1]):
+                heapq.heappop(lane)
+            if lane:
+                return lane[0][2]
+        return None
 
     def taken(self, path: Path) -> None:
         """Note that a file is being read: it is not offered again unless it changes or is found incomplete."""
         entry = self._waiting[path]
         entry.taken, entry.ticket = True, next(self._numbers)
+        self._turn += 1
+        if max(len(self._live), len(self._newest)) > 2 * (_MANY_LIVE + len(self._waiting)):
+            self._drop_stale()
 
     def key_of(self, path: Path) -> StatKey:
         """Give the state a waiting file was last seen in."""
@@ -132,6 +155,12 @@ class Settle:
     def _queue(self, path: Path, entry: _Waiting, due: float) -> None:
         entry.taken, entry.ticket = False, next(self._numbers)
         heapq.heappush(self._later, (due, entry.order, entry.ticket, path))
+
+    def _drop_stale(self) -> None:
+        """Let go of what was taken out of the other of the two lanes."""
+        for lane in (self._live, self._newest):
+            lane[:] = [each for each in lane if self._counts(each[2], each[1])]
+            heapq.heapify(lane)
 
     def _counts(self, path: Path, ticket: int) -> bool:
         entry = self._waiting.get(path)

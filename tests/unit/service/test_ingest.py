@@ -28,10 +28,12 @@ from emwatch.frame import (
 )
 from emwatch.ledger.writer import Known, Ledger, Recorded
 from emwatch.pipeline import Pipeline
+from emwatch.service import ingest as ingest_module
 from emwatch.service.happenings import FrameDone, Notice, Ready
 from emwatch.service.hints import HintBox
 from emwatch.service.ingest import Ingest
 from emwatch.service.place import Manner, Place
+from emwatch.watch import sweep as sweep_module
 from emwatch.watch.patterns import Patterns
 from emwatch.watch.settle import Settle
 
@@ -292,6 +294,32 @@ def test_live_frames_go_before_a_backlog(rig: Rig) -> None:
     rig.until(ingest, lambda: len(rig.reader.read) == 21)
 
     assert rig.reader.read.index("live.tif") <= 4
+
+
+def test_a_backlog_of_any_size_keeps_a_bounded_number_of_files_waiting(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "_PAUSE_SWEEPS_AT", 10)
+    monkeypatch.setattr(ingest_module, "_DROP_HINTS_AT", 20)
+    monkeypatch.setattr(sweep_module, "_FILES_AT_A_TIME", 5)
+    old = [rig.write(f"old-{number:02}.tif", f"old {number}") for number in range(60)]
+    most = 0
+
+    def all_read() -> bool:
+        nonlocal most
+        most = max(most, len(ingest._settle))
+        if len(rig.reader.read) == 3 and not live:
+            for number in range(60):
+                live.append(rig.write(f"live-{number:02}.tif", f"live {number}"))
+                rig.hints.file(live[-1], closed=True)
+        return len(rig.done()) == 120
+
+    live: list[Path] = []
+    ingest = rig.ingest()
+    rig.until(ingest, all_read)
+
+    assert sorted(name for name, _ in rig.done()) == sorted(path.name for path in old + live)
+    assert most <= 80  # all hints of one moment, and those who wait already
 
 
 def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(rig: Rig) -> None:

@@ -168,3 +168,44 @@ def test_a_file_may_stay_incomplete_for_a_day() -> None:
 
     assert tries > 10_000
     assert now >= 86_400.0
+
+
+def paths(number: int) -> list[Path]:
+    return [Path(f"/frames/{at:05d}.tif") for at in range(number)]
+
+
+def take_all(settle: Settle, now: float) -> list[Path]:
+    taken = []
+    while (path := settle.next_ready(now)) is not None:
+        settle.taken(path)
+        settle.forget(path)
+        taken.append(path)
+    return taken
+
+
+def test_in_a_backlog_of_live_files_the_newest_go_first_and_every_fourth_is_the_oldest(settle: Settle) -> None:
+    live = paths(1000)
+    for path in live:
+        settle.see(path, key(1), now=100.0, closed=True, live=True)
+    taken = take_all(settle, 100.0)
+
+    assert taken[:8] == [live[0], live[-1], live[-2], live[-3], live[1], live[-4], live[-5], live[-6]]
+    assert sorted(taken) == live
+
+
+def test_a_few_live_files_are_read_in_the_order_of_sight(settle: Settle) -> None:
+    live = paths(20)
+    for path in live:
+        settle.see(path, key(1), now=100.0, closed=True, live=True)
+
+    assert take_all(settle, 100.0) == live
+
+
+def test_what_was_read_leaves_nothing_behind(settle: Settle) -> None:
+    for second, path in enumerate(paths(5000)):
+        settle.see(path, key(1), now=second, closed=True, live=True)
+        assert settle.next_ready(second) == path
+        settle.taken(path)
+        settle.forget(path)
+
+    assert max(len(settle._live), len(settle._newest), len(settle._later)) < 100
