@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Files of one listing at most, so that a loop that sweeps can do other things in between.
 _FILES_AT_A_TIME = 500
+_NAMED = 5  # links of a folder in one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ def _listing(
     files: dict[str, StatKey] = {}
     inodes: list[int] = []
     trouble = ""
+    outward: list[str] = []
     below = folder.relative_to(root)
     below_text = below.as_posix()
     for entry in entries:
@@ -110,12 +112,19 @@ def _listing(
                 if patterns.wants_folder(below / entry.name):
                     folders.append(folder / entry.name)
                     inodes.append(entry.inode())
-            elif patterns.wants_name(below_text, entry.name) and (key := _key(entry, root)) is not None:
-                files[entry.name] = key
+            elif patterns.wants_name(below_text, entry.name):
+                if (key := _key(entry, root)) is not None:
+                    files[entry.name] = key
+                elif entry.is_symlink() and _leads_out(Path(entry.path), root):
+                    outward.append(entry.name)
         except FileNotFoundError:
             continue
         except OSError as error:
             trouble = trouble or f"{folder / entry.name}: cannot be looked at: {error.strerror or error}"
+    if outward and not trouble:
+        more = f" and {len(outward) - _NAMED} more" if len(outward) > _NAMED else ""
+        names = ", ".join(outward[:_NAMED])
+        trouble = f"{folder}: links that lead out of the watched directory are not followed: {names}{more}"
     return Listing(folder, files, trouble, tuple(inodes))
 
 
@@ -132,3 +141,10 @@ def _follow(link: Path, root: Path) -> os.stat_result | None:
         return target.stat() if target.is_relative_to(root.resolve()) else None
     except (OSError, RuntimeError):
         return None
+
+
+def _leads_out(link: Path, root: Path) -> bool:
+    try:
+        return not link.resolve(strict=True).is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return False  # nowhere, or in a circle

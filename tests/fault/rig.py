@@ -185,9 +185,10 @@ class Rig:
 
     @contextmanager
     def running(self, *arguments: str, wrapped: Sequence[str] = (), **environ: str) -> Iterator[Daemon]:
-        """A daemon from ready to a clean end."""
+        """A daemon from ready to a clean end, with no alert left to be told."""
         daemon = self.start(*arguments, wrapped=wrapped, **environ).wait_until_ready()
         yield daemon
+        self.wait_for(self.all_alerts_told)
         assert daemon.stop() == 0, "\n".join(daemon.said[-20:])
 
     def once(self, *arguments: str, wrapped: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -271,6 +272,9 @@ class Rig:
             assert waited < timeout_s, f"{why()} after {waited:.0f} s\n" + "\n".join(daemon.said[-20:])
             time.sleep(0.1)
         return time.monotonic() - began
+
+    def all_alerts_told(self) -> bool:
+        return self.query("SELECT count(*) FROM alerts WHERE state = 'pending'") in ([(0,)], [])
 
     def wait_for_status(self, told: Callable[[dict[str, Any]], Any]) -> Any:
         """Wait until what the daemon tells of itself holds something, and give it."""

@@ -44,7 +44,7 @@ def test_a_queue_of_16_events_and_a_flood_of_files_lose_no_frame(rig: Rig) -> No
     wrote_s = time.monotonic() - began
     rig.wait_for_count(number, timeout_s=400)
     took_s = time.monotonic() - began
-    rig.wait_for(lambda: rig.query("SELECT count(*) FROM alerts WHERE state = 'pending'") == [(0,)])
+    rig.wait_for(rig.all_alerts_told)
     overflows = rig.wait_for_status(lambda told: told["since_start"]["overflows"])
     assert daemon.stop() == 0
     rig.assert_complete(as_text(truth), alerts=wanted(truth))
