@@ -10,7 +10,6 @@ from sqlalchemy import bindparam, exists, select, text, update
 from emwatch.frame import FrameState, text_to_path
 from emwatch.ledger import row_values
 from emwatch.ledger.recording import write_matches
-from emwatch.ledger.replacement import is_quiet
 from emwatch.ledger.schema import BAR_UNREAD, acquisition, frames, predictions
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from emwatch.frame import AcquisitionMetadata, Match, Prediction
+    from emwatch.ledger.before import Before
 
 _of = frames.alias("of")
 _CURRENT: Final = (frames.c.superseded_by.is_(None), frames.c.state == FrameState.RECORDED)
@@ -92,7 +92,7 @@ def write_bar(
     frame_id: int,
     findings: BarFindings,
     read_at: datetime,
-    quiet_before: datetime | None = None,
+    before: Before,
 ) -> int:
     """Complete a frame's metadata and add what follows from it; give the number of alerts. Does nothing a second time."""
     stored = connection.execute(_METADATA, {"of_frame": frame_id}).one_or_none()
@@ -108,5 +108,6 @@ def write_bar(
     matches = findings.matched(row_values.prediction_of(said), metadata)
     # A copy was alerted as its original, and what has been overwritten since is not on the screen any more.
     alert = findings.alert and frame.duplicate_of is None and frame.superseded_by is None
-    alert = alert and not is_quiet(row_values.stat_key_from(frame.stat_key), quiet_before)
+    key = row_values.stat_key_from(frame.stat_key)
+    alert = alert and not (matches and before.has_told(key, frame.path, frame.sha256))
     return write_matches(connection, frame_id, (frame.path, frame.sha256), matches, read_at, alert=alert)

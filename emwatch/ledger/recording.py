@@ -7,7 +7,7 @@ linked both ways. (path, sha256) is the identity: no content is ever recorded tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, select, update
@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.frame import ALERT_WITHIN, FrameState
 from emwatch.ledger import row_values
-from emwatch.ledger.replacement import is_quiet
+from emwatch.ledger.before import Before
 from emwatch.ledger.schema import INCOMPLETE, acquisition, alerts, bundles, frames, matches, predictions
 from emwatch.ledger.sittings import session_of
 
@@ -83,19 +83,19 @@ class Sitting:
     """
     How sessions are told apart and named, and which instrument the frames are from.
 
-    ``quiet_before``: files written before raise no alert, since a damaged ledger that was replaced knew them.
+    ``before``: frames that damaged ledgers had told of raise no alert again.
     """
 
     gap: timedelta
     zone: tzinfo | None
     instrument_id: str
-    quiet_before: datetime | None = None
+    before: Before = field(default_factory=Before)
 
 
 def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetime, sitting: Sitting) -> Recorded:
     """Apply one outcome; see `emwatch.ledger.writer.Ledger.record` for the rules."""
     path = row_values.path_text(outcome.path)
-    quiet = is_quiet(outcome.stat_key, sitting.quiet_before)
+    quiet = bool(outcome.matches) and sitting.before.has_told(outcome.stat_key, path, outcome.sha256)
     current = connection.execute(_ROW_OF_PATH, {"path": path}).one_or_none()
     same = None
     if current is not None:

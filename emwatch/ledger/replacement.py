@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing, suppress
@@ -24,8 +25,6 @@ from emwatch.ledger.sqlite_file import connect_to_read
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from emwatch.frame import StatKey
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +56,8 @@ class Replaced:
 
 def set_aside_files(ledger: Path) -> list[Path]:
     """Give the damaged ledgers that were moved aside, oldest first."""
-    found = ledger.parent.glob(f"{_escaped(ledger.name)}.corrupt-*")
-    return sorted(each for each in found if not each.name.endswith(_BESIDE))
+    name = re.compile(rf"{re.escape(ledger.name)}\.corrupt-\d{{8}}T\d{{6}}Zx*")
+    return sorted(each for each in ledger.parent.iterdir() if name.fullmatch(each.name))
 
 
 def looks_like_ours(ledger: Path, backups: Path) -> bool:
@@ -126,17 +125,10 @@ def note(connection: sqlite3.Connection, ledger: Path, now: datetime) -> None:
         _count_on_from(connection, aside)
 
 
-def quiet_before(connection: sqlite3.Connection) -> datetime | None:
-    """Give the moment before which written files raise no alert, ``None`` where all do."""
-    found = connection.execute("SELECT max(quiet_before) FROM replacements").fetchone()[0]
-    return None if found is None else datetime.fromisoformat(found)
-
-
-def is_quiet(key: StatKey | None, before: datetime | None) -> bool:
-    """Tell whether a file was there before the ledger was damaged: whoever waited for it has been told."""
-    if before is None or key is None:
-        return False
-    return max(key.mtime_ns, key.ctime_ns) / 1e9 <= before.timestamp()
+def stood_in_for(connection: sqlite3.Connection, ledger: Path) -> list[tuple[Path, datetime]]:
+    """Give the damaged ledgers that one stands in for, each with the moment at which it was written last."""
+    found = connection.execute("SELECT set_aside, quiet_before FROM replacements ORDER BY noted_at").fetchall()
+    return [(ledger.with_name(name), datetime.fromisoformat(before)) for name, before in found]
 
 
 def _last_written(aside: Path) -> datetime:
@@ -169,7 +161,3 @@ def connect_to_evidence(aside: Path) -> sqlite3.Connection:
 
 def _beside(ledger: Path, suffix: str) -> Path:
     return ledger.with_name(f"{ledger.name}{suffix}")
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)

@@ -19,6 +19,7 @@ from emwatch.errors import LedgerError
 from emwatch.frame import FrameState
 from emwatch.ledger import bars, present, replacement, row_values, waiting
 from emwatch.ledger.bars import BarFindings, UnreadBar
+from emwatch.ledger.before import Before
 from emwatch.ledger.database import BEGIN, BUSY_TIMEOUT_MS, ledger_errors, writing_engine
 from emwatch.ledger.merge import Merged
 from emwatch.ledger.merge import merge as take_over
@@ -125,8 +126,9 @@ class Ledger:
             with self._connection.begin():
                 driver = self._connection.connection.driver_connection
                 replacement.note(driver, self.path, now)  # type: ignore[arg-type] # sqlite3's own connection
-                before = replacement.quiet_before(driver)  # type: ignore[arg-type] # as above
-            self._sitting = replace(self._sitting, quiet_before=before)
+                before = Before(replacement.stood_in_for(driver, self.path))  # type: ignore[arg-type] # as above
+            self._sitting.before.close()
+            self._sitting = replace(self._sitting, before=before)
         except BaseException:
             self._disconnect()
             raise
@@ -149,6 +151,7 @@ class Ledger:
         """Fold the WAL into the file and let go of it."""
         with self._lock:
             self._closed = True
+            self._sitting.before.close()
             if self._connection.closed:
                 return
             driver = self._connection.connection.driver_connection
@@ -256,7 +259,7 @@ class Ledger:
         Metadata that came meanwhile, as with a late sidecar, are those that are completed.
         """
         with self._transaction() as connection:
-            return bars.write_bar(connection, frame_id, findings, read_at, self._sitting.quiet_before)
+            return bars.write_bar(connection, frame_id, findings, read_at, self._sitting.before)
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
         """Give the current rows of some files; those without one are left out."""
@@ -295,11 +298,11 @@ class Ledger:
             "instrument_id": self._sitting.instrument_id,
         }
         # In a ledger that was begun anew, what came after the damage is news and not known.
-        before = self._sitting.quiet_before
+        before = self._sitting.before
         rows = [
             {"path": row_values.path_text(path), **row_values.stat_values(key), **same}
             for path, key in entries
-            if before is None or replacement.is_quiet(key, before)
+            if not before or before.had_time_for(key)
         ]
         add = insert(frames).on_conflict_do_nothing()
         with self._transaction() as connection:

@@ -48,6 +48,8 @@ def filled(path: Path, frame_of: Callable[..., Outcome], *, frames: int = 30) ->
     with Ledger(path, zone=UTC) as ledger:
         for number in range(frames):
             ledger.record(frame_of(f"/acq/{number}.tif", str(number), targets=("t",)), datetime.now(UTC))
+        for alert in ledger.due_alerts("terminal", datetime.now(UTC), 1000):
+            ledger.alert_delivered(alert.id, datetime.now(UTC))
 
 
 def record_many(ledger: Ledger, frame_of: Callable[..., Outcome]) -> None:
@@ -124,6 +126,35 @@ def test_old_files_are_recorded_again_without_an_alert_and_new_ones_with(
         assert ledger.counters().hits == 3
     with Ledger(path) as ledger:  # it is remembered
         late = frame_of("/acq/late.tif", "late", targets=("t",), key=key_at(moment - timedelta(days=1)))
+        assert ledger.record(late, moment).alerts == 0
+
+
+def test_what_the_damaged_ledger_had_not_recorded_or_not_told_yet_is_told(
+    tmp_path: Path, frame_of: Callable[..., Outcome]
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    moment = datetime.now(UTC) - timedelta(days=1)
+    told, owed, queued = (
+        frame_of(f"/acq/{name}", name, targets=("t",), key=key_at(moment)) for name in ("told", "owed", "queued")
+    )
+    with Ledger(path) as ledger:
+        for each in (told, owed):
+            ledger.record(each, moment)
+        ledger.alert_delivered(1, moment)
+        for number in range(100):
+            ledger.record(frame_of(f"/acq/{number}.tif", str(number)), moment)
+    content = path.read_bytes()
+    with path.open("r+b") as file:  # a page that holds nothing of what is asked for
+        file.seek(path.stat().st_size - 4096)
+        file.write(b"\xff" * 4096)
+    with Ledger(path) as ledger:
+        assert ledger.replaced is not None
+        assert [ledger.record(each, moment).alerts for each in (told, owed, queued)] == [0, 1, 1]
+    for each in set_aside_files(path):  # unreadable, or taken away: then the times alone count
+        each.unlink()
+        each.write_bytes(bytes(len(content)))
+    with Ledger(path) as ledger:
+        late = frame_of("/acq/late", "late", targets=("t",), key=key_at(moment))
         assert ledger.record(late, moment).alerts == 0
 
 
