@@ -90,17 +90,17 @@ def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
     the_keras()
     limit_tensorflow(order.threads)
     folder = RunFolder(order.out)
-    resume = folder.begin(order.settings(), must_resume=order.resume)
+    resume = folder.check(order.settings(), must_resume=order.resume)
     frames, parts = opened(order.dataset, order.by, order.seed, ears)
     material = by_part(frames, parts, decoded(frames, bare_and_barred, order.threads, ears))
     sources = sources_of(frames, parts, Part.TRAINING)
     if order.drawn:
         material[Part.TRAINING], sources = _with_drawn(material[Part.TRAINING], sources, order, ears)
-    folder.same_material(fingerprint(material))
-    write_manifest(folder.manifest, [replace(frame, part=part) for frame, part in zip(frames, parts, strict=True)])
     with _precision(ears.say):
         base, origin = xception_base(order.weights, order.seed, ears.say)
         network = with_softmax(base, order.seed)
+        folder.start(order.settings(), fingerprint(material), resume=resume)
+        write_manifest(folder.manifest, [replace(frame, part=part) for frame, part in zip(frames, parts, strict=True)])
         if not resume:
             _regress(network, material[Part.TRAINING], sources, ears)
         batches = Batches(

@@ -80,13 +80,13 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
     the_keras()
     limit_tensorflow(order.threads)
     folder = RunFolder(order.out)
-    resume = folder.begin(order.settings(), must_resume=order.resume)
+    resume = folder.check(order.settings(), must_resume=order.resume)
     frames, parts = opened(order.dataset, order.by, order.seed, ears)
     pixels = partial(squashed, antialias=order.antialias)
     material = by_part(frames, parts, decoded(frames, pixels, order.threads, ears))
-    folder.same_material(fingerprint(material))
-    write_manifest(folder.manifest, [replace(frame, part=part) for frame, part in zip(frames, parts, strict=True)])
     network, origin = _network(order, ears)
+    folder.start(order.settings(), fingerprint(material), resume=resume)
+    write_manifest(folder.manifest, [replace(frame, part=part) for frame, part in zip(frames, parts, strict=True)])
     _summarise(network, folder, order.network == "xception")
     batches = Batches(
         material[Part.TRAINING],

@@ -30,8 +30,6 @@ HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy
 #: its content, wherever it lies.
 HOW_NOT_WHAT: Final = ("dataset", "out", "threads", "resume", "save_every")
 
-_RUN, _MATERIAL, _STATE, _REPORT = "run.json", "material.sha256", "state.npz", "report.json"
-
 
 @dataclass(slots=True)
 class Progress:
@@ -63,66 +61,78 @@ class Standing(NamedTuple):
 
 
 class RunFolder:
-    """A run's files. `begin` says whether there is something to go on with."""
+    """A run's files: `check` before anything is done, `start` when all that it takes is there, `finish` at its end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.best = path / "best.weights.h5"
+        self._run = path / "run.json"
+        self._state = path / "state.npz"
         self.manifest = path / "split.tsv"
         self.history = path / "history.json"
         self.summary = path / "summary.txt"
         self.logs = path / "logs"
         self.base = path / "xception.weights.h5"
-        self.report = path / _REPORT
+        self.report = path / "report.json"
         self.bundle = path / "bundle"
 
-    def begin(self, settings: Mapping[str, Any], *, must_resume: bool) -> bool:
+    def check(self, settings: Mapping[str, Any], *, must_resume: bool) -> bool:
         """
-        Make the folder, or find an unfinished run of the same settings in it: then give ``True``.
+        Tell whether there is an unfinished run of the same settings to go on with; nothing is written.
 
-        Raises `ModelError` where it holds a finished run, one of other settings, or, with ``must_resume``, none.
+        Raises `ModelError` where the folder holds a finished run, one of other settings, other files, or, with
+        ``must_resume``, no run.
         """
-        run = self.path / _RUN
-        if not run.is_file():
-            if must_resume:
-                raise ModelError(f"{self.path} holds no run to resume: expected {run.name} in it; go without --resume")
-            if self.path.is_dir() and any(self.path.iterdir()):
-                raise ModelError(f"{self.path} holds other files: name a new or empty folder with --out")
-            self.path.mkdir(parents=True, exist_ok=True)
-            _write_json(run, dict(settings))
-            return False
         if self.report.is_file():
             raise ModelError(f"{self.path} holds a finished run: name another folder with --out, or remove it")
-        try:
-            found = json.loads(run.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{run} cannot be read: {error}. Name another folder with --out.") from error
+        if not self._run.is_file():
+            if must_resume:
+                raise ModelError(
+                    f"{self.path} holds no run to resume: expected {self._run.name} in it; go without --resume"
+                )
+            if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
+                raise ModelError(f"{self.path} holds other files: name a new or empty folder with --out")
+            return False
+        if not self._state.is_file():
+            return False  # it was stopped before there was anything to go on with
+        begun = self._begun()["settings"]
         wanted = json.loads(json.dumps(dict(settings)))
         if other := [
-            f"{name} {found.get(name)!r}, now {wanted.get(name)!r}"
-            for name in sorted(set(found) | set(wanted))
-            if found.get(name) != wanted.get(name)
+            f"{name} {begun.get(name)!r}, now {wanted.get(name)!r}"
+            for name in sorted(set(begun) | set(wanted))
+            if begun.get(name) != wanted.get(name)
         ]:
             raise ModelError(
                 f"{self.path} holds an unfinished run of other settings: {'; '.join(other)}. Ask for the same to go on with "
                 "it, or name another folder with --out."
             )
-        return (self.path / _STATE).is_file()
+        return True
 
-    def same_material(self, fingerprint: str) -> None:
-        """Note by what the run learns, or raise `ModelError` where that is not what it began with."""
-        path = self.path / _MATERIAL
-        if path.is_file() and path.read_text(encoding="ascii").strip() != fingerprint:
+    def start(self, settings: Mapping[str, Any], material: str, *, resume: bool) -> None:
+        """
+        Note what is asked for and by what it learns; of a run that goes on, see that this is what it began with.
+
+        ``material``: the fingerprint of the frames. Raises `ModelError`.
+        """
+        if not resume:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _write_json(self._run, {"settings": dict(settings), "material_sha256": material})
+        elif self._begun()["material_sha256"] != material:
             raise ModelError(
                 f"{self.path} holds an unfinished run on other frames, or on the same in other parts: the dataset has changed "
                 "since. Name another folder with --out."
             )
-        with _whole(path) as made:
-            made.write_text(f"{fingerprint}\n", encoding="ascii")
+
+    def _begun(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._run.read_text(encoding="utf-8"))
+            return {"settings": dict(found["settings"]), "material_sha256": str(found["material_sha256"])}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{self._run} cannot be read: {error}. Name another folder with --out.") from error
 
     def keep(self, progress: Progress, arrays: list[npt.NDArray[Any]]) -> None:
         """Write how far the run is: ``arrays`` are everything that training changes."""
-        with _whole(self.path / _STATE) as made:
+        with _whole(self._state) as made:
             facts = np.frombuffer(json.dumps(asdict(progress)).encode(), dtype=np.uint8)
             with made.open("wb") as file:
                 np.savez(file, facts, *arrays)
@@ -130,13 +140,12 @@ class RunFolder:
 
     def kept(self) -> tuple[Progress, list[npt.NDArray[Any]]]:
         """Read how far the run is. Raises `ModelError`."""
-        path = self.path / _STATE
         try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            with self._state.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 progress = Progress(**json.loads(file["arr_0"].tobytes()))
                 return progress, [file[f"arr_{at}"] for at in range(1, len(file.files))]
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise ModelError(f"{path} cannot be read: {error}. Remove {self.path} and begin again.") from error
+            raise ModelError(f"{self._state} cannot be read: {error}. Remove {self.path} and begin again.") from error
 
     def keep_best(self, network: Any) -> None:
         """Write the network's weights as the best so far."""
@@ -154,7 +163,7 @@ class RunFolder:
     def finish(self, report: Mapping[str, Any]) -> None:
         """Write the report, which marks the run as finished, and drop what only an unfinished one needs."""
         _write_json(self.report, dict(report))
-        (self.path / _STATE).unlink(missing_ok=True)
+        self._state.unlink(missing_ok=True)
 
 
 def _plain(network: Any) -> Any:

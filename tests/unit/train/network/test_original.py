@@ -245,6 +245,7 @@ def test_what_is_wrong_with_the_frames_is_told_before_training(
     with pytest.raises(DatasetError, match=r"(?s)cannot be read.*filed as Powder and as Tips"):
         train_original(_small(damaged, tmp_path / "run"), ears)
     assert ears.standings == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_split_at_random_is_warned_of(drawn_dataset: Path, new_ears: Any) -> None:
