@@ -123,6 +123,10 @@ def _doubts_about_directory(directory: Path, config: Config) -> Iterator[str]:
 
 
 def _doubts_about_ledger(path: Path) -> Iterator[str]:
+    from emwatch.filesystem import crosses_network, file_system_type  # noqa: PLC0415 - only for this check
+
+    if crosses_network(kind := file_system_type(path.parent)):
+        yield f"ledger.path: {path_to_text(path)} is on {kind}: it works without a WAL there, but a local disk is safer"
     folder = path.parent
     while not folder.exists() and folder != folder.parent:  # missing folders are made at the first start
         folder = folder.parent

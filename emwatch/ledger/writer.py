@@ -96,17 +96,17 @@ class Ledger:
         self._closed = False
         #: What was done where the file was found to be damaged.
         self.replaced: Replaced | None = None
-        #: How far the file was looked over at the start: ``ok``, ``not finished``, ``new``.
-        self.looked_over = "new"
-        with ledger_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+        #: How far the file was looked over at the start: ``ok``, ``not finished``, ``new ledger``.
+        self.looked_over = "new ledger"
+        try:
+            with ledger_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
                 self._look_over()
                 self._open()
-            except LedgerDamagedError as error:
-                if not replacement.looks_like_ours(path, self._backups):
-                    raise
-                self._replace(error)
+        except LedgerDamagedError as error:
+            if not replacement.looks_like_ours(path, self._backups):
+                raise
+            self._replace(error)
 
     def _look_over(self) -> None:
         size = self.path.stat().st_size if self.path.is_file() else 0
@@ -136,8 +136,9 @@ class Ledger:
     def _replace(self, error: LedgerDamagedError) -> None:
         """Move the damaged file aside, none of it deleted, and begin another."""
         logger.info("%s", error)
-        self.replaced = replacement.replace(self.path, self._backups, self._clock.now())
-        self._open()
+        with ledger_errors(self.path):
+            self.replaced = replacement.replace(self.path, self._backups, self._clock.now())
+            self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -205,7 +206,7 @@ class Ledger:
         except LedgerDamagedError:
             pass
         self._doubts = 0
-        with ledger_errors(self.path), suppress(sqlite3.Error), closing(connect_to_read(self.path)) as holder:
+        with suppress(sqlite3.Error, OSError), closing(connect_to_read(self.path)) as holder:
             # While somebody reads, closing neither folds the -wal into the file nor removes it: evidence stays as it is.
             with suppress(sqlite3.Error):
                 holder.execute("SELECT count(*) FROM sqlite_master").fetchone()

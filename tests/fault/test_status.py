@@ -46,3 +46,18 @@ def test_no_system_call_names_the_watched_directory(emwatch: Program) -> None:
     # What it prints names the directory; no other call may.
     naming = [line for line in calls.splitlines() if os.fspath(emwatch.watched) in line and " write(" not in line]
     assert [line for line in naming if " read(" not in line] == []
+
+
+def test_it_answers_while_the_daemon_stands_still(emwatch: Program) -> None:
+    daemon = emwatch.start("run", "--engine", "stub", "--plain")
+    try:
+        assert daemon.stderr is not None
+        while "ready" not in (line := daemon.stderr.readline()):
+            assert line
+        daemon.send_signal(signal.SIGSTOP)
+        asked = json.loads(emwatch("status", "--json").stdout)
+        assert (asked["running"], asked["pid"]) == (True, daemon.pid)
+    finally:
+        daemon.send_signal(signal.SIGCONT)
+        daemon.send_signal(signal.SIGTERM)
+        daemon.communicate(timeout=30)

@@ -17,7 +17,7 @@ import pytest
 from emwatch.clock import ManualClock
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, Match, StatKey
-from emwatch.ledger import database
+from emwatch.ledger import database, replacement, writer
 from emwatch.ledger.backup_files import make_backup
 from emwatch.ledger.replacement import set_aside_files
 from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError
@@ -233,6 +233,38 @@ def test_damage_found_while_recording_costs_one_try(tmp_path: Path, frame_of: Ca
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def test_damage_that_the_first_look_had_no_time_for_is_found_when_the_file_is_opened(
+    tmp_path: Path, frame_of: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    filled(path, frame_of)
+    damage(path, how="zeroed")
+    monkeypatch.setattr(writer, "look_over", lambda _path, _seconds: "not finished")
+    with Ledger(path) as ledger:
+        assert ledger.replaced is not None
+
+
+def test_a_folder_that_does_not_let_it_be_moved_aside_is_tried_again(
+    tmp_path: Path, frame_of: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    filled(path, frame_of, frames=200)
+
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(13, "not here")
+
+    with Ledger(path) as ledger:
+        damage(path, how="zeroed")
+        with monkeypatch.context() as patched:
+            patched.setattr(replacement, "replace", refuse)
+            for _ in range(2):
+                with pytest.raises(LedgerError, match="not here"):
+                    record_many(ledger, frame_of)
+        with pytest.raises(LedgerUnavailableError, match="moved aside"):
+            record_many(ledger, frame_of)
+        assert ledger.record(frame_of("/acq/399.tif", "399"), datetime.now(UTC)).new
+
+
 def test_a_single_complaint_that_a_second_look_does_not_bear_out_changes_nothing(
     tmp_path: Path, frame_of: Callable[..., Outcome]
 ) -> None:
@@ -281,6 +313,6 @@ def test_states_are_kept_apart(tmp_path: Path, failure_of: Callable[..., Outcome
     path = tmp_path / "ledger.sqlite"
     with Ledger(path) as ledger:
         ledger.record(failure_of("/acq/a", "", state=FrameState.SKIPPED), datetime.now(UTC))
-        assert ledger.looked_over == "new"
+        assert ledger.looked_over == "new ledger"
     with Ledger(path) as ledger:
         assert ledger.looked_over == "ok"
