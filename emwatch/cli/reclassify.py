@@ -55,15 +55,15 @@ def reclassify(
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.service.reclassify import Reclassified  # noqa: PLC0415 - everything that it works with
 
-    result = Reclassified()
-    classifier, finished = None, False
+    wanted, result, finished = filter_of(asked), Reclassified(), False
     with _alone(config):
         classifier = _classifier(config, bundle)
         try:
-            _work(config, classifier, filter_of(asked), result, alerts=alerts)
+            _work(config, classifier, wanted, result, alerts=alerts)
             finished = True
         finally:
-            _report(result, classifier, as_json=as_json, finished=finished)
+            if finished or result.done:
+                _report(result, classifier, as_json=as_json, finished=finished)
     if result.problems:
         raise click.exceptions.Exit(Exit.SOME_FAILED)
 

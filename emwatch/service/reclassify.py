@@ -108,7 +108,10 @@ def _read_ahead(files: FrameReader, frames: Iterator[Unjudged]) -> Iterator[tupl
 def _problem(frame: Unjudged, outcome: FrameReading | FrameError) -> Problem | None:
     name = path_to_text(frame.path)
     if isinstance(outcome, Vanished):
-        return Problem(frame.path, "missing", f"{name}: is not there any more; the ledger keeps what was said of it")
+        away = "" if frame.path.parent.is_dir() else ", nor is its folder (is the share mounted?)"
+        return Problem(
+            frame.path, "missing", f"{name}: is not there any more{away}; the ledger keeps what was said of it"
+        )
     if isinstance(outcome, FrameError):
         return Problem(frame.path, "unreadable", str(outcome))
     if outcome.sha256 != frame.sha256:

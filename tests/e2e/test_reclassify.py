@@ -91,6 +91,8 @@ def test_files_that_are_gone_changed_or_spoilt_are_told_and_the_others_judged(
     assert f"missing: {gone}: is not there any more" in told
     assert "holds other bytes than were recorded" in told
     assert "0 judged by default" in told
+    emwatch.watched.rename(emwatch.home / "unmounted")
+    assert "nor is its folder (is the share mounted?)" in emwatch("reclassify", expect=4).stderr
 
 
 def test_filters_choose_the_frames_and_alerts_are_made_only_when_asked_for(
@@ -145,5 +147,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(emwatch: Program, recorded: l
 
 
 def test_without_a_ledger_none_is_made(emwatch: Program) -> None:
-    assert "no ledger here yet" in emwatch("reclassify", expect=1).stderr
+    told = emwatch("reclassify", expect=1).stderr
+    assert "no ledger here yet" in told
+    assert "judged" not in told
     assert not emwatch.ledger.exists()
