@@ -210,6 +210,7 @@ class Prediction:
     margin: float  #: probability minus that of the second likeliest
     bundle_sha256: str  #: which model said so
     novelty: float | None = None  #: distance from what the model was taught, where the bundle can tell
+    bundle_name: str = ""  #: what people call that model
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ class Classifier:
             or probability < self._uncertain_below(category),
             margin=probability - float(scores[second]),
             bundle_sha256=self.bundle_sha256,
+            bundle_name="stub" if self.bundle is None else self.bundle.name,
             novelty=novelty,
         )
 

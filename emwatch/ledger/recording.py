@@ -51,7 +51,11 @@ _WITHOUT_METADATA: Final = select(acquisition.c.frame_id).where(
 )
 _ADD_MATCH: Final = insert(matches).on_conflict_do_nothing()
 _ADD_ALERT: Final = insert(alerts).on_conflict_do_nothing()
-_ADD_BUNDLE: Final = insert(bundles).on_conflict_do_nothing()
+_BUNDLE: Final = insert(bundles)
+#: An older emwatch did not write names down.
+_ADD_BUNDLE: Final = _BUNDLE.on_conflict_do_update(
+    index_elements=["sha256"], set_={"name": _BUNDLE.excluded.name}, where=bundles.c.name == ""
+)
 _ADD_PREDICTION: Final = insert(predictions)
 _OUTDATE_PREDICTION: Final = (
     update(predictions)
@@ -250,7 +254,8 @@ def write_matches(
 def write_prediction(connection: Connection, frame_id: int, prediction: Prediction, made_at: datetime) -> None:
     """Add a bundle's prediction as the frame's newest; an earlier one of the same bundle is replaced."""
     values = row_values.prediction_values(prediction, made_at)
-    connection.execute(_ADD_BUNDLE, {"sha256": prediction.bundle_sha256, "first_used_at": made_at})
+    bundle = {"sha256": prediction.bundle_sha256, "name": prediction.bundle_name, "first_used_at": made_at}
+    connection.execute(_ADD_BUNDLE, bundle)
     outdated = connection.execute(_OUTDATE_PREDICTION, {"of_frame": frame_id}).rowcount
     if outdated:
         of = {"of_frame": frame_id, "of_bundle": prediction.bundle_sha256}

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +32,17 @@ def test_the_newest_prediction_counts_and_the_older_ones_stay(
         assert [row.category for row in reader.rows()] == ["Powder"]
         assert list(reader.scores(1)) == ["c" * 64, "b" * 64]
         assert reader.count(LogFilter(categories=("Powder",))) == 1
+
+
+def test_the_name_of_a_bundle_is_written_down_once(
+    ledger: Ledger, frame_of: Callable[..., Outcome], prediction_of: Callable[..., Any], noon: datetime
+) -> None:
+    ledger.record(frame_of(), noon)
+    for number, name in enumerate(["", "wires", "renamed"], start=2):
+        ledger.record(frame_of(f"/acq/{number}.tif", str(number)), noon)
+        ledger.add_prediction(number, replace(prediction_of("Tips", bundle="c"), bundle_name=name), noon)
+    with closing(sqlite3.connect(ledger.path)) as connection:
+        assert dict(connection.execute("SELECT sha256, name FROM bundles")) == {"b" * 64: "", "c" * 64: "wires"}
 
 
 def test_what_a_bundle_has_said_is_never_overwritten(
