@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.bands import BANDS, UNKNOWN, band
 from emwatch.train.check import troubles
-from emwatch.train.duplicates import exact_duplicates
 from emwatch.train.split import Part
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 def description(looks: Sequence[Look], alike: Likeness) -> dict[str, Any]:
     """Describe the frames looked at: counts by category, size, maker and magnification, duplicates, and what is wrong."""
     read = [look for look in looks if look.is_read]
-    exact = exact_duplicates([look.sha256 for look in looks])
     return {
         "frames": len(looks),
         "unreadable": len(looks) - len(read),
@@ -35,8 +33,8 @@ def description(looks: Sequence[Look], alike: Likeness) -> dict[str, Any]:
             for name in BANDS
             if (count := sum(band(look.magnification) == name for look in read)) or name == UNKNOWN
         },
-        "exact_duplicates": _paths(looks, exact),
-        "near_duplicates": _paths(looks, [group for group in alike.near if group not in exact]),
+        "exact_duplicates": _paths(looks, alike.exact),
+        "near_duplicates": _paths(looks, [group for group in alike.near if group not in alike.exact]),
         "repeats": len(alike.repeats),
         "troubles": [
             {

@@ -7,11 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from emwatch.errors import FrameError
 from emwatch.readers.sandbox import Sandbox
-from emwatch.train.duplicates import fingerprint, near_duplicates, repeats
+from emwatch.train.duplicates import exact_duplicates, fingerprint, near_duplicates, repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +29,7 @@ class Look:
     frame: LabelledFrame
     error: str = ""  #: why it cannot be read
     sha256: str = ""
-    fingerprint: tuple[int, ...] = ()  #: four 64-bit words, see `duplicates.fingerprint`
+    fingerprint: bytes = b""  #: see `duplicates.fingerprint`
     width: int = 0
     height: int = 0
     pixel_type: str = ""
@@ -71,29 +69,31 @@ def look_at(
 class Likeness:
     """Which of the frames looked at are alike: indices, in groups of two and more."""
 
-    near: list[list[int]]  #: near duplicates, exact ones included
+    exact: list[list[int]]  #: of the same bytes
+    near: list[list[int]]  #: of the same picture, blank ones left out
     sittings: list[list[int]]  #: of one instrument and day, by what their files say
-    repeats: set[int]  #: near duplicates of a frame that is kept
+    repeats: set[int]  #: duplicates of a frame that is kept
 
     @property
     def together(self) -> list[list[int]]:
         """Give the groups that must not be torn apart by a split."""
-        return [*self.near, *self.sittings]
+        return [*self.exact, *self.near, *self.sittings]
 
 
 def likeness(looks: Sequence[Look]) -> Likeness:
-    """Find near duplicates and frames of one sitting."""
+    """Find exact and near duplicates, and frames of one sitting."""
     read = [at for at, look in enumerate(looks) if look.is_read]
-    prints = np.array([looks[at].fingerprint for at in read], dtype=np.uint64).reshape(-1, 4)
-    near = near_duplicates(prints)
+    prints = [looks[at].fingerprint for at in read]
+    exact, near = exact_duplicates([look.sha256 for look in looks]), near_duplicates(prints)
     sittings: dict[str, list[int]] = {}
     for at in read:
         if looks[at].sitting:
             sittings.setdefault(looks[at].sitting, []).append(at)
     return Likeness(
+        exact=exact,
         near=[[read[at] for at in group] for group in near],
         sittings=[group for group in sittings.values() if len(group) > 1],
-        repeats={read[at] for at in repeats(prints, near)},
+        repeats={at for group in exact for at in group[1:]} | {read[at] for at in repeats(prints, near)},
     )
 
 
@@ -130,7 +130,7 @@ def _look(frame: LabelledFrame, reading: FrameReading) -> Look:
     return Look(
         frame=frame,
         sha256=reading.sha256,
-        fingerprint=tuple(fingerprint(reading.views[0]).tolist()),
+        fingerprint=fingerprint(reading.views[0]),
         width=reading.width,
         height=reading.height,
         pixel_type=reading.pixel_type,
