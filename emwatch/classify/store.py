@@ -36,6 +36,7 @@ _POINTER_CAP_BYTES: Final = 64 * 1024
 #: How bundles compared on labelled frames, for `activate`.
 COMPARISONS: Final = "comparisons.json"
 _MOST_COMPARISONS: Final = 50
+_COMPARISONS_CAP_BYTES: Final = 1024**2
 _SHORTEST_SHA: Final = 6
 _LEFT_OVER_S: Final = 86400.0
 _AGAIN: Final = "'emwatch model activate NAME' writes it anew."
@@ -207,7 +208,7 @@ class BundleStore:
         One that is there already stays as it is, unless it was damaged since. ``sha256``: what an archive must have.
         """
         with self.incoming() as folder:
-            if source.is_dir() and sha256 is None:
+            if source.is_dir():
                 for name in FILES:
                     (folder / name).write_bytes(read_file(source, name))
             else:
@@ -295,7 +296,7 @@ class BundleStore:
     def comparisons(self) -> list[Compared]:
         """Give the comparisons kept; a file that is none counts as none, since it only spares a ``--force``."""
         try:
-            content = read_trusted(self.directory / COMPARISONS, _POINTER_CAP_BYTES, "")
+            content = read_trusted(self.directory / COMPARISONS, _COMPARISONS_CAP_BYTES, "")
             return [Compared(**each) for each in json.loads(content)]
         except (FileNotFoundError, ModelError, ValueError, TypeError):
             return []

@@ -182,6 +182,8 @@ def import_bundle(
     from emwatch.classify.store import store_of  # noqa: PLC0415 - numpy only when a command needs it
     from emwatch.train.keras_arrays import is_keras  # noqa: PLC0415 - as above
 
+    if sha256 is not None and source.is_dir():
+        raise click.UsageError("--sha256 is for a file; FILE|DIR is a directory")
     loaded = _settings(config_file, ledger)
     store = store_of(loaded.config)
     if is_keras(source):
@@ -215,7 +217,10 @@ def _judged(store: BundleStore, kept: Kept, *, force: bool) -> str:
     """Compare with the bundle in use, by their cards; gives the sentence to tell. Raises `ModelError` without ``force``."""
     from emwatch.classify.champion import challenge  # noqa: PLC0415 - numpy only when a command needs it
 
-    champion = store.find_at(store.in_use().directory)
+    try:
+        champion = store.find_at(store.in_use().directory)
+    except ModelError:  # what is in use cannot be told any more: activating is the way out
+        champion = store.find_default()
     if champion.card is None or kept.card is None or champion.sha256 == kept.sha256:
         return ""
     verdict = challenge(champion.card, kept.card)

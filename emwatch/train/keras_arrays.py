@@ -142,7 +142,8 @@ def _hdf5(path: Path, file: BufferedReader, sha256: str, stack: ExitStack) -> St
 
     opened = stack.enter_context(h5py.File(file, "r"))
     if "layers" in opened and "model_weights" not in opened:  # weights alone, in Keras 3's layout
-        return Stored(_numbered(path, opened, _own_layers()), sha256)
+        nested = "functional" in _group(path, opened, "layers")
+        return Stored(_numbered(path, opened, _own_layers(nested=nested)), sha256)
     text = opened.attrs.get("model_config")
     side, activation = None, "softmax"
     if text is not None:
@@ -205,12 +206,13 @@ def _numbered_layers(
                     _put(path, arrays, inner["name"], name, held[str(at),])
 
 
-def _own_layers() -> list[Any]:
-    """Give the layers of the network built here as a file without a configuration must have them."""
+def _own_layers(*, nested: bool) -> list[Any]:
+    """Give the layers of the network built here as a file without a configuration has them, Xception as one of them or not."""
     from emwatch.classify.backbone import build_xception  # noqa: PLC0415 - TensorFlow
 
     layers = [{"class_name": type(each).__name__, "config": {"name": each.name}} for each in build_xception().layers]
-    return [*layers, {"class_name": "Dense", "config": {"name": "dense"}}]
+    dense = {"class_name": "Dense", "config": {"name": "dense"}}
+    return [{"class_name": "Functional", "config": {"layers": layers}}, dense] if nested else [*layers, dense]
 
 
 def _group(path: Path, group: Any, *names: str) -> Any:

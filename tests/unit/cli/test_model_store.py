@@ -136,6 +136,30 @@ def test_a_configured_bundle_is_told_by_list_and_activate(model: Emwatch, tmp_pa
         assert "that one is in use, whatever is activated" in result.stderr
 
 
+def test_a_pointer_that_is_none_stops_everything_but_the_way_out(model: Emwatch, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "active.json").write_text("nonsense", encoding="utf-8")
+
+    for command in (["list"], ["info"], ["rollback"]):
+        told = model(*command)
+        assert told.exit_code == 1
+        assert "active.json cannot be understood" in told.stderr
+        assert "'emwatch model activate NAME' writes it anew" in told.stderr
+    assert model("activate", "default").exit_code == 0
+    assert model("list").exit_code == 0
+
+
+def test_a_sum_is_asked_of_a_file_and_held_against_it(model: Emwatch, tmp_path: Path) -> None:
+    bundle = made(tmp_path, "summed")
+    archive = tmp_path / "summed.zip"
+    told = json.loads(model("export", bundle, "--out", archive, "--json").stdout)
+
+    assert "is not the file that was meant" in model("import", archive, "--sha256", "0" * 64).stderr
+    assert model("import", archive, "--sha256", told["sha256"].upper()).exit_code == 0
+    assert model("import", bundle, "--sha256", told["sha256"]).exit_code == 2
+    assert model("import", archive, "--name", "other").exit_code == 2
+
+
 def test_an_unreadable_bundle_is_listed_with_the_reason(model: Emwatch, tmp_path: Path) -> None:
     model("import", made(tmp_path, "spoilt"))
     [kept] = [each for each in (tmp_path / "models").iterdir() if each.is_dir()]
