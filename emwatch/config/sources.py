@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 #: Keys whose value is a path, or a list of them.
 PATH_KEYS: Final = ("watch.directory", "ledger.path", "ledger.backup_directory", "model.bundle")
 #: Variables that start with EMWATCH_ and are not keys of the configuration.
-_OTHER_VARIABLES: Final = ("EMWATCH_CONFIG", "EMWATCH_REAL_FRAMES", "EMWATCH_LABELLED_FRAMES")
+_OTHER_VARIABLES: Final = (
+    "EMWATCH_CONFIG",
+    "EMWATCH_EMBEDDINGS",
+    "EMWATCH_XCEPTION_WEIGHTS",
+    "EMWATCH_REAL_FRAMES",
+    "EMWATCH_LABELLED_FRAMES",
+)
 _ALERT_VARIABLES: Final = "EMWATCH_ALERT_"  # given to the commands that deliver alerts
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from emwatch.train.judge import Calibration
 
 #: The largest difference of any score of the golden drawing that another processor's rounding may make.
-_SELF_TEST_TOLERANCE: Final = 0.02
+SELF_TEST_TOLERANCE: Final = 0.02
 
 
 def card(
@@ -62,6 +62,6 @@ def card(
         "self_test": {
             "input": "golden drawing 1",
             "scores": [round(float(score), 6) for score in golden],
-            "tolerance": _SELF_TEST_TOLERANCE,
+            "tolerance": SELF_TEST_TOLERANCE,
         },
     }

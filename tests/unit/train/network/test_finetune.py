@@ -162,6 +162,14 @@ class TestEndToEnd:
         assert report["bundle"]["validation"]["frames"] == report["frames"]["validation"]
         assert report["frames"]["training"] >= 40
 
+    def test_both_engines_pass_the_self_test(self, tuned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        out, _, _ = tuned
+        monkeypatch.setenv("EMWATCH_XCEPTION_WEIGHTS", str(out / "xception.weights.h5"))
+
+        scores = [Classifier.load(out / "bundle", engine=engine).golden_scores() for engine in ("litert", "keras")]
+
+        assert np.abs(scores[0] - scores[1]).max() < 0.2
+
     def test_the_bundle_of_integers_says_what_it_is_and_agrees_with_keras(self, tuned: Any) -> None:
         out, report, _ = tuned
         card = yaml.safe_load((out / "bundle" / "card.yaml").read_text(encoding="utf-8"))
