@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emwatch.simulate.canvas import Plane, blurred, resized
+from emwatch.simulate.canvas import Canvas, Plane, blurred, resized
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,6 +45,8 @@ class Imaging:
     contrast: float
     brightness: float
     gamma: float
+    grain: float  #: roughness of every surface, as a share of its grain's size
+    grain_px: float
     averaging: float  #: 0 centres the range of grey values, 1 their mean, as an automatic brightness does
 
     @classmethod
@@ -79,6 +81,8 @@ class Imaging:
             brightness=float(rng.normal(0.0, 0.09)),
             gamma=float(rng.uniform(0.75, 1.3)),
             averaging=float(rng.uniform(0.2, 1.0)),
+            grain=sometimes(0.6, 0.02, 0.16),
+            grain_px=math.exp(rng.uniform(math.log(3.0), math.log(24.0))),
         )
 
 
@@ -89,6 +93,9 @@ def seen(z: Plane, tone: Plane, imaging: Imaging, rng: np.random.Generator) -> P
     ``z``: height in pixels; ``tone``: brightness of the flat material, 0..1; both of shape (height, width).
     """
     scale = len(z) / 768
+    if imaging.grain:
+        size = imaging.grain_px * scale
+        z = z + Canvas(rng, z.shape[1], len(z)).noise(size, 2) * np.float32(size * imaging.grain)
     z = blurred(z, 0.7)
     light = _topography(z, tone, imaging, scale)
     light = _levels(light, imaging)
