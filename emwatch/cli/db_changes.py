@@ -168,12 +168,14 @@ def repair(given: Path | None, ledger: Path | None, config_file: Path | None, as
     be sent is sent. The damaged file stays as it is. Ends with 5 if rows were lost.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ledger.salvage import Salvage  # noqa: PLC0415 - only for this command
+    from emwatch.ledger.replacement import set_aside_files  # noqa: PLC0415 - only for this command
+    from emwatch.ledger.salvage import Salvage  # noqa: PLC0415 - as above
 
     if given is not None and not given.is_file():
         raise LedgerError(f"{given}: no such file")
     documents = []
-    with _alone_with_the_ledger(config) as opened:
+    # Killed after it was moved aside, there may be no ledger at all yet.
+    with _alone_with_the_ledger(config, must_exist=not set_aside_files(config.ledger.path)) as opened:
         if opened.replaced is not None:
             click.echo(printable(str(opened.replaced)), err=True)
         sources = opened.unrepaired() if given is None else (given,)

@@ -57,7 +57,10 @@ class Replaced:
 def set_aside_files(ledger: Path) -> list[Path]:
     """Give the damaged ledgers that were moved aside, oldest first."""
     name = re.compile(rf"{re.escape(ledger.name)}\.corrupt-\d{{8}}T\d{{6}}Zx*")
-    return sorted(each for each in ledger.parent.iterdir() if name.fullmatch(each.name))
+    try:
+        return sorted(each for each in ledger.parent.iterdir() if name.fullmatch(each.name))
+    except FileNotFoundError:
+        return []
 
 
 def looks_like_ours(ledger: Path, backups: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from emwatch import filesystem
 from emwatch.cli.main import cli
 from emwatch.config import leaf_keys
 
@@ -111,6 +112,25 @@ class TestDoubts:
 
             assert result.exit_code == 78
             assert says in result.stderr
+
+    def test_backups_do_not_go_into_a_watched_directory(self, sem: Path, tmp_path: Path) -> None:
+        file = tmp_path / "c.yaml"
+        file.write_text(f"ledger: {{backup_directory: {sem / 'backups'}}}\n", encoding="utf-8")
+        result = CliRunner().invoke(cli, ["config", "check", str(sem), "--config", str(file)])
+
+        assert result.exit_code == 78
+        assert "ledger.backup_directory: " in result.stderr
+        assert "never writes to" in result.stderr
+
+    def test_a_ledger_on_a_share_is_worth_a_warning(
+        self, sem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EMWATCH_LEDGER_PATH", str(tmp_path / "l.sqlite3"))
+        monkeypatch.setattr(filesystem, "file_system_type", lambda _folder: "cifs")
+
+        assert [each for each in _warnings(sem) if each.startswith("ledger.path")] == [
+            f"ledger.path: {tmp_path / 'l.sqlite3'} is on cifs: it works without a WAL there, but a local disk is safer"
+        ]
 
     def test_overlapping_directories_are_refused(self, sem: Path, tmp_path: Path) -> None:
         file = tmp_path / "c.yaml"

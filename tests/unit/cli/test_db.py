@@ -8,12 +8,27 @@ import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
+from click.testing import CliRunner
+
+from emwatch.cli.main import cli
 from emwatch.service.lock import SingleInstance
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(name="emwatch")
+def _emwatch() -> Run:
+    """The command line in this process: no process is the point here."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        done = CliRunner().invoke(cli, [str(each) for each in arguments])
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+    return run
 
 
 def test_a_sound_ledger_is_checked_backed_up_and_the_backup_verified(emwatch: Run, ledger: Path) -> None:
@@ -100,6 +115,8 @@ def test_a_damaged_ledger_is_repaired(emwatch: Run, ledger: Path) -> None:
 
     assert "was moved aside as" in done.stderr
     assert done.stdout.startswith(f"{aside}: ")
+    ledger.unlink()  # as after a kill between moving it aside and beginning another
+    assert emwatch("db", "repair", "--ledger", ledger).stdout.startswith(f"{aside}: ")
     assert aside.read_bytes() == content
     assert emwatch("db", "check", "--ledger", ledger).returncode == 0
     assert int(emwatch("log", "--count", "--all", "--ledger", ledger).stdout) >= 5
