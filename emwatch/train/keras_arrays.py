@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ _LAYERS: Final = frozenset(
         "Sequential",
     ]
 )
+#: How many of those without numbers of their own it has: with other counts it would be another network.
+_COUNTS: Final = {"Add": 12, "MaxPooling2D": 4, "GlobalAveragePooling2D": 1}
 #: The arrays of each kind of layer, in the order of their numbers in Keras 3's files.
 _ARRAYS: Final = {
     "Conv2D": ("kernel",),
@@ -301,6 +304,7 @@ def _checked_config(path: Path, text: object) -> tuple[int | None, str]:
         raise ModelError(f"{path}: its configuration is no text of bounded size. {_REMEDY}")
     side: int | None = None
     activation = "softmax"
+    counts: Counter[str] = Counter()
     waiting = [json.loads(text)]
     while waiting:
         layer = waiting.pop()
@@ -310,12 +314,18 @@ def _checked_config(path: Path, text: object) -> tuple[int | None, str]:
                 f"{path}: has a layer {config.get('name') if isinstance(config, dict) else ''!r} of kind {str(kind)[:80]!r}. Only "
                 "layers that an Xception classifier has are taken; code in a file (Lambda) never is. Nothing was run."
             )
+        counts[kind] += 1
         waiting += config.get("layers", [])
         shape = config.get("batch_shape") or config.get("batch_input_shape")
         if shape and len(shape) == 4 and isinstance(shape[1], int):
             side = shape[1]
         if kind == "Dense":
             activation = str(config.get("activation"))
+    for kind, expected in _COUNTS.items():
+        if counts[kind] != expected:
+            raise ModelError(
+                f"{path}: has {counts[kind]} layers of kind {kind}, Xception with a softmax has {expected}"
+            )
     return side, activation
 
 

@@ -310,7 +310,9 @@ def test_another_network_is_refused(base: Any, tmp_path: Path) -> None:
     keras.Sequential(
         [keras.Input((170, 170, 3)), keras.layers.Conv2D(8, 3), keras.layers.GlobalAveragePooling2D()]
     ).save(path)
-    refused(path, "has 1 layers 'conv2d' without a name of their own, Xception has 4")
+    refused(path, "has 0 layers of kind Add, Xception with a softmax has 12")
+    keras.Sequential([keras.Input((170, 170, 3)), keras.layers.Conv2D(8, 3)]).save_weights(tmp_path / "x.weights.h5")
+    refused(tmp_path / "x.weights.h5", "batch_normalization is missing")
 
     path = tmp_path / "sigmoid.keras"
     average = keras.layers.GlobalAveragePooling2D()(base.output)
@@ -328,6 +330,14 @@ def test_a_file_that_everyone_may_change_and_one_of_another_sha256_are_refused(h
 @pytest.mark.parametrize("labels", [CATEGORIES[:9], (*CATEGORIES[:9], "Tip"), (*CATEGORIES[:9], "Biological")])
 def test_labels_must_be_the_ten(h5: Path, labels: tuple[str, ...]) -> None:
     refused(h5, "--labels must name each of Biological", labels=labels)
+
+
+def test_a_file_that_lacks_a_layer_is_refused(h5: Path) -> None:
+    import h5py
+
+    with h5py.File(h5, "r+") as file:
+        del file["model_weights/conv2d_2"]
+    refused(h5, "has 3 layers 'conv2d' without a name of their own, Xception has 4")
 
 
 def test_a_configuration_that_is_none_is_refused(h5: Path) -> None:
