@@ -53,7 +53,8 @@ def explained(path: Path, error: Any) -> LedgerError:
         )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return LedgerDamagedError(
-            f"{path}: is damaged or not a ledger ({error}): move it and its -wal file aside, keep both, and start again"
+            f"{path}: is damaged or not a ledger ({error}): `emwatch run` moves a damaged one aside and goes on, "
+            "`emwatch db repair` brings back what can be read of it"
         )
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError):
         return LedgerError(

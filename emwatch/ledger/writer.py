@@ -105,7 +105,10 @@ class Ledger:
                 self._open()
         except LedgerDamagedError as error:
             if not replacement.looks_like_ours(path, self._backups):
-                raise
+                raise LedgerError(
+                    f"{path}: is not a ledger, or damaged beyond recognition: give another path as `ledger.path`; "
+                    "if it was the ledger, move it aside, keep it, and start again"
+                ) from error
             self._replace(error)
 
     def _look_over(self) -> None:
