@@ -61,7 +61,8 @@ class Ledger:
     The ledger, open for writing; only one per file may exist in all processes together.
 
     Every public method is one transaction on the one connection and may be called from any thread: they take turns.
-    Each raises `LedgerError` (`LedgerUnavailableError` where trying again helps) and leaves the ledger usable.
+    Each raises `LedgerError` (`LedgerUnavailableError` where trying again helps) and leaves the ledger usable. A file that
+    turns out to be damaged is moved aside and another begun, at the start or in between; ``replaced`` says so.
 
     Args:
         path: the SQLite file; made, with its folder, where it is missing.
