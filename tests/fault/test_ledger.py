@@ -115,6 +115,12 @@ def test_another_program_that_locks_the_ledger_costs_time_and_no_frame_and_reade
     enough.set()
     reader.join()
     took_s = time.monotonic() - began
+    # Beside the running daemon: the proof that nothing is missing, and a backup that is whole.
+    assert "complete" in rig.program("reconcile", "--config", rig.config, "--grace", "0").stdout.splitlines()[-1]
+    rig.program("db", "backup", "--config", rig.config)
+    rig.program("db", "verify", "--config", rig.config)
+    refused = rig.program("db", "repair", "--config", rig.config, expect=1)
+    assert f"another emwatch (process {daemon.process.pid})" in refused.stderr
     assert daemon.stop() == 0
     truth |= first
     rig.assert_complete(as_text(truth), alerts=wanted(truth))
