@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from emwatch.classify.backbone import imagenet_weights_path
@@ -41,6 +42,23 @@ def _few_frames(tmp_path: Path) -> Path:
 def _out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EMWATCH_EMBEDDINGS", str(tmp_path / "cache"))
     return tmp_path / "bundle"
+
+
+def test_a_head_for_another_backbone_is_refused_before_anything_is_computed(few_frames: Path, out: Path) -> None:
+    shutil.copytree(default_directory(), out)
+    card = yaml.safe_load((out / "card.yaml").read_text(encoding="utf-8"))
+    card["backbone"]["outputs"] = [{"name": "average", "width": 2048}]
+    (out / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
+    order = BuildOrder(frames=few_frames, out=out, drawn_per_category=0, head_only=True)
+
+    with pytest.raises(
+        ModelError, match=r"backbone.tflite gives .*'width': 2048.*expected .*build without --head-only"
+    ):
+        build(order, _quiet)
+    with (out / "backbone.tflite").open("r+b") as file:
+        file.write(b"another")
+    with pytest.raises(ModelError, match=r"backbone.tflite is not the file the card was made for"):
+        build(order, _quiet)
 
 
 @pytest.mark.train
