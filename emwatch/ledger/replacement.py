@@ -85,8 +85,10 @@ def replace(ledger: Path, backups: Path, now: datetime) -> Replaced:
     aside = ledger.with_name(f"{ledger.name}.corrupt-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
     while aside.exists():
         aside = aside.with_name(f"{aside.name}x")
-    with suppress(FileNotFoundError):  # only its -wal may be left
+    if ledger.exists():
         ledger.rename(aside)
+    elif (before := set_aside_files(ledger)) and not _beside(before[-1], "-wal").exists():
+        aside = before[-1]  # killed between the two: its -wal follows it
     for suffix in _BESIDE:
         with suppress(FileNotFoundError):
             _beside(ledger, suffix).rename(_beside(aside, suffix))

@@ -20,6 +20,7 @@ from emwatch.frame import FrameState, Match, StatKey
 from emwatch.ledger import database, replacement, writer
 from emwatch.ledger.backup_files import make_backup
 from emwatch.ledger.replacement import set_aside_files
+from emwatch.ledger.salvage import Salvage
 from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError
 from emwatch.ledger.writer import Ledger
 
@@ -214,6 +215,24 @@ def test_killed_while_it_moves_aside_the_next_start_goes_on(tmp_path: Path, fram
     with Ledger(path) as ledger:
         old = frame_of("/acq/0.tif", "0", targets=("t",), key=key_at(datetime.now(UTC) - timedelta(days=1)))
         assert ledger.record(old, datetime.now(UTC)).alerts == 0
+
+
+def test_killed_between_the_file_and_its_wal_both_come_together_again(
+    tmp_path: Path, frame_of: Callable[..., Outcome]
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.record(frame_of(), datetime.now(UTC))
+        content, wal = path.read_bytes(), path.with_name("ledger.sqlite-wal").read_bytes()
+    path.unlink()
+    aside = path.with_name("ledger.sqlite.corrupt-20260101T000000Z")
+    aside.write_bytes(content)
+    path.with_name("ledger.sqlite-wal").write_bytes(wal)
+    with Ledger(path) as ledger:
+        assert ledger.replaced is not None
+        assert ledger.unrepaired() == (aside,)
+        with Salvage(aside) as source:
+            assert ledger.take_over(source, send_waiting=False).frames == 1
 
 
 def test_damage_found_while_recording_costs_one_try(tmp_path: Path, frame_of: Callable[..., Outcome]) -> None:
