@@ -198,6 +198,7 @@ def test_a_damaged_ledger_never_stops_the_work_and_repeats_no_alert(rig: Rig, ho
         repaired = rig.program("db", "repair", "--config", rig.config, expect=repair_exit(rig))
         assert problems(rig.ledger) == []
         assert {path for path, _ in rig.rows()} == set(as_text(truth)), repaired.stdout
+        whole = rig.ledger.read_bytes()
     print(f"{how}: {seeds} seeds, ready after {max(ready):.1f} s at most, no alert repeated, evidence kept")
 
 
