@@ -15,6 +15,7 @@ it whenever you like: the same command goes on where it was. Needs the extra ``t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -159,7 +160,9 @@ def in_litert(network: Any) -> Callable[[np.ndarray], list[np.ndarray]]:
 
     converter = tf.lite.TFLiteConverter.from_keras_model(network)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    runner = Interpreter(model_content=converter.convert(), num_threads=2).get_signature_runner()
+    with contextlib.redirect_stdout(sys.stderr):  # Keras prints hundreds of lines about the export
+        content = converter.convert()
+    runner = Interpreter(model_content=content, num_threads=2).get_signature_runner()
     [taken] = runner.get_input_details()
     given = sorted(runner.get_output_details(), key=lambda name: int(name.rpartition("_")[2]))
 
@@ -181,7 +184,7 @@ def train_blocks(
     """
     Train the blocks with a ten-way softmax on top, on drawn and then real frames (each: activations, categories).
 
-    The first epoch trains the softmax alone. The rate falls with a cosine. ``weights`` are those of the real frames.
+    First a quarter of the frames trains the softmax alone. The rate falls with a cosine. ``weights`` are those of the real frames.
     """
     import keras
 
@@ -200,8 +203,9 @@ def train_blocks(
                 layer.trainable = False
         model.compile(optimizer=keras.optimizers.Adam(1e-3 if epoch == 0 else options.rate), loss=loss_of)
         order = np.random.default_rng((options.seed, epoch)).permutation(total)
+        order = order if epoch else order[: total // 4]
         losses: list[float] = []
-        for at in range(0, total, _BATCH):
+        for at in range(0, len(order), _BATCH):
             chosen = np.sort(order[at : at + _BATCH])
             of_drawn, of_real = chosen[chosen < count[0]], chosen[chosen >= count[0]] - count[0]
             batch = np.concatenate([spatial[0][of_drawn], spatial[1][of_real]]).astype(np.float32)

@@ -43,8 +43,12 @@ def blurred(plane: Plane, radius_px: float) -> Plane:
 
 def _three_taps(plane: Plane, axis: int) -> Plane:
     moved = np.moveaxis(plane, axis, 0)
-    out = moved.copy()
-    out[1:-1] = 0.5 * moved[1:-1] + 0.25 * (moved[:-2] + moved[2:])
+    out = np.empty_like(moved)
+    out[0], out[-1] = moved[0], moved[-1]
+    middle = out[1:-1]
+    np.add(moved[:-2], moved[2:], out=middle)
+    middle *= np.float32(0.25)
+    middle += np.float32(0.5) * moved[1:-1]
     return np.moveaxis(out, 0, axis)
 
 

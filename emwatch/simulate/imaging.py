@@ -108,7 +108,10 @@ def seen(z: Plane, tone: Plane, imaging: Imaging, rng: np.random.Generator) -> P
 
 def _topography(z: Plane, tone: Plane, imaging: Imaging, scale: float) -> Plane:
     slope_y, slope_x = np.gradient(z)
-    cosine = 1 / np.sqrt(1 + slope_x * slope_x + slope_y * slope_y)
+    cosine: Plane = np.asarray(slope_x * slope_x, dtype=np.float32)
+    cosine += 1
+    cosine += slope_y * slope_y
+    np.divide(1, np.sqrt(cosine, out=cosine), out=cosine)
     edge = 1 - cosine
     light = tone * (0.55 + 0.45 * cosine) + np.float32(imaging.edge) * edge * (0.35 + 0.65 * tone)
     across = slope_x * np.float32(math.cos(imaging.shade_angle)) + slope_y * np.float32(math.sin(imaging.shade_angle))
@@ -181,7 +184,11 @@ def _scan(light: Plane, imaging: Imaging, rng: np.random.Generator, scale: float
 
 def _noise(light: Plane, imaging: Imaging, rng: np.random.Generator) -> Plane:
     grain = rng.standard_normal(light.shape, dtype=np.float32)
-    return (light + grain * np.float32(imaging.shot_noise) * np.sqrt(np.clip(light, 0.04, 1))).astype(np.float32)
+    grain *= np.float32(imaging.shot_noise)
+    electrons = np.clip(light, 0.04, 1)
+    grain *= np.sqrt(electrons, out=electrons)
+    grain += light
+    return grain
 
 
 def digitised(light: Plane, bits: int) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:

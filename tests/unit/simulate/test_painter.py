@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from emwatch.errors import EmwatchError
 from emwatch.frame import CATEGORIES
-from emwatch.simulate.imaging import Imaging
+from emwatch.simulate.imaging import Imaging, seen
 from emwatch.simulate.painter import draw_frame, kinds_of
 
 ALL_KINDS = [(category, kind) for category in CATEGORIES for kind in kinds_of(category)]
@@ -115,3 +116,15 @@ def test_imaging_settings_are_drawn_from_a_stream_of_their_own() -> None:
         return hashlib.sha256(repr([Imaging.drawn(rng) for _ in range(5)]).encode()).hexdigest()
 
     assert drawn() == drawn()
+
+
+def test_rough_surfaces_show_their_grain_and_polished_ones_do_not() -> None:
+    imaging = replace(Imaging.drawn(np.random.default_rng(1), 0.0), grain=0.0, shot_noise=0.0, line_noise=0.0)
+    z, tone = np.zeros((96, 128), np.float32), np.full((96, 128), 0.4, np.float32)
+
+    polished, rough = (
+        seen(z, tone, replace(imaging, grain=grain, grain_px=40.0), np.random.default_rng(2)) for grain in (0.0, 0.2)
+    )
+
+    assert polished[20:-20, 20:-20].std() < 0.02
+    assert rough[20:-20, 20:-20].std() > 2 * polished[20:-20, 20:-20].std()
