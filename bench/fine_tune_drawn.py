@@ -1,7 +1,7 @@
 """
 Does fine-tuning the backbone's last blocks on drawn and open real frames pay? By source, and for learned targets.
 
-    python bench/fine_tune_drawn.py FRAMES --work DIR [--drawn 10000] [--from-block 14] [--epochs 4] [--rate 5e-5]
+    python bench/fine_tune_drawn.py FRAMES --work DIR [--drawn 10000] [--from-block 14] [--epochs 2] [--rate 2e-4]
 
 FRAMES: a folder with ``labels.tsv``. Sources are dealt into two halves. For each half the blocks are trained on all drawn
 frames and on the open real frames of the other half, so that nothing it is judged on was seen, by the blocks or by the
@@ -44,8 +44,6 @@ _EARLY = (11, 6, 1)
 _BATCH = 16
 #: Small, as thousands are drawn and the network sees 170 pixels.
 _DRAWN_WIDTH_PX = 320
-#: So many drawn frames teach the head: it gains nothing from more, and the ridge's matrix grows with the square.
-_HEAD_DRAWN = 2000
 _EXAMPLES = 5
 
 
@@ -251,7 +249,7 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]
     categories, drawn_categories = (np.array([frame.category for frame in each]) for each in (frames, drawn))
     sources, is_open = [frame.source for frame in frames], np.array([frame.open_licence for frame in frames])
     half = halves(sources, categories, options.seed)
-    few = np.random.default_rng(0).permutation(len(drawn))[:_HEAD_DRAWN]
+    few = np.random.default_rng(0).permutation(len(drawn))[: options.head_drawn]
     logits = {name: np.zeros((len(frames), len(CATEGORIES))) for name in ("ImageNet", "fine-tuned")}
     precision: dict[str, dict[str, list[float]]] = {name: {} for name in logits}
     for judged in (0, 1):
@@ -300,8 +298,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--drawn", type=int, default=10_000)
     parser.add_argument("--from-block", type=int, choices=(13, 14), default=14)
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=5e-5)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--head-drawn", type=int, default=2000, help="drawn frames that teach the ridge head")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     tables = measure(options)
