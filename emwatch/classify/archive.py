@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch.classify.bundle import FILES, SIZE_CAPS, Bundle, read_file
 from emwatch.classify.trusted import open_trusted
 from emwatch.errors import ModelError
+from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,21 +41,17 @@ def write_archive(directory: Path, target: Path) -> str:
     Bundle.open(directory)
     contents = {name: read_file(directory, name) for name in FILES}
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
-    made = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
-            for name, content in (*contents.items(), (SUMS, sums.encode())):
-                entry = zipfile.ZipInfo(name, _EARLIEST)
-                entry.create_system, entry.external_attr = _UNIX, (stat.S_IFREG | 0o644) << 16
-                archive.writestr(entry, content)
-        with made.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        made.replace(target)
+        with written_whole(target) as made:
+            with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+                for name, content in (*contents.items(), (SUMS, sums.encode())):
+                    entry = zipfile.ZipInfo(name, _EARLIEST)
+                    entry.create_system, entry.external_attr = _UNIX, (stat.S_IFREG | 0o644) << 16
+                    archive.writestr(entry, content)
+            with made.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        made.unlink(missing_ok=True)
     return found
 
 

@@ -24,6 +24,7 @@ from emwatch.classify.classifier import Classifier
 from emwatch.classify.pointer import Activation, Pointer
 from emwatch.classify.trusted import read_trusted
 from emwatch.errors import ModelError
+from emwatch.whole_file import flush, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -249,11 +250,11 @@ class BundleStore:
         made.chmod(0o755)
         for each in FILES:
             (folder / each).chmod(0o644)
-            _flush(folder / each)
+            flush(folder / each)
             (folder / each).rename(made / each)
-        _flush(made)
+        flush(made)
         made.rename(target)
-        _flush(self.directory)
+        flush(self.directory)
         return _kept(target, name)
 
     def activate(self, kept: Kept, at: datetime) -> Pointer:
@@ -313,16 +314,12 @@ class BundleStore:
 
     def _write(self, file: Path, document: Any) -> None:
         """Write a small file: the old one or the new one is there at any moment, whatever fails."""
-        made = self.directory / f".{file.name}.{os.getpid()}"
         try:
             self._make()
-            made.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-            made.chmod(0o644)
-            _flush(made)
-            made.replace(file)
-            _flush(self.directory)
+            with written_whole(file) as made:
+                made.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+                made.chmod(0o644)
         except OSError as error:
-            made.unlink(missing_ok=True)
             raise ModelError(f"{file} cannot be written: {error.strerror or error}; nothing was changed") from error
 
 
@@ -344,14 +341,3 @@ def _is_whole(directory: Path, sha256: str) -> bool:
 def _safe(name: str) -> str:
     """Make a bundle's name the name of a folder on any system."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-")[:60] or "bundle"
-
-
-def _flush(path: Path) -> None:
-    """Bring a file, or the names in a directory, to the disk."""
-    if os.name != "posix" and path.is_dir():  # Windows has no such thing for directories
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

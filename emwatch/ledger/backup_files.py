@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch.errors import LedgerError
 from emwatch.ledger.soundness import look_over
 from emwatch.ledger.sqlite_file import connect_to_read, explained
+from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,9 +69,9 @@ def make_backup(
             unfinished.unlink()
         _copy(ledger, unfinished, pause_s, stop)
         look_over(unfinished, _LONGEST_LOOK_S)
-        _sync(unfinished)
+        flush(unfinished)
         unfinished.replace(backup)
-        _sync(directory)
+        flush(directory)
     except _StoppedError:
         return None
     except sqlite3.Error as error:
@@ -101,14 +101,6 @@ def _copy(ledger: Path, target: Path, pause_s: float, stop: Callable[[], bool]) 
         source.execute("ROLLBACK")
         # One plain file, that can be read where nothing may be written beside it.
         copy.execute("PRAGMA journal_mode=DELETE").fetchone()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def rotate(ledger: Path, directory: Path, keep: int) -> list[Path]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import func, select
 
 from emwatch.errors import LedgerError
-from emwatch.frame import FIELDS, AcquisitionMetadata, FrameState, Reading, text_to_path
-from emwatch.ledger import present, second_opinions
+from emwatch.frame import AcquisitionMetadata, FrameState, text_to_path
+from emwatch.ledger import present, row_values, second_opinions
 from emwatch.ledger.database import ledger_errors, readable_revision, reading_engine
 from emwatch.ledger.filters import LogFilter, count_of, rows_of
 from emwatch.ledger.present import Account, Counters, count
@@ -186,12 +186,7 @@ class LedgerReader:
             row = connection.execute(select(acquisition).where(acquisition.c.frame_id == frame_id)).one_or_none()
         if row is None:
             return None
-        readings = {
-            name: Reading(row._mapping[name], each["raw"], each["source"], each["computed"], each["reason"])  # noqa: SLF001 - SQLAlchemy's public name
-            for name, each in row.readings.items()
-            if name in FIELDS
-        }
-        return AcquisitionMetadata(row.vendor, readings, tuple(row.flags))
+        return row_values.metadata_of(row)
 
     def targets(self) -> tuple[str, ...]:
         """Give the names of all targets ever met, in order."""

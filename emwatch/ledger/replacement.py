@@ -8,7 +8,6 @@ damage are read and recorded again, but raise no alert again. `emwatch db repair
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 import sqlite3
@@ -22,6 +21,7 @@ from emwatch.ledger import backup_files
 from emwatch.ledger.column_types import instant
 from emwatch.ledger.soundness import look_over
 from emwatch.ledger.sqlite_file import connect_to_read
+from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,8 +103,7 @@ def _restore(ledger: Path, backups: Path) -> Path | None:
         try:
             shutil.copyfile(backup, unfinished)
             look_over(unfinished, _LONGEST_LOOK_S)
-            with unfinished.open("rb") as file:
-                os.fsync(file.fileno())
+            flush(unfinished)
             unfinished.replace(ledger)
         except (LedgerError, OSError) as error:
             logger.warning("%s: cannot be begun from: %s", backup, error)

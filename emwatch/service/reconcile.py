@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from emwatch.ledger.query import Account, LedgerReader
     from emwatch.watch.patterns import Patterns
 
-_HASHED_AT_ONCE: Final = 1 << 20
-
 
 class Verdict(StrEnum):
     """What the ledger says of a file that is there."""
@@ -147,7 +145,8 @@ class Comparison:
 
     def _deep(self, path: Path, key: StatKey, account: Account, verdict: Verdict) -> Finding:
         try:
-            sha256 = _sha256(path)
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return Finding(path, Verdict.WAITING, "gone while it was looked at")
         except OSError as error:
@@ -161,14 +160,6 @@ class Comparison:
         # Of a file that was copied or renamed into place only the ctime is young.
         age_s = (self.now_ns() - key.ctime_ns) / 1e9
         return f"{max(0.0, age_s):.0f} s old" if abs(age_s) < self.grace_s else ""
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_HASHED_AT_ONCE):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def default_grace_s(config: Config) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +30,7 @@ from emwatch.train.convert import agreement, to_tflite
 from emwatch.train.dataset import labelled_frames
 from emwatch.train.embeddings import Embeddings
 from emwatch.train.heads import train_head
+from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,12 +107,8 @@ def _made_backbone(
     kept = imagenet_weights_path()
     kept.parent.mkdir(parents=True, exist_ok=True)
     # Whole or not at all: it may be the very file that was just read. Keras insists on the suffix.
-    made = kept.with_name(f".{os.getpid()}.weights.h5")
-    try:
+    with written_whole(kept, suffix=".weights.h5") as made:
         network.save_weights(made)
-        made.replace(kept)
-    finally:
-        made.unlink(missing_ok=True)
     say(f"weights kept for the keras engine: {kept}")
     backbone = to_tflite(network, list(OUTPUTS), order.weight_type)
     say(f"{BACKBONE}: {len(backbone) / 1e6:.1f} MB, {order.weight_type}")

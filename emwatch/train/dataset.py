@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,6 +16,7 @@ from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, path_to_text, text_to_path
 from emwatch.train.sources import source_by_filing
 from emwatch.train.split import Part
+from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -113,24 +113,17 @@ def write_manifest(
     Files below the manifest's folder are named relative to it, so that both may move together. ``extra``: columns by
     name, a value for each frame. Raises `DatasetError` where it cannot be written.
     """
-    made = manifest.with_name(f".{manifest.name}.{os.getpid()}.tmp")
     folder = manifest.absolute().parent
     columns = extra or {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with made.open("w", encoding="utf-8", newline="") as file:
+        with written_whole(manifest) as made, made.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, delimiter="\t", lineterminator="\n")
             table.writerow([*COLUMNS, *columns])
             for number, frame in enumerate(frames):
                 table.writerow([*_cells(frame, folder), *(values[number] for values in columns.values())])
-            file.flush()
-            os.fsync(file.fileno())
-        made.replace(manifest)
     except OSError as error:
         raise DatasetError(f"{_name(manifest)} cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            made.unlink(missing_ok=True)
 
 
 def _cells(frame: LabelledFrame, folder: Path) -> tuple[str, ...]:

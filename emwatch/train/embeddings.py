@@ -17,6 +17,7 @@ import PIL
 import platformdirs
 
 from emwatch.classify.preprocess import prepare
+from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -118,10 +119,8 @@ class Embeddings:
 
     def _keep(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        made = self._file.with_suffix(f".{os.getpid()}.tmp")
-        with made.open("wb") as file:
+        with written_whole(self._file) as made, made.open("wb") as file:
             np.savez(file, keys=np.array(list(self._known)), rows=np.array(list(self._known.values())))
-        made.replace(self._file)
 
 
 def _view(picture: Picture) -> npt.NDArray[np.float32]:

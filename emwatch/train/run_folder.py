@@ -7,18 +7,17 @@ Every file is written whole or not at all, so that a run that is killed at any m
 from __future__ import annotations
 
 import json
-import os
 import zipfile
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from emwatch.errors import ModelError
+from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -132,7 +131,7 @@ class RunFolder:
 
     def keep(self, progress: Progress, arrays: list[npt.NDArray[Any]]) -> None:
         """Write how far the run is: ``arrays`` are everything that training changes."""
-        with _whole(self._state) as made:
+        with written_whole(self._state) as made:
             facts = np.frombuffer(json.dumps(asdict(progress)).encode(), dtype=np.uint8)
             with made.open("wb") as file:
                 np.savez(file, facts, *arrays)
@@ -149,7 +148,7 @@ class RunFolder:
 
     def keep_best(self, network: Any) -> None:
         """Write the network's weights as the best so far."""
-        with _whole(self.best, suffix=".weights.h5") as made:
+        with written_whole(self.best, suffix=".weights.h5") as made:
             _plain(network).save_weights(made)
 
     def load_best(self, network: Any) -> None:
@@ -174,18 +173,5 @@ def _plain(network: Any) -> Any:
 
 
 def _write_json(path: Path, document: Any) -> None:
-    with _whole(path) as made:
+    with written_whole(path) as made:
         made.write_text(json.dumps(document, indent=1, allow_nan=False, default=str) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _whole(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
-    """Give a name to write to, and put the file in its place once it is on the disk."""
-    made = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
-    try:
-        yield made
-        with made.open("rb+") as file:
-            os.fsync(file.fileno())
-        made.replace(path)
-    finally:
-        made.unlink(missing_ok=True)

@@ -1,0 +1,41 @@
+"""Files written whole or not at all: under another name first, and in their place once they are on the disk."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def written_whole(path: Path, *, suffix: str = "") -> Iterator[Path]:
+    """
+    Give a name to write to, and put the file in the place of ``path`` once its bytes are on the disk.
+
+    At any moment, whatever fails, the old file or the new one is there. ``suffix``: what the other name must end in, for
+    libraries that insist on one. Raises `OSError`.
+    """
+    made = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    try:
+        yield made
+        flush(made)
+        made.replace(path)
+        flush(path.parent)
+    finally:
+        with suppress(OSError):  # the disk is gone: what is raised says so
+            made.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Bring a file, or the names in a directory, to the disk."""
+    if os.name != "posix" and path.is_dir():  # Windows has no such thing for directories
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

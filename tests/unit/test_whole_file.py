@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from emwatch.whole_file import written_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old", encoding="utf-8")
+
+    with written_whole(path) as made:
+        made.write_text("new", encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == "old"
+
+    assert path.read_text(encoding="utf-8") == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old", encoding="utf-8")
+
+    def fail() -> None:
+        with written_whole(path) as made:
+            made.write_text("half", encoding="utf-8")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_other_name_ends_as_a_library_insists(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "best.weights.h5", suffix=".weights.h5") as made:
+        assert made.name.endswith(".weights.h5")
+        made.touch()
