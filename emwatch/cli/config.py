@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, print_json, print_table, printable, wants_colour
+from emwatch.cli.display import Column, print_json, print_table, printable, tell_warning
 from emwatch.cli.options import AnyPath, config_option, json_option, load_settings, logging_options
 from emwatch.errors import ConfigError, ModelError
 from emwatch.frame import path_to_text
@@ -59,8 +59,7 @@ def check(directory: Path | None, config_file: Path | None, as_json: bool) -> No
     columns = [Column("Key", whole=True), Column("Value", style="bold"), Column("From", style="dim")]
     print_table(columns, [[key, _text(value), str(loaded.origins[key])] for key, value in values.items()])
     for warning in warnings[len(loaded.warnings) :]:  # the others have been told on loading
-        click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True, color=wants_colour())
-        click.echo(printable(warning), err=True)
+        tell_warning(warning)
     read = ", ".join(printable(file) for file in loaded.files) or "no file, defaults only"
     click.echo(f"the configuration is valid ({read})", err=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.dataset_describe import looked_at
-from emwatch.cli.display import Column, print_json, print_table, printable, wants_colour
+from emwatch.cli.display import Column, print_json, print_table, printable, tell_warning
 from emwatch.cli.options import AnyPath, json_option, logging_options
 from emwatch.frame import CATEGORIES
 
@@ -84,12 +84,12 @@ def split(
     from emwatch.train.split import split_frames  # noqa: PLC0415
 
     check_manifest(out)
-    looks = checked(looked_at(open_dataset(dataset)), _warn, leave_out=leave_out)
+    looks = checked(looked_at(open_dataset(dataset)), tell_warning, leave_out=leave_out)
     alike = likeness(looks)
     frames = [look.frame for look in looks]
     left_out = set() if at_random else alike.repeats
     if at_random:
-        _warn(_LEAK)
+        tell_warning(_LEAK)
     parts = split_frames(frames, shares, seed, "random" if at_random else "source", alike.together)
     divided = [
         replace(frame, part=part, near_duplicate=frame.near_duplicate or number in left_out)
@@ -101,16 +101,11 @@ def split(
         if missing := [
             part for part, share in zip(facts["parts"], shares, strict=True) if share and not facts["parts"][part]
         ]:
-            _warn(f"{name} has too few sources ({facts['sources']}): none of it is in {' or '.join(missing)}")
+            tell_warning(f"{name} has too few sources ({facts['sources']}): none of it is in {' or '.join(missing)}")
     if as_json:
         print_json(document)
     else:
         _print(document)
-
-
-def _warn(text: str) -> None:
-    click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True, color=wants_colour())
-    click.echo(printable(text), err=True)
 
 
 def _document(out: Path, looks: list[Look], frames: list[LabelledFrame]) -> dict[str, Any]:

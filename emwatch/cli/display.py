@@ -39,6 +39,21 @@ def wants_colour() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
+def tell_warning(text: str) -> None:
+    """Print a warning on stderr."""
+    _tell("warning: ", "yellow", text)
+
+
+def tell_error(text: str) -> None:
+    """Print on stderr what went wrong."""
+    _tell("error: ", "red", text)
+
+
+def _tell(word: str, colour: str, text: str) -> None:
+    click.secho(word, fg=colour, bold=True, nl=False, err=True, color=wants_colour())
+    click.echo(printable(text), err=True)
+
+
 def json_text(document: Any, *, indent: int | None = 2) -> str:
     """Write a JSON document; paths as plain text, times as ISO 8601, never NaN."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.dataset_describe import bars_for
-from emwatch.cli.display import Column, print_json, print_table, printable, wants_colour
+from emwatch.cli.display import Column, print_json, print_table, printable, tell_error, tell_warning
 from emwatch.cli.exits import Exit
 from emwatch.cli.model import directory_of
 from emwatch.cli.options import AnyPath, config_option, json_option, logging_options
@@ -19,7 +19,8 @@ from emwatch.errors import DatasetError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_HEADLINE = {
+#: Figures of a model, in the words they are told in.
+HEADLINE = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "top_3_accuracy": "among the likeliest three",
@@ -145,11 +146,9 @@ def _history(file: Path) -> dict[str, list[Any]]:
 
 def _print(document: dict[str, Any]) -> None:
     for warning in document["warnings"]:
-        click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True, color=wants_colour())
-        click.echo(printable(warning), err=True)
+        tell_warning(warning)
     for each in document["unreadable"]:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=wants_colour())
-        click.echo(printable(each["message"]), err=True)
+        tell_error(each["message"])
     part = f", {document['part']} part" if document["part"] else ""
     click.echo(
         f"{printable(document['bundle']['name'])}: {document['frames']:,} frames of {document['sources']:,} source{'s' if document['sources'] != 1 else ''}{part}"
@@ -160,7 +159,7 @@ def _print(document: dict[str, Any]) -> None:
         columns += [Column(f"New sources ({unseen['frames']:,})", align="right"), Column("19 times of 20", style="dim")]
     print_table(
         columns,
-        [_figure(title, document["headline"][name], unseen and unseen[name]) for name, title in _HEADLINE.items()],
+        [_figure(title, document["headline"][name], unseen and unseen[name]) for name, title in HEADLINE.items()],
     )
     doubt = document["uncertain"]
     click.echo(

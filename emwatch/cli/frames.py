@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import is_terminal, printable, wants_colour
+from emwatch.cli.display import is_terminal, printable, tell_error
 from emwatch.errors import FrameError, NotAFrame, Vanished
 from emwatch.frame import FIELDS, path_to_text
 
@@ -127,10 +127,9 @@ class Tally:
             return True
         self.failed += 1
         self.clear()
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=wants_colour())
         # Before the daemon a missing file was there once; here it was only named.
         missing = isinstance(error, Vanished) and not asked.found_in_directory
-        click.echo(printable(f"{path_to_text(asked.path)}: no such file" if missing else str(error)), err=True)
+        tell_error(f"{path_to_text(asked.path)}: no such file" if missing else str(error))
         return False
 
     def clear(self) -> None:

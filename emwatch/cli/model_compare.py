@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, print_json, print_table, printable
+from emwatch.cli.display import Column, print_json, print_table, printable, tell_warning
+from emwatch.cli.evaluate import HEADLINE
 from emwatch.cli.exits import Exit
 from emwatch.cli.model import ledger_option
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
 
     from emwatch.classify.store import BundleStore, Kept
     from emwatch.config import Config
-
-_FIGURES = {
-    "balanced_accuracy": "balanced accuracy",
-    "accuracy": "accuracy",
-    "top_3_accuracy": "among the likeliest three",
-    "macro_f1": "macro F1",
-    "ece": "calibration error (ECE)",
-}
 
 
 @click.command(short_help="Compare two bundles on the same labelled frames.")
@@ -158,7 +151,7 @@ def _columns(both: tuple[Kept, Kept]) -> list[Column]:
 def _print(both: tuple[Kept, Kept], document: dict[str, Any]) -> None:
     columns = [*_columns(both), Column("Difference", align="right"), Column("19 times of 20", align="right")]
     rows = []
-    for name, title in _FIGURES.items():
+    for name, title in HEADLINE.items():
         apart = document["difference"][name]
         values = [f"{document[which][name]['value']:.3f}" for which in ("first", "second")]
         rows.append([title, *values, f"{apart['value']:+.3f}", f"{apart['low']:+.3f} .. {apart['high']:+.3f}"])
@@ -180,6 +173,6 @@ def _print(both: tuple[Kept, Kept], document: dict[str, Any]) -> None:
     word = "as good" if apart["value"] == 0 else "better" if apart["value"] > 0 else "worse"
     click.echo(f"{printable(both[1].name)} is {word}" + (f", {chance}" if apart["value"] else ""))
     for warning in document["warnings"]:
-        click.echo(f"warning: {printable(warning)}", err=True)
+        tell_warning(warning)
     for each in document["unreadable"]:
         click.echo(f"not read: {printable(each['message'])}", err=True)

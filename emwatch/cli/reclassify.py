@@ -105,13 +105,14 @@ def _classifier(config: Config, wanted: str | None) -> Classifier:
 
 def _work(config: Config, classifier: Classifier, wanted: LogFilter, result: Reclassified, *, alerts: bool) -> None:
     from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+    from emwatch.ledger.sqlite_file import no_ledger_yet  # noqa: PLC0415 - as above
     from emwatch.ledger.writer import Ledger  # noqa: PLC0415 - as above
     from emwatch.readers.limits import reading_limits  # noqa: PLC0415 - numpy
     from emwatch.readers.sandbox import Sandbox  # noqa: PLC0415 - as above
     from emwatch.service.reclassify import reclassify as judge_again  # noqa: PLC0415 - as above
 
     if not config.ledger.path.is_file():
-        LedgerReader(config.ledger.path)  # raises, saying what to do; opening it for writing would make one
+        raise no_ledger_yet(config.ledger.path)  # opening it for writing would make one
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(config.ledger.path, backups=config.ledger.backups))
         reader = stack.enter_context(LedgerReader(config.ledger.path))

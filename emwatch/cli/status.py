@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, print_json, print_table, printable, wants_colour
+from emwatch.cli.display import Column, print_json, print_table, tell_warning
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.clock import SystemClock
@@ -42,8 +42,7 @@ def status(ledger: Path | None, config_file: Path | None, as_json: bool) -> None
             [list(row) for row in _rows(document, now)],
         )
         for warning in document["warnings"]:
-            click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True, color=wants_colour())
-            click.echo(printable(warning), err=True)
+            tell_warning(warning)
     if not document["running"]:
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
 

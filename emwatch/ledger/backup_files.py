@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import LedgerError
 from emwatch.ledger.soundness import look_over
-from emwatch.ledger.sqlite_file import connect_to_read, explained
+from emwatch.ledger.sqlite_file import connect_to_read, explained, no_ledger_yet
 from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def make_backup(
 
     """
     if not ledger.is_file():
-        raise LedgerError(f"{ledger}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
+        raise no_ledger_yet(ledger)
     backup = directory / f"{ledger.name}.backup-{now.astimezone(UTC).strftime(_TIME)}"
     unfinished = backup.with_name(f"{backup.name}.part")
     try:

@@ -28,6 +28,7 @@ __all__ = [
     "BEGIN",
     "BUSY_TIMEOUT_MS",
     "LedgerUnavailableError",
+    "driver_of",
     "ledger_errors",
     "readable_revision",
     "reading_engine",
@@ -110,6 +111,14 @@ def readable_revision(path: Path, *, or_older: bool = False) -> str | None:
             "start `emwatch run` once, it makes a copy and migrates it"
         )
     return revision
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """Give sqlite3's own connection below SQLAlchemy's."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        raise TypeError(f"the ledger needs Python's sqlite3, not {type(driver).__name__}")
+    return driver
 
 
 @contextmanager

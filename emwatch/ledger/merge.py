@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.frame import FrameState
+from emwatch.ledger.database import driver_of
 from emwatch.ledger.sittings import session_of
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ class _Target:
     """The ledger that takes over; everything in the one transaction of ``connection``."""
 
     def __init__(self, connection: Connection, sitting: Sitting) -> None:
-        driver = connection.connection.driver_connection
-        if not isinstance(driver, sqlite3.Connection):
-            raise TypeError(f"the ledger needs Python's sqlite3, not {type(driver).__name__}")
+        driver = driver_of(connection)
         self.connection, self.sitting, self.driver = connection, sitting, driver
         self._columns = {
             table: {row[1] for row in driver.execute(f"PRAGMA table_info('{table}')")}

@@ -113,15 +113,19 @@ def accounts(connection: Connection, folder: Path, names: Iterable[str]) -> dict
 
 def rows_below(connection: Connection, folder: Path) -> int:
     """Count the current rows of files in a folder and below it."""
-    first = _text_before(folder)
-    return int(
-        connection.execute(_BELOW, {"first": first, "beyond": first[:-1] + chr(ord(first[-1]) + 1)}).scalar() or 0
-    )
+    first, beyond = _range_below(folder)
+    return int(connection.execute(_BELOW, {"first": first, "beyond": beyond}).scalar() or 0)
 
 
 def _by_text(folder: Path, names: Iterable[str]) -> dict[str, str]:
     before = _text_before(folder)
     return {before + path_to_text(name): name for name in names}
+
+
+def _range_below(folder: Path) -> tuple[str, str]:
+    """Give two texts between which all paths below a folder sort, and no others."""
+    first = _text_before(folder)
+    return first, first[:-1] + chr(ord(first[-1]) + 1)
 
 
 def _text_before(folder: Path) -> str:
@@ -136,8 +140,8 @@ def _known(stat_key: str | None, state: str, retry_at: str | None) -> Known:
 
 def any_below(connection: Connection, root: Path) -> bool:
     """Tell whether there is a row of any file in a directory."""
-    before = row_values.path_text(root / "x")[:-1]
-    below = select(frames.c.id).where(frames.c.path > before, frames.c.path < before[:-1] + chr(ord(before[-1]) + 1))
+    first, beyond = _range_below(root)
+    below = select(frames.c.id).where(frames.c.path > first, frames.c.path < beyond)
     return connection.execute(below.limit(1)).first() is not None
 
 

@@ -7,10 +7,11 @@ A row is what keeps a file from being read and alerted again. So rows of files s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import FrameState, text_to_path
 from emwatch.ledger.column_types import instant
+from emwatch.ledger.database import driver_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -49,7 +50,7 @@ class Pruned:
 
 def prune(connection: Connection, wanted: Prune, *, apply: bool) -> dict[str, Pruned]:
     """Remove, or without ``apply`` only count, what is wanted, within a transaction; by kind."""
-    driver: Any = connection.connection.driver_connection
+    driver = driver_of(connection)
     found: dict[str, Pruned] = {}
     if wanted.superseded is not None:
         found["superseded"] = _superseded(driver, wanted.superseded, apply=apply)

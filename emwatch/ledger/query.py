@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import func, select
 
-from emwatch.errors import LedgerError
 from emwatch.frame import AcquisitionMetadata, FrameState, text_to_path
 from emwatch.ledger import present, row_values, second_opinions
 from emwatch.ledger.database import ledger_errors, readable_revision, reading_engine
@@ -17,6 +16,7 @@ from emwatch.ledger.filters import LogFilter, count_of, rows_of
 from emwatch.ledger.present import Account, Counters, count
 from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
 from emwatch.ledger.second_opinions import Unjudged
+from emwatch.ledger.sqlite_file import no_ledger_yet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +92,7 @@ class LedgerReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.is_file():
-            raise LedgerError(f"{path}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
+            raise no_ledger_yet(path)
         self._engine = reading_engine(path)
         #: A file killed before its first commit has no tables: an empty log.
         self._empty = readable_revision(path) is None

@@ -36,6 +36,11 @@ def connect_to_read(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sq
     return connection
 
 
+def no_ledger_yet(path: Path) -> LedgerError:
+    """Make the error for a ledger that is not there."""
+    return LedgerError(f"{path}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
+
+
 def explained(path: Path, error: Any) -> LedgerError:
     """Turn an error of SQLite or the system into ours: which file, what happened, what to do."""
     name = getattr(error, "sqlite_errorname", "")

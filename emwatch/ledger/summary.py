@@ -8,8 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from emwatch.errors import LedgerError
-from emwatch.ledger.sqlite_file import connect_to_read, explained
+from emwatch.ledger.sqlite_file import connect_to_read, explained, no_ledger_yet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +51,7 @@ def summarise(path: Path, *, seconds: float = 0.4) -> Summary:
 
     """
     if not path.is_file():
-        raise LedgerError(f"{path}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
+        raise no_ledger_yet(path)
     try:
         with closing(connect_to_read(path, busy_timeout_ms=_BUSY_MS)) as connection:
             return _summary(connection, seconds)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import LedgerError
-from emwatch.ledger.database import revision_of
+from emwatch.ledger.database import driver_of, revision_of
 from emwatch.ledger.schema import REVISION
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def bring_up_to_date(
         found = revision_of(connection, path)
     if found == revision:
         return None
-    copy = _copied(_driver(connection), path, found, now) if found is not None else None
+    copy = _copied(driver_of(connection), path, found, now) if found is not None else None
     _migrate(connection, migrations, revision)
     return copy
 
@@ -65,7 +65,7 @@ def _migrate(connection: Connection, migrations: Path, revision: str) -> None:
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     # A migration may have to rebuild a table that others refer to; the pragma has no effect inside a transaction.
-    driver = _driver(connection)
+    driver = driver_of(connection)
     driver.execute("PRAGMA foreign_keys=OFF").close()
     try:
         with connection.begin():
@@ -75,10 +75,3 @@ def _migrate(connection: Connection, migrations: Path, revision: str) -> None:
                 raise LedgerError(f"migrating to {revision} would leave {len(broken)} rows without their frame")
     finally:
         driver.execute("PRAGMA foreign_keys=ON").close()
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, sqlite3.Connection):
-        raise TypeError(f"the ledger needs Python's sqlite3, not {type(driver).__name__}")
-    return driver

@@ -20,7 +20,7 @@ from emwatch.frame import FrameState
 from emwatch.ledger import bars, present, replacement, row_values, waiting
 from emwatch.ledger.bars import BarFindings, UnreadBar
 from emwatch.ledger.before import Before
-from emwatch.ledger.database import BEGIN, BUSY_TIMEOUT_MS, ledger_errors, writing_engine
+from emwatch.ledger.database import BEGIN, BUSY_TIMEOUT_MS, driver_of, ledger_errors, writing_engine
 from emwatch.ledger.merge import Merged
 from emwatch.ledger.merge import merge as take_over
 from emwatch.ledger.present import Counters, Known
@@ -128,9 +128,9 @@ class Ledger:
             #: The copy made before a migration, where there was one.
             self.copy = bring_up_to_date(self._connection, self.path, now)
             with self._connection.begin():
-                driver = self._connection.connection.driver_connection
-                replacement.note(driver, self.path, now)  # type: ignore[arg-type] # sqlite3's own connection
-                before = Before(replacement.stood_in_for(driver, self.path))  # type: ignore[arg-type] # as above
+                driver = driver_of(self._connection)
+                replacement.note(driver, self.path, now)
+                before = Before(replacement.stood_in_for(driver, self.path))
             self._sitting.before.close()
             self._sitting = replace(self._sitting, before=before)
         except BaseException:
@@ -159,11 +159,11 @@ class Ledger:
             self._sitting.before.close()
             if self._connection.closed:
                 return
-            driver = self._connection.connection.driver_connection
+            driver = driver_of(self._connection)
             # Tidying only: whatever was committed is safe without it.
             with suppress(LedgerError), ledger_errors(self.path):
                 for pragma in ("optimize", "wal_checkpoint(TRUNCATE)"):
-                    driver.execute(f"PRAGMA {pragma}").close()  # type: ignore[union-attr] # sqlite3's own connection
+                    driver.execute(f"PRAGMA {pragma}").close()
             self._disconnect()
 
     def _disconnect(self) -> None:
