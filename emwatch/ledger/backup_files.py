@@ -31,15 +31,23 @@ def backups_of(ledger: Path, directory: Path) -> list[Path]:
         names = sorted(each.name for each in directory.iterdir())
     except OSError:
         return []
-    return [directory / name for name in names if name.startswith(f"{ledger.name}.backup-") and _NAMED.search(name)]
+    return [directory / name for name in names if name.startswith(f"{ledger.name}.backup-") and _moment(name)]
 
 
 def made_at(backup: Path) -> datetime:
     """Give when a backup was made: its name says so."""
-    found = _NAMED.search(backup.name)
-    if found is None:
+    moment = _moment(backup.name)
+    if moment is None:
         raise ValueError(f"{backup.name} is not the name of a backup")
-    return datetime.strptime(found[1], _TIME).replace(tzinfo=UTC)
+    return moment
+
+
+def _moment(name: str) -> datetime | None:
+    found = _NAMED.search(name)
+    try:
+        return None if found is None else datetime.strptime(found[1], _TIME).replace(tzinfo=UTC)
+    except ValueError:  # digits, but of no day that there is
+        return None
 
 
 class _StoppedError(Exception):

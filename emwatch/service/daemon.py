@@ -77,6 +77,7 @@ class Daemon:
         self._progress = Progress(started_at=self._clock.monotonic())
         self._standing: Standing | None = None
         self._bars: DataBars | None = None
+        self._upkeep: Upkeep | None = None
         self._outbox: Outbox | None = None
         self._model: LiveModel | None = None
         self._extra_missing_told = False
@@ -177,6 +178,8 @@ class Daemon:
         died = [] if self._outbox is None else [f"alerts on {name}" for name in self._outbox.revive()]
         if self._bars is not None and self._bars.revive():
             died.append("reading data bars")
+        if self._upkeep is not None and self._upkeep.revive():
+            died.append("keeping the ledger safe")
         for what in died:
             self._tell(Notice("error", f"{what} stopped by a fault of emwatch and was started again; nothing is lost"))
 
@@ -206,7 +209,7 @@ class Daemon:
         if self._once:
             return
         settings = self._config.ledger
-        upkeep = Upkeep(
+        upkeep = self._upkeep = Upkeep(
             ledger,
             settings.backups,
             every=timedelta(hours=settings.backup_every_hours),

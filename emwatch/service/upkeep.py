@@ -77,6 +77,14 @@ class Upkeep:
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
         self._thread.start()
 
+    def revive(self) -> bool:
+        """Start the thread again where it has died of a fault; the backup or look that killed it waits an hour."""
+        if self._thread is None or self._thread.is_alive() or self._stopping.is_set():
+            return False
+        self._not_before = self._clock.now() + _AGAIN_AFTER_TROUBLE
+        self.start()
+        return True
+
     def stop(self) -> None:
         """End the thread; a backup under way is given up, and the next start makes it."""
         self._stopping.set()

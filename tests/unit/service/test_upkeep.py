@@ -16,6 +16,7 @@ from emwatch.frame import FrameState, Outcome
 from emwatch.ledger import backup_files
 from emwatch.ledger.backup_files import backups_of, made_at, make_backup, rotate
 from emwatch.ledger.writer import Ledger
+from emwatch.service import upkeep
 from emwatch.service.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from emwatch.service.happenings import Happening
 
 DAY = timedelta(days=1)
+NO_DAY = "ledger.sqlite.backup-20260299T010000Z"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -92,7 +94,7 @@ def test_the_last_one_of_each_of_the_last_days_is_kept(tmp_path: Path) -> None:
     names = ["20260301T010000Z", "20260301T230000Z", "20260302T010000Z", "20260304T010000Z", "20260304T020000Z"]
     for name in names:
         (tmp_path / f"ledger.sqlite.backup-{name}").touch()
-    for other in ("other.sqlite.backup-20260301T010000Z", "ledger.sqlite.backup-notes", "ledger.sqlite"):
+    for other in ("other.sqlite.backup-20260301T010000Z", "ledger.sqlite.backup-notes", "ledger.sqlite", NO_DAY):
         (tmp_path / other).touch()
     ledger = tmp_path / "ledger.sqlite"
     rotate(ledger, tmp_path, keep=2)
@@ -100,6 +102,7 @@ def test_the_last_one_of_each_of_the_last_days_is_kept(tmp_path: Path) -> None:
     assert [f"{made_at(each):%dT%H}" for each in backups_of(ledger, tmp_path)] == ["02T01", "04T02"]
     assert (tmp_path / "other.sqlite.backup-20260301T010000Z").exists()
     assert (tmp_path / "ledger.sqlite.backup-notes").exists()
+    assert (tmp_path / NO_DAY).exists()
 
 
 class Rig:
@@ -196,3 +199,24 @@ def test_damage_that_a_backup_or_the_look_finds_is_dealt_with_and_told(ledger: L
         assert "moved aside as" in str(rig.told[1])
         assert "begun again from the backup" in rig.notes["check"]["result"]
         assert used.counters().frames == 200
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_started_again_and_makes_no_backup_at_once(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(ledger)
+    assert not rig.upkeep.revive()  # not started yet
+    monkeypatch.setattr(upkeep, "_WAKE_EVERY_S", 0.0)
+    with monkeypatch.context() as faulty:
+        faulty.setattr(rig.upkeep, "look_over_if_due", lambda: 1 / 0)
+        rig.upkeep.start()
+        rig.upkeep._thread.join(20)  # type: ignore[union-attr]
+    monkeypatch.setattr(upkeep, "_WAKE_EVERY_S", 60.0)
+
+    assert rig.upkeep.revive()
+    assert not rig.upkeep.revive()
+    assert not rig.after(minutes=59)
+    assert rig.after(minutes=2)
+    rig.upkeep.stop()
+    assert not rig.upkeep.revive()
