@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import csv
 import sys
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from emwatch.cli.bars import with_bar
-from emwatch.cli.display import csv_cell, is_terminal, printable
+from emwatch.cli.display import csv_cell, is_terminal
 from emwatch.cli.frames import failure_document, metadata_document, read_ahead, walk
+from emwatch.cli.progress import naming
 from emwatch.errors import FrameError
 from emwatch.frame import DATA_BAR_SOURCE, FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from emwatch.cli.bars import DataBars
@@ -41,7 +43,7 @@ def write_archive(paths: Sequence[Path], sandbox: Sandbox, bars: DataBars) -> tu
     rows = failed = 0
     with _progress(paths) as note:
         for asked, result in read_ahead(sandbox, walk(paths), pixels=False):
-            note(asked.path)
+            note(asked.path.name)
             if asked.is_passed_over(result):
                 continue
             rows += 1
@@ -70,34 +72,11 @@ def _failure(path: Path, error: FrameError) -> dict[str, object]:
     return {"path": document["path"], "error": document["error"]["code"], "reason": document["error"]["message"]}
 
 
-@contextmanager
-def _progress(paths: Sequence[Path]) -> Iterator[Callable[[Path], None]]:
-    """Give what is called with each file: a bar on stderr where somebody looks there and stdout goes elsewhere."""
-    if not is_terminal(sys.stderr) or is_terminal(sys.stdout):
-        yield lambda _path: None
-        return
-    from rich.console import Console  # noqa: PLC0415 - rich is imported only for a terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-    from rich.table import Column  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    class Name(TextColumn):
-        """The file in work: plain text, never markup."""
-
-        def render(self, task: object) -> Text:
-            return Text(printable(getattr(task, "description", "")), no_wrap=True, overflow="ellipsis")
-
-    columns = (
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        Name("", table_column=Column(ratio=1, no_wrap=True)),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
-        # Counting the names takes a look at each folder, no file is opened.
-        task = progress.add_task("counting", total=None)
-        progress.update(task, total=sum(1 for _ in walk(paths)))
-        yield lambda path: progress.update(task, advance=1, description=path.name)
+def _progress(paths: Sequence[Path]) -> AbstractContextManager[Callable[[str], None]]:
+    """Give what is told the name of each file: a bar on stderr where somebody looks there and stdout goes elsewhere."""
+    if is_terminal(sys.stdout):
+        return nullcontext(lambda name: None)  # noqa: ARG005 - the same signature
+    return naming(lambda: sum(1 for _ in walk(paths)))  # takes a look at each folder, and opens no file
 
 
 class _Out:

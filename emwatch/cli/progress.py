@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emwatch.cli.display import is_terminal, wants_colour
+from emwatch.cli.display import is_terminal, printable, wants_colour
 from emwatch.cli.options import VERBOSITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rich.progress import Progress, ProgressColumn
 
 
 @contextmanager
@@ -21,13 +23,21 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
     if not is_shown() or total < 2:
         yield lambda done: None  # noqa: ARG005 - the same signature
         return
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, no_color=wants_colour() is False), transient=True) as bar:
-        task = bar.add_task(what, total=total)
+    with counting_bar() as bar:
+        task = bar.add_task(printable(what), total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def naming(total: Callable[[], int]) -> Iterator[Callable[[str], None]]:
+    """Give a function that is told the name of each thing as its turn comes; ``total`` counts them, and may take a while."""
+    if not is_shown():
+        yield lambda name: None  # noqa: ARG005 - the same signature
+        return
+    with counting_bar() as bar:
+        task = bar.add_task("counting", total=None)
+        bar.update(task, total=total())
+        yield lambda name: bar.update(task, advance=1, description=printable(name))
 
 
 @contextmanager
@@ -36,19 +46,28 @@ def transferring(total_bytes: int) -> Iterator[Callable[[str, int], None]]:
     if not is_shown():
         yield lambda what, done: None  # noqa: ARG005 - the same signature
         return
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415
+    from rich.progress import DownloadColumn, TransferSpeedColumn  # noqa: PLC0415 - only for a terminal
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, no_color=wants_colour() is False), transient=True) as bar:
+    with _bar(DownloadColumn(), TransferSpeedColumn()) as bar:
         task = bar.add_task("fetching", total=total_bytes)
-        yield lambda what, done: bar.update(task, description=what, completed=done)
+        yield lambda what, done: bar.update(task, description=printable(what), completed=done)
+
+
+def counting_bar(*, pace_over_s: float = 30.0) -> Progress:
+    """Make a bar that counts; the time left is told from the pace of the last ``pace_over_s``."""
+    from rich.progress import MofNCompleteColumn  # noqa: PLC0415 - only for a terminal
+
+    return _bar(MofNCompleteColumn(), pace_over_s=pace_over_s)
+
+
+def _bar(*numbers: ProgressColumn, pace_over_s: float = 30.0) -> Progress:
+    """Make a bar on stderr; descriptions are plain text, never markup: they may be names of files."""
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - as above
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *numbers, TimeRemainingColumn())
+    console = Console(stderr=True, no_color=wants_colour() is False, highlight=False)
+    return Progress(*columns, console=console, transient=True, speed_estimate_period=pace_over_s)
 
 
 def is_shown() -> bool:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emwatch.cli.display import printable, wants_colour
+from emwatch.cli.display import printable
 from emwatch.cli.options import VERBOSITY
-from emwatch.cli.progress import is_shown
+from emwatch.cli.progress import counting_bar, is_shown
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,12 +28,7 @@ class TrainingProgress:
 
     def __enter__(self) -> Self:
         if is_shown():
-            from rich.console import Console  # noqa: PLC0415 - rich is imported only for a terminal
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-            console = Console(stderr=True, no_color=wants_colour() is False, highlight=False)
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=console, transient=True, speed_estimate_period=300)
+            self._bar = counting_bar(pace_over_s=300)
             self._bar.start()
         return self
 
