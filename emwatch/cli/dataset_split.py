@@ -15,9 +15,8 @@ from emwatch.frame import CATEGORIES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from emwatch.train.dataset import LabelledFrame
+    from emwatch.train.dataset import LabelledFrame, Part
     from emwatch.train.look import Look
-    from emwatch.train.split import Part
 
 _LEAK: Final = (
     "split at random: frames of one session stand on both sides, so the figures tell how well the model remembers "
@@ -109,7 +108,7 @@ def split(
 
 
 def _document(out: Path, looks: list[Look], frames: list[LabelledFrame]) -> dict[str, Any]:
-    from emwatch.train.split import Part  # noqa: PLC0415
+    from emwatch.train.dataset import Part  # noqa: PLC0415
 
     def counts(mine: list[LabelledFrame]) -> dict[str, Any]:
         parts = {part.value: sum(frame.part is part for frame in mine) for part in Part}

@@ -89,8 +89,7 @@ def evaluate(
     """
     from emwatch.classify.classifier import Classifier  # noqa: PLC0415 - numpy only when a command needs it
     from emwatch.train import evaluate as judging  # noqa: PLC0415
-    from emwatch.train.dataset import open_dataset  # noqa: PLC0415
-    from emwatch.train.split import Part  # noqa: PLC0415
+    from emwatch.train.dataset import Part, open_dataset  # noqa: PLC0415
 
     if out is not None:
         from emwatch.report.evaluation import check_extra  # noqa: PLC0415

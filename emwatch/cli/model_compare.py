@@ -82,9 +82,8 @@ def _measured(config: Config, both: tuple[Kept, Kept], dataset: Path, part: str 
     from emwatch.classify.classifier import Classifier  # noqa: PLC0415 - numpy only when a command needs it
     from emwatch.frame import path_to_text  # noqa: PLC0415 - beside its use
     from emwatch.train.compare import comparison, judge_both  # noqa: PLC0415 - as above
-    from emwatch.train.dataset import open_dataset  # noqa: PLC0415 - as above
+    from emwatch.train.dataset import Part, open_dataset  # noqa: PLC0415 - as above
     from emwatch.train.evaluate import chosen  # noqa: PLC0415 - as above
-    from emwatch.train.split import Part  # noqa: PLC0415 - as above
 
     frames, judged_by = chosen(open_dataset(dataset), None if part is None else Part(part))
     one, other = (Classifier.load(each.directory, threads=config.model.threads) for each in both)

@@ -6,6 +6,7 @@ import csv
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,7 +16,6 @@ from emwatch.classify.preprocess import eight_bits
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, path_to_text, text_to_path
 from emwatch.train.sources import source_by_filing
-from emwatch.train.split import Part
 from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -36,6 +36,14 @@ COLUMNS: Final = ("file", "category", "source", "licence", "open_licence", "inst
 
 #: So many wrong lines are told one by one.
 _TOLD: Final = 20
+
+
+class Part(StrEnum):
+    """What a frame is used for."""
+
+    TRAINING = "training"
+    VALIDATION = "validation"  #: chooses the epoch, the learning rate, the temperature
+    TEST = "test"  #: looked at once, at the end
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.bands import BANDS, UNKNOWN, band
 from emwatch.train.check import troubles
-from emwatch.train.split import Part
+from emwatch.train.dataset import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,9 +12,8 @@ from emwatch.errors import DatasetError, FrameError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train import measures
 from emwatch.train.bands import BANDS, UNKNOWN, band
-from emwatch.train.dataset import OWN
+from emwatch.train.dataset import OWN, Part
 from emwatch.train.look import read_all
-from emwatch.train.split import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

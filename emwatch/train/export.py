@@ -31,12 +31,12 @@ from emwatch.train.bundle_files import write_bundle
 from emwatch.train.card import SELF_TEST_TOLERANCE, card
 from emwatch.train.convert import agreement, to_tflite
 from emwatch.train.data_bars import without_bar
+from emwatch.train.dataset import Part
 from emwatch.train.fit import fit_affine, source_weights
 from emwatch.train.judge import Verdict
 from emwatch.train.loop import cross_entropy
 from emwatch.train.material import decoded, sources_of
 from emwatch.train.measures import category_figures, confusion_matrix, headline
-from emwatch.train.split import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -23,7 +23,7 @@ from emwatch.frame import CATEGORIES
 from emwatch.train.augment import LIGHT
 from emwatch.train.batches import Batches, scores_of
 from emwatch.train.data_bars import with_drawn_bar, without_bar
-from emwatch.train.dataset import write_manifest
+from emwatch.train.dataset import Part, write_manifest
 from emwatch.train.drawn import drawn_frames
 from emwatch.train.export import ExportOrder, export, figures
 from emwatch.train.fit import fit_affine, source_weights
@@ -38,7 +38,6 @@ from emwatch.train.networks import (
     xception_base,
 )
 from emwatch.train.run_folder import HOW_NOT_WHAT, RunFolder
-from emwatch.train.split import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,9 +12,9 @@ import numpy as np
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
 from emwatch.train.check import checked
-from emwatch.train.dataset import open_dataset
+from emwatch.train.dataset import Part, open_dataset
 from emwatch.train.look import likeness, look_at
-from emwatch.train.split import Part, split_frames
+from emwatch.train.split import split_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -20,7 +20,7 @@ from emwatch.errors import ModelError
 from emwatch.frame import NETWORK_SIDE_PX
 from emwatch.train.augment import ORIGINAL
 from emwatch.train.batches import Batches, scores_of
-from emwatch.train.dataset import write_manifest
+from emwatch.train.dataset import Part, write_manifest
 from emwatch.train.export import ExportOrder, export, figures
 from emwatch.train.loop import BATCHES_BETWEEN_STATES, Course, Phase, constant, train
 from emwatch.train.material import by_part, decoded, fingerprint, opened, sources_of
@@ -32,7 +32,6 @@ from emwatch.train.networks import (
     xception_base,
 )
 from emwatch.train.run_folder import HOW_NOT_WHAT, RunFolder
-from emwatch.train.split import Part
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
 
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
+from emwatch.train.dataset import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from emwatch.train.dataset import LabelledFrame
-
-
-class Part(StrEnum):
-    """What a frame is used for."""
-
-    TRAINING = "training"
-    VALIDATION = "validation"  #: chooses the epoch, the learning rate, the temperature
-    TEST = "test"  #: looked at once, at the end
-
 
 By: TypeAlias = Literal["source", "random"]
 

@@ -9,9 +9,8 @@ from PIL import Image
 
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
-from emwatch.train.dataset import LabelledFrame, check_manifest, labelled_frames, open_dataset, write_manifest
+from emwatch.train.dataset import LabelledFrame, Part, check_manifest, labelled_frames, open_dataset, write_manifest
 from emwatch.train.sources import source_by_filing
-from emwatch.train.split import Part
 
 _HEADER = "file\tcategory\tsource\tlicence\tnear_duplicate\topen_licence\n"
 

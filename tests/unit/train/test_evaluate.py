@@ -9,9 +9,8 @@ import pytest
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, Prediction
 from emwatch.train.bands import BANDS, band
-from emwatch.train.dataset import LabelledFrame
+from emwatch.train.dataset import LabelledFrame, Part
 from emwatch.train.evaluate import Judged, Judgement, chosen, evaluation, mistakes
-from emwatch.train.split import Part
 
 CARD = {"training": {"sources": [{"source": "known lab", "licence": "MIT", "frames": 9}]}}
 
