@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from emwatch.cli.alone import alone_with_the_ledger
 from emwatch.cli.db import ledger_option
 from emwatch.cli.display import print_json, printable
 from emwatch.cli.exits import Exit
@@ -29,22 +29,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _alone_with_the_ledger(config: Config, *, must_exist: bool = True) -> Iterator[Ledger]:
-    """Open the ledger for writing, or say which process has it."""
-    from emwatch.ledger.writer import Ledger  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
-    from emwatch.service.lock import SingleInstance  # noqa: PLC0415 - only for these commands
+def _alone(config: Config, *, must_exist: bool = True) -> Iterator[Ledger]:
+    from emwatch.ledger.sqlite_file import no_ledger_yet  # noqa: PLC0415 - only for these commands
 
-    path = config.ledger.path
-    if must_exist and not path.is_file():
-        raise LedgerError(f"{path}: no ledger here: give its path as --ledger or `ledger.path`")
-    lock = SingleInstance(path)
-    lock.acquire()
-    try:
-        gap = timedelta(minutes=config.ledger.session_gap_minutes)
-        with Ledger(path, session_gap=gap, backups=config.ledger.backups) as ledger:
-            yield ledger
-    finally:
-        lock.release()
+    if must_exist and not config.ledger.path.is_file():
+        raise no_ledger_yet(config.ledger.path)
+    with alone_with_the_ledger(config, what="do this") as ledger:
+        yield ledger
 
 
 def _back_up(config: Config) -> None:
@@ -87,7 +78,7 @@ def prune(ledger: Path | None, config_file: Path | None, apply: bool, as_json: b
     from emwatch.ledger.prune import Prune  # noqa: PLC0415 - only for this command
 
     roots = [each.resolve() for each in config.watch.directory]
-    with _alone_with_the_ledger(config) as opened:
+    with _alone(config) as opened:
         if apply:
             _back_up(config)
         wanted = Prune(is_there=lambda path: _is_there(path, roots), **before)
@@ -138,7 +129,7 @@ def merge(other: Path, send_waiting: bool, ledger: Path | None, config_file: Pat
         raise LedgerError(f"{other}: no such file")
     if config.ledger.path.exists() and other.samefile(config.ledger.path):
         raise LedgerError(f"{other}: is the ledger itself")
-    with _alone_with_the_ledger(config, must_exist=False) as opened:
+    with _alone(config, must_exist=False) as opened:
         _back_up(config)
         with Salvage(other) as source:
             merged = opened.take_over(source, send_waiting=send_waiting)
@@ -175,7 +166,7 @@ def repair(given: Path | None, ledger: Path | None, config_file: Path | None, as
         raise LedgerError(f"{given}: no such file")
     documents = []
     # Killed after it was moved aside, there may be no ledger at all yet.
-    with _alone_with_the_ledger(config, must_exist=not set_aside_files(config.ledger.path)) as opened:
+    with _alone(config, must_exist=not set_aside_files(config.ledger.path)) as opened:
         if opened.replaced is not None:
             click.echo(printable(str(opened.replaced)), err=True)
         sources = opened.unrepaired() if given is None else (given,)

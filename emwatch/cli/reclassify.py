@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from emwatch.cli.alone import alone_with_the_ledger
 from emwatch.cli.display import Column, print_json, print_table, printable
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.progress import counting
 from emwatch.clock import SystemClock
-from emwatch.errors import EmwatchError, ModelError
+from emwatch.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from emwatch.classify.classifier import Classifier
     from emwatch.config import Config
     from emwatch.ledger.query import LogFilter
+    from emwatch.ledger.writer import Ledger
     from emwatch.service.reclassify import Reclassified
 
 #: Problems told one by one on stderr; the rest are counted, and --json has all.
@@ -53,42 +54,22 @@ def reclassify(
       emwatch reclassify --session last --bundle wires --alerts
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    from emwatch.ledger.sqlite_file import no_ledger_yet  # noqa: PLC0415 - only this command
     from emwatch.service.reclassify import Reclassified  # noqa: PLC0415 - everything that it works with
 
+    if not config.ledger.path.is_file():
+        raise no_ledger_yet(config.ledger.path)  # opening it for writing would make one
     wanted, result, finished = filter_of(asked), Reclassified(), False
-    with _alone(config):
+    with alone_with_the_ledger(config, what="reclassify") as opened:
         classifier = _classifier(config, bundle)
         try:
-            _work(config, classifier, wanted, result, alerts=alerts)
+            _work(config, opened, classifier, wanted, result, alerts=alerts)
             finished = True
         finally:
             if finished or result.done:
                 _report(result, classifier, as_json=as_json, finished=finished)
     if result.problems:
         raise click.exceptions.Exit(Exit.SOME_FAILED)
-
-
-@contextmanager
-def _alone(config: Config) -> Iterator[None]:
-    """Hold the ledger's lock. Raises `EmwatchError` that says what to do about a running daemon."""
-    from emwatch.service.lock import SingleInstance, holder  # noqa: PLC0415 - only this command
-
-    lock = SingleInstance(config.ledger.path)
-    try:
-        lock.acquire()
-    except EmwatchError as error:
-        process = holder(config.ledger.path)
-        if process is None:
-            raise
-        raise EmwatchError(
-            f"{config.ledger.path}: emwatch runs on this ledger{f' (process {process})' if process else ''}, and only one "
-            "may write it: stop it (systemctl stop emwatch), reclassify, start it again; frames that arrive meanwhile are "
-            "recorded at its start"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _classifier(config: Config, wanted: str | None) -> Classifier:
@@ -103,18 +84,15 @@ def _classifier(config: Config, wanted: str | None) -> Classifier:
     return Classifier.load(kept.directory, config.model.engine, config.model.threads)
 
 
-def _work(config: Config, classifier: Classifier, wanted: LogFilter, result: Reclassified, *, alerts: bool) -> None:
+def _work(
+    config: Config, ledger: Ledger, classifier: Classifier, wanted: LogFilter, result: Reclassified, *, alerts: bool
+) -> None:
     from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
-    from emwatch.ledger.sqlite_file import no_ledger_yet  # noqa: PLC0415 - as above
-    from emwatch.ledger.writer import Ledger  # noqa: PLC0415 - as above
     from emwatch.readers.limits import reading_limits  # noqa: PLC0415 - numpy
     from emwatch.readers.sandbox import Sandbox  # noqa: PLC0415 - as above
     from emwatch.service.reclassify import reclassify as judge_again  # noqa: PLC0415 - as above
 
-    if not config.ledger.path.is_file():
-        raise no_ledger_yet(config.ledger.path)  # opening it for writing would make one
     with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger(config.ledger.path, backups=config.ledger.backups))
         reader = stack.enter_context(LedgerReader(config.ledger.path))
         sandbox = stack.enter_context(Sandbox(limits=reading_limits(config)))
         total = reader.count_unjudged(wanted, classifier.bundle_sha256)

@@ -64,7 +64,7 @@ def test_commands_that_write_are_refused_while_another_has_the_ledger(emwatch: R
     for command in (("prune", "--alerts-before", "now", "--apply"), ("merge", other), ("repair",)):
         done = emwatch("db", *command, "--ledger", ledger)
         assert done.returncode == 1
-        assert "another emwatch (process " in done.stderr
+        assert "emwatch runs on this ledger (process " in done.stderr
     assert emwatch("db", "backup", "--ledger", ledger).returncode == 0
     assert ledger.read_bytes() == before
     lock.release()
