@@ -34,6 +34,9 @@ PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 #: The columns a manifest has, in order; of a labels table only the first two must be there.
 COLUMNS: Final = ("file", "category", "source", "licence", "open_licence", "instrument", "near_duplicate", "part")
 
+#: What `LabelledFrame.grey` raises for a file that is damaged, or claims more pixels than any frame has.
+UNREADABLE: Final = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
 #: So many wrong lines are told one by one.
 _TOLD: Final = 20
 
@@ -66,6 +69,11 @@ class LabelledFrame:
             if image.mode.startswith(("I", "F")):
                 return eight_bits(np.asarray(image))
             return np.asarray(image.convert("L"))
+
+
+def unreadable(frame: LabelledFrame, error: Exception) -> DatasetError:
+    """Make the error for a frame to learn from that cannot be read."""
+    return DatasetError(f"{_name(frame.path)} cannot be read: {error}. Take it out of the dataset, or mend it.")
 
 
 def open_dataset(place: Path) -> list[LabelledFrame]:

@@ -12,7 +12,7 @@ import numpy as np
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
 from emwatch.train.check import checked
-from emwatch.train.dataset import Part, open_dataset
+from emwatch.train.dataset import UNREADABLE, Part, open_dataset, unreadable
 from emwatch.train.look import likeness, look_at
 from emwatch.train.split import split_frames
 
@@ -106,8 +106,8 @@ def decoded(
 def _prepared(frame: LabelledFrame, prepare: Callable[[LabelledFrame], npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
     try:
         return prepare(frame)
-    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on damaged files
-        raise DatasetError(f"{frame.path} cannot be read: {error}. Take it out of the dataset, or mend it.") from error
+    except UNREADABLE as error:
+        raise unreadable(frame, error) from error
 
 
 def by_part(

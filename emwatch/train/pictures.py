@@ -6,11 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-from PIL import Image
 
-from emwatch.errors import DatasetError
-from emwatch.frame import path_to_text
 from emwatch.train.data_bars import with_drawn_bar, without_bar
+from emwatch.train.dataset import UNREADABLE, unreadable
 from emwatch.train.embeddings import Picture
 
 if TYPE_CHECKING:
@@ -33,13 +31,13 @@ def of_frame(frame: LabelledFrame, dressed: Dressed) -> Picture:
         try:
             return frame.path.read_bytes()
         except OSError as error:
-            raise _unreadable(frame, error) from error
+            raise unreadable(frame, error) from error
 
     def pixels() -> npt.NDArray[np.uint8]:
         try:
             grey = frame.grey()
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
-            raise _unreadable(frame, error) from error
+        except UNREADABLE as error:
+            raise unreadable(frame, error) from error
         if dressed == "whole":
             return grey
         bare = without_bar(grey)
@@ -48,10 +46,6 @@ def of_frame(frame: LabelledFrame, dressed: Dressed) -> Picture:
         return with_drawn_bar(bare, np.random.default_rng([*hashlib.sha256(content()).digest()]))
 
     return Picture(content, pixels, dressed, () if dressed == "whole" else _BARS)
-
-
-def _unreadable(frame: LabelledFrame, error: Exception) -> DatasetError:
-    return DatasetError(f"{path_to_text(frame.path)} cannot be read: {error}. Take it out of the dataset, or mend it.")
 
 
 def of_drawing(frame: DrawnFrame) -> Picture:
