@@ -122,9 +122,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, sty
     """
     cells = [[printable(cell) for cell in row] for row in rows]
     if is_terminal(sys.stdout):
-        from emwatch.cli.drawn_table import draw  # noqa: PLC0415 - rich is imported only for a terminal
-
-        draw(columns, cells, styles)
+        _draw(columns, cells, styles)
         return
     widths = [max([len(column.title), *(len(row[at]) for row in cells)]) for at, column in enumerate(columns)]
     for row in [[column.title for column in columns], *cells]:
@@ -133,6 +131,23 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, sty
             for cell, width, column in zip(row, widths, columns, strict=True)
         ]
         click.echo("  ".join(words).rstrip())
+
+
+def _draw(columns: Sequence[Column], cells: Sequence[Sequence[str]], styles: Sequence[str]) -> None:
+    """Draw a table; cells are plain text already escaped, never markup."""
+    from rich import box  # noqa: PLC0415 - rich is imported only for a terminal
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        table.add_column(
+            Text(column.title), justify=column.align, style=column.style, no_wrap=column.whole, overflow="fold"
+        )
+    for at, row in enumerate(cells):
+        table.add_row(*(Text(cell) for cell in row), style=styles[at] if styles else None)
+    Console().print(table)
 
 
 def common_folder(paths: Sequence[Path]) -> Path | None:
