@@ -69,6 +69,8 @@ def test_links_out_of_the_root_in_circles_or_nowhere_are_not_followed(tmp_path: 
 
     assert found(root) == ["inside.tif", "real.tif"]
     assert look(root / "outside.tif", root, EVERYTHING) is None
+    [listing] = sweep(root, EVERYTHING)
+    assert listing.trouble.endswith("are not followed: outside.tif")
 
 
 def test_a_pipe_or_socket_is_not_a_file(tmp_path: Path) -> None:

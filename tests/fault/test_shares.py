@@ -1,0 +1,149 @@
+"""Shares: another machine writes, this kernel sees no event, and the sweep finds every frame all the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import textwrap
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import frames
+import pytest
+from rig import mounted, needs_root, sized
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rig import Rig
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(600)]
+
+
+def latencies(rig: Rig, written_at: dict[str, float]) -> list[float]:
+    """From the end of writing to the commit, in seconds, sorted."""
+    rows = rig.query("SELECT path, (julianday(recorded_at) - 2440587.5) * 86400 FROM frames WHERE state = 'recorded'")
+    return sorted(at - written_at[Path(path).name] for path, at in rows)
+
+
+def test_frames_written_below_an_overlay_raise_no_event_and_are_found_by_polling(rig: Rig) -> None:
+    needs_root("to mount an overlay")
+    number = sized(200, 2000)
+    layers = rig.home / "layers"
+    with mounted("tmpfs", "tmpfs", layers):  # an overlay's layers may not lie on an overlay
+        lower, upper, work = (layers / name for name in ("lower", "upper", "work"))
+        for each in (lower, upper, work):
+            each.mkdir()
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        written_at: dict[str, float] = {}
+        truth: dict[str, str] = {}
+        with mounted("overlay", "overlay", rig.watched, options), rig.running() as daemon:
+            status = rig.wait_for_status(lambda told: told["directories"][0])
+            for at in range(number):
+                [(path, sha256)] = frames.write(lower, range(at, at + 1)).items()
+                written_at[path.name] = time.time()
+                truth[os.fspath(rig.watched / path.name)] = sha256
+                time.sleep(0.02)
+            rig.wait_for_count(number)
+            watching = daemon.heard("by polling")
+        found = latencies(rig, written_at)
+        rig.assert_complete(
+            truth, alerts=[os.fspath(rig.watched / f"frame_{at:06d}.tif") for at in range(4, number, 10)]
+        )
+    assert watching, "the overlay was not recognised as a file system without events"
+    assert status["mode"] == "polling"
+    print(
+        f"{number} frames without events, sweeps every {status['sweep_seconds']:g} s and 5 s of settling: recorded after "
+        f"{found[len(found) // 2]:.1f} s (median), {found[int(0.99 * len(found))]:.1f} s (p99)"
+    )
+
+
+@pytest.fixture(name="smb_port")
+def _smb_port(rig: Rig) -> Iterator[int]:
+    """A real SMB server on loopback that shares the watched directory, as a NAS or the watching PC itself would."""
+    needs_root("to run smbd")
+    if shutil.which("smbd") is None or shutil.which("smbclient") is None:
+        pytest.skip("needs smbd and smbclient (Debian: apt-get install samba smbclient)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    state = rig.home / "samba"
+    state.mkdir()
+    config = state / "smb.conf"
+    config.write_text(
+        textwrap.dedent(f"""
+            [global]
+            server role = standalone server
+            interfaces = 127.0.0.1
+            bind interfaces only = yes
+            smb ports = {port}
+            map to guest = Bad User
+            guest account = root
+            private dir = {state}
+            state directory = {state}
+            cache directory = {state}
+            lock directory = {state}
+            pid directory = {state}
+            ncalrpc dir = {state}
+            log file = {state}/log
+            load printers = no
+            disable spoolss = yes
+            [frames]
+            path = {rig.watched}
+            guest ok = yes
+            read only = no
+            strict allocate = yes
+        """),
+        encoding="utf-8",
+    )
+    with (state / "output").open("wb") as output:
+        server = subprocess.Popen(
+            ["smbd", "--foreground", "--no-process-group", "-s", os.fspath(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            assert server.poll() is None, (state / "output").read_text(errors="replace")
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield port
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()
+
+
+def test_frames_put_through_a_real_smb_server_are_recorded_as_they_come(rig: Rig, smb_port: int) -> None:
+    number = sized(60, 500)
+    elsewhere = rig.home / "microscope"
+    elsewhere.mkdir()
+    truth = {
+        os.fspath(rig.watched / path.name): sha256 for path, sha256 in frames.write(elsewhere, range(number)).items()
+    }
+    commands = "; ".join(f"put {path.name}" for path in sorted(elsewhere.iterdir()))
+    with rig.running():
+        began = time.monotonic()
+        done = subprocess.run(
+            ["smbclient", "//127.0.0.1/frames", "-p", str(smb_port), "-N", "-s", "/dev/null", "-c", commands],
+            cwd=elsewhere,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        put_s = time.monotonic() - began
+        assert done.returncode == 0, done.stdout + done.stderr
+        waited_s = rig.wait_for_count(number)
+    rig.assert_complete(truth, alerts=[os.fspath(rig.watched / f"frame_{at:06d}.tif") for at in range(4, number, 10)])
+    assert rig.count("state <> 'recorded'") == 0
+    print(f"{number} frames put through smbd in {put_s:.1f} s, all recorded {waited_s:.1f} s after the last")
