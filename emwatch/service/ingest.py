@@ -418,7 +418,8 @@ class Ingest:
         else:
             due.append(self._settle.next_due(now))
             if not self._once:
-                due += self._next_sweep.values()
+                swept = {each.place for each in self._sweeps if each.full}  # one may be paused for long
+                due += [at for place, at in self._next_sweep.items() if place not in swept]
         return max(0.0, min(due) - now)
 
     def _place_of(self, path: Path) -> Place | None:

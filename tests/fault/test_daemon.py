@@ -69,7 +69,7 @@ def test_term_under_load_ends_cleanly_each_time(rig: Rig) -> None:
     assert repeated == 0
 
 
-def test_a_changed_configuration_counts_from_the_next_start_and_a_hangup_changes_no_row(rig: Rig) -> None:
+def test_twenty_hangups_under_work_change_no_row(rig: Rig) -> None:
     with rig.running() as daemon:
         truth = frames.write(rig.watched, range(20))
         rig.wait_for_count(20)

@@ -322,6 +322,18 @@ def test_a_backlog_of_any_size_keeps_a_bounded_number_of_files_waiting(
     assert most <= 80  # all hints of one moment, and those who wait already
 
 
+def test_a_paused_sweep_does_not_keep_the_loop_busy(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_module, "_PAUSE_SWEEPS_AT", 5)
+    monkeypatch.setattr(sweep_module, "_FILES_AT_A_TIME", 5)
+    for number in range(20):
+        rig.write(f"{number:02}.tif", "half")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.reader.read) == 5)
+
+    assert ingest._paused()
+    assert ingest._nap(rig.clock.monotonic()) > 0.1
+
+
 def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(rig: Rig) -> None:
     rig.write("a.tif", "a")
     ingest = rig.ingest()
