@@ -120,7 +120,7 @@ def test_another_program_that_locks_the_ledger_costs_time_and_no_frame_and_reade
     rig.program("db", "backup", "--config", rig.config)
     rig.program("db", "verify", "--config", rig.config)
     refused = rig.program("db", "repair", "--config", rig.config, expect=1)
-    assert f"another emwatch (process {daemon.process.pid})" in refused.stderr
+    assert f"emwatch runs on this ledger (process {daemon.process.pid})" in refused.stderr
     assert daemon.stop() == 0
     truth |= first
     rig.assert_complete(as_text(truth), alerts=wanted(truth))

@@ -87,9 +87,9 @@ if "emwatch.readers.child" not in sys.orig_argv:
             time.sleep(0.01)
         owner = sys.modules["emwatch.classify.classifier"].Classifier
         before = owner.classify
-        def classify(self, views):
+        def classify(self, *arguments):
             time.sleep(0.05)
-            return before(self, views)
+            return before(self, *arguments)
         owner.classify = classify
     threading.Thread(target=slow_down, daemon=True).start()
 """
