@@ -37,7 +37,17 @@ _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def write_archive(directory: Path, target: Path) -> str:
-    """Write a verified bundle into one archive, whole or not at all; give the archive's sha256. Raises `ModelError`."""
+    """
+    Write a verified bundle into one archive, whole or not at all; give the archive's sha256.
+
+    Only an archive is written over. Raises `ModelError`.
+    """
+    if os.path.isdir(target):  # noqa: PTH112 - unlike Path.is_dir it never raises, whatever the folder allows
+        raise ModelError(
+            f"{target} is a directory: expected the name of the file to write, such as {target / 'bundle.zip'}"
+        )
+    if os.path.lexists(target) and not zipfile.is_zipfile(target):
+        raise ModelError(f"{target} is there, and no zip: it is not written over; name another file")
     Bundle.open(directory)
     contents = {name: read_file(directory, name) for name in FILES}
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())

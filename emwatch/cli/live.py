@@ -8,6 +8,7 @@ from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, chop_cells
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 _SHOWN = 14
 #: A terminal narrower than this gets shorter names, so that numbers and doubts stay whole.
 _ROOMY = 110
+#: One narrower than this shows only what is needed to find a frame and what it was taken for.
+_LITTLE = 64
+_NAME, _NUMBERS, _HIT = 1, (3, 4, 5), 6
+_NEEDED = range(4)
+_GAP = 2
+_SHORTEST_NAME = 8
 
 
 class LiveView:
@@ -63,14 +70,14 @@ class LiveView:
         with self._guard:
             shown = self._everything or not is_quiet(happening)
             if isinstance(happening, FrameDone) and happening.new and shown:
-                self._last.append((datetime.now().astimezone().strftime("%H:%M:%S"), happening))
+                self._last.append((_now(), happening))
         if isinstance(happening, Notice):
             style = {"error": "bold red", "warning": "yellow"}.get(happening.level, "dim")
-            self._console.print(Text(printable(happening.text), style=style))
+            self._console.print(Text(f"{_now()}  {printable(happening.text)}", style=style))
 
     def show(self, alert: Alert) -> None:
         """Keep a hit on the screen, and ring."""
-        self._console.print(Text(f"★ {alert_line(alert)}", style="bold black on green"), soft_wrap=True)
+        self._console.print(Text(f"{_now()}  ★ {alert_line(alert)}", style="bold black on green"), soft_wrap=True)
         self._console.bell()
 
     def _picture(self) -> RenderableType:
@@ -92,23 +99,57 @@ class LiveView:
         line.append(f"  waiting {progress.waiting}", style="dim")
         if progress.lag_s is not None and progress.last_frame_at is not None:
             line.append(f"  last {now - progress.last_frame_at:.0f} s ago  lag {progress.lag_s:.2f} s")
-        line.append(f"  {progress.per_minute(now)}/min")
+        if self._console.width >= _ROOMY:
+            line.append(f"  {progress.per_minute(now)}/min")
         return line
 
     def _frames(self) -> Table:
-        narrow = self._console.width < _ROOMY
+        room = self._console.width
+        narrow = room < _ROOMY
+        titles = ["Time", "Frame", "Category", "p", "Magn." if narrow else "Magnification", "Tilt", "Hit"]
+        rows = [self._words(moment, done, narrow=narrow) for moment, done in reversed(self._last)]
+        widths = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
+        kept = range(len(titles)) if room >= _LITTLE else _NEEDED
+        widths[_HIT] = min(widths[_HIT], max(room // 6, len("Hit")))
+        # The name gives way, not what was said of the frame: rich would cut the columns that stand last.
+        others = sum(widths[column] for column in kept if column != _NAME) + _GAP * (len(kept) - 1)
+        widths[_NAME] = min(widths[_NAME], max(room - others, _SHORTEST_NAME))
         table = Table(box=None, pad_edge=False, expand=False)
-        table.add_column("Time", style="dim", no_wrap=True, min_width=8)
-        table.add_column("Frame", overflow="ellipsis", no_wrap=True, min_width=12)
-        table.add_column("Category", no_wrap=True, min_width=9)
-        for title, width in (("p", 5), ("Magn." if narrow else "Magnification", 8), ("Tilt", 6)):
-            table.add_column(title, justify="right", no_wrap=True, min_width=width)
-        table.add_column("Hit", overflow="ellipsis", no_wrap=True)
-        for at, done in reversed(self._last):
-            hit = ", ".join(match.target for match in done.outcome.matches)
+        for column in kept:
+            table.add_column(
+                titles[column],
+                justify="right" if column in _NUMBERS else "left",
+                style="" if column else "dim",
+                no_wrap=True,
+                overflow="ellipsis",
+                width=widths[column],
+            )
+        for words, (_, done) in zip(rows, reversed(self._last), strict=True):
             style = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim"}.get(done.outcome.state, "")
-            style = "bold green" if hit else style
-            name, category, *numbers = frame_words(done)
-            words = (name, category.split("_")[0] if narrow else category, *numbers, printable(hit))
-            table.add_row(at, *(Text(word) for word in words), style=style)
+            words[_NAME] = both_ends(words[_NAME], widths[_NAME])
+            style = "bold green" if done.outcome.matches else style
+            table.add_row(*(Text(words[column]) for column in kept), style=style)
         return table
+
+    @staticmethod
+    def _words(moment: str, done: FrameDone, *, narrow: bool) -> list[str]:
+        name, category, *numbers = frame_words(done)
+        hit = printable(", ".join(match.target for match in done.outcome.matches))
+        return [moment, name, category.split("_")[0] if narrow else category, *numbers, hit]
+
+
+def _now() -> str:
+    return datetime.now().astimezone().strftime("%H:%M:%S")
+
+
+def both_ends(name: str, width: int) -> str:
+    """
+    Shorten a name in its middle to ``width`` cells of a terminal.
+
+    Frames of a series differ at the end of their names, sessions at the start.
+    """
+    if cell_len(name) <= width:
+        return name
+    tail = chop_cells(name[::-1], max(width // 2, 1))[0][::-1]
+    head = chop_cells(name, max(width - 1 - cell_len(tail), 1))[0]
+    return f"{head}…{tail}"

@@ -233,7 +233,7 @@ def frames_in_folders(directory: Path) -> list[LabelledFrame]:
             category = _category(folder.name)
         except ValueError as error:
             if paths:
-                wrong.append(f"folder {error} It holds {len(paths)} frames.")
+                wrong.append(f"folder {error} (frames in it: {len(paths)})")
             continue
         frames += [LabelledFrame(path, category, source_by_filing(folder, path)) for path in paths]
     if wrong:

@@ -57,6 +57,19 @@ def test_the_same_bundle_gives_the_same_bytes(archive: Path, bundle_directory: P
     assert len(sha256) == 64
 
 
+def test_a_directory_and_a_file_that_is_no_archive_are_not_written_over(bundle_directory: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("of a year", encoding="utf-8")
+
+    with pytest.raises(ModelError, match=r"notes\.txt is there, and no zip"):
+        write_archive(bundle_directory, notes)
+    with pytest.raises(ModelError, match="is a directory"):
+        write_archive(bundle_directory, tmp_path)
+    with pytest.raises(ModelError, match="is a directory"):
+        write_archive(bundle_directory, type(tmp_path)("/"))
+    assert notes.read_text(encoding="utf-8") == "of a year"
+
+
 def test_a_bundle_that_is_not_whole_is_not_exported(bundle_directory: Path, tmp_path: Path) -> None:
     os.truncate(bundle_directory / "head.npz", 5)
 

@@ -7,10 +7,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from emwatch.cli.lines import PlainLines
-from emwatch.cli.live import LiveView
+from emwatch.cli.live import LiveView, both_ends
 from emwatch.frame import FrameState, Outcome
 from emwatch.service.happenings import FrameDone
 from emwatch.service.progress import Progress
@@ -51,6 +53,29 @@ def test_it_is_shown_to_who_asks_for_more(show: Show) -> None:
 
 def test_a_failed_file_is_always_shown(show: Show) -> None:
     assert "cut.tif" in show(_done("cut.tif", FrameState.FAILED), False)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+def test_no_name_is_so_long_that_it_hides_what_was_said_of_the_frame(width: int) -> None:
+    written = StringIO()
+    console = Console(file=written, force_terminal=True, width=width)
+    with LiveView(console, Progress(started_at=0.0)) as view:
+        view.tell(_done("wafer試_the_second_try_of_the_afternoon_" * 5 + "_0042.tif", FrameState.FAILED))
+    shown = [line for line in Text.from_ansi(written.getvalue()).plain.splitlines() if "wafer" in line]
+
+    assert shown
+    assert all("not-a-frame" in line for line in shown)
+    assert all("42.tif" in line for line in shown), "the end of a name is what tells frames of a series apart"
+    assert all(cell_len(line.rstrip()) <= width for line in shown)
+
+
+def test_a_name_that_fits_is_left_alone() -> None:
+    assert both_ends("frame_0001.tif", 14) == "frame_0001.tif"
+
+
+def test_a_shortened_name_is_as_wide_as_its_place_however_wide_its_letters() -> None:
+    assert both_ends("frame_of_today_0001.tif", 13) == "frame_…01.tif"
+    assert cell_len(both_ends("試料試料試料試料試料１２.tif", 13)) in (12, 13)
 
 
 def test_run_shows_texts_with_v_only_and_counts_them_always(run: Callable[..., tuple[str, str]]) -> None:

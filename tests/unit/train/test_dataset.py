@@ -97,7 +97,7 @@ def test_a_folder_of_another_name_that_holds_frames_is_told(tmp_path: Path) -> N
     (tmp_path / "notes").mkdir()
     (tmp_path / "Tips").rename(tmp_path / "tipps")
 
-    with pytest.raises(DatasetError, match=r"folder 'tipps' is none .* did you mean Tips\? It holds 1 frame"):
+    with pytest.raises(DatasetError, match=r"folder 'tipps' is none .* did you mean Tips\? \(frames in it: 1\)"):
         open_dataset(tmp_path)
 
 
