@@ -10,6 +10,9 @@ from emwatch.cli.lazy import Entry, LazyGroup
 
 #: One line for each way of learning; its module is imported only when it is used.
 COMMANDS: Final[dict[str, Entry]] = {
+    "heads": Entry(
+        "emwatch.cli.train_heads", "heads", "Teach a new head on the backbone there is: seconds, no TensorFlow."
+    ),
     "original": Entry("emwatch.cli.train_original", "original", "Train by the original's recipe, to compare with."),
     "finetune": Entry("emwatch.cli.train_finetune", "finetune", "Fine-tune the network's last blocks."),
 }

@@ -17,19 +17,14 @@ from emwatch.classify.backbone import (
     imagenet_weights_path,
     network_input,
 )
-from emwatch.classify.bundle import BACKBONE, open_backbone
-from emwatch.classify.classifier import golden_drawing
+from emwatch.classify.bundle import BACKBONE
 from emwatch.classify.head import AVERAGE_FEATURES
 from emwatch.classify.preprocess import prepare
-from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
 from emwatch.train import imagenet
-from emwatch.train.bundle_files import sha256, write_bundle
-from emwatch.train.card import card
 from emwatch.train.convert import agreement, to_tflite
 from emwatch.train.dataset import labelled_frames
-from emwatch.train.embeddings import Embeddings
-from emwatch.train.heads import train_head
+from emwatch.train.head_bundle import HeadOrder, finished, train_heads
 from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -65,33 +60,21 @@ class BuildOrder:
 
 
 def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
-    """Build a bundle, telling ``say`` what is being done. Raises `ModelError`."""
+    """Build a bundle, telling ``say`` what is being done. Raises `ModelError`, `DatasetError`."""
     frames = labelled_frames(order.frames)
-    if order.head_only:
-        backbone, facts = open_backbone(order.out)
-        if facts.get("outputs") != _output_rows():
-            raise ModelError(
-                f"{order.out / BACKBONE} gives {facts.get('outputs')}, expected {_output_rows()}: build without --head-only"
-            )
-        say(f"backbone kept: {order.out / BACKBONE}")
-    else:
-        backbone, facts = _made_backbone(order, frames, say)
-    engine = LiteRtEngine(backbone, sum(OUTPUTS.values()), order.threads, order.out / BACKBONE)
-    embeddings = Embeddings(engine, sha256(backbone), say, order.threads, tuple(OUTPUTS.values()))
-    trained = train_head(embeddings, frames, order.drawn_per_category, order.seed, say)
-    golden = engine.embed(prepare(golden_drawing())).mean(axis=0)
-    facts_of_all = card(
-        order.name,
-        facts,
-        trained.head,
-        trained.verdict.calibration,
-        {"seed": order.seed, **trained.training},
-        trained.metrics,
-        trained.head.probabilities(golden),
+    of_head = HeadOrder(
+        backbone=order.out,
+        out=order.out,
+        name=order.name,
+        drawn_per_category=order.drawn_per_category,
+        seed=order.seed,
+        threads=order.threads,
+        compare_float=not order.head_only,
     )
-    bundle = write_bundle(order.out, backbone, trained.head.to_bytes(), facts_of_all)
-    say(f"{order.out}: bundle {bundle.sha256[:12]} passes its self-test")
-    return bundle
+    if order.head_only:
+        return train_heads(of_head, frames, say)
+    backbone, facts = _made_backbone(order, frames, say)
+    return finished(of_head, backbone, facts, frames, say)
 
 
 def _output_rows() -> list[dict[str, Any]]:

@@ -1,0 +1,109 @@
+"""A head on the backbone there is: taught and judged in one process without TensorFlow, and refused what contradicts itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emwatch.classify.bundle import default_directory
+from emwatch.classify.classifier import Classifier
+from emwatch.classify.preprocess import prepare
+from emwatch.errors import DatasetError
+from emwatch.frame import CATEGORIES
+from emwatch.simulate.painter import draw_frame
+from emwatch.train.dataset import labelled_frames
+from emwatch.train.head_bundle import HeadOrder, train_heads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _quiet(line: str) -> None:
+    del line
+
+
+@pytest.fixture(name="few_frames")
+def _few_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two drawn frames of each category, each in a session's folder of its own."""
+    monkeypatch.setenv("EMWATCH_EMBEDDINGS", str(tmp_path / "cache"))
+    directory = tmp_path / "frames"
+    for name in CATEGORIES:
+        for seed in range(2):
+            folder = directory / name / f"session {seed}"
+            folder.mkdir(parents=True)
+            Image.fromarray(draw_frame(name, seed, 256, 192).pixels).save(folder / "frame.png")
+    return directory
+
+
+def test_a_head_is_taught_without_tensorflow_and_without_anything_of_the_extras(
+    few_frames: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import sys\n"
+        "from emwatch.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert not end.code, end\n"
+        "print(sorted({'tensorflow', 'keras', 'sklearn', 'scipy', 'matplotlib'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", program, "train", "heads", str(few_frames), "--drawn", "1", "--json"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "made")], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    answer = json.loads(done.stdout)
+
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert (answer["card"]["training"]["real_frames"], answer["card"]["name"]) == (20, "made")
+    classifier = Classifier.load(tmp_path / "made", threads=1)
+    assert answer["sha256"] == classifier.bundle_sha256
+    learned = classifier.classify(prepare(draw_frame("Patterned_surface", 1, 256, 192).pixels))
+    assert (learned.category, learned.novelty is not None) == ("Patterned_surface", True)
+
+
+def test_the_same_order_makes_the_same_bundle_and_keeps_the_backbone(few_frames: Path, tmp_path: Path) -> None:
+    frames = labelled_frames(few_frames)
+    made = [
+        train_heads(HeadOrder(default_directory(), tmp_path / name, "x", drawn_per_category=1), frames, _quiet)
+        for name in ("one", "two")
+    ]
+
+    assert made[0].sha256 == made[1].sha256
+    assert made[0].backbone == (default_directory() / "backbone.tflite").read_bytes()
+
+
+def test_one_picture_under_two_categories_is_refused_before_anything_is_embedded(
+    few_frames: Path, tmp_path: Path
+) -> None:
+    shutil.copy(few_frames / "Tips" / "session 0" / "frame.png", few_frames / "Powder" / "session 0" / "copy.png")
+
+    with pytest.raises(DatasetError, match=r"copy\.png as Powder, .*frame\.png as Tips"):
+        train_heads(HeadOrder(default_directory(), tmp_path / "made"), labelled_frames(few_frames), _quiet)
+    assert not (tmp_path / "made").exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_frame_that_cannot_be_read_is_named(few_frames: Path, tmp_path: Path) -> None:
+    (few_frames / "Tips" / "session 0" / "frame.png").write_bytes(b"no picture")
+
+    with pytest.raises(DatasetError, match=r"frame\.png cannot be read"):
+        train_heads(HeadOrder(default_directory(), tmp_path / "made"), labelled_frames(few_frames), _quiet)
+
+
+def test_frames_of_a_single_source_teach_but_cannot_be_judged_by_their_own(few_frames: Path, tmp_path: Path) -> None:
+    rows = [
+        f"{path.relative_to(few_frames).as_posix()}\t{path.parts[-3]}\tthe one lab"
+        for path in sorted(few_frames.rglob("*.png"))
+    ]
+    (few_frames / "labels.tsv").write_text("\n".join(["file\tcategory\tsource", *rows]) + "\n", encoding="utf-8")
+    order = HeadOrder(default_directory(), tmp_path / "made", drawn_per_category=1)
+    made = train_heads(order, labelled_frames(few_frames), _quiet)
+
+    assert (made.card["metrics"]["sources"], made.card["training"]["real_frames"]) == (1, 20)
+    assert np.isfinite(made.card["metrics"]["without_bar"]["ece_after"])
