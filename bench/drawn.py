@@ -23,7 +23,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import scipy.linalg
 
 from emwatch.classify.backbone import LiteRtEngine
 from emwatch.classify.bundle import BACKBONE, default_directory, open_backbone
@@ -63,7 +62,7 @@ class RidgeOnce:
         bordered[size, size] = 0
         wanted = np.zeros((size + 1, len(CATEGORIES)))
         wanted[np.arange(size), mine] = 1
-        found = scipy.linalg.solve(bordered, wanted, assume_a="sym")
+        found = np.linalg.solve(bordered, wanted)
         return np.asarray(self._to_judged[:, rows] @ found[:size] + found[size])
 
 

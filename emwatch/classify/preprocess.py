@@ -6,7 +6,8 @@ Runs in the decoder child, so that a large frame never travels between processes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,8 @@ from emwatch.frame import NETWORK_SIDE_PX
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+Grey = TypeVar("Grey", bound=np.generic)
+
 #: Named in every bundle's card; a bundle made for other pixels than these is refused. Change it with any change below.
 PREPROCESSING_ID: Final = "grey-170-centre-square-1"
 
@@ -25,6 +28,8 @@ CLIPPED_PERCENT: Final = 0.5
 
 #: Percentiles are taken of at most so many pixels, evenly spread: more changes no grey value by a visible amount.
 _PERCENTILE_SAMPLE_PX: Final = 250_000
+
+_CORNER_SHARE: Final = 0.7
 
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L"
 
@@ -43,6 +48,29 @@ def prepare(pixels: npt.NDArray[np.generic], data_bar_height_px: float | None = 
     """
     picture = _without_data_bar(_checked(pixels), data_bar_height_px)
     return _resized(eight_bits(_centre_square(picture)))[np.newaxis]
+
+
+def prepare_five(pixels: npt.NDArray[np.generic], data_bar_height_px: float | None = None) -> npt.NDArray[np.float32]:
+    """
+    Turn a decoded frame into five views: that of `prepare`, and four squares in the picture's corners.
+
+    The corners' sides are 0.7 of the picture's shorter one. Their embeddings are averaged. Measured by source, tips
+    gain, MEMS lose as much, and balanced accuracy stays (0.570 and 0.567), at five times the cost.
+
+    Returns float32, shape (5, 170, 170). Raises `Unreadable` for anything that is not a picture.
+    """
+    picture = eight_bits(_without_data_bar(_checked(pixels), data_bar_height_px))
+    height, width = picture.shape[:2]
+    side = max(1, round(min(height, width) * _CORNER_SHARE))
+    corners = [
+        picture[top : top + side, left : left + side] for top in (0, height - side) for left in (0, width - side)
+    ]
+    return np.stack([_resized(each) for each in (_centre_square(picture), *corners)])
+
+
+def prepared_by(views: int) -> str:
+    """Name the function that makes so many views, 1 or 5, as the decoder child takes it."""
+    return f"{__name__}:{_MAKERS[views].__name__}"
 
 
 def _checked(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -64,7 +92,7 @@ def _without_data_bar(pixels: npt.NDArray[np.generic], data_bar_height_px: float
     return pixels[: pixels.shape[0] - round(data_bar_height_px)]
 
 
-def _centre_square(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def _centre_square(pixels: npt.NDArray[Grey]) -> npt.NDArray[Grey]:
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -112,3 +140,6 @@ def _resized(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     small = square.resize((NETWORK_SIDE_PX, NETWORK_SIDE_PX), Image.Resampling.BILINEAR)
     values = np.asarray(small, dtype=np.float32)
     return values if values.ndim == 2 else values @ _LUMINANCE
+
+
+_MAKERS: Final = MappingProxyType({1: prepare, 5: prepare_five})

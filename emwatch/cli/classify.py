@@ -69,6 +69,7 @@ def classify(
     config = load_config(config_file, {"model.bundle": bundle, "model.engine": engine}, one_shot=True)
     # Imported here, numpy and the engine cost nothing to the commands that need neither.
     from emwatch.classify import store  # noqa: PLC0415
+    from emwatch.classify.preprocess import prepared_by  # noqa: PLC0415
     from emwatch.readers.limits import bar_limits, reading_limits  # noqa: PLC0415
     from emwatch.readers.sandbox import Sandbox  # noqa: PLC0415
 
@@ -77,7 +78,7 @@ def classify(
     documents: list[dict[str, Any]] = []
     found: list[tuple[FrameReading, Prediction]] = []
     with (
-        Sandbox(limits=reading_limits(config)) as sandbox,
+        Sandbox(prepared_by(config.model.views), reading_limits(config)) as sandbox,
         DataBars(data_bar, bar_limits(config), if_asked=True) as bars,
     ):
         sandbox.start()  # the child starts while the model is loaded

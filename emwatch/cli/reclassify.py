@@ -87,6 +87,7 @@ def _classifier(config: Config, wanted: str | None) -> Classifier:
 def _work(
     config: Config, ledger: Ledger, classifier: Classifier, wanted: LogFilter, result: Reclassified, *, alerts: bool
 ) -> None:
+    from emwatch.classify.preprocess import prepared_by  # noqa: PLC0415 - numpy
     from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
     from emwatch.readers.limits import reading_limits  # noqa: PLC0415 - numpy
     from emwatch.readers.sandbox import Sandbox  # noqa: PLC0415 - as above
@@ -94,7 +95,7 @@ def _work(
 
     with ExitStack() as stack:
         reader = stack.enter_context(LedgerReader(config.ledger.path))
-        sandbox = stack.enter_context(Sandbox(limits=reading_limits(config)))
+        sandbox = stack.enter_context(Sandbox(prepared_by(config.model.views), reading_limits(config)))
         total = reader.count_unjudged(wanted, classifier.bundle_sha256)
         advance = stack.enter_context(counting("judging frames again", total))
         judge_again(

@@ -9,7 +9,16 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from emwatch.errors import ConfigError
 from emwatch.frame import CATEGORIES, Target, Window
@@ -103,6 +112,14 @@ class ModelConfig(Section):
     bundle: Path | None = None
     engine: Literal["litert", "keras", "stub"] = "litert"
     threads: Annotated[int, Field(ge=1, le=256)] = 2
+    views: int = 1
+
+    @field_validator("views")
+    @classmethod
+    def _one_or_five(cls, views: int) -> int:
+        if views not in {1, 5}:
+            raise ValueError("expected 1 or 5")
+        return views
 
 
 class WindowConfig(Section):

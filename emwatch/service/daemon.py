@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emwatch.alerts.outbox import Outbox
+from emwatch.classify.preprocess import prepared_by
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState
 from emwatch.ledger.schema import BAR_FIELDS
@@ -115,7 +116,7 @@ class Daemon:
             standing.become("starting")
             stack.callback(standing.become, "ended")
             sandbox = stack.enter_context(
-                Sandbox(prepare="emwatch.classify.preprocess:prepare", limits=reading_limits(config))
+                Sandbox(prepare=prepared_by(config.model.views), limits=reading_limits(config))
             )
             sandbox.start()
             gap = timedelta(minutes=config.ledger.session_gap_minutes)

@@ -16,7 +16,7 @@ import numpy as np
 import PIL
 import platformdirs
 
-from emwatch.classify.preprocess import prepare
+from emwatch.classify.preprocess import PREPROCESSING_ID, prepare
 from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 #: Frames made ready ahead of the network, for each thread: enough to never wait, too few to fill the memory.
 _AHEAD = 4
 
-#: The code that stands between a picture and what the network sees of it.
-_ALWAYS = ("emwatch.classify.preprocess",)
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -42,7 +39,7 @@ class Picture:
     What is to be embedded: ``pixels`` makes it, when its turn comes, out of ``content`` and nothing else.
 
     ``content`` are the bytes of a file, or the name and seed of a drawing; ``made_by`` names what is done with them, by
-    the modules or packages ``code``. A change of any of these is another picture.
+    the modules or packages ``code``. A change of any of these, or of the preprocessing, is another picture.
     """
 
     content: Callable[[], bytes]
@@ -53,8 +50,8 @@ class Picture:
     def key(self) -> str:
         """Identify it without making it."""
         digest = hashlib.sha256(self.content())
-        digest.update(self.made_by.encode())
-        digest.update(_code_sha256((*_ALWAYS, *self.code)).encode())
+        digest.update(f"{self.made_by}, {PREPROCESSING_ID}, ".encode())
+        digest.update(_code_sha256(self.code).encode())
         return digest.hexdigest()
 
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from emwatch.classify.preprocess import prepare
+from emwatch.classify.preprocess import prepare, prepare_five, prepared_by
 from emwatch.errors import Unreadable
 
 
@@ -152,3 +153,30 @@ def test_the_decoder_child_imports_nothing_but_numpy_and_pillow() -> None:
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == ""
+
+
+def test_five_views_are_the_one_and_the_corners_without_the_bar() -> None:
+    frame = np.zeros((300, 400), np.uint8)
+    for index, (rows, columns) in enumerate(
+        [
+            (slice(0, 60), slice(0, 60)),
+            (slice(0, 60), slice(340, 400)),
+            (slice(200, 260), slice(0, 60)),
+            (slice(200, 260), slice(340, 400)),
+        ]
+    ):
+        frame[rows, columns] = 60 * (index + 1)
+    frame[260:] = 255
+    views = prepare_five(frame, 40)
+
+    assert (views.shape, views.dtype) == ((5, 170, 170), np.float32)
+    np.testing.assert_array_equal(views[0], prepare(frame, 40)[0])
+    assert [float(view.max()) for view in views[1:]] == [60, 120, 180, 240]
+
+
+@pytest.mark.parametrize(("views", "count"), [(1, 1), (5, 5)])
+def test_the_decoder_child_finds_the_maker_by_its_name(views: int, count: int) -> None:
+    module, name = prepared_by(views).split(":")
+    maker = getattr(importlib.import_module(module), name)
+
+    assert len(maker(np.zeros((50, 60, 3), np.uint16))) == count

@@ -186,6 +186,7 @@ def test_every_single_value_has_a_variable(tmp_path: Path) -> None:
         "watch.catch_up": "new",
         "watch.data_bar": "never",
         "model.engine": "keras",
+        "model.views": "5",
         "log.level": "error",
         "log.format": "json",
     }
