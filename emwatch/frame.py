@@ -48,6 +48,27 @@ class FrameState(StrEnum):
     BASELINE = "baseline"  #: was there before the first start with ``catch_up: new``; not read
 
 
+class ReviewVerdict(StrEnum):
+    """What a person says of a frame."""
+
+    CONFIRM = "confirm"  #: it is of the category that the model named
+    RELABEL = "relabel"  #: it is of another one
+    REJECT = "reject"  #: it is of none, or of no use
+    UNSURE = "unsure"  #: nobody can tell, or an earlier review is taken back
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person says of a recorded frame; ``category`` is there for ``confirm`` and ``relabel`` only."""
+
+    frame_id: int
+    verdict: ReviewVerdict
+    category: str | None
+    reviewed_by: str
+    reviewed_at: datetime
+    note: str = ""
+
+
 class FieldKind(StrEnum):
     """How the value of an acquisition field is typed."""
 

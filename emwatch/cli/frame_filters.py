@@ -35,6 +35,7 @@ _OPTIONS: Final = (
     click.option("--until", metavar="WHEN", help="Recorded until; a day means its end."),
     click.option("--session", metavar="WHICH", help='A session by its name or number, or "last".'),
     click.option("--path", "glob", metavar="GLOB", help='By file name, or with a "/" by the whole path.'),
+    click.option("--reviewed", is_flag=True, help="Frames that somebody reviewed."),
     click.option("--uncertain", is_flag=True, help="Frames the model is not sure of."),
 )
 
@@ -64,5 +65,6 @@ def filter_of(asked: Mapping[str, Any], states: tuple[FrameState, ...] = (FrameS
         session=asked["session"],
         states=states,
         uncertain=True if asked["uncertain"] else None,
+        reviewed=True if asked["reviewed"] else None,
         path=asked["glob"],
     )

@@ -32,12 +32,14 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("Recorded", whole=True),
     Column("Category", whole=True),
+    Column("Reviewed", whole=True),
     Column("Prob.", align="right", whole=True),
     Column("Magn.", align="right", whole=True),
     Column("Tilt °", align="right", whole=True),
     Column("Target", style="bold"),
     Column("File"),
 )
+_REVIEWED = 2
 #: A terminal narrower than this gets shorter times and categories, so that numbers and names stay whole.
 _ROOMY = 120
 _STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASELINE: "dim"}
@@ -109,7 +111,12 @@ def print_rows(rows: Iterable[LogRow]) -> int:
     below = common_folder([row.path for row in shown])
     styles = [_STYLES.get(row.state, "green" if row.targets else "") for row in shown]
     narrow = is_terminal(sys.stdout) and shutil.get_terminal_size().columns < _ROOMY
-    print_table(_COLUMNS, [list(_cells(row, below, narrow=narrow)) for row in shown], styles=styles)
+    cells = [list(_cells(row, below, narrow=narrow)) for row in shown]
+    columns = list(_COLUMNS)
+    if not any(row.reviewed for row in shown):  # most have no use for it, and its room is dear
+        cells = [[*each[:_REVIEWED], *each[_REVIEWED + 1 :]] for each in cells]
+        del columns[_REVIEWED]
+    print_table(columns, cells, styles=styles)
     return len(shown)
 
 
@@ -120,6 +127,7 @@ def _cells(row: LogRow, below: Path | None, *, narrow: bool) -> Iterator[str]:
         yield f"{category}{' ?' if row.uncertain else ''}"
     else:
         yield f"{row.state.value}: {row.code}" if row.code else row.state.value
+    yield (row.reviewed or "").split("_")[0] if narrow else row.reviewed or ""
     yield "" if row.probability is None else f"{row.probability:.2f}"
     yield "" if row.magnification is None else number_text(row.magnification)
     yield "" if row.stage_tilt_deg is None else degrees_text(row.stage_tilt_deg)

@@ -32,6 +32,7 @@ COMMANDS: Final = {
         "emwatch.cli.reconcile", "reconcile", "Prove that every file in the directory is in the ledger."
     ),
     "log": Entry("emwatch.cli.log", "log", "Ask the ledger what was recorded."),
+    "review": Entry("emwatch.cli.review", "review", "Say what recorded frames really are."),
     "db": Entry("emwatch.cli.db", "db", "Check, back up, prune, merge and repair the ledger."),
     "classify": Entry("emwatch.cli.classify", "classify", "Name the category of frames."),
     "meta": Entry("emwatch.cli.meta", "meta", "Show what the microscope says about frames."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, Select, and_, func, or_, select
 
 from emwatch.frame import FrameState, Window
-from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
+from emwatch.ledger.schema import acquisition, frames, matches, predictions, reviews, sessions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,6 +34,7 @@ class LogFilter:
         session: a session's name or number, or ``last``.
         states: what became of the file.
         uncertain: ``None`` takes both.
+        reviewed: a person has said something of it (``True``) or nothing (``False``).
         path: glob over the file's name or, with a separator in it, over its whole path, in the ledger's spelling.
         superseded: also contents that were overwritten since.
         duplicates: also copies of a frame recorded under another path.
@@ -53,6 +54,7 @@ class LogFilter:
     session: str | None = None
     states: tuple[FrameState, ...] = (FrameState.RECORDED, FrameState.FAILED)
     uncertain: bool | None = None
+    reviewed: bool | None = None
     path: str | None = None
     superseded: bool = False
     duplicates: bool = True
@@ -63,6 +65,16 @@ class LogFilter:
 _TARGETS = (
     select(func.json_group_array(matches.c.target))
     .where(matches.c.frame_id == frames.c.id)
+    .correlate(frames)
+    .scalar_subquery()
+)
+
+#: The category that a person named last, or what was said instead.
+_REVIEWED = (
+    select(func.coalesce(reviews.c.category, reviews.c.verdict))
+    .where(reviews.c.frame_id == frames.c.id)
+    .order_by(reviews.c.reviewed_at.desc(), reviews.c.id.desc())
+    .limit(1)
     .correlate(frames)
     .scalar_subquery()
 )
@@ -98,6 +110,7 @@ _COLUMNS = (
     acquisition.c.detector,
     acquisition.c.acquired_at,
     _TARGETS.label("targets"),
+    _REVIEWED.label("reviewed"),
 )
 
 _NEWEST = and_(predictions.c.frame_id == frames.c.id, predictions.c.newest)
@@ -159,6 +172,9 @@ def conditions_of(wanted: LogFilter) -> list[ColumnElement[bool]]:
     if wanted.until is not None:
         found.append(frames.c.recorded_at <= wanted.until)
     found += _of_matches(wanted)
+    if wanted.reviewed is not None:
+        any_review = frames.c.id.in_(select(reviews.c.frame_id))
+        found.append(any_review if wanted.reviewed else ~any_review)
     if wanted.session is not None:
         found.append(frames.c.session_id.in_(_session_ids(wanted.session)))
     if wanted.path is not None:

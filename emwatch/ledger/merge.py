@@ -44,7 +44,7 @@ class _Target:
         self.connection, self.sitting, self.driver = connection, sitting, driver
         self._columns = {
             table: {row[1] for row in driver.execute(f"PRAGMA table_info('{table}')")}
-            for table in ("frames", "metadata", "predictions", "matches", "alerts", "bundles", "roots")
+            for table in ("frames", "metadata", "predictions", "reviews", "matches", "alerts", "bundles", "roots")
         }
         driver.execute("DROP TABLE IF EXISTS temp.taken")
         driver.execute("CREATE TEMP TABLE taken (old INTEGER PRIMARY KEY, new INTEGER, fresh INTEGER, copy_of INTEGER)")
@@ -76,7 +76,7 @@ def merge(connection: Connection, other: Salvage, sitting: Sitting, *, send_wait
     for row in other.rows("frames"):
         _take_frame(target, row, merged)
     _link_copies(target)
-    for table in ("metadata", "predictions", "matches", "alerts"):
+    for table in ("metadata", "predictions", "reviews", "matches", "alerts"):
         for row in other.rows(table):
             frame_id = target.new_id(row["frame_id"])
             try:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import func, select
 
 from emwatch.frame import AcquisitionMetadata, FrameState, text_to_path
-from emwatch.ledger import present, row_values, second_opinions
+from emwatch.ledger import present, reviews, row_values, second_opinions
 from emwatch.ledger.database import ledger_errors, readable_revision, reading_engine
 from emwatch.ledger.filters import LogFilter, count_of, rows_of
 from emwatch.ledger.present import Account, Counters, count
+from emwatch.ledger.reviews import ReviewRow, ToReview
 from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
 from emwatch.ledger.second_opinions import Unjudged
 from emwatch.ledger.sqlite_file import no_ledger_yet
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-__all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "SessionRow", "Unjudged"]
+__all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "ReviewRow", "SessionRow", "ToReview", "Unjudged"]
 
 _ROWS_AT_A_TIME = 500
 
@@ -65,6 +66,7 @@ class LogRow:
     detector: str | None
     acquired_at: str | None
     targets: tuple[str, ...]
+    reviewed: str | None  #: the category that a person named last; else ``reject`` or ``unsure``
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,20 @@ class LedgerReader:
             return 0
         with self._snapshot() as connection:
             return second_opinions.count_unjudged(connection, wanted, bundle_sha256)
+
+    def reviews(self, wanted: LogFilter) -> list[ReviewRow]:
+        """Give all that people said of the wanted frames, the newest first."""
+        if self._empty:
+            return []
+        with self._snapshot() as connection:
+            return reviews.of_frames(connection, wanted)
+
+    def to_review(self, frame: int | Path) -> ToReview | None:
+        """Give the frame of a row number, or of a path as it stands; ``None`` where none is recorded."""
+        if self._empty:
+            return None
+        with self._snapshot() as connection:
+            return reviews.frame_to_review(connection, frame)
 
     def counters(self) -> Counters:
         """Give the counts of a live view."""

@@ -25,11 +25,11 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from emwatch.frame import FIELDS, SIDECAR_CUT, FieldKind, FrameState
+from emwatch.frame import FIELDS, SIDECAR_CUT, FieldKind, FrameState, ReviewVerdict
 from emwatch.ledger.column_types import Document, Instant, PlainText
 
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -172,6 +172,21 @@ predictions = Table(
     Index("ix_predictions_probability", "probability", "frame_id", sqlite_where=text("newest = 1")),
 )
 
+#: What people say of frames; see `emwatch.ledger.reviews`.
+reviews = Table(
+    "reviews",
+    tables,
+    Column("id", Integer, primary_key=True),
+    _frame(),
+    Column("verdict", PlainText, _one_of("verdict", *ReviewVerdict), nullable=False),
+    Column("category", PlainText),
+    Column("reviewed_by", PlainText, nullable=False),
+    Column("reviewed_at", Instant, nullable=False),
+    Column("note", PlainText, nullable=False, server_default=""),
+    UniqueConstraint("frame_id", "reviewed_at", "reviewed_by"),
+    CheckConstraint("(category IS NOT NULL) = (verdict IN ('confirm', 'relabel'))"),
+)
+
 matches = Table(
     "matches",
     tables,
@@ -212,7 +227,9 @@ SELECT f.id, f.path, f.state, f.code, f.reason, f.recorded_at, f.file_modified_a
        p.category, p.probability, p.uncertain, m.magnification, m.stage_tilt_deg, m.working_distance_mm,
        m.accelerating_voltage_kv, m.pixel_size_nm, m.detector, m.vendor, m.acquired_at,
        (SELECT group_concat(target, ', ') FROM matches WHERE frame_id = f.id) AS targets,
-       f.duplicate_of, f.sha256, p.bundle_sha256
+       f.duplicate_of, f.sha256, p.bundle_sha256,
+       (SELECT coalesce(category, verdict) FROM reviews WHERE frame_id = f.id
+        ORDER BY reviewed_at DESC, id DESC LIMIT 1) AS reviewed
 FROM frames AS f
 LEFT JOIN predictions AS p ON p.frame_id = f.id AND p.newest = 1
 LEFT JOIN metadata AS m ON m.frame_id = f.id

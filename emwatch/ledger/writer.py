@@ -26,6 +26,7 @@ from emwatch.ledger.merge import merge as take_over
 from emwatch.ledger.present import Counters, Known
 from emwatch.ledger.prune import Prune, Pruned, prune
 from emwatch.ledger.recording import Recorded, Sitting, write_outcome
+from emwatch.ledger.reviews import write_reviews
 from emwatch.ledger.schema import frames, replacements, roots
 from emwatch.ledger.second_opinions import write_second_opinion
 from emwatch.ledger.soundness import look_over
@@ -33,7 +34,7 @@ from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableErro
 from emwatch.ledger.upgrade import bring_up_to_date
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, tzinfo
     from pathlib import Path
     from types import TracebackType
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from emwatch.clock import Clock
-    from emwatch.frame import Alert, Outcome, Prediction, StatKey
+    from emwatch.frame import Alert, Outcome, Prediction, Review, StatKey
     from emwatch.ledger.replacement import Replaced
     from emwatch.ledger.salvage import Salvage
     from emwatch.ledger.second_opinions import Matched
@@ -246,6 +247,11 @@ class Ledger:
         """
         with self._transaction() as connection:
             return write_second_opinion(connection, frame_id, prediction, made_at, matched)
+
+    def add_reviews(self, reviews: Sequence[Review]) -> None:
+        """Add what people say of frames, all or nothing; the very same review a second time changes nothing."""
+        with self._transaction() as connection:
+            write_reviews(connection, reviews)
 
     def unread_bar(self, *, of_frame: int | None = None, before_id: int | None = None) -> UnreadBar | None:
         """

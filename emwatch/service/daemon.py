@@ -30,6 +30,7 @@ from emwatch.service.lock import SingleInstance
 from emwatch.service.notify import SystemdNotifier
 from emwatch.service.place import Manner, Place
 from emwatch.service.progress import Progress
+from emwatch.service.reviews import LiveReviews
 from emwatch.service.roots import checked_roots
 from emwatch.service.standing import Standing
 from emwatch.service.upkeep import Upkeep
@@ -81,6 +82,7 @@ class Daemon:
         self._upkeep: Upkeep | None = None
         self._outbox: Outbox | None = None
         self._model: LiveModel | None = None
+        self._reviews: LiveReviews | None = None
         self._extra_missing_told = False
         self._announced: dict[str, float] = {}
 
@@ -125,6 +127,7 @@ class Daemon:
             )
             standing.notes["check"] = {"result": ledger.looked_over, "at": clock.now().isoformat(timespec="seconds")}
             model = self._model = LiveModel(config, self._tell, follow=not self._once)
+            self._reviews = LiveReviews(ledger, self._hear)
             outbox = Outbox(ledger, open_channels(config, self._show), clock)
             outbox.start()
             stack.callback(outbox.stop)
@@ -170,6 +173,8 @@ class Daemon:
         self._notifier.alive(now)
         if self._model is not None:
             self._model.look(now)
+        if self._reviews is not None:
+            self._reviews.look(now)
         if self._standing is not None:
             self._standing.publish(now)
         self._revive()

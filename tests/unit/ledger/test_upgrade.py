@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ADD_A_COLUMN = """
 from alembic import op
-revision, down_revision = "0004", "0003"
+revision, down_revision = "0005", "0004"
 def upgrade():
     op.get_bind().exec_driver_sql("ALTER TABLE frames ADD COLUMN remark TEXT")
     op.get_bind().exec_driver_sql("UPDATE frames SET remark = 'old'")
@@ -133,7 +133,7 @@ def test_a_ledger_of_every_revision_opens_with_its_rows(
 def _two_migrations(tmp_path: Path) -> Path:
     migrations = tmp_path / "migrations % and space"
     shutil.copytree(MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-    (migrations / "versions" / "0004_remark.py").write_text(ADD_A_COLUMN)
+    (migrations / "versions" / "0005_remark.py").write_text(ADD_A_COLUMN)
     return migrations
 
 
@@ -145,25 +145,25 @@ def _old_ledger(tmp_path: Path, frame_of: Callable[..., Outcome], noon: datetime
 
 
 def test_a_migration_makes_a_copy_first(two_migrations: Path, old_ledger: Path, noon: datetime) -> None:
-    copy = migrate(old_ledger, noon, "0004", two_migrations)
+    copy = migrate(old_ledger, noon, "0005", two_migrations)
 
-    assert old_ledger.with_name("ledger.sqlite.revision-0003-20260301T120000+0000") == copy
+    assert old_ledger.with_name("ledger.sqlite.revision-0004-20260301T120000+0000") == copy
     with closing(sqlite3.connect(old_ledger)) as new, closing(sqlite3.connect(copy)) as kept:
         assert new.execute("SELECT remark FROM frames").fetchall() == [("old",)]
-        assert new.execute("SELECT * FROM alembic_version").fetchall() == [("0004",)]
+        assert new.execute("SELECT * FROM alembic_version").fetchall() == [("0005",)]
         assert kept.execute("SELECT path FROM frames").fetchall() == [("/acq/a.tif",)]
-        assert kept.execute("SELECT * FROM alembic_version").fetchall() == [("0003",)]
+        assert kept.execute("SELECT * FROM alembic_version").fetchall() == [("0004",)]
 
 
 def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
     two_migrations: Path, old_ledger: Path, noon: datetime
 ) -> None:
     broken = ADD_A_COLUMN + "    op.get_bind().exec_driver_sql('SELECT * FROM nowhere')\n"
-    (two_migrations / "versions" / "0004_remark.py").write_text(broken)
+    (two_migrations / "versions" / "0005_remark.py").write_text(broken)
     with closing(sqlite3.connect(old_ledger)) as connection:
         before = described(connection)
     with pytest.raises(LedgerError, match="nowhere"):
-        migrate(old_ledger, noon, "0004", two_migrations)
+        migrate(old_ledger, noon, "0005", two_migrations)
 
     with closing(sqlite3.connect(old_ledger)) as connection:
         assert before == described(connection)
@@ -173,18 +173,18 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
 
 def test_a_migration_that_would_orphan_rows_is_undone(two_migrations: Path, old_ledger: Path, noon: datetime) -> None:
     orphaning = ADD_A_COLUMN + "    op.get_bind().exec_driver_sql('DELETE FROM frames')\n"
-    (two_migrations / "versions" / "0004_remark.py").write_text(orphaning)
+    (two_migrations / "versions" / "0005_remark.py").write_text(orphaning)
     with pytest.raises(LedgerError, match="without their frame"):
-        migrate(old_ledger, noon, "0004", two_migrations)
+        migrate(old_ledger, noon, "0005", two_migrations)
 
     with Ledger(old_ledger) as ledger:
         assert ledger.has_any()
 
 
 def test_no_migration_without_a_copy(two_migrations: Path, old_ledger: Path, noon: datetime) -> None:
-    old_ledger.with_name("ledger.sqlite.revision-0003-20260301T120000+0000.part").mkdir()
+    old_ledger.with_name("ledger.sqlite.revision-0004-20260301T120000+0000.part").mkdir()
     with pytest.raises(LedgerError, match="no copy could be made"):
-        migrate(old_ledger, noon, "0004", two_migrations)
+        migrate(old_ledger, noon, "0005", two_migrations)
 
     with Ledger(old_ledger) as ledger:
         assert ledger.has_any()
@@ -193,9 +193,9 @@ def test_no_migration_without_a_copy(two_migrations: Path, old_ledger: Path, noo
 def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(
     two_migrations: Path, old_ledger: Path, noon: datetime
 ) -> None:
-    migrate(old_ledger, noon, "0004", two_migrations)
+    migrate(old_ledger, noon, "0005", two_migrations)
     for program in (Ledger, LedgerReader):
-        with pytest.raises(LedgerError, match=r"newer emwatch .ledger revision 0004, this program knows 0003"):
+        with pytest.raises(LedgerError, match=r"newer emwatch .ledger revision 0005, this program knows 0004"):
             program(old_ledger)
 
 

@@ -1,0 +1,129 @@
+"""Reviews handed to whoever writes the ledger: taken in once, refused with a reason, kept while it cannot be written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from emwatch.frame import FrameState, Outcome, Review, ReviewVerdict, StatKey
+from emwatch.ledger.query import LedgerReader, LogFilter
+from emwatch.ledger.sqlite_file import LedgerUnavailableError
+from emwatch.ledger.writer import Ledger
+from emwatch.service.happenings import Notice
+from emwatch.service.reviews import LiveReviews, hand_over, requests_folder, take_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from emwatch.service.happenings import Happening
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def said(frame_id: int, category: str, seconds: int = 0) -> Review:
+    return Review(frame_id, ReviewVerdict.RELABEL, category, "ana", NOON + timedelta(seconds=seconds))
+
+
+@pytest.fixture(name="ledger")
+def _ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.sqlite", zone=UTC) as ledger:
+        frame = Outcome(Path("/acq/a.tif"), FrameState.RECORDED, StatKey(9, 1, 1, 1), "a" * 64)
+        ledger.record(frame, NOON)
+        yield ledger
+
+
+def reviews(ledger: Ledger) -> list[tuple[str | None, bool]]:
+    with LedgerReader(ledger.path) as reader:
+        return [(each.category, each.counts) for each in reader.reviews(LogFilter())]
+
+
+def test_what_waits_is_recorded_once_and_goes(ledger: Ledger) -> None:
+    assert list(take_in(ledger)) == []
+    requests = [hand_over(ledger.path, [said(1, "Tips", 1)]), hand_over(ledger.path, [said(1, "Powder")])]
+    again = requests[0].read_bytes()
+
+    assert list(take_in(ledger)) == []
+    assert not any(request.exists() for request in requests)
+    requests[0].write_bytes(again)  # killed between the commit and the removal
+    assert list(take_in(ledger)) == []
+    assert reviews(ledger) == [("Tips", True), ("Powder", False)]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"frame_id": 7}, "no recorded frame has number 7"),
+        ({"frame_id": "1"}, "frame_id must be a number"),
+        ({"category": "Wires"}, "'Wires' does not go with relabel"),
+        ({"category": None}, "None does not go with relabel"),
+        ({"verdict": "maybe"}, "'maybe' is not a valid"),
+        ({"reviewed_at": "2026-03-01T12:00:00"}, "has no time zone"),
+        ({"reviewed_by": 3}, "must be a number, reviewed_by and note texts"),
+        ({"mood": "good"}, "mood"),
+    ],
+)
+def test_what_makes_no_sense_is_kept_beside_and_told_and_the_next_one_recorded(
+    ledger: Ledger, change: dict[str, Any], why: str
+) -> None:
+    bad = hand_over(ledger.path, [said(1, "Tips")])
+    document = json.loads(bad.read_bytes())
+    document["reviews"][0] |= change
+    bad.write_text(json.dumps(document), encoding="utf-8")
+    hand_over(ledger.path, [said(1, "Powder", 1)])
+    [notice] = take_in(ledger)
+
+    assert why in notice.text
+    assert notice.path == bad.with_suffix(".refused")
+    assert bad.with_suffix(".refused").is_file()
+    assert reviews(ledger) == [("Powder", True)]
+
+
+def test_half_a_file_is_no_request(ledger: Ledger) -> None:
+    bad = hand_over(ledger.path, [said(1, "Tips")])
+    bad.write_bytes(bad.read_bytes()[:50])
+    (requests_folder(ledger.path) / ".being-written.json").write_bytes(b"")
+
+    assert len(list(take_in(ledger))) == 1
+    assert sorted(path.name for path in requests_folder(ledger.path).iterdir()) == [
+        ".being-written.json",
+        bad.with_suffix(".refused").name,
+    ]
+
+
+@dataclass
+class FullDisk:
+    """A ledger that cannot be written for so many tries."""
+
+    real: Ledger
+    failures: int
+    tries: int = field(default=0)
+
+    @property
+    def path(self) -> Path:
+        return self.real.path
+
+    def add_reviews(self, given: Sequence[Review]) -> None:
+        self.tries += 1
+        if self.tries <= self.failures:
+            raise LedgerUnavailableError("the disk is full")
+        self.real.add_reviews(given)
+
+
+def test_while_the_ledger_cannot_be_written_reviews_wait_and_that_is_told_once(ledger: Ledger) -> None:
+    told: list[Happening] = []
+    full = FullDisk(ledger, failures=2)
+    live = LiveReviews(full, told.append)  # type: ignore[arg-type]  # what it needs of a ledger
+    hand_over(ledger.path, [said(1, "Tips")])
+    for now in (0.0, 0.5, 1.0, 1.5):
+        live.look(now)
+
+    assert full.tries == 2, "one look a second"
+    assert told == [Notice("warning", "reviews wait: the disk is full")]
+    assert reviews(ledger) == []
+    live.look(2.0)
+    assert reviews(ledger) == [("Tips", True)]
