@@ -35,7 +35,8 @@ class Rows:
 
     ``features`` (n, features), float32; ``labels`` (n,), indices of classes; ``weights`` (n,), positive; ``always`` (n,),
     the rows that every head learns; ``perhaps`` (n,), those it may learn. The rest is only judged. The scale of the
-    features, not their labels, is taken from all rows. Classes weigh the same where everything is learned.
+    features is taken from ``always``, or where those are few from ``perhaps``, too; never from rows that are only judged.
+    Classes weigh the same where everything is learned.
 
     Ridge regression in its dual form: the coefficients of rows solve (K + ridge / weights) a = wanted, K being products
     of rows. What all heads learn is eliminated once (by its Schur complement); a head is then one small system.
@@ -110,8 +111,11 @@ class Rows:
 
     @cached_property
     def _scaling(self) -> tuple[Singles, Singles]:
-        mean = self.features.mean(axis=0, dtype=np.float64)
-        spread = self.features.std(axis=0, dtype=np.float64)
+        # Of rows that every head learns, where these are most: a scale that others lend would know who judges.
+        every = self.always | self.perhaps
+        taught = self.features[self.always if 2 * self.always.sum() >= every.sum() else every]
+        mean = taught.mean(axis=0, dtype=np.float64)
+        spread = taught.std(axis=0, dtype=np.float64)
         spread = np.where(spread > 1e-6, spread, 1.0) * np.sqrt(self.features.shape[1])
         return mean.astype(np.float32), spread.astype(np.float32)
 
