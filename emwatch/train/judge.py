@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +12,8 @@ from emwatch.frame import CATEGORIES
 from emwatch.train.measures import calibration_error, category_figures, confusion_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
 FOLDS: Final = 5
@@ -19,6 +21,11 @@ FOLDS: Final = 5
 KEPT_OF_RIGHT: Final = 0.84
 #: Of those, the limit of novelty alone keeps this share.
 KEPT_OF_FAMILIAR: Final = 0.95
+#: A category is believed where it is right at least this often. By source it made believed Nanowires right in 38 % of
+#: cases instead of 20 %, and all believed frames in 77 % instead of 74 %, with as many right ones kept.
+TRUSTED: Final = 0.5
+#: Limits of single categories are told by no fewer than this share of the frames: three of them right are luck.
+LEAST_BELIEVED: Final = 0.04
 
 
 def source_folds(categories: npt.NDArray[np.int64], sources: list[str], seed: int) -> npt.NDArray[np.int64]:
@@ -48,14 +55,16 @@ def source_folds(categories: npt.NDArray[np.int64], sources: list[str], seed: in
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """
-    What makes probabilities of logits and says when to believe them: three numbers, chosen on frames of unseen sources.
+    What makes probabilities of logits and says when to believe them, chosen on frames of unseen sources.
 
-    ``unfamiliar_above`` is ``None`` for a head that tells no novelty.
+    ``unfamiliar_above`` is ``None`` for a head that tells no novelty. ``uncertain_below_of``: higher limits of categories
+    that were wrongly believed too often.
     """
 
     temperature: float
     uncertain_below: float
     unfamiliar_above: float | None = None
+    uncertain_below_of: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def chosen(
@@ -74,10 +83,12 @@ class Calibration:
             return cls(temperature, 1.0)
         kept = KEPT_OF_RIGHT if novelty is None else KEPT_OF_RIGHT / KEPT_OF_FAMILIAR
         below = float(np.floor(np.quantile(scores.max(axis=1)[right], 1 - kept) * 100) / 100)
+        limits = cls(temperature, below, None, _limits_of_categories(scores, right, below))
         if novelty is None:
-            return cls(temperature, below)
-        sure = right & (scores.max(axis=1) >= below)
-        return cls(temperature, below, float(np.ceil(np.quantile(novelty[sure], KEPT_OF_FAMILIAR) * 1000) / 1000))
+            return limits
+        sure = right & limits.certain(logits)
+        above = float(np.ceil(np.quantile(novelty[sure], KEPT_OF_FAMILIAR) * 1000) / 1000)
+        return replace(limits, unfamiliar_above=above)
 
     def probabilities(self, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Turn logits (n, 10) into probabilities."""
@@ -87,7 +98,9 @@ class Calibration:
         self, logits: npt.NDArray[np.float64], novelty: npt.NDArray[np.float64] | None = None
     ) -> npt.NDArray[np.bool_]:
         """Say of which frames (n,) the likeliest category is to be believed."""
-        believed: npt.NDArray[np.bool_] = self.probabilities(logits).max(axis=1) >= self.uncertain_below
+        scores = self.probabilities(logits)
+        limits = np.array([self.uncertain_below_of.get(name, self.uncertain_below) for name in CATEGORIES])
+        believed: npt.NDArray[np.bool_] = scores.max(axis=1) >= limits[scores.argmax(axis=1)]
         if novelty is None or self.unfamiliar_above is None:
             return believed
         familiar: npt.NDArray[np.bool_] = novelty <= self.unfamiliar_above
@@ -105,6 +118,7 @@ class Verdict:
     ece_after: float
     temperature: float
     uncertain_below: float
+    uncertain_below_of: dict[str, float]
     unfamiliar_above: float | None
     certain_share: float
     certain_of_right: float
@@ -115,7 +129,7 @@ class Verdict:
     @property
     def calibration(self) -> Calibration:
         """Give the calibration that ships."""
-        return Calibration(self.temperature, self.uncertain_below, self.unfamiliar_above)
+        return Calibration(self.temperature, self.uncertain_below, self.unfamiliar_above, self.uncertain_below_of)
 
     @classmethod
     def of(cls, logits: npt.NDArray[np.float64], categories: npt.NDArray[np.int64]) -> Verdict:
@@ -145,6 +159,7 @@ class Verdict:
             ece_after=calibration_error(scores, categories),
             temperature=calibration.temperature,
             uncertain_below=calibration.uncertain_below,
+            uncertain_below_of=dict(calibration.uncertain_below_of),
             unfamiliar_above=calibration.unfamiliar_above,
             certain_share=float(certain.mean()),
             certain_of_right=float(certain[right].mean()) if right.any() else 0.0,
@@ -152,6 +167,29 @@ class Verdict:
             recall=recall,
             precision={name: each.precision for name, each in figures.items() if each.precision is not None},
         )
+
+
+def _limits_of_categories(
+    scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], below: float
+) -> dict[str, float]:
+    """
+    Raise the limit of each category that is wrong more often than right where it is believed, until it is not.
+
+    Never so far that fewer than `LEAST_BELIEVED` of the frames are left to tell by.
+    """
+    likeliest, probability = scores.argmax(axis=1), scores.max(axis=1)
+    least = max(1, round(LEAST_BELIEVED * len(scores)))
+    limits = {}
+    for index, name in enumerate(CATEGORIES):
+        mine = (likeliest == index) & (probability >= below)
+        order = np.argsort(-probability[mine])
+        hits = np.cumsum(right[mine][order]) / np.arange(1, mine.sum() + 1)
+        trusted = np.flatnonzero(hits[least - 1 :] >= TRUSTED) + least - 1
+        if len(hits) < least or hits[-1] >= TRUSTED:
+            continue
+        last = int(trusted[-1]) if len(trusted) else least - 1
+        limits[name] = float(np.ceil(probability[mine][order][last] * 100) / 100)
+    return {name: limit for name, limit in limits.items() if limit > below}
 
 
 def fitted_temperature(logits: npt.NDArray[np.float64], categories: npt.NDArray[np.int64]) -> float:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emwatch.train.judge import FOLDS, KEPT_OF_RIGHT, Verdict, fitted_temperature, source_folds
+from emwatch.frame import CATEGORIES
+from emwatch.train.judge import FOLDS, KEPT_OF_RIGHT, TRUSTED, Calibration, Verdict, fitted_temperature, source_folds
 from emwatch.train.measures import calibration_error
 
 
@@ -79,3 +80,31 @@ def test_balanced_accuracy_counts_every_category_alike() -> None:
     verdict = Verdict.of(logits, truth)
 
     assert (verdict.accuracy, verdict.balanced_accuracy) == (0.9, 0.5)
+
+
+def test_a_category_that_is_wrong_more_often_than_right_has_to_be_surer_than_others() -> None:
+    """Here: every frame taken for the first category, rightly only where the logit is high."""
+    random = np.random.default_rng(4)
+    truth = np.concatenate([np.zeros(200, dtype=int), np.full(400, 1), np.full(400, 2)])
+    logits = np.zeros((1000, 10))
+    logits[:200, 0] = random.uniform(3, 7, 200)
+    logits[200:600, 0] = random.uniform(3, 5, 400)  # the second category, mistaken for the first
+    logits[600:, 2] = random.uniform(2, 6, 400)
+
+    calibration = Calibration.chosen(logits, truth)
+    believed = calibration.certain(logits)
+    taken = logits.argmax(axis=1)
+
+    assert set(calibration.uncertain_below_of) == {CATEGORIES[0]}
+    assert calibration.uncertain_below_of[CATEGORIES[0]] > calibration.uncertain_below
+    assert (truth[believed & (taken == 0)] == 0).mean() >= TRUSTED
+    assert (believed & (taken == 2)).sum() > 300
+
+
+def test_a_category_that_is_hardly_ever_seen_gets_no_limit_of_its_own() -> None:
+    logits = np.zeros((1000, 10))
+    logits[:, 2] = np.linspace(2, 6, 1000)
+    logits[:20] = 0
+    logits[:20, 0] = 6.0  # always wrong, but twenty frames tell little
+
+    assert Calibration.chosen(logits, np.full(1000, 2)).uncertain_below_of == {}
