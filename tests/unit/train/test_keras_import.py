@@ -58,6 +58,9 @@ def classifier_of(shape: str, base: Any, classes: int = 10) -> Any:
 @pytest.fixture(name="base", scope="module")
 def _base() -> Any:
     """Xception with drawn weights in which every array differs from every other, and whose outputs depend on the picture."""
+    import keras
+
+    keras.utils.clear_session()  # shortcuts are named after how many came before in this process; here: none
     base = build_xception()
     random = np.random.default_rng(3)
     arrays = []
