@@ -41,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 _SUPERVISE_EVERY_S = 2.0
 _SWEEP_SLICE_S = 0.02
-_MOST_SWEEPING = 1 / 20  # of the time
 _RETRY_S = 5.0
 _LONGEST_NAP_S = 1.0
 _LOSS_NOTICES_EVERY_S = 60.0
@@ -289,7 +288,7 @@ class Ingest:
             self._outage.end()
         self._swept_once.add(place)
         place.full_sweep_ended(self._clock.now())
-        self._next_sweep[place] = self._clock.monotonic() + max(place.sweep_s, sweeping.spent_s / _MOST_SWEEPING)
+        self._next_sweep[place] = self._clock.monotonic() + place.pause_s(sweeping.spent_s)
 
     def _unavailable(self, place: Place, reason: str, now: float) -> None:
         """Wait for a directory that is not there; what the ledger knows of it stays."""

@@ -25,6 +25,8 @@ _ARM_AGAIN_S = 60.0
 _TOO_SOON_S = 10.0
 _POLL_EVERY_S = 5.0
 _SWEEP_EVERY_S = 30.0
+_MOST_SWEEPING = 1 / 140  # of the time, while events come
+_MOST_POLLING = 1 / 40
 
 Mode = Literal["auto", "events", "poll"]
 
@@ -76,11 +78,18 @@ class Place:
         return 5.0 if lacks_events(self._kind) else 0.5
 
     @property
+    def _events_come(self) -> bool:
+        return self._events is not None and not self._unwatched
+
+    @property
     def sweep_s(self) -> float:
         """How often everything is looked at: seldom only while events come."""
-        events_come = self._events is not None and not self._unwatched
-        usual_s = self._manner.sweep_s or (_SWEEP_EVERY_S if events_come else _POLL_EVERY_S)
-        return usual_s if events_come or self.polled else min(usual_s, _POLL_EVERY_S)
+        usual_s = self._manner.sweep_s or (_SWEEP_EVERY_S if self._events_come else _POLL_EVERY_S)
+        return usual_s if self._events_come or self.polled else min(usual_s, _POLL_EVERY_S)
+
+    def pause_s(self, spent_s: float) -> float:
+        """Seconds until the next sweep, after one that took ``spent_s``: however many files there are, sweeping stays cheap."""
+        return max(self.sweep_s, spent_s / (_MOST_SWEEPING if self._events_come else _MOST_POLLING))
 
     def mode(self) -> tuple[str, str]:
         """Give ``events``, ``polling``, ``degraded`` or ``unavailable``, and why where it is not events."""

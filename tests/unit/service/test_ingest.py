@@ -97,6 +97,8 @@ class FlakyLedger(Ledger):
 
     full = False
     held = False
+    asks_for_s = 0.0  # how long it takes to find out what a sweep finds
+    asked = 0
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
         if self.held:
@@ -106,6 +108,9 @@ class FlakyLedger(Ledger):
     def unlike(self, *args: Any) -> dict[str, Known | None]:
         if self.held:
             raise LedgerError("the database is locked")
+        self.asked += 1
+        if self.asks_for_s:
+            self._clock.advance(self.asks_for_s)
         return super().unlike(*args)
 
     def baseline(self, *args: Any) -> int:
@@ -332,6 +337,15 @@ def test_a_paused_sweep_does_not_keep_the_loop_busy(rig: Rig, monkeypatch: pytes
 
     assert ingest._paused()
     assert ingest._nap(rig.clock.monotonic()) > 0.1
+
+
+def test_sweeps_that_take_long_are_made_less_often(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    rig.ledger.asks_for_s = 2.0
+    end = rig.clock.monotonic() + 400.0
+    rig.ingest().run(lambda: rig.clock.monotonic() > end)
+
+    assert 4 <= rig.ledger.asked <= 6  # every 80 s and not every 10 s, as many files would cost a fifth of a core
 
 
 def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(rig: Rig) -> None:
