@@ -37,7 +37,7 @@ class _Shares(click.ParamType[tuple[float, ...]]):
             shares = tuple(float(each) for each in value.split("/"))
         except ValueError:
             shares = ()
-        if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 100) > 1e-6:
+        if len(shares) != 3 or min(shares) < 0 or not abs(sum(shares) - 100) < 1e-6:  # "nan" neither is nor is not
             self.fail(f"{value!r}: expected three per cents that make 100, such as 70/20/10", param, ctx)
         return tuple(share / 100 for share in shares)
 

@@ -56,14 +56,14 @@ def check(full: bool, ledger: Path | None, config_file: Path | None, as_json: bo
     path, one alert for each match and channel, and so on. Ends with 5 if something is wrong.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    document = _checked(config.ledger.path, full=full, silent=as_json)
+    document = _checked(config.ledger.path, full=full, silent=as_json, advice="see emwatch db repair")
     if as_json:
         print_json(document)
     if not document["sound"]:
         raise click.exceptions.Exit(Exit.NOT_PROVED)
 
 
-def _checked(file: Path, *, full: bool, silent: bool) -> dict[str, Any]:
+def _checked(file: Path, *, full: bool, silent: bool, advice: str) -> dict[str, Any]:
     from emwatch.ledger.check import check as checks  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
 
     found: list[Checked] = []
@@ -73,7 +73,7 @@ def _checked(file: Path, *, full: bool, silent: bool) -> dict[str, Any]:
             _print_check(each)
     sound = not any(each.problems for each in found)
     if not silent:
-        click.echo(f"{printable(path_to_text(file))}: {'sound' if sound else 'NOT sound; see emwatch db repair'}")
+        click.echo(f"{printable(path_to_text(file))}: {'sound' if sound else f'NOT sound; {advice}'}")
     shown = [{"check": each.what, "ok": not each.problems, "problems": list(each.problems)} for each in found]
     return {"path": path_to_text(file), "sound": sound, "checks": shown}
 
@@ -143,8 +143,9 @@ def verify(files: tuple[Path, ...], ledger: Path | None, config_file: Path | Non
         )
     for file in chosen:
         if not file.is_file():
-            raise LedgerError(f"{file}: no such file")
-    documents = [_checked(file, full=True, silent=as_json) for file in chosen]
+            raise LedgerError(f"{file}: {'is a directory; name a backup in it' if file.is_dir() else 'no such file'}")
+    advice = "go by another one, and make one now: emwatch db backup"
+    documents = [_checked(file, full=True, silent=as_json, advice=advice) for file in chosen]
     if as_json:
         print_json(documents if len(documents) > 1 else documents[0])
     if not all(each["sound"] for each in documents):

@@ -129,10 +129,9 @@ def merge(other: Path, send_waiting: bool, ledger: Path | None, config_file: Pat
         raise LedgerError(f"{other}: no such file")
     if config.ledger.path.exists() and other.samefile(config.ledger.path):
         raise LedgerError(f"{other}: is the ledger itself")
-    with _alone(config, must_exist=False) as opened:
+    with Salvage(other) as source, _alone(config, must_exist=False) as opened:
         _back_up(config)
-        with Salvage(other) as source:
-            merged = opened.take_over(source, send_waiting=send_waiting)
+        merged = opened.take_over(source, send_waiting=send_waiting)
     document = _merged(other, merged, source.lost)
     if as_json:
         print_json(document)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from emwatch.cli.options import load_config, logging_options
+from emwatch.cli.words import Number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ _LINGER_S: Final = 1.5
 
 @click.command(short_help="Show everything at work on a pretend microscope.")
 @click.option("--frames", type=click.IntRange(1, 200), default=24, show_default=True, help="How many frames to draw.")
-@click.option("--rate", type=click.FloatRange(0.1, 20), default=1.5, show_default=True, help="Frames per second.")
+@click.option("--rate", type=Number(0.1, 20), default=1.5, show_default=True, help="Frames per second.")
 @click.option("--seed", type=int, default=2026, show_default=True, help="Another seed draws other frames.")
 @click.option(
     "--keep", type=click.Path(path_type=Path), help="Keep frames, configuration and ledger in this new folder."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from emwatch.cli.words import Range, moment
+from emwatch.cli.words import Number, Range, moment
 from emwatch.clock import SystemClock
 from emwatch.frame import CATEGORIES, FrameState, Window
 
@@ -27,8 +27,8 @@ _OPTIONS: Final = (
     ),
     click.option("--target", metavar="NAME", help="Frames that met this target."),
     click.option("--hits", is_flag=True, help="Frames that met any target."),
-    click.option("--min-probability", metavar="P", type=click.FloatRange(0, 1), help="At least as probable, 0 to 1."),
-    click.option("--max-probability", metavar="P", type=click.FloatRange(0, 1), help="At most as probable, 0 to 1."),
+    click.option("--min-probability", metavar="P", type=Number(0, 1), help="At least as probable, 0 to 1."),
+    click.option("--max-probability", metavar="P", type=Number(0, 1), help="At most as probable, 0 to 1."),
     click.option("--magnification", metavar="LO..HI", type=Range(), help="In this range: 5k..20k, 1000.. or ..5000."),
     click.option("--tilt", metavar="LO..HI", type=Range(), help="Stage tilt in degrees, in this range."),
     click.option("--since", metavar="WHEN", help="Recorded since: 2h, 30m, 3d, today, yesterday, 14:30, an ISO time."),

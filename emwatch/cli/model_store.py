@@ -15,6 +15,8 @@ from emwatch.clock import SystemClock
 from emwatch.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from emwatch.classify.champion import Verdict
     from emwatch.classify.pointer import Pointer
     from emwatch.classify.store import BundleStore, Kept
@@ -51,8 +53,9 @@ def list_bundles(ledger: Path | None, config_file: Path | None, as_json: bool) -
     kept = store.kept()
     if used.configured and all(each.directory != used.directory for each in kept):
         kept.append(store.find_at(used.directory))
-    rows = [_document(each, in_use=each.directory == used.directory) for each in kept]
-    places = [_place(store, each) for each in kept]
+    copies = _copies(kept, used.directory)
+    rows = [_document(first, in_use=first.directory == used.directory, also=others) for first, *others in copies]
+    places = ["; also ".join(_place(store, each) for each in of_one) for of_one in copies]
     if as_json:
         print_json(
             {"store": store.directory, "configured": used.directory if used.configured else None, "bundles": rows}
@@ -282,7 +285,15 @@ def _tell_the_configured(loaded: Loaded) -> None:
         )
 
 
-def _document(kept: Kept, *, in_use: bool) -> dict[str, Any]:
+def _copies(kept: list[Kept], used: Path) -> list[list[Kept]]:
+    """Put bundles that are the same one together, the copy in use first: the shipped one may be kept as well."""
+    together: dict[str, list[Kept]] = {}
+    for each in kept:
+        together.setdefault(each.sha256 or str(each.directory), []).append(each)
+    return [sorted(each, key=lambda copy: copy.directory != used) for each in together.values()]
+
+
+def _document(kept: Kept, *, in_use: bool, also: Sequence[Kept] = ()) -> dict[str, Any]:
     from emwatch.classify.champion import figures_of  # noqa: PLC0415 - numpy only when a command needs it
 
     figures = None if kept.card is None else figures_of(kept.card)
@@ -294,6 +305,7 @@ def _document(kept: Kept, *, in_use: bool) -> dict[str, Any]:
         "accuracy": figures and figures.accuracy,
         "ece": figures and figures.calibration_error,
         "directory": kept.directory,
+        "copies": [each.directory for each in also],
         "trouble": kept.trouble or None,
     }
 

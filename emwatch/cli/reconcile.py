@@ -10,6 +10,7 @@ import click
 from emwatch.cli.display import is_terminal, json_text, printable
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.words import Number
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _EXPLAINED = {
     "--grace",
     "grace_s",
     metavar="SECONDS",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     help="Files younger than this may be on their way; default: what sweeping, settling and patience may take.",
 )
 @click.option("--ledger", type=AnyPath(), help="Ask this file, not ledger.path.")

@@ -12,6 +12,7 @@ import click
 from emwatch.cli.display import number_text, print_json, printable
 from emwatch.cli.frames import Asked, Tally
 from emwatch.cli.options import json_option, logging_options
+from emwatch.cli.words import Number
 from emwatch.frame import CATEGORIES, path_to_text, text_to_path
 
 #: Written out, so that help needs no numpy; a test holds them against the simulator's own.
@@ -35,7 +36,7 @@ def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> s
 @click.option(
     "--rate",
     metavar="F",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=1.0,
     show_default=True,
     help="Frames per second; 0: as fast as they can be drawn.",

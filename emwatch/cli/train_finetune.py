@@ -10,6 +10,7 @@ from emwatch.cli.display import Column, print_json, print_table
 from emwatch.cli.options import AnyPath, json_option, logging_options
 from emwatch.cli.train_options import report_rows, run_options, told
 from emwatch.cli.train_progress import TrainingProgress
+from emwatch.cli.words import Number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--learning-rate",
     metavar="RATE",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=1e-4,
     show_default=True,
     help="The peak of the schedule, at the softmax.",
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--block-decay",
     metavar="F",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     default=0.7,
     show_default=True,
     help="Each block learns so many times as fast as the one above it.",
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 @click.option(
     "--label-smoothing",
     metavar="P",
-    type=click.FloatRange(0, 0.5),
+    type=Number(0, 0.5),
     default=0.1,
     show_default=True,
     help="This much of each label is spread over all categories.",

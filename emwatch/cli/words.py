@@ -1,7 +1,8 @@
-"""Values as people type them on the command line: ranges such as ``5k..20k``, moments such as ``2h``."""
+"""Values as people type them on the command line: numbers, ranges such as ``5k..20k``, moments such as ``2h``."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,17 @@ else:
 
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([kKM]?)[xX]?")
 _FACTORS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6}
+
+
+class Number(click.FloatRange):
+    """A number in a range; "nan" and "inf", which are numbers to Python, are none to people."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Turn the text into a finite number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number to work with", param, ctx)
+        return number
 
 
 class Range(_WindowType):
@@ -43,7 +55,10 @@ class Range(_WindowType):
         found = _NUMBER.fullmatch(text.strip())
         if found is None:
             self.fail(f"{text!r} is not a number such as 52, 2.5 or 20k", param, ctx)
-        return float(found[1]) * _FACTORS[found[2]]
+        number = float(found[1]) * _FACTORS[found[2]]
+        if not math.isfinite(number):
+            self.fail(f"{text!r} is too large a number", param, ctx)
+        return number
 
 
 def moment(text: str | None, now: datetime, *, option: str, end: bool = False) -> datetime | None:

@@ -83,7 +83,8 @@ def make_backup(
     except _StoppedError:
         return None
     except sqlite3.Error as error:
-        raise explained(ledger if "CORRUPT" in error.sqlite_errorname else unfinished, error) from error
+        of_ledger = error.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+        raise explained(ledger if of_ledger else unfinished, error) from error
     except OSError as error:
         raise LedgerError(f"{backup}: cannot be written: {error.strerror or error}") from error
     finally:

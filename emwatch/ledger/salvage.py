@@ -53,7 +53,7 @@ class Salvage:
                 table = [row[1] for row in self._connection.execute(f"PRAGMA table_info('{name}')")]
                 self._columns[name] = table
         except (sqlite3.Error, OSError) as error:
-            raise LedgerError(f"{self.path}: nothing of it can be read ({error})") from error
+            raise LedgerError(f"{self.path}: expected a ledger, and nothing of it can be read ({error})") from error
         if "frames" not in self._columns:
             raise LedgerError(f"{self.path}: is no ledger of emwatch")
         return self

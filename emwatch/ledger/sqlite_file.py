@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_TIMEOUT_MS: Final = 5000
+_NO_LEDGER: Final = (
+    "is not a ledger: it does not begin like a database of SQLite; name the ledger with `--ledger` or as `ledger.path`. "
+    "If this is the ledger, its head is damaged"
+)
 
 
 class LedgerUnavailableError(LedgerError):
@@ -37,7 +41,12 @@ def connect_to_read(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sq
 
 
 def no_ledger_yet(path: Path) -> LedgerError:
-    """Make the error for a ledger that is not there."""
+    """Make the error for a ledger that is not there, or a directory in its place."""
+    if path.is_dir():
+        return LedgerError(
+            f"{path}: is a directory, and the ledger is a file: name it, for example {path / 'ledger.sqlite3'}, "
+            "with `--ledger` or as `ledger.path`"
+        )
     return LedgerError(f"{path}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
 
 
@@ -57,8 +66,9 @@ def explained(path: Path, error: Any) -> LedgerError:
             f"{path}: the disk does not take it ({error}): look at the disk and its free space"
         )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        what = _NO_LEDGER if name.startswith("SQLITE_NOTADB") else f"is damaged ({error})"
         return LedgerDamagedError(
-            f"{path}: is damaged or not a ledger ({error}): `emwatch run` moves a damaged one aside and goes on, "
+            f"{path}: {what}: `emwatch run` moves a damaged one aside and goes on, "
             "`emwatch db repair` brings back what can be read of it"
         )
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError):

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emwatch import __version__
 from emwatch.errors import LedgerError
+from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.frame import path_to_text
+from emwatch.ledger.backup_files import backups_of, made_at
 from emwatch.ledger.summary import Summary, summarise
 from emwatch.service.lock import holder
 from emwatch.service.standing import read_standing
@@ -62,7 +64,7 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
             "revision": summary.revision,
             "trouble": trouble or (told.get("ledger_trouble", "") if pid is not None else ""),
             "check": told.get("check"),
-            "backup": told.get("backup"),
+            "backup": _backup(config, told.get("backup")),
         },
         "disk": _disk(ledger.parent),
         "versions": {
@@ -149,6 +151,24 @@ def _alerts(config: Config, summary: Summary) -> dict[str, Any] | None:
         }
         for name in names
     }
+
+
+def _backup(config: Config, told: dict[str, Any] | None) -> dict[str, Any] | None:
+    """
+    Say which backup is the last one, whoever made it, and what the daemon said of its own last one.
+
+    A directory on a network share is not looked into: like the watched ones it may hang.
+    """
+    if crosses_network(file_system_type(config.ledger.backups)):
+        return told
+    made = backups_of(config.ledger.path, config.ledger.backups)
+    if not made:
+        return told
+    at = made_at(made[-1]).isoformat(timespec="seconds")
+    told = told or {}
+    # Trouble that was told before another one was made is over.
+    trouble = told.get("trouble", "") if told.get("at") == at else ""
+    return {"at": at, "path": path_to_text(made[-1]), "trouble": trouble}
 
 
 def _disk(folder: Path) -> dict[str, Any] | None:

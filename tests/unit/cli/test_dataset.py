@@ -107,7 +107,7 @@ def test_split_stops_at_what_is_wrong_or_leaves_it_out(emwatch: Run, dataset: Pa
     assert "1 file left out: " in done.stderr
 
 
-@pytest.mark.parametrize("shares", ["70/20/20", "70/30", "all", "110/-20/10"])
+@pytest.mark.parametrize("shares", ["70/20/20", "70/30", "all", "110/-20/10", "nan/20/10"])
 def test_shares_that_are_no_hundred_are_a_usage_error(tmp_path: Path, shares: str) -> None:
     done = CliRunner().invoke(cli, ["dataset", "split", "d", "--out", str(tmp_path / "m.tsv"), "--shares", shares])
 

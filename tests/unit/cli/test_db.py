@@ -53,7 +53,41 @@ def test_a_damaged_backup_is_not_sound(emwatch: Run, ledger: Path) -> None:
 
     assert done.returncode == 5
     assert done.stdout.startswith("BROKEN  the file is what SQLite wrote\n")
-    assert "NOT sound" in done.stdout
+    assert "NOT sound; go by another one, and make one now: emwatch db backup" in done.stdout
+
+
+@pytest.mark.parametrize("command", [("log",), ("db", "check"), ("db", "backup"), ("review", "--list")])
+def test_a_directory_in_place_of_the_ledger_is_called_one(
+    emwatch: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = emwatch(*command, "--ledger", tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path}: is a directory, and the ledger is a file: name it, for example")
+
+
+@pytest.mark.parametrize("command", [("log",), ("db", "backup"), ("review", "--list")])
+def test_a_file_that_is_no_ledger_is_named_and_what_was_expected(
+    emwatch: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("not a ledger", encoding="ascii")
+    done = emwatch(*command, "--ledger", notes)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        f"error: {notes}: is not a ledger: it does not begin like a database of SQLite; name "
+    )
+
+
+def test_what_cannot_be_merged_makes_no_ledger(emwatch: Run, tmp_path: Path) -> None:
+    notes, ledger = tmp_path / "notes.txt", tmp_path / "new.sqlite3"
+    notes.write_text("not a ledger", encoding="ascii")
+    done = emwatch("db", "merge", notes, "--ledger", ledger)
+
+    assert done.returncode == 1
+    assert f"{notes}: expected a ledger" in done.stderr
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["notes.txt"]
 
 
 def test_commands_that_write_are_refused_while_another_has_the_ledger(emwatch: Run, ledger: Path) -> None:

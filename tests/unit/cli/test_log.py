@@ -128,6 +128,8 @@ def test_nothing_found_ends_with_3_but_a_count_of_0_is_an_answer(
         (["--tilt", "a..b"], "'a' is not a number"),
         (["--category", "Wires"], "is not one of"),
         (["--min-probability", "80"], "0<=x<=1"),
+        (["--min-probability", "nan"], "'nan' is not a number"),
+        (["--magnification", "1e999.."], "'1e999' is too large a number"),
         (["--limit", "-1"], "x>=0"),
     ],
 )

@@ -61,6 +61,20 @@ def test_a_better_bundle_is_activated_listed_and_rolled_back(model: Emwatch, tmp
     assert "*       default" in model("list").stdout
 
 
+def test_the_shipped_bundle_is_listed_once_although_a_copy_is_kept(model: Emwatch, tmp_path: Path) -> None:
+    shipped = default_directory()
+    kept = tmp_path / "models" / json.loads(model("import", shipped, "--json").stdout)["directory"]
+
+    (listed,) = json.loads(model("list", "--json").stdout)["bundles"]
+    assert (listed["in_use"], listed["directory"], listed["copies"]) == (True, str(shipped), [str(kept)])
+    (_title, row) = model("list").stdout.splitlines()
+    assert row.endswith(f"comes with emwatch; also {kept.name}")
+
+    model("activate", kept.name)
+    (listed,) = json.loads(model("list", "--json").stdout)["bundles"]
+    assert (listed["in_use"], listed["directory"], listed["copies"]) == (True, str(kept), [str(shipped)])
+
+
 def test_a_worse_bundle_needs_force(model: Emwatch, tmp_path: Path) -> None:
     worse = made(tmp_path, "worse", balanced_accuracy=0.11)
 

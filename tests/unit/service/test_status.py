@@ -14,6 +14,7 @@ import pytest
 from emwatch.clock import ManualClock
 from emwatch.config import load
 from emwatch.frame import FrameState, Match, Outcome, Prediction, StatKey
+from emwatch.ledger.backup_files import make_backup
 from emwatch.ledger.summary import summarise
 from emwatch.ledger.writer import Ledger
 from emwatch.service.happenings import FrameDone
@@ -176,7 +177,7 @@ def test_a_ledger_that_is_none_is_told_and_not_raised(rig: Rig) -> None:
     rig.ledger.write_bytes(b"x" * 5000)
     asked = rig.ask()
 
-    assert "damaged or not a ledger" in asked["ledger"]["trouble"]
+    assert "is not a ledger: it does not begin like a database" in asked["ledger"]["trouble"]
     assert asked["frames"]["seen"] is None
     assert asked["alerts"] is None
 
@@ -199,6 +200,29 @@ def test_dead_and_old_alerts_are_warned_of(rig: Rig) -> None:
     }
     assert "alerts: terminal: 1 given up; see them with: emwatch log --hits" in asked["warnings"]
     assert "alerts: terminal: 1 wait, the oldest for 120 s refused" in asked["warnings"]
+
+
+def test_a_backup_that_somebody_made_by_hand_is_the_last_one(rig: Rig) -> None:
+    with Ledger(rig.ledger):
+        pass
+    rig.standing.notes["backup"] = {"at": None, "path": None, "trouble": "no space"}
+    rig.standing.become("watching")
+    assert rig.ask()["ledger"]["backup"]["trouble"] == "no space"
+    made = make_backup(rig.ledger, rig.config.ledger.backups, rig.clock.now())
+
+    at = rig.clock.now().isoformat(timespec="seconds")
+    assert rig.ask()["ledger"]["backup"] == {"at": at, "path": str(made), "trouble": ""}
+    standing_file(rig.ledger).unlink()
+    assert rig.ask()["ledger"]["backup"]["path"] == str(made)
+
+
+def test_backups_on_a_share_are_not_looked_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger(rig.ledger):
+        pass
+    make_backup(rig.ledger, rig.config.ledger.backups, rig.clock.now())
+    monkeypatch.setattr("emwatch.service.status.file_system_type", lambda _directory: "nfs4")
+
+    assert rig.ask()["ledger"]["backup"] is None
 
 
 def test_a_count_that_takes_too_long_is_left_out(tmp_path: Path) -> None:
