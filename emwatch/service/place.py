@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from emwatch.errors import WatchError
 from emwatch.filesystem import file_system_type, lacks_events
+from emwatch.service.hints import ASKED
 from emwatch.watch.events import Events
 from emwatch.watch.sweep import Listing, look, sweep
 
@@ -135,6 +136,8 @@ class Place:
         trouble = "" if self._events is None else self._events.trouble()
         if trouble:
             self.disarm()
+            if not self.is_there():
+                return self._look_again(now)
             # What dies as soon as it lives is left alone for a while; polling does its work.
             self._next_arming = now + (_ARM_AGAIN_S if now - self._armed < _TOO_SOON_S else 0.0)
         elif self._suspects:
@@ -146,6 +149,13 @@ class Place:
         if self.arm():
             return trouble
         return trouble or "events were not to be had before"
+
+    def _look_again(self, now: float) -> str:
+        """Have the place swept now that it is gone or another one: that says so, once, or finds what is in the other."""
+        self._hints.everything(ASKED)
+        self._next_arming = now + _ARM_AGAIN_S
+        self.arm()
+        return ""
 
     def expect_mounted(self, listing: Listing) -> None:
         """

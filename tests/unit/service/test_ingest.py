@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -146,6 +146,7 @@ class Rig:
         self.reader, self.judge = Reader(), Judge()
         self.ledger = FlakyLedger(tmp_path / "ledger.sqlite3", clock=self.clock)
         self.told: list[object] = []
+        self.place: Place | None = None
 
     def write(self, name: str, content: str) -> Path:
         path = self.root / name
@@ -154,8 +155,9 @@ class Rig:
         return path
 
     def ingest(self, **options: Any) -> Ingest:
-        manner = Manner(mode="poll", sweep_s=10.0, settle_s=0.5)
-        place = Place(self.root, Patterns(), manner, self.hints)
+        manner = Manner(mode=options.pop("mode", "poll"), sweep_s=10.0, settle_s=0.5)
+        place = self.place = Place(self.root, Patterns(), manner, self.hints)
+        place.arm()
         targets = [Target("any tip", ("Tips",))]
         targets += [Target("large", magnification=Window(low=1000.0))] if options.pop("large", False) else []
         return Ingest(
@@ -195,6 +197,8 @@ class Rig:
 def _rig(tmp_path: Path) -> Iterator[Rig]:
     rig = Rig(tmp_path)
     yield rig
+    if rig.place is not None:
+        rig.place.disarm()
     rig.ledger.close()
 
 
@@ -348,9 +352,12 @@ def test_sweeps_that_take_long_are_made_less_often(rig: Rig) -> None:
     assert 4 <= rig.ledger.asked <= 6  # every 80 s and not every 10 s, as many files would cost a fifth of a core
 
 
-def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(rig: Rig) -> None:
+@pytest.mark.parametrize("mode", ["poll", "events"])
+def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(
+    rig: Rig, mode: Literal["poll", "events"], caplog: pytest.LogCaptureFixture
+) -> None:
     rig.write("a.tif", "a")
-    ingest = rig.ingest()
+    ingest = rig.ingest(mode=mode)
     rig.until(ingest, lambda: len(rig.done()) == 1)
     away = rig.root.rename(rig.root.with_name("away"))
     gone = rig.clock.monotonic() + 60
@@ -361,11 +368,15 @@ def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(ri
 
     assert rig.done() == [("a.tif", "recorded"), ("b.tif", "recorded")]
     assert [("not available" in text, "is back" in text) for text in rig.notices()] == [(True, False), (False, True)]
+    assert [each.message for each in caplog.records] == []
 
 
-def test_an_empty_directory_in_place_of_the_full_one_is_a_share_that_is_not_mounted(rig: Rig) -> None:
+@pytest.mark.parametrize("mode", ["poll", "events"])
+def test_an_empty_directory_in_place_of_the_full_one_is_a_share_that_is_not_mounted(
+    rig: Rig, mode: Literal["poll", "events"], caplog: pytest.LogCaptureFixture
+) -> None:
     rig.write("a.tif", "a")
-    ingest = rig.ingest()
+    ingest = rig.ingest(mode=mode)
     rig.until(ingest, lambda: len(rig.done()) == 1)
     away = rig.root.rename(rig.root.with_name("away"))
     rig.root.mkdir()
@@ -378,6 +389,7 @@ def test_an_empty_directory_in_place_of_the_full_one_is_a_share_that_is_not_moun
 
     assert rig.done() == [("a.tif", "recorded"), ("b.tif", "recorded")]
     assert [("not mounted" in text, "is back" in text) for text in rig.notices()] == [(True, False), (False, True)]
+    assert [each.message for each in caplog.records] == []
 
 
 def test_an_empty_directory_at_the_start_is_suspect_only_where_the_ledger_knows_files_of_it(rig: Rig) -> None:
