@@ -54,7 +54,7 @@ class LiveView:
         self._progress = progress
         self._last: deque[tuple[str, FrameDone]] = deque(maxlen=_SHOWN)
         self._guard = threading.Lock()
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._picture, transient=False)
+        self._live = Live(console=console, refresh_per_second=4, get_renderable=self.picture, transient=False)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -80,7 +80,8 @@ class LiveView:
         self._console.print(Text(f"{_now()}  ★ {alert_line(alert)}", style="bold black on green"), soft_wrap=True)
         self._console.bell()
 
-    def _picture(self) -> RenderableType:
+    def picture(self) -> RenderableType:
+        """Give what is shown at this moment."""
         with self._guard:
             return Group(self._head(), self._frames())
 
