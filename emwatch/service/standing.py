@@ -84,15 +84,19 @@ class Standing:
         if not at_once and now - self._written < (_AT_CHANGES_EVERY_S if self._changed else _EVERY_S):
             return
         self._written, self._changed = now, False
-        unfinished = standing_file(self.ledger).with_name(f"{standing_file(self.ledger).name}.part")
+        file = standing_file(self.ledger)
+        unfinished = file.with_name(f"{file.name}.part")
+        told = json.dumps(self._document(now)).encode("ascii")
         try:
             # Not synced: after a power cut nobody runs, and an older or empty file says no less.
-            unfinished.write_text(json.dumps(self._document(now)), encoding="ascii")
-            unfinished.replace(standing_file(self.ledger))
+            unfinished.write_bytes(told)
+            unfinished.replace(file)
         except OSError as error:  # a full disk costs this file, never a frame
             logger.debug("%s: cannot be written: %s", unfinished, error)
             with suppress(OSError):
                 unfinished.unlink()
+            with suppress(OSError):
+                _write_over(file, told)
 
     def _document(self, now: float) -> dict[str, Any]:
         done = self.progress
@@ -118,6 +122,12 @@ class Standing:
             "model": self.model(),
             **self.notes,
         }
+
+
+def _write_over(file: Path, content: bytes) -> None:
+    """Write into the room that a file has already: just when the disk is full somebody asks why nothing is recorded."""
+    with file.open("r+b") as old:
+        old.write(content.ljust(os.fstat(old.fileno()).st_size))
 
 
 def _directory(place: Place, *, once: bool) -> dict[str, Any]:

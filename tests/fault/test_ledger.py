@@ -21,6 +21,7 @@ from rig import FULL, mounted, sized
 from emwatch.ledger import schema
 from emwatch.ledger.check import check
 from emwatch.ledger.replacement import set_aside_files
+from emwatch.service.standing import read_standing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,9 @@ def test_a_full_disk_stops_recording_says_so_once_and_loses_nothing(rig: Rig) ->
         rig.wait_for(lambda: bool(daemon.heard("the disk is full")), 120)
         time.sleep(6)
         assert daemon.alive
+        told = read_standing(disk / "ledger.sqlite3")
+        assert told is not None
+        assert "the disk is full" in told["ledger_trouble"]
         ballast.unlink()
         began = time.monotonic()
         question = "SELECT count(*) FROM frames WHERE state = 'recorded'"

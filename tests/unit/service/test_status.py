@@ -122,6 +122,21 @@ def test_a_running_daemon_is_told_by_the_lock_and_by_what_it_wrote(rig: Rig, loc
     assert rig.ask()["state"] == "not running (it was killed)"
 
 
+def test_where_no_new_file_can_be_made_the_old_one_is_written_over(rig: Rig, lock: SingleInstance) -> None:
+    with Ledger(rig.ledger):
+        pass
+    rig.standing.become("watching")
+    standing_file(rig.ledger).with_name(f"{standing_file(rig.ledger).name}.part").mkdir()
+    rig.standing.ledger_trouble = lambda: "the disk is full"
+    rig.standing.become("watching")
+    assert "the disk is full" in rig.ask()["warnings"]
+    rig.standing.ledger_trouble = str
+    rig.standing.become("ended")
+    lock.release()
+
+    assert rig.ask()["state"] == "not running"
+
+
 def test_a_daemon_that_no_longer_writes_is_silent(rig: Rig, lock: SingleInstance) -> None:
     rig.standing.become("watching")
     rig.clock.advance(59)
