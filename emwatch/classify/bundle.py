@@ -278,4 +278,8 @@ def read_file(directory: Path, name: str) -> bytes:
     try:
         return read_trusted(path, SIZE_CAPS[name], _REBUILD)
     except FileNotFoundError as error:
+        if not directory.exists():
+            raise ModelError(
+                f"{directory}: no such directory; expected a model bundle there. Check how its path is written."
+            ) from error
         raise ModelError(f"{path} is missing: a model bundle has {CARD}, {BACKBONE} and {HEAD}. {_REBUILD}") from error

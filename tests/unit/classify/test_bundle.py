@@ -80,6 +80,11 @@ def test_a_link_out_of_the_bundle_is_not_followed(bundle_directory: Path, tmp_pa
         Bundle.open(bundle_directory)
 
 
+def test_a_directory_that_is_not_there_is_not_called_a_broken_bundle(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"mistyped: no such directory; expected a model bundle there"):
+        Bundle.open(tmp_path / "mistyped")
+
+
 def test_a_card_of_absurd_size_is_refused_unparsed(bundle_directory: Path) -> None:
     with (bundle_directory / "card.yaml").open("ab") as card:
         card.write(b"#" * 300_000)
