@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from emwatch.cli.display import Column, print_json, print_table, printable
 from emwatch.cli.options import AnyPath
 
 if TYPE_CHECKING:
@@ -30,6 +32,17 @@ def told(options: dict[str, Any], dataset: Path, recipe: str) -> dict[str, Any]:
         left["weights"] = "none"
     left["out"] = left["out"] or Path(f"{recipe}-{dataset.resolve().stem}")
     return left
+
+
+def tell(report: dict[str, Any], *, as_json: bool) -> None:
+    """Print what came of a run; on stderr, how to look at it closer."""
+    if as_json:
+        print_json(report)
+        return
+    print_table((Column("Fact", whole=True), Column("Value")), report_rows(report))
+    if bundle := report["bundle"]:
+        words = ("emwatch", "evaluate", bundle["directory"], report["manifest"], "--history", report["history"])
+        click.echo(f"look closer: {printable(shlex.join(map(str, words)))} --out report", err=True)
 
 
 def report_rows(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, print_json, print_table
 from emwatch.cli.options import AnyPath, json_option, logging_options
-from emwatch.cli.train_options import report_rows, run_options, told
+from emwatch.cli.train_options import run_options, tell, told
 from emwatch.cli.train_progress import TrainingProgress
 
 if TYPE_CHECKING:
@@ -54,7 +53,4 @@ def original(dataset: Path, as_json: bool, **options: Any) -> None:
 
     with TrainingProgress() as progress:
         report = train_original(OriginalOrder(dataset=dataset, **told(options, dataset, "original")), progress)
-    if as_json:
-        print_json(report)
-    else:
-        print_table((Column("Fact", whole=True), Column("Value")), report_rows(report))
+    tell(report, as_json=as_json)

@@ -7,7 +7,7 @@ What is judged is what runs: the quantised backbone on the pixels that the daemo
 from __future__ import annotations
 
 import collections
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,7 +36,7 @@ from emwatch.train.fit import fit_affine, source_weights
 from emwatch.train.judge import Verdict
 from emwatch.train.loop import cross_entropy
 from emwatch.train.material import decoded, sources_of
-from emwatch.train.measures import category_figures, confusion_matrix, headline
+from emwatch.train.outcome import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,29 +129,6 @@ def export(
         "backbone_weights": order.folder.base,
         "agreement_with_keras": facts["agreement_with_keras"],
         **metrics,
-    }
-
-
-def figures(
-    scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.int64], sources: Sequence[str]
-) -> dict[str, Any]:
-    """Judge scores (n, 10) by the true categories, with 95 % intervals over sources; of no frames, only say so."""
-    if not len(truth):
-        return {"frames": 0}
-    exact = scores.astype(np.float64)
-    found = asdict(headline(exact, truth, sources))
-    recall = {
-        name: round(each.recall, 4)
-        for name, each in category_figures(confusion_matrix(exact, truth)).items()
-        if each.recall is not None
-    }
-    return {
-        "frames": len(truth),
-        "sources": len(set(sources)),
-        **{name: round(value["value"], 4) for name, value in found.items()},
-        "cross_entropy": round(cross_entropy(exact, truth), 4),
-        "intervals": {name: [round(value["low"], 4), round(value["high"], 4)] for name, value in found.items()},
-        "recall": recall,
     }
 
 

@@ -21,11 +21,11 @@ from emwatch.classify.backbone import limit_tensorflow, network_input, the_keras
 from emwatch.classify.preprocess import prepare
 from emwatch.frame import CATEGORIES
 from emwatch.train.augment import LIGHT
-from emwatch.train.batches import Batches, scores_of
+from emwatch.train.batches import Batches
 from emwatch.train.data_bars import with_drawn_bar, without_bar
 from emwatch.train.dataset import Part, write_manifest
 from emwatch.train.drawn import drawn_frames
-from emwatch.train.export import ExportOrder, export, figures
+from emwatch.train.export import ExportOrder, export
 from emwatch.train.fit import fit_affine, source_weights
 from emwatch.train.loop import BATCHES_BETWEEN_STATES, Course, Phase, train
 from emwatch.train.material import Material, by_part, decoded, fingerprint, opened, sources_of
@@ -37,7 +37,8 @@ from emwatch.train.networks import (
     with_softmax,
     xception_base,
 )
-from emwatch.train.run_folder import HOW_NOT_WHAT, RunFolder
+from emwatch.train.outcome import outcome
+from emwatch.train.run_folder import RunFolder, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,8 +81,7 @@ class FinetuneOrder:
 
     def settings(self) -> dict[str, Any]:
         """Tell what decides the outcome: a run goes on only with the same."""
-        kept = {name: value for name, value in asdict(self).items() if name not in HOW_NOT_WHAT}
-        return {"recipe": "finetune", **kept, "weights": str(self.weights)}
+        return settings_of("finetune", asdict(self))
 
 
 def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
@@ -91,13 +91,15 @@ def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
     folder = RunFolder(order.out)
     resume = folder.check(order.settings(), must_resume=order.resume)
     frames, parts = opened(order.dataset, order.by, order.seed, ears)
-    material = by_part(frames, parts, decoded(frames, bare_and_barred, order.threads, ears))
-    sources = sources_of(frames, parts, Part.TRAINING)
-    if order.drawn:
-        material[Part.TRAINING], sources = _with_drawn(material[Part.TRAINING], sources, order, ears)
     with _precision(ears.say):
-        base, origin = xception_base(order.weights, order.seed, ears.say)
+        base, origin = xception_base(
+            order.weights, order.seed, ears.say
+        )  # before the frames are read: it may be missing
         network = with_softmax(base, order.seed)
+        material = by_part(frames, parts, decoded(frames, bare_and_barred, order.threads, ears))
+        sources = sources_of(frames, parts, Part.TRAINING)
+        if order.drawn:
+            material[Part.TRAINING], sources = _with_drawn(material[Part.TRAINING], sources, order, ears)
         folder.start(order.settings(), fingerprint(material), resume=resume)
         write_manifest(folder.manifest, [replace(frame, part=part) for frame, part in zip(frames, parts, strict=True)])
         if not resume:
@@ -120,26 +122,17 @@ def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
             balanced=True,
         )
         progress = train(network, course, folder, ears.standing, resume=resume)
-        report = {
-            "recipe": "finetune",
-            "network": "xception",
-            "parameters": network.count_params(),
-            "trainable_parameters": trainable_parameters(network),
-            "split": order.by if any(frame.part is None for frame in frames) else "manifest",
-            "frames": {str(part): len(each) for part, each in material.items()},
-            "epochs": progress.epoch,
-            "best_epoch": progress.best_epoch,
-            **{
-                str(part): figures(
-                    scores_of(network, material[part].first), material[part].categories, sources_of(frames, parts, part)
-                )
-                for part in (Part.VALIDATION, Part.TEST)
-            },
-            "weights": folder.best,
-            "history": folder.history,
-            "logs": folder.logs,
-            "manifest": folder.manifest,
-        }
+        report = outcome(
+            network,
+            folder,
+            progress,
+            recipe="finetune",
+            by=order.by,
+            frames=frames,
+            parts=parts,
+            material=material,
+        )
+        report["trainable_parameters"] = trainable_parameters(network)
         facts = {**_training_facts(order), "best_epoch": progress.best_epoch}
         exported = ExportOrder(
             folder, "finetuned", order.threads, order.seed, origin, facts, order.weight_type, refit_head=True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from emwatch.errors import DatasetError
-from emwatch.frame import CATEGORIES
+from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.check import checked
 from emwatch.train.dataset import UNREADABLE, Part, open_dataset, unreadable
 from emwatch.train.look import likeness, look_at
@@ -46,10 +46,6 @@ class Material:
         """Give the views (n, 170, 170) that are judged."""
         return self.views[:, 0]
 
-    def lacking(self) -> list[str]:
-        """Name the categories that have no frame here."""
-        return [name for index, name in enumerate(CATEGORIES) if not (self.categories == index).any()]
-
 
 class Ears(Protocol):
     """Who hears of a run."""
@@ -68,20 +64,46 @@ def opened(dataset: Path, by: By, seed: int, ears: Ears) -> tuple[list[LabelledF
     """
     List the frames to learn from with the part of each: as a manifest says, else dealt here.
 
-    Raises `DatasetError` with all that is wrong with the frames, each of which is looked at.
+    Raises `DatasetError` with all that is wrong with the frames, each of which is looked at, and where a category would not
+    be learned, or nothing be validated.
     """
     frames = [frame for frame in open_dataset(dataset) if not frame.near_duplicate]
+    told = [frame.part for frame in frames if frame.part is not None]
+    if told and len(told) < len(frames):
+        first = next(frame for frame in frames if frame.part is None)
+        raise DatasetError(
+            f"{len(frames) - len(told)} of {len(frames)} frames have no part, the first {path_to_text(first.path)}: expected "
+            f"{', '.join(Part)} in every row of {path_to_text(dataset)}, or in none, and they are dealt here"
+        )
     ears.say(f"looking at {len(frames):,} frames")
     looks = checked(
         look_at(frames, lambda done: ears.counting("looking at frames", done, len(frames))),
         lambda line: ears.say(f"warning: {line}"),
     )
-    if frames and all(frame.part is not None for frame in frames):
-        return frames, [frame.part for frame in frames if frame.part is not None]
-    if by == "random":
+    if told:
+        parts = told
+        if by == "random":
+            ears.say("warning: the table says which frame is in which part: nothing is split at random")
+    elif by == "random":
         ears.say("warning: split at random: frames of one sitting both teach and judge, and figures come out too good")
-        return frames, split_frames(frames, seed=seed, by="random")
-    return frames, split_frames(frames, seed=seed, together=likeness(looks).together)
+        parts = split_frames(frames, seed=seed, by="random")
+    else:
+        parts = split_frames(frames, seed=seed, together=likeness(looks).together)
+    _check_parts(frames, parts)
+    return frames, parts
+
+
+def _check_parts(frames: Sequence[LabelledFrame], parts: Sequence[Part]) -> None:
+    learned = {frame.category for frame, part in zip(frames, parts, strict=True) if part is Part.TRAINING}
+    if lacking := [name for index, name in enumerate(CATEGORIES) if index not in learned]:
+        raise DatasetError(
+            f"the training part has no frame of {', '.join(lacking)}: these categories need frames of more sources, "
+            "or another --seed, or --random, with figures to be believed less"
+        )
+    if Part.VALIDATION not in parts:
+        raise DatasetError(
+            "the validation part is empty: nothing would tell when to stop. Expected frames of more sources."
+        )
 
 
 def decoded(
@@ -113,21 +135,12 @@ def _prepared(frame: LabelledFrame, prepare: Callable[[LabelledFrame], npt.NDArr
 def by_part(
     frames: Sequence[LabelledFrame], parts: Sequence[Part], views: npt.NDArray[np.uint8]
 ) -> dict[Part, Material]:
-    """Deal views to their parts. Raises `DatasetError` where a category would not be learned, or nothing be validated."""
+    """Deal views to their parts."""
     categories = np.array([frame.category for frame in frames], dtype=np.int64)
     dealt = {}
     for part in Part:
         mine = np.flatnonzero(np.array([each is part for each in parts], dtype=bool))
         dealt[part] = Material(views[mine], categories[mine])
-    if lacking := dealt[Part.TRAINING].lacking():
-        raise DatasetError(
-            f"the training part has no frame of {', '.join(lacking)}: these categories need frames of more sources, "
-            "or another --seed, or --random, with figures to be believed less"
-        )
-    if not len(dealt[Part.VALIDATION]):
-        raise DatasetError(
-            "the validation part is empty: nothing would tell when to stop. Expected frames of more sources."
-        )
     return dealt
 
 

@@ -62,7 +62,7 @@ def simple_cnn(seed: int) -> Any:
             layers.Dropout(0.5),
             layers.Dense(len(CATEGORIES), activation="softmax", name="scores"),
         ],
-        name="simple_cnn",
+        name="simple-cnn",
     )
 
 

@@ -19,11 +19,11 @@ from emwatch.classify.backbone import limit_tensorflow, the_keras
 from emwatch.errors import ModelError
 from emwatch.frame import NETWORK_SIDE_PX
 from emwatch.train.augment import ORIGINAL
-from emwatch.train.batches import Batches, scores_of
+from emwatch.train.batches import Batches
 from emwatch.train.dataset import Part, write_manifest
-from emwatch.train.export import ExportOrder, export, figures
+from emwatch.train.export import ExportOrder, export
 from emwatch.train.loop import BATCHES_BETWEEN_STATES, Course, Phase, constant, train
-from emwatch.train.material import by_part, decoded, fingerprint, opened, sources_of
+from emwatch.train.material import by_part, decoded, fingerprint, opened
 from emwatch.train.networks import (
     BLOCKS,
     simple_cnn,
@@ -31,7 +31,8 @@ from emwatch.train.networks import (
     with_softmax,
     xception_base,
 )
-from emwatch.train.run_folder import HOW_NOT_WHAT, RunFolder
+from emwatch.train.outcome import outcome
+from emwatch.train.run_folder import RunFolder, settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,8 +69,7 @@ class OriginalOrder:
 
     def settings(self) -> dict[str, Any]:
         """Tell what decides the outcome: a run goes on only with the same."""
-        kept = {name: value for name, value in asdict(self).items() if name not in HOW_NOT_WHAT}
-        return {"recipe": "original", **kept, "weights": str(self.weights)}
+        return settings_of("original", asdict(self))
 
 
 def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
@@ -81,9 +81,9 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
     folder = RunFolder(order.out)
     resume = folder.check(order.settings(), must_resume=order.resume)
     frames, parts = opened(order.dataset, order.by, order.seed, ears)
+    network, origin = _network(order, ears)  # before the frames are read, since its weights may be missing
     pixels = partial(squashed, antialias=order.antialias)
     material = by_part(frames, parts, decoded(frames, pixels, order.threads, ears))
-    network, origin = _network(order, ears)
     folder.start(order.settings(), fingerprint(material), resume=resume)
     write_manifest(folder.manifest, [replace(frame, part=part) for frame, part in zip(frames, parts, strict=True)])
     _summarise(network, folder, order.network == "xception")
@@ -96,26 +96,16 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
     )
     course = Course(_phases(order), batches, material[Part.VALIDATION], between_states=order.save_every)
     progress = train(network, course, folder, ears.standing, resume=resume)
-    report = {
-        "recipe": "original",
-        "network": order.network,
-        "parameters": network.count_params(),
-        "split": order.by if any(frame.part is None for frame in frames) else "manifest",
-        "frames": {str(part): len(each) for part, each in material.items()},
-        "epochs": progress.epoch,
-        "best_epoch": progress.best_epoch,
-        **{
-            str(part): figures(
-                scores_of(network, material[part].first), material[part].categories, sources_of(frames, parts, part)
-            )
-            for part in (Part.VALIDATION, Part.TEST)
-        },
-        "weights": folder.best,
-        "history": folder.history,
-        "logs": folder.logs,
-        "manifest": folder.manifest,
-        "bundle": None,
-    }
+    report = outcome(
+        network,
+        folder,
+        progress,
+        recipe="original",
+        by=order.by,
+        frames=frames,
+        parts=parts,
+        material=material,
+    )
     if order.network == "xception":
         report["bundle"] = export(
             ExportOrder(

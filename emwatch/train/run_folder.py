@@ -27,7 +27,13 @@ HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy
 
 #: Settings that do not change what comes out: an interrupted run goes on with others of these. The dataset is known by
 #: its content, wherever it lies.
-HOW_NOT_WHAT: Final = ("dataset", "out", "threads", "resume", "save_every")
+_HOW_NOT_WHAT: Final = ("dataset", "out", "threads", "resume", "save_every")
+
+
+def settings_of(recipe: str, order: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell what of an order decides the outcome: a run goes on only with the same."""
+    kept = {name: value for name, value in order.items() if name not in _HOW_NOT_WHAT}
+    return {"recipe": recipe, **kept, "weights": str(order["weights"])}
 
 
 @dataclass(slots=True)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +17,7 @@ import yaml
 from emwatch.classify.backbone import build_xception, imagenet_weights_path
 from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
+from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
 from emwatch.train.dataset import LabelledFrame
 from emwatch.train.finetune import (
@@ -29,6 +34,17 @@ from emwatch.train.networks import BLOCKS, train_from_block, with_softmax
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: Two epochs of two batches, of which states are written after each.
+_SHORT: dict[str, Any] = {
+    "epochs": 2,
+    "batch": 16,
+    "from_block": BLOCKS,
+    "save_every": 1,
+    "seed": 1,
+    "patience": 2,
+    "weights": "none",
+}
 
 keras_warns = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # with numpy 2
 
@@ -120,6 +136,20 @@ def test_a_variables_steps_are_scaled_and_not_its_gradient() -> None:
     assert other.numpy() == pytest.approx([-0.025], rel=1e-3)
 
 
+@pytest.mark.train
+@pytest.mark.timeout(300)
+def test_weights_that_are_missing_are_told_before_frames_are_read_and_drawn(
+    drawn_dataset: Path, tmp_path: Path, new_ears: Any
+) -> None:
+    ears = new_ears()
+    order = FinetuneOrder(drawn_dataset, tmp_path / "run", drawn=100, weights=tmp_path / "not-there.h5")
+
+    with pytest.raises(ModelError, match=r"not-there\.h5"):
+        finetune(order, ears)
+    assert not any("drawing" in line for line in ears.lines)
+    assert not order.out.exists()
+
+
 @pytest.fixture(name="tuned", scope="module")
 def _tuned(
     drawn_dataset: Path, tmp_path_factory: pytest.TempPathFactory, new_ears: Any
@@ -179,3 +209,65 @@ class TestEndToEnd:
         assert report["bundle"]["agreement_with_keras"]["whole"]["cosine_median"] > 0.9
         assert Classifier.load(out / "bundle").bundle_sha256 == report["bundle"]["sha256"]
         assert set(card["training"]["real_frames_by_category"]) == set(CATEGORIES)
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+@keras_warns
+class TestInterrupted:
+    def test_a_run_killed_in_mid_epoch_ends_as_if_it_had_not_been(
+        self, drawn_dataset: Path, tmp_path: Path, new_ears: Any
+    ) -> None:
+        whole = FinetuneOrder(drawn_dataset, tmp_path / "whole", **_SHORT)
+        killed = replace(whole, out=tmp_path / "killed")
+        program = (
+            "import os, signal, sys\n"
+            "from pathlib import Path\n"
+            "from emwatch.train.finetune import FinetuneOrder, finetune\n"
+            "class Ears:\n"
+            "    def say(self, line): pass\n"
+            "    def counting(self, what, done, of): pass\n"
+            "    def standing(self, at):\n"
+            "        if (at.epoch, at.batch) == (2, 1) and at.val_loss is None: os.kill(os.getpid(), signal.SIGKILL)\n"
+            f"finetune(FinetuneOrder(Path(sys.argv[1]), Path(sys.argv[2]), **{_SHORT!r}), Ears())\n"
+        )
+
+        ended = subprocess.run(
+            [sys.executable, "-c", program, drawn_dataset, killed.out], capture_output=True, check=False
+        )
+        ears = new_ears()
+        resumed, undisturbed = finetune(replace(killed, resume=True), ears), finetune(whole, new_ears())
+
+        assert ended.returncode == -signal.SIGKILL
+        assert (ears.standings[0].epoch, ears.standings[0].batch) == (2, 1)
+        found, expected = (
+            json.loads((order.out / "history.json").read_text(encoding="utf-8")) for order in (killed, whole)
+        )
+        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+        assert found["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-3)
+        assert found["learning_rate"] == expected["learning_rate"]
+        assert resumed["best_epoch"] == undisturbed["best_epoch"]
+
+
+@pytest.mark.train
+@pytest.mark.timeout(300)
+@keras_warns
+def test_sixteen_bits_train_and_export_the_same_float32_network(
+    drawn_dataset: Path, tmp_path: Path, new_ears: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no GPU here: the processor computes in 16 bits what it would, slowly; losses scaled, exports in float32."""
+    import keras
+    import tensorflow as tf
+
+    there = tf.config.list_physical_devices
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["one"] if kind == "GPU" else there(kind))
+    ears = new_ears()
+    report = finetune(FinetuneOrder(drawn_dataset, tmp_path / "run", **_SHORT), ears)
+
+    assert "computing on the GPU, in mixed precision" in ears.lines
+    assert keras.config.dtype_policy().name == "float32"
+    assert report["epochs"] == 2
+    assert all(np.isfinite(standing.loss) for standing in ears.standings)
+    assert report["bundle"]["agreement_with_keras"]["whole"]["cosine_median"] > 0.99
+    monkeypatch.setenv("EMWATCH_XCEPTION_WEIGHTS", str(tmp_path / "run" / "xception.weights.h5"))
+    assert Classifier.load(tmp_path / "run" / "bundle", engine="keras").bundle_sha256 == report["bundle"]["sha256"]
