@@ -11,6 +11,7 @@ import click
 from emwatch.cli.display import Column, print_json, print_table, printable
 from emwatch.cli.options import VERBOSITY, AnyPath, json_option, logging_options
 from emwatch.cli.progress import is_shown, transferring
+from emwatch.cli.words import Category
 from emwatch.frame import CATEGORIES
 from emwatch.train.repository import PUBLIC_RECORD, PUBLIC_URL
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     "--categories",
     multiple=True,
     metavar="NAME",
-    type=click.Choice(CATEGORIES, case_sensitive=False),
+    type=Category(),
     help="Fetch this category only; may be given again.",
 )
 @json_option

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from emwatch.cli.words import Number, Range, moment
+from emwatch.cli.words import Category, Number, Range, moment
 from emwatch.clock import SystemClock
-from emwatch.frame import CATEGORIES, FrameState, Window
+from emwatch.frame import FrameState, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ _OPTIONS: Final = (
         "categories",
         multiple=True,
         metavar="NAME",
-        type=click.Choice(CATEGORIES, case_sensitive=False),
+        type=Category(),
         help="The likeliest category; may be given again for more.",
     ),
     click.option("--target", metavar="NAME", help="Frames that met this target."),

@@ -97,6 +97,7 @@ def _work(
         reader = stack.enter_context(LedgerReader(config.ledger.path))
         sandbox = stack.enter_context(Sandbox(prepared_by(config.model.views), reading_limits(config)))
         total = reader.count_unjudged(wanted, classifier.bundle_sha256)
+        result.known = reader.count(wanted) - total
         advance = stack.enter_context(counting("judging frames again", total))
         judge_again(
             reader=reader,
@@ -120,6 +121,7 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
                 "bundle": {"name": name, "sha256": classifier.bundle_sha256},
                 "finished": finished,
                 "judged": result.judged,
+                "judged_before": result.known,
                 "moves": [{"before": old, "now": new, "frames": n} for (old, new), n in result.moves.most_common()],
                 "alerts": result.alerts,
                 "problems": [{"path": each.path, "kind": each.kind, "reason": each.reason} for each in result.problems],
@@ -130,12 +132,16 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
         click.echo(f"{each.kind}: {printable(each.reason)}", err=True)
     if len(result.problems) > _MOST_TOLD:
         click.echo(f"and {len(result.problems) - _MOST_TOLD} more; --json has all", err=True)
+    if not (result.done or result.known):
+        click.echo("no recorded frame is meant", err=True)
+        return
     rows = [(old, new, str(count)) for (old, new), count in result.moves.most_common()]
     if rows:
         print_table((Column("Before", whole=True), Column("Now", whole=True), Column("Frames", align="right")), rows)
     kinds = ("missing", "changed", "unreadable")
     counts = [f"{sum(each.kind == kind for each in result.problems)} {kind}" for kind in kinds]
     words = [f"{result.judged} judged by {printable(name)} {classifier.bundle_sha256[:12]}"]
+    words += [f"{result.known} were before"] if result.known else []
     words += [f"{sum(result.moves.values())} of another category than before", *counts]
     words += [f"{result.alerts} alerts queued; 'emwatch run' delivers them"] if result.alerts else []
     words += [] if finished else ["stopped; the same command goes on from here"]

@@ -14,6 +14,7 @@ from emwatch.cli.display import Column, print_json, print_table, printable
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.words import Category
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
 from emwatch.frame import CATEGORIES, Review, ReviewVerdict, path_to_text
@@ -36,7 +37,7 @@ _PAUSE_S: Final = 0.05
     "--as",
     "relabel",
     metavar="CATEGORY",
-    type=click.Choice(CATEGORIES, case_sensitive=False),
+    type=Category(),
     help="They are of this category.",
 )
 @click.option("--confirm", is_flag=True, help="The model is right: they are of the category it named last.")

@@ -12,7 +12,7 @@ import click
 from emwatch.cli.display import number_text, print_json, printable
 from emwatch.cli.frames import Asked, Tally
 from emwatch.cli.options import json_option, logging_options
-from emwatch.cli.words import Number
+from emwatch.cli.words import Category, Number
 from emwatch.frame import CATEGORIES, path_to_text, text_to_path
 
 #: Written out, so that help needs no numpy; a test holds them against the simulator's own.
@@ -61,7 +61,7 @@ def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> s
     "categories",
     metavar="NAME",
     multiple=True,
-    type=click.Choice(CATEGORIES, case_sensitive=False),
+    type=Category(),
     help="Draw only this category; may be given again for more.",
 )
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.frame import Window
+from emwatch.frame import CATEGORIES, Window
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,6 +30,17 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number to work with", param, ctx)
         return number
+
+
+class Category(click.Choice[str]):
+    """One of the ten categories, in whatever case; a wrong one is told with all ten as they are written."""
+
+    def __init__(self) -> None:
+        super().__init__(CATEGORIES, case_sensitive=False)
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
+        """Say which there are: click would print them in lower case."""
+        return f"{value!r} is not one of {', '.join(CATEGORIES)}"
 
 
 class Range(_WindowType):

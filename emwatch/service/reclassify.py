@@ -39,6 +39,7 @@ class Reclassified:
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     alerts: int = 0
+    known: int = 0  #: frames passed over, as the bundle had judged them before
 
     @property
     def done(self) -> int:

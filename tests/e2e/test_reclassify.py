@@ -91,6 +91,8 @@ def test_files_that_are_gone_changed_or_spoilt_are_told_and_the_others_judged(
     assert f"missing: {gone}: is not there any more" in told
     assert "holds other bytes than were recorded" in told
     assert "0 judged by default" in told
+    assert "; 3 were before;" in told
+    assert emwatch("reclassify", "--path", "nothing*").stderr == "no recorded frame is meant\n"
     emwatch.watched.rename(emwatch.home / "unmounted")
     assert "nor is its folder (is the share mounted?)" in emwatch("reclassify", expect=4).stderr
 

@@ -126,7 +126,7 @@ def test_nothing_found_ends_with_3_but_a_count_of_0_is_an_answer(
         (["--magnification", "5000"], "write LO..HI, LO.. or ..HI"),
         (["--magnification", "9k..1k"], "the low end is above the high end"),
         (["--tilt", "a..b"], "'a' is not a number"),
-        (["--category", "Wires"], "is not one of"),
+        (["--category", "Wires"], "is not one of Biological, Fibres,"),
         (["--min-probability", "80"], "0<=x<=1"),
         (["--min-probability", "nan"], "'nan' is not a number"),
         (["--magnification", "1e999.."], "'1e999' is too large a number"),
