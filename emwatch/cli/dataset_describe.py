@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, number_text, print_json, print_table, printable, wants_colour
+from emwatch.cli.display import Column, counted, number_text, print_json, print_table, printable, wants_colour
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, json_option, load_config, logging_options
 from emwatch.cli.progress import counting
@@ -92,7 +92,7 @@ def bars_for(data_bar: bool) -> Iterator[Callable[[FrameReading], FrameReading] 
 
 def _print(document: dict[str, Any]) -> None:
     click.secho(
-        f"{document['frames']:,} frames of {document['sources']:,} source{'s' if document['sources'] != 1 else ''}",
+        f"{counted(document['frames'], 'frame')} of {counted(document['sources'], 'source')}",
         bold=True,
         color=wants_colour(),
     )

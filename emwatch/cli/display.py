@@ -175,6 +175,11 @@ def number_text(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:,.5g}"
 
 
+def counted(number: int, thing: str) -> str:
+    """Say how many there are of a thing: 1 source, 2 sources."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def degrees_text(value: float) -> str:
     """Write an angle for people: stages are set to tenths of a degree, and what is nearer to 0 is 0."""
     return f"{round(value, 1) + 0.0:.1f}"

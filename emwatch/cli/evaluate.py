@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.dataset_describe import bars_for
-from emwatch.cli.display import Column, print_json, print_table, printable, tell_error, tell_warning
+from emwatch.cli.display import Column, counted, print_json, print_table, printable, tell_error, tell_warning
 from emwatch.cli.exits import Exit
 from emwatch.cli.model import directory_of
 from emwatch.cli.options import AnyPath, config_option, json_option, logging_options
@@ -150,7 +150,7 @@ def _print(document: dict[str, Any]) -> None:
         tell_error(each["message"])
     part = f", {document['part']} part" if document["part"] else ""
     click.echo(
-        f"{printable(document['bundle']['name'])}: {document['frames']:,} frames of {document['sources']:,} source{'s' if document['sources'] != 1 else ''}{part}"
+        f"{printable(document['bundle']['name'])}: {counted(document['frames'], 'frame')} of {counted(document['sources'], 'source')}{part}"
     )
     columns = [Column("Figure", whole=True), Column("All", align="right"), Column("19 times of 20", style="dim")]
     unseen = document["unseen"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emwatch.cli.display import degrees_text, printable
+from emwatch.cli.display import counted, degrees_text, printable
 from emwatch.cli.options import VERBOSITY
 from emwatch.frame import FrameState
 from emwatch.service.happenings import FrameDone, Notice, Ready
@@ -90,7 +90,7 @@ class PlainLines:
             case Ready(watching=watching, waiting=waiting):
                 for each in watching:
                     logger.info("watching %s", each)
-                logger.info("ready; %s %s to read", waiting, "file" if waiting == 1 else "files")
+                logger.info("ready; %s to read", counted(waiting, "file"))
             case Notice(level=level, text=text):
                 logger.log(_LEVELS[level], "%s", text)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.display import Column, print_json, print_table, printable, tell_warning
+from emwatch.cli.display import Column, counted, print_json, print_table, printable, tell_warning
 from emwatch.cli.evaluate import HEADLINE
 from emwatch.cli.exits import Exit
 from emwatch.cli.model import ledger_option
@@ -163,7 +163,7 @@ def _print(both: tuple[Kept, Kept], document: dict[str, Any]) -> None:
     paired = document["paired"]
     left_out = f", {document['left_out']} left out that one of them has learned from" if document["left_out"] else ""
     click.echo(
-        f"{document['frames']} frames of {document['sources']} sources{left_out}: both right {paired['both_right']}, "
+        f"{counted(document['frames'], 'frame')} of {counted(document['sources'], 'source')}{left_out}: both right {paired['both_right']}, "
         f"only {printable(both[0].name)} {paired['only_first_right']}, only {printable(both[1].name)} "
         f"{paired['only_second_right']}, both wrong {paired['both_wrong']}"
     )

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emwatch.cli.display import print_json
+from emwatch.cli.display import print_json, printable
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,12 +56,12 @@ def run(
         "hits": progress.hits,
         "failed": progress.failed,
         "skipped": progress.skipped,
-        "ledger": str(config.ledger.path),
+        "ledger": path_to_text(config.ledger.path),
     }
     if as_json:
         print_json(counts)
     else:
         words = ", ".join(f"{counts[key]} {key}" for key in ("recorded", "hits", "failed", "skipped"))
-        click.echo(f"{words}; ledger {config.ledger.path}", err=True)
+        click.echo(f"{words}; ledger {printable(path_to_text(config.ledger.path))}", err=True)
     if once and progress.failed:
         raise click.exceptions.Exit(Exit.SOME_FAILED)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from emwatch.cli.display import Column, print_json, print_table, tell_warning
+from emwatch.cli.display import Column, counted, print_json, print_table, tell_warning
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.model import progress
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
@@ -138,7 +138,8 @@ def _with_reviewed(
     frames = beside(labelled, reviewed.frames)
     check_categories(frames, drawn_per_category)
     sources = len({frame.source for frame in reviewed.frames})
-    progress()(f"{len(reviewed.frames):,} reviewed frames of {sources:,} sessions, {len(labelled):,} of the dataset")
+    those = f"{counted(len(reviewed.frames), 'reviewed frame')} of {counted(sources, 'session')}"
+    progress()(f"{those}, {len(labelled):,} of the dataset")
     return frames, reviewed
 
 
@@ -167,17 +168,20 @@ def _rows(bundle: Bundle) -> list[tuple[str, str]]:
         ("taught by", f"{training['real_frames']:,} real frames, {drawn:,} drawn ones of each category"),
         (
             "judged by",
-            f"{metrics['frames']:,} frames of {metrics['sources']:,} sources, none of which taught what judged it",
+            f"{counted(metrics['frames'], 'frame')} of {counted(metrics['sources'], 'source')}, none of which taught its judge",
         ),
         (
             "accuracy",
             f"{figures['accuracy']:.3f}, balanced {figures['balanced_accuracy']:.3f}, top-3 {figures['top_3_accuracy']:.3f}",
         ),
         ("calibration", f"ECE {figures['ece_before']:.3f} before, {figures['ece_after']:.3f} after"),
-        (
-            "certain",
-            f"{figures['certain_share']:.1%} of the frames, of these {figures['accuracy_when_certain']:.1%} right",
-        ),
+        ("certain", _certain(figures)),
         *((f"recall, {name}", f"{value:.2f}") for name, value in figures["recall"].items()),
         ("use it", f"emwatch model import {bundle.directory}"),
     ]
+
+
+def _certain(figures: dict[str, Any]) -> str:
+    if not figures["certain_share"]:
+        return "not told: there were no other sources to choose by how sure to be"
+    return f"{figures['certain_share']:.1%} of the frames, of these {figures['accuracy_when_certain']:.1%} right"

@@ -34,6 +34,9 @@ def test_a_head_learns_what_was_reviewed_and_classifies(emwatch: Program) -> Non
     learned = document["card"]["training"]["real_frames_by_category"]
     assert (sum(learned.values()), learned["Tips"]) == (3, 2)
     assert "so few frames or sources say little" in done.stderr
+    again = emwatch("train", "heads", "--from-log", "--drawn", "2", "--out", emwatch.home / "again").stdout
+    assert "3 frames of 1 source, none of which taught its judge" in again
+    assert "not told: there were no other sources to choose by how sure to be" in again
     [said] = [json.loads(emwatch("classify", "--bundle", made, first, "--json").stdout)]
     assert said["category"] == "Tips", "which the model that comes with emwatch does not say"
     assert json.loads(emwatch("classify", first, "--json").stdout)["category"] != "Tips"

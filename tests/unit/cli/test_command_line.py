@@ -323,3 +323,12 @@ class TestText:
         assert colour.search(on_terminal(*arguments))
         assert not colour.search(on_terminal(*arguments, NO_COLOR="1"))
         assert "\x1b" not in emwatch(*arguments).stdout + emwatch(*arguments).stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file names are UTF-16 there")
+def test_a_ledger_whose_name_is_no_text_is_told_as_paths_are_told_elsewhere(emwatch: Run, tmp_path: Path) -> None:
+    ledger = os.fsdecode(os.fsencode(tmp_path) + b"/led\xffger")
+    (tmp_path / "frames").mkdir()
+    done = emwatch("run", "--once", "--engine", "stub", "--ledger", ledger, "--json", tmp_path / "frames")
+
+    assert json.loads(done.stdout)["ledger"] == f"{tmp_path}/led\\xffger"
