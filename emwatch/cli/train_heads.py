@@ -86,6 +86,7 @@ def heads(
     left out: drawn frames teach what nobody reviewed.
     """
     from emwatch.classify.bundle import default_directory  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.train.check import doubts  # noqa: PLC0415 - as above
     from emwatch.train.dataset import labelled_frames  # noqa: PLC0415 - as above
     from emwatch.train.head_bundle import HeadOrder, train_heads  # noqa: PLC0415 - as above
 
@@ -107,6 +108,8 @@ def heads(
         frames = labelled_frames(dataset)
     else:
         raise click.UsageError("name a DATASET, or say --from-log, or both")
+    for doubt in doubts(frames):
+        tell_warning(doubt)
     bundle = train_heads(made, frames, progress())
     if _says_little(bundle):
         tell_warning(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.duplicates import exact_duplicates
+from emwatch.train.look import Look
 from emwatch.train.sources import names_tell_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from emwatch.train.look import Look
+    from emwatch.train.dataset import LabelledFrame
 
 #: With fewer frames than this a category is learned by heart, and judged by luck.
 FEW_FRAMES: Final = 20
@@ -63,6 +64,13 @@ def troubles(looks: Sequence[Look]) -> list[Trouble]:
     """List everything that is wrong, what stops first."""
     found = [*_of_categories(looks), *_unreadable(looks), *_two_categories(looks), *_no_sessions(looks)]
     return sorted(found, key=lambda trouble: not trouble.stops)
+
+
+def doubts(frames: Sequence[LabelledFrame]) -> list[str]:
+    """Say what makes figures suffer as far as labels and names tell: no file is read. Categories may be missing."""
+    looks = [Look(frame) for frame in frames]
+    found = [*_of_categories(looks), *_no_sessions(looks)]
+    return [trouble.line for trouble in found if trouble.kind not in {Kind.NO_FRAMES, Kind.EMPTY_CATEGORY}]
 
 
 def checked(looks: Sequence[Look], warn: Callable[[str], None], *, leave_out: bool = False) -> list[Look]:

@@ -17,6 +17,7 @@ import PIL
 import platformdirs
 
 from emwatch.classify.preprocess import PREPROCESSING_ID, prepare
+from emwatch.errors import DatasetError
 from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Frames made ready ahead of the network, for each thread: enough to never wait, too few to fill the memory.
 _AHEAD = 4
+
+#: So many pictures that cannot be made are told one by one.
+_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +89,42 @@ class Embeddings:
         """
         Embed pictures, those to come being read or drawn by threads while the network works, few in memory at once.
 
-        Gives (n, features); ``what`` names them in the progress.
+        Gives (n, features); ``what`` names them in the progress. Raises `DatasetError` that names all that cannot be made;
+        what was embedded until then, or until Ctrl-C, is kept nevertheless.
         """
-        with ThreadPoolExecutor(self._threads) as pool:
-            keys = list(pool.map(Picture.key, pictures))
-            unknown = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._known}
-            for number, (key, views) in enumerate(self._made(pool, unknown)):
-                if number % 200 == 0:
-                    self._say(f"embedding {what}: {number} of {len(unknown)}")
-                self._known[key] = self._engine.embed(views).mean(axis=0)
-        if unknown:
-            self._keep()
+        known_before = len(self._known)
+        try:
+            keys = self._embedded(what, pictures)
+        finally:
+            if len(self._known) > known_before:
+                self._keep()
         rows = [self._known[key] for key in keys]
         return np.array(rows, dtype=np.float32).reshape(len(rows), self._engine.features)
 
+    def _embedded(self, what: str, pictures: Sequence[Picture]) -> list[str]:
+        """Embed what is not known yet; gives the keys of all."""
+        wrong = []
+        with ThreadPoolExecutor(self._threads) as pool:
+            keys = list(pool.map(Picture.key, pictures))
+            unknown = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._known}
+            for number, (key, made) in enumerate(self._made(pool, unknown)):
+                if number % 200 == 0:
+                    self._say(f"embedding {what}: {number} of {len(unknown)}")
+                try:
+                    views = made.result()
+                except DatasetError as error:
+                    wrong.append(str(error))
+                    continue
+                self._known[key] = self._engine.embed(views).mean(axis=0)
+        if wrong:
+            left = [f"and {len(wrong) - _TOLD} more"] if len(wrong) > _TOLD else []
+            raise DatasetError("\n".join([*wrong[:_TOLD], *left]))
+        return keys
+
     def _made(
         self, pool: ThreadPoolExecutor, unknown: dict[str, Picture]
-    ) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-        """Make the views of pictures in order, a few ahead."""
+    ) -> Iterator[tuple[str, Future[npt.NDArray[np.float32]]]]:
+        """Give the views of pictures in order, a few being made ahead."""
         waiting = iter(unknown.items())
         begun: list[tuple[str, Future[npt.NDArray[np.float32]]]] = []
         while True:
@@ -111,8 +133,7 @@ class Embeddings:
                 begun.append((key, pool.submit(_view, picture)))
             if not begun:
                 return
-            key, made = begun.pop(0)
-            yield key, made.result()
+            yield begun.pop(0)
 
     def _keep(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,14 +11,13 @@ from PIL import Image
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
 from emwatch.simulate.microscope import take_picture
-from emwatch.train.check import Kind, checked, troubles
-from emwatch.train.dataset import open_dataset
+from emwatch.train.check import Kind, checked, doubts, troubles
+from emwatch.train.dataset import LabelledFrame, open_dataset
 from emwatch.train.duplicates import exact_duplicates, fingerprint, near_duplicates, repeats
 from emwatch.train.look import likeness, look_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -81,6 +81,18 @@ def test_a_category_of_one_source_is_a_warning(tmp_path: Path) -> None:
 
     assert _kinds(tmp_path, stops=True) == []
     assert Kind.ONE_SOURCE in _kinds(tmp_path, stops=False)
+
+
+def test_labels_and_names_alone_tell_what_makes_figures_suffer() -> None:
+    """`train heads` asks so: it reads frames only once, and drawn ones teach what has none."""
+    hashed = [LabelledFrame(Path(f"Tips/{number:012x}a1.png"), 9, f"Tips/{number:012x}a1.png") for number in range(30)]
+    alone = LabelledFrame(Path("Powder/x.png"), 8, "series x")
+
+    one, no_sessions = doubts([*hashed, alone])
+
+    assert one == "Powder has one frame (Powder/x.png): it cannot both teach and judge: add more"
+    assert "30 of 31 frames are named by hashes, which tell no session" in no_sessions
+    assert doubts([LabelledFrame(Path("x.png"), index, f"{at}") for index in range(10) for at in range(20)]) == []
 
 
 def test_no_frames_at_all_is_one_trouble(tmp_path: Path) -> None:

@@ -103,9 +103,34 @@ def test_order_is_kept_though_pictures_are_made_by_threads() -> None:
     assert [int(row.argmax()) for row in rows] == [int(each.grey // 25.5) for each in drawers]
 
 
-def test_a_picture_that_cannot_be_made_stops_the_run_with_its_own_error() -> None:
+def _broken(name: str) -> Picture:
     def fail() -> np.ndarray:
-        raise DatasetError("x.png cannot be read")
+        raise DatasetError(f"{name} cannot be read")
 
-    with pytest.raises(DatasetError, match=r"x\.png cannot be read"):
-        Embeddings(_Counting(), "a" * 64, _quiet).of("test", [Picture(lambda: b"x", fail, "test")])
+    return Picture(name.encode, fail, "test")
+
+
+def test_pictures_that_cannot_be_made_are_all_named_and_no_work_is_lost() -> None:
+    again = _Counting()
+    pictures = [_PICTURES[0], _broken("x.png"), _PICTURES[1], _broken("y.png")]
+
+    with pytest.raises(DatasetError, match=r"x\.png cannot be read\ny\.png cannot be read"):
+        Embeddings(_Counting(), "a" * 64, _quiet).of("test", pictures)
+    Embeddings(again, "a" * 64, _quiet).of("test", _PICTURES)
+
+    assert again.views == 0
+
+
+def test_what_was_embedded_before_ctrl_c_is_kept() -> None:
+    class Interrupted(_Counting):
+        def embed(self, views: np.ndarray) -> np.ndarray:
+            if self.views:
+                raise KeyboardInterrupt
+            return super().embed(views)
+
+    again = _Counting()
+    with pytest.raises(KeyboardInterrupt):
+        Embeddings(Interrupted(), "a" * 64, _quiet).of("test", _PICTURES)
+    Embeddings(again, "a" * 64, _quiet).of("test", _PICTURES)
+
+    assert again.views == 1
