@@ -43,7 +43,8 @@ def judge_both(
         if isinstance(result, FrameError):
             unreadable.append((frame, str(result)))
         else:
-            pairs.append(Pair(frame, first.classify(result.views), second.classify(result.views)))
+            one, other = (each.classify(result.views, result.coloured_share) for each in (first, second))
+            pairs.append(Pair(frame, one, other))
         tell(number)
     return pairs, unreadable
 

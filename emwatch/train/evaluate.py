@@ -88,7 +88,7 @@ def judge(
             judgement.unreadable.append((frame, str(result)))
         else:
             metadata = (result if complete is None else complete(result)).metadata
-            prediction = classifier.classify(result.views)
+            prediction = classifier.classify(result.views, result.coloured_share)
             judgement.judged.append(
                 Judged(frame, prediction, result.sha256, metadata.vendor or "", metadata.number("magnification"))
             )

@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from emwatch.classify.classifier import Classifier
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, Prediction
 from emwatch.train.bands import BANDS, band
+from emwatch.train.compare import judge_both
 from emwatch.train.dataset import LabelledFrame, Part
-from emwatch.train.evaluate import Judged, Judgement, chosen, evaluation, mistakes
+from emwatch.train.evaluate import Judged, Judgement, chosen, evaluation, judge, mistakes
 
 CARD = {"training": {"sources": [{"source": "known lab", "licence": "MIT", "frames": 9}]}}
 
@@ -153,3 +157,19 @@ def test_every_magnification_has_its_band() -> None:
         "unknown",
     ]
     assert len(set(BANDS)) == 6
+
+
+def test_a_coloured_picture_is_doubted_as_by_the_daemon_in_evaluations_and_comparisons(tmp_path: Path) -> None:
+    """An electron detector sees no colour: what was judged without that said less of "Uncertain" than the daemon does."""
+    red = np.zeros((120, 160, 3), np.uint8)
+    red[..., 0] = np.random.default_rng(0).integers(100, 250, (120, 160))
+    for name, pixels in (("grey.png", np.repeat(red[..., :1], 3, axis=2) // 2), ("red.png", red)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    frames = [LabelledFrame(tmp_path / name, 0, name) for name in ("grey.png", "red.png")]
+    stub = Classifier.load(tmp_path, "stub")
+
+    alone = judge(stub, frames, lambda _: None).judged
+    pairs, _ = judge_both(stub, stub, frames, lambda _: None)
+
+    assert [each.prediction.uncertain for each in alone] == [False, True]
+    assert [(each.first.uncertain, each.second.uncertain) for each in pairs] == [(False, False), (True, True)]
