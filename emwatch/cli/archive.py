@@ -11,7 +11,7 @@ import click
 
 from emwatch.cli.bars import with_bar
 from emwatch.cli.display import csv_cell, is_terminal
-from emwatch.cli.frames import failure_document, metadata_document, read_ahead, walk
+from emwatch.cli.frames import failure_document, metadata_document, read_all, walk
 from emwatch.cli.progress import naming
 from emwatch.errors import FrameError
 from emwatch.frame import DATA_BAR_SOURCE, FIELDS
@@ -42,7 +42,7 @@ def write_archive(paths: Sequence[Path], sandbox: Sandbox, bars: DataBars) -> tu
     writer.writerow(COLUMNS)
     rows = failed = 0
     with _progress(paths) as note:
-        for asked, result in read_ahead(sandbox, walk(paths), pixels=False):
+        for asked, result in read_all(sandbox, walk(paths), pixels=False):
             note(asked.path.name)
             if asked.is_passed_over(result):
                 continue

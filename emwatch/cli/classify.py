@@ -16,7 +16,7 @@ from emwatch.cli.frames import (
     gather,
     is_single,
     metadata_document,
-    read_ahead,
+    read_all,
 )
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.errors import FrameError
@@ -83,7 +83,7 @@ def classify(
     ):
         sandbox.start()  # the child starts while the model is loaded
         classifier = store.in_use(config).load(config.model.engine, config.model.threads)
-        for each, result in read_ahead(sandbox, asked, pixels=True):
+        for each, result in read_all(sandbox, asked, pixels=True):
             tally.next(each)
             if isinstance(result, FrameError):
                 if not tally.passes_over(each, result):

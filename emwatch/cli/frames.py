@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.display import is_terminal, printable, tell_error
-from emwatch.errors import FrameError, NotAFrame, Vanished
+from emwatch.errors import NotAFrame, Vanished
 from emwatch.frame import FIELDS, path_to_text
+from emwatch.readers.ahead import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from emwatch.errors import FrameError
     from emwatch.frame import FrameReading
     from emwatch.readers.sandbox import Sandbox
 
@@ -56,25 +58,11 @@ def is_single(paths: Sequence[Path]) -> bool:
     return len(paths) == 1 and not paths[0].is_dir()
 
 
-def read_ahead(
+def read_all(
     sandbox: Sandbox, files: Iterable[Asked], *, pixels: bool
 ) -> Iterator[tuple[Asked, FrameReading | FrameError]]:
     """Read files one after the other; the next one is read while the caller works on this one."""
-    rest = iter(files)
-    current = next(rest, None)
-    if current is not None:
-        sandbox.begin(current.path, pixels=pixels)
-    while current is not None:
-        result: FrameReading | FrameError
-        try:
-            result = sandbox.finish()
-        except FrameError as error:
-            result = error
-        following = next(rest, None)
-        if following is not None:
-            sandbox.begin(following.path, pixels=pixels)
-        yield current, result
-        current = following
+    return read_ahead(files, [sandbox], lambda child, asked: child.begin(asked.path, pixels=pixels))
 
 
 def metadata_document(reading: FrameReading) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from emwatch.cli.bars import DataBars, with_bar
 from emwatch.cli.display import Column, print_json, print_table, printable, wants_colour
 from emwatch.cli.exits import Exit
 from emwatch.cli.explain import explained, print_explanation, recognised_by, value_text
-from emwatch.cli.frames import Tally, failure_document, gather, is_single, metadata_document, read_ahead
+from emwatch.cli.frames import Tally, failure_document, gather, is_single, metadata_document, read_all
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.errors import FrameError
 from emwatch.frame import FIELDS
@@ -89,7 +89,7 @@ def _print_all(
     asked = gather(files)
     tally = Tally(len(asked))
     documents: list[dict[str, Any]] = []
-    for each, result in read_ahead(sandbox, asked, pixels=False):
+    for each, result in read_all(sandbox, asked, pixels=False):
         tally.next(each)
         if isinstance(result, FrameError):
             if not tally.passes_over(each, result):

@@ -42,13 +42,12 @@ READERS: Final[tuple[VendorReader, ...]] = (
 )
 
 
-def read_metadata(frame: RawFrame) -> AcquisitionMetadata:
-    """Read a frame's metadata with the first reader that recognises it; without vendor and readings where none does."""
-    return read_header(frame)[0]
-
-
 def read_header(frame: RawFrame) -> tuple[AcquisitionMetadata, float | None]:
-    """Read as `read_metadata`, and what the header says that the scale bar in the picture stands for, in nm."""
+    """
+    Read a frame's metadata with the first reader that recognises it; without vendor and readings where none does.
+
+    Gives also what the header says that the scale bar in the picture stands for, in nm.
+    """
     reader = next((reader for reader in READERS if reader.recognises(frame)), None)
     if reader is None:
         return AcquisitionMetadata(), None

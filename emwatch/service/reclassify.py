@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from emwatch.errors import FrameError, Vanished
 from emwatch.frame import path_to_text
+from emwatch.readers.ahead import read_ahead
 from emwatch.targets.rules import match_targets
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
     the frames and queue alerts; ``None`` does not. ``tell`` hears how many are done. Raises `LedgerError`.
     """
     matched = None if targets is None else partial(match_targets, targets)
-    for frame, reading in _read_ahead(files, _all_unjudged(reader, wanted, bundle_sha256)):
+    for frame, reading in read_ahead(_all_unjudged(reader, wanted, bundle_sha256), [files], _begin):
         problem = _problem(frame, reading)
         if problem is None and not isinstance(reading, FrameError):
             prediction = judge.classify(reading.views, reading.coloured_share)
@@ -88,22 +89,8 @@ def _all_unjudged(reader: LedgerReader, wanted: LogFilter, bundle_sha256: str) -
         page = reader.unjudged(wanted, bundle_sha256, before_id=page[-1].frame_id)
 
 
-def _read_ahead(files: FrameReader, frames: Iterator[Unjudged]) -> Iterator[tuple[Unjudged, FrameReading | FrameError]]:
-    """Read one file after the other, the next one while the caller works on this one."""
-    current = next(frames, None)
-    if current is not None:
-        files.begin(current.path)
-    while current is not None:
-        outcome: FrameReading | FrameError
-        try:
-            outcome = files.finish()
-        except FrameError as error:
-            outcome = error
-        following = next(frames, None)
-        if following is not None:
-            files.begin(following.path)
-        yield current, outcome
-        current = following
+def _begin(files: FrameReader, frame: Unjudged) -> None:
+    files.begin(frame.path)
 
 
 def _problem(frame: Unjudged, outcome: FrameReading | FrameError) -> Problem | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import FrameError
+from emwatch.readers.ahead import read_ahead
 from emwatch.readers.sandbox import Sandbox
 from emwatch.train.duplicates import exact_duplicates, fingerprint, near_duplicates, repeats
 
@@ -100,27 +100,9 @@ def likeness(looks: Sequence[Look]) -> Likeness:
 def read_all(paths: Sequence[Path]) -> Iterator[FrameReading | FrameError]:
     """Give the reading of each file, or why there is none, in order; the next ones are read meanwhile."""
     with ExitStack() as stack:
-        idle = deque(stack.enter_context(Sandbox()) for _ in range(min(_CHILDREN, len(paths))))
-        busy: deque[Sandbox] = deque()
-        rest = iter(paths)
-        for path in rest:
-            child = idle.popleft()
-            child.begin(path)
-            busy.append(child)
-            if not idle:
-                yield from _finished(busy, idle)
-        while busy:
-            yield from _finished(busy, idle)
-
-
-def _finished(busy: deque[Sandbox], idle: deque[Sandbox]) -> Iterator[FrameReading | FrameError]:
-    child = busy.popleft()
-    try:
-        result: FrameReading | FrameError = child.finish()
-    except FrameError as error:
-        result = error
-    idle.append(child)
-    yield result
+        children = [stack.enter_context(Sandbox()) for _ in range(_CHILDREN)]
+        for _, result in read_ahead(paths, children, Sandbox.begin):
+            yield result
 
 
 def _look(frame: LabelledFrame, reading: FrameReading) -> Look:

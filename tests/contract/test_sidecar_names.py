@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emwatch.readers.raw_frame import RawFrame
-from emwatch.readers.registry import read_metadata
+from emwatch.readers.registry import read_header
 from emwatch.watch.sidecars import frames_beside
 
 
@@ -28,7 +28,7 @@ from emwatch.watch.sidecars import frames_beside
 def test_every_name_that_readers_ask_for_leads_back_to_the_frame(name: str) -> None:
     asked: list[str] = []
     frame = Path("/acquisition") / name
-    read_metadata(RawFrame(frame, b"", "TIFF", 64, 48, sidecar=asked.append))
+    read_header(RawFrame(frame, b"", "TIFF", 64, 48, sidecar=asked.append))
 
     assert len(set(asked)) >= 6
     assert [each for each in asked if frame not in frames_beside(frame.with_name(each))] == []

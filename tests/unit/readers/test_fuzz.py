@@ -136,10 +136,10 @@ def _mutants_of(build: Any, vendor: str, count: int) -> tuple[int, int]:
     """Read mutants of one vendor's header; give how many numbers came out, and how many of them as they went in."""
     chance = random.Random(f"22 {vendor}")
     header, make = _cases(build)[vendor]
-    golden = registry.read_metadata(make(header)).readings
+    golden = registry.read_header(make(header))[0].readings
     numbers = kept = 0
     for _ in range(count):
-        found = registry.read_metadata(make(_mutated(header, chance, 1 if vendor in _STRICT else 8)))
+        found = registry.read_header(make(_mutated(header, chance, 1 if vendor in _STRICT else 8)))[0]
         for name, reading in found.readings.items():
             assert name in FIELDS
             assert reading.value is not None or reading.reason
@@ -178,11 +178,11 @@ def test_five_thousand_mutated_headers_give_no_error_and_no_other_unit(build: An
 def test_a_header_that_breaks_off_anywhere_gives_no_half_values(build: Any, vendor: str) -> None:
     """Half of ``WD=10.863e-3`` is a distance too, and half of a name a name."""
     header, make = _cases(build)[vendor]
-    golden = registry.read_metadata(make(header)).readings
+    golden = registry.read_header(make(header))[0].readings
     kept = 0
     for cut in range(1, len(header), 3):
         for rest in (b"", b"\x00" * 64):
-            found = registry.read_metadata(make(header[:cut] + rest)).readings
+            found = registry.read_header(make(header[:cut] + rest))[0].readings
             for name, reading in found.items():
                 assert reading.value is not None or reading.reason, (cut, name)
                 before = golden.get(name)
@@ -207,7 +207,7 @@ _DEEDS = {
 def test_a_value_that_is_none_costs_itself_and_says_why(build: Any, vendor: str, deed: str) -> None:
     """Whatever stands in place of one number: it is that number, or unknown with a reason, and the others stay."""
     header, make = _cases(build)[vendor]
-    golden = registry.read_metadata(make(header)).readings
+    golden = registry.read_header(make(header))[0].readings
     # XML and JSON break as a whole, and lengths that stand elsewhere do not follow: others may be lost, never changed.
     together = vendor in {*_STRICT, "tescan", "jeol note"}
     tried = 0
@@ -221,7 +221,7 @@ def test_a_value_that_is_none_costs_itself_and_says_why(build: Any, vendor: str,
                 continue
             tried += 1
             there = make(header.replace(raw, _DEEDS[deed](before.raw).encode(encoding)))
-            found = registry.read_metadata(there).readings
+            found = registry.read_header(there)[0].readings
             after = found.get(name)
             if after is not None and after.source == before.source:
                 assert after.value in {None, before.value}, (name, after)
@@ -243,9 +243,9 @@ def test_a_mutated_header_never_raises_and_every_number_is_one(build: Any, vendo
     numbers = 0
     for _ in range(_MUTANTS):
         data = build.tiff(tags={tag: _mutated(header, chance)})
-        found = registry.read_metadata(
+        found = registry.read_header(
             RawFrame(Path("frame.tif"), data, "TIFF", 32, 30, parse_pages("frame.tif", data, 64))
-        )
+        )[0]
         for name, reading in found.readings.items():
             assert name in FIELDS
             if isinstance(reading.value, float):
@@ -260,7 +260,7 @@ def test_a_mutated_header_never_raises_and_every_number_is_one(build: Any, vendo
 def test_any_block_in_a_vendor_tag_is_read_without_an_error(build: Any, block: bytes) -> None:
     for tag in (34118, 34119, 34682, 34683):
         data = build.tiff(tags={tag: block, 34682: block})
-        registry.read_metadata(RawFrame(Path("frame.tif"), data, "TIFF", 32, 24, parse_pages("frame.tif", data, 64)))
+        registry.read_header(RawFrame(Path("frame.tif"), data, "TIFF", 32, 24, parse_pages("frame.tif", data, 64)))
 
 
 @settings(max_examples=300, deadline=None)

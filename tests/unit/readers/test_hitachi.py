@@ -10,7 +10,7 @@ import pytest
 from emwatch.frame import Reading
 from emwatch.readers.hitachi import READER
 from emwatch.readers.raw_frame import RawFrame
-from emwatch.readers.registry import read_metadata
+from emwatch.readers.registry import read_header
 from emwatch.readers.tiff import parse_pages
 
 _GOLDEN = {
@@ -157,9 +157,9 @@ def test_the_section_of_a_transmission_picture_is_read(build: Any) -> None:
 
 
 def test_a_magnification_that_does_not_fit_the_photograph_is_flagged(build: Any) -> None:
-    assert read_metadata(_frame(build, build.hitachi_txt())).flags == ()
+    assert read_header(_frame(build, build.hitachi_txt()))[0].flags == ()
 
-    (flag,) = read_metadata(_frame(build, build.hitachi_txt({"Magnification": "120"}))).flags
+    (flag,) = read_header(_frame(build, build.hitachi_txt({"Magnification": "120"})))[0].flags
     assert flag.startswith("magnification times field width is 12.7 mm, expected 127 mm")
 
 

@@ -10,7 +10,7 @@ import pytest
 from emwatch.frame import Reading
 from emwatch.readers.jeol import READER
 from emwatch.readers.raw_frame import RawFrame
-from emwatch.readers.registry import read_metadata
+from emwatch.readers.registry import read_header
 from emwatch.readers.tiff import parse_pages
 
 _SIDECAR_GOLDEN = {
@@ -164,7 +164,7 @@ def test_another_text_is_not_taken(text: bytes | None) -> None:
 def test_xp_tags_alone_are_nobodys(build: Any) -> None:
     data = build.tiff(tags={40093: "External".encode("utf-16-le")})
 
-    assert read_metadata(_within(data)).vendor is None
+    assert read_header(_within(data))[0].vendor is None
 
 
 def test_a_damaged_exif_directory_is_none(build: Any) -> None:
@@ -184,9 +184,9 @@ def test_a_maker_note_that_breaks_off_gives_what_is_there(build: Any) -> None:
 
 
 def test_a_magnification_that_does_not_fit_the_standard_field_is_flagged(build: Any) -> None:
-    assert read_metadata(_within(build.jeol_tiff())).flags == ()
+    assert read_header(_within(build.jeol_tiff()))[0].flags == ()
 
-    (flag,) = read_metadata(_within(build.jeol_tiff({"$CM_MAG": "171528"}))).flags
+    (flag,) = read_header(_within(build.jeol_tiff({"$CM_MAG": "171528"})))[0].flags
     assert flag.startswith("magnification times field width is 439.1 mm, expected 128 mm")
 
 

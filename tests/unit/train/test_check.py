@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from emwatch.errors import DatasetError
-from emwatch.frame import CATEGORIES
+from emwatch.frame import CATEGORIES, AcquisitionMetadata, Reading
 from emwatch.simulate.microscope import take_picture
 from emwatch.train.check import Kind, checked, doubts, troubles
 from emwatch.train.dataset import LabelledFrame, open_dataset
@@ -200,3 +201,16 @@ def test_frames_of_one_instrument_and_day_by_their_files_belong_together(tmp_pat
     assert all(look.magnification for look in looks)
     assert len({look.sitting.rpartition(" ")[0] for look in looks}) == 1
     assert likeness(looks).sittings == [[0, 1]]
+
+
+def test_a_day_alone_is_no_sitting(tmp_path: Path) -> None:
+    """A data bar may tell the day and no instrument: two laboratories work on one day."""
+    for name in ("Fibres", "Powder"):
+        _save(_picture(len(name)), tmp_path / name / "x" / "a.png")
+    day = {"acquired_at": Reading("2026-03-02T09:14:00", "02/03/2026", "data bar")}
+    looks = look_at(
+        open_dataset(tmp_path), complete=lambda each: replace(each, metadata=AcquisitionMetadata(None, day))
+    )
+
+    assert [look.sitting for look in looks] == ["", ""]
+    assert likeness(looks).sittings == []
