@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How a card says its bundle does on sources it never saw. ``basis``: protocol and frames, equal where comparable."""
+    """How a card says its bundle does on sources it never saw. ``basis``: protocol and counts, equal where comparable."""
 
     basis: tuple[str, ...]
+    frames_sha256: str | None  #: which frames judged it and as what; cards did not always say
     balanced_accuracy: float
     accuracy: float | None
     calibration_error: float | None
@@ -38,8 +39,15 @@ def figures_of(card: Mapping[str, Any]) -> Figures | None:
     balanced = _number(figures, "balanced_accuracy")
     if not isinstance(metrics, dict) or balanced is None or not isinstance(metrics.get("protocol"), str):
         return None
-    basis = tuple(str(metrics.get(key, "")) for key in ("protocol", "frames", "sources", "frames_sha256"))
-    return Figures(basis, balanced, _number(figures, "accuracy"), _number(figures, "ece_after"))
+    basis = tuple(str(metrics.get(key, "")) for key in ("protocol", "frames", "sources"))
+    sha256 = metrics.get("frames_sha256")
+    return Figures(
+        basis,
+        sha256 if isinstance(sha256, str) else None,
+        balanced,
+        _number(figures, "accuracy"),
+        _number(figures, "ece_after"),
+    )
 
 
 def challenge(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> Verdict:
@@ -48,18 +56,27 @@ def challenge(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> Ver
     if claimed is None or held is None:
         whose = "it" if claimed is None else "the model in use"
         return Verdict("unknown", f"{whose} has no by-source figures on its card")
-    if held.basis != claimed.basis:
+    others = None not in (hashes := (held.frames_sha256, claimed.frames_sha256)) and hashes[0] != hashes[1]
+    if others or held.basis != claimed.basis:
         return Verdict("unknown", "the two cards' figures are of other frames or another protocol")
     words = f"balanced accuracy by source {claimed.balanced_accuracy:.3f}, that of the model in use {held.balanced_accuracy:.3f}"
     return Verdict(_word(held.balanced_accuracy, claimed.balanced_accuracy), words)
 
 
-def on_frames(champion: float, challenger: float, frames: int, dataset: str) -> Verdict:
-    """Compare two balanced accuracies that were measured on the same frames."""
+def on_frames(
+    champion: float, challenger: float, frames: int, dataset: str, *, within_chance: bool | None = None
+) -> Verdict:
+    """
+    Compare two balanced accuracies that were measured on the same frames.
+
+    ``within_chance``: whether the difference's interval over sources holds 0, which is told and decides nothing.
+    """
     words = (
         f"balanced accuracy {challenger:.3f} on {frames} frames of {dataset}, that of the model in use {champion:.3f}"
     )
-    return Verdict(_word(champion, challenger), words)
+    word = _word(champion, challenger)
+    chance = {None: "", True: "; that is within chance", False: "; that is more than chance among the sources"}
+    return Verdict(word, words if word == "equal" else words + chance[within_chance])
 
 
 def _word(champion: float, challenger: float) -> Literal["better", "equal", "worse"]:

@@ -79,6 +79,7 @@ class Compared:
     frames: int
     dataset: str
     at: str  #: ISO 8601 with offset
+    within_chance: bool | None = None  #: whether the difference may be none; not kept by earlier versions
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,8 +113,14 @@ def _remember(store: BundleStore, both: tuple[Kept, Kept], document: dict[str, A
             frames=document["frames"],
             dataset=str(dataset.absolute()),
             at=SystemClock().now().isoformat(),
+            within_chance=_is_within_chance(document),
         )
     )
+
+
+def _is_within_chance(document: dict[str, Any]) -> bool:
+    apart = document["difference"]["balanced_accuracy"]
+    return bool(apart["low"] <= 0 <= apart["high"])
 
 
 def _lay_out_cards(both: tuple[Kept, Kept], *, as_json: bool) -> None:
@@ -168,7 +174,7 @@ def _print(both: tuple[Kept, Kept], document: dict[str, Any]) -> None:
         f"{paired['only_second_right']}, both wrong {paired['both_wrong']}"
     )
     apart = document["difference"]["balanced_accuracy"]
-    chance = "more than chance among the sources" if apart["low"] > 0 or apart["high"] < 0 else "within chance"
+    chance = "within chance" if _is_within_chance(document) else "more than chance among the sources"
     word = "as good" if apart["value"] == 0 else "better" if apart["value"] > 0 else "worse"
     click.echo(f"{printable(both[1].name)} is {word}" + (f", {chance}" if apart["value"] else ""))
     for warning in document["warnings"]:

@@ -246,10 +246,15 @@ def _compared_before(store: BundleStore, champion: Kept, kept: Kept) -> Verdict 
     from emwatch.classify.champion import on_frames  # noqa: PLC0415 - numpy only when a command needs it
 
     for each in reversed(store.comparisons()):
-        if (each.first, each.second) == (champion.sha256, kept.sha256):
-            return on_frames(each.first_balanced, each.second_balanced, each.frames, each.dataset)
-        if (each.first, each.second) == (kept.sha256, champion.sha256):
-            return on_frames(each.second_balanced, each.first_balanced, each.frames, each.dataset)
+        measured = {each.first: each.first_balanced, each.second: each.second_balanced}
+        if measured.keys() == {champion.sha256, kept.sha256}:
+            return on_frames(
+                measured[champion.sha256],
+                measured[kept.sha256],
+                each.frames,
+                each.dataset,
+                within_chance=each.within_chance,
+            )
     return None
 
 

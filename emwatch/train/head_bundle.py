@@ -65,7 +65,7 @@ def finished(
     say: Callable[[str], None],
 ) -> Bundle:
     """Train a head on a backbone of which these are the facts, and write both as a bundle."""
-    _refuse_contradictions(frames)
+    judged_by = _judged_frames(frames)
     widths = _widths(facts, order.backbone)
     engine = LiteRtEngine(backbone, sum(widths), order.threads, order.out / BACKBONE)
     embeddings = Embeddings(engine, sha256(backbone), say, order.threads, widths)
@@ -78,7 +78,7 @@ def finished(
         trained.head,
         trained.verdict.calibration,
         {"seed": order.seed, **trained.training},
-        trained.metrics,
+        {**trained.metrics, "frames_sha256": judged_by},
         trained.head.probabilities(golden),
     )
     bundle = write_bundle(order.out, backbone, trained.head.to_bytes(), made)
@@ -95,15 +95,21 @@ def _widths(facts: dict[str, Any], backbone: Path) -> tuple[int, ...]:
         ) from error
 
 
-def _refuse_contradictions(frames: Sequence[LabelledFrame]) -> None:
-    """Refuse the same file under two categories: one of them is wrong, and nobody here knows which."""
+def _judged_frames(frames: Sequence[LabelledFrame]) -> str:
+    """
+    Identify frames and what they are said to be: sha256 over both, whatever their names and order.
+
+    Raises `DatasetError` where a picture is filed under two categories: one is wrong, and nobody here knows which.
+    """
     by_content: dict[str, list[LabelledFrame]] = defaultdict(list)
     for frame in frames:
-        by_content[pictures.of_frame(frame, "whole").key()].append(frame)
+        by_content[sha256(pictures.of_frame(frame, "whole").content())].append(frame)
     for same in by_content.values():
         if len({frame.category for frame in same}) > 1:
             told = ", ".join(f"{path_to_text(frame.path)} as {CATEGORIES[frame.category]}" for frame in same)
             raise DatasetError(f"the same picture has two categories: {told}. Take all but the right one out.")
+    rows = (f"{content} {CATEGORIES[frame.category]}\n" for content, same in by_content.items() for frame in same)
+    return sha256("".join(sorted(rows)).encode())
 
 
 class _FloatNetwork:

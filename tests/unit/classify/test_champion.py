@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from emwatch.classify.champion import challenge, figures_of
+from emwatch.classify.champion import challenge, figures_of, on_frames
 
 
 def card(balanced: Any = 0.5, **metrics: Any) -> dict[str, Any]:
@@ -23,10 +23,29 @@ def test_figures_of_one_protocol_on_the_same_frames_decide(balanced: float, word
 
 @pytest.mark.parametrize(
     "other",
-    [card(0.9, protocol="at random"), card(0.9, frames=11), card(0.9, sources=4), card(0.9, frames_sha256="a")],
+    [card(0.9, protocol="at random"), card(0.9, frames=11), card(0.9, sources=4), card(0.9, frames_sha256="b")],
 )
 def test_figures_of_other_frames_decide_nothing(other: dict[str, Any]) -> None:
-    assert challenge(card(), other).word == challenge(other, card()).word == "unknown"
+    mine = card(frames_sha256="a")
+
+    assert challenge(mine, other).word == challenge(other, mine).word == "unknown"
+
+
+def test_a_card_that_does_not_say_which_frames_is_compared_by_their_number() -> None:
+    """The bundle that comes with emwatch is such a one; it shall not refuse what is made by its own frames."""
+    assert challenge(card(), card(0.9, frames_sha256="a")).word == "better"
+    assert challenge(card(0.9, frames_sha256="a"), card()).word == "worse"
+
+
+@pytest.mark.parametrize(
+    ("within", "told"), [(True, "; that is within chance"), (False, "; that is more than"), (None, "")]
+)
+def test_chance_is_told_and_decides_nothing(within: bool | None, told: str) -> None:
+    worse, equal = (on_frames(0.5, mine, 20, "frames", within_chance=within) for mine in (0.49, 0.5))
+
+    assert (worse.word, equal.word) == ("worse", "equal")
+    assert worse.reason.partition("in use 0.500")[2].startswith(told)
+    assert equal.reason.endswith("0.500")
 
 
 @pytest.mark.parametrize("empty", [{}, {"metrics": []}, {"metrics": {"protocol": "x"}}, card("high"), card(True)])

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +25,7 @@ from emwatch.train.dataset import labelled_frames
 from emwatch.train.head_bundle import HeadOrder, train_heads
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from emwatch.train.dataset import LabelledFrame
 
 
 def _quiet(line: str) -> None:
@@ -76,6 +78,20 @@ def test_the_same_order_makes_the_same_bundle_and_keeps_the_backbone(few_frames:
 
     assert made[0].sha256 == made[1].sha256
     assert made[0].backbone == (default_directory() / "backbone.tflite").read_bytes()
+
+
+def test_the_card_says_which_frames_judged_it_as_what_wherever_they_lie(few_frames: Path, tmp_path: Path) -> None:
+    def judged(frames: list[LabelledFrame]) -> str:
+        order = HeadOrder(default_directory(), tmp_path / "made", drawn_per_category=1)
+        return str(train_heads(order, frames, _quiet).card["metrics"]["frames_sha256"])
+
+    first = judged(labelled_frames(few_frames))
+    moved = shutil.move(few_frames, tmp_path / "moved")
+    frames = labelled_frames(Path(moved))
+    corrected = [replace(frames[0], category=frames[-1].category), *frames[1:]]
+
+    assert judged(frames[::-1]) == first
+    assert judged(corrected) != first
 
 
 def test_one_picture_under_two_categories_is_refused_before_anything_is_embedded(
