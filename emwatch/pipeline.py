@@ -60,6 +60,10 @@ class Pipeline:
         self._judge = judge
         self._targets = tuple(targets)
 
+    def look_for(self, targets: Sequence[Target]) -> None:
+        """Match the frames that are concluded from now on against other targets."""
+        self._targets = tuple(targets)
+
     def begin(self, path: Path) -> None:
         """Let the reader start on a file."""
         self._reader.begin(path)

@@ -112,6 +112,8 @@ class _Line:
     asked: threading.Event = field(default_factory=threading.Event)
     at_rest: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
+    successor: Channel | None = None  #: the same channel as it is configured now; the line's thread takes it over
+    retired: bool = False
 
 
 def _send_once(channel: Channel, alert: Alert) -> None:
@@ -161,8 +163,11 @@ class Outbox:
             LedgerError: the ledger cannot be read or written; what was delivered is remembered and marked later.
 
         """
-        line = self._lines[channel]
+        return self._deliver_due(channel, self._lines[channel], now)
+
+    def _deliver_due(self, channel: str, line: _Line, now: datetime) -> Step:
         self._mark(line)
+        self._succeed(channel, line, now)
         if line.in_hand is not None:
             # It ended the thread before this one: it must neither do so for ever nor hold up the others.
             self._failed(line, line.in_hand, "delivering it ended the channel's thread, a fault of emwatch", now)
@@ -172,7 +177,7 @@ class Outbox:
             return Step(0, line.down_until)
         delivered = 0
         for alert in self._store.due_alerts(channel, now, IN_FLIGHT, not_after=now + longest):
-            if self._stopping:
+            if self._stopping or line.retired:
                 break
             if self._deliver(line, alert, now):
                 delivered += 1
@@ -196,6 +201,16 @@ class Outbox:
         line.refused.clear()
         line.failures, line.down_until = 0, None
         return True
+
+    def _succeed(self, name: str, line: _Line, now: datetime) -> None:
+        """Go on with a channel as it is configured now, and let it have at once what the one before refused."""
+        with line.guard:
+            successor, line.successor = line.successor, None
+        if successor is not None:
+            line.channel = successor
+            line.refused.clear()
+            line.failures, line.down_until = 0, None
+            self._store.retry_alerts(name, now)
 
     def _mark(self, line: _Line) -> None:
         for alert_id, at in list(line.unmarked.items()):
@@ -228,6 +243,27 @@ class Outbox:
     def _start(self, name: str, line: _Line) -> None:
         line.thread = threading.Thread(target=self._run, args=(name, line), name=f"alerts {name}", daemon=True)
         line.thread.start()
+
+    def exchange(self, channels: Mapping[str, Channel]) -> None:
+        """
+        Deliver on these channels from now on, by the name that targets use; returns at once.
+
+        What waits for a channel is tried on it anew. Alerts for one that is gone wait in the store until it comes back.
+        """
+        before = self._lines
+        lines = {name: before.get(name) or _Line(channel) for name, channel in channels.items()}
+        self._lines = lines  # as a whole: other threads go through it
+        for name, line in lines.items():
+            if name in before:
+                with line.guard:
+                    line.successor = channels[name]
+            else:
+                self._start(name, line)
+        for name, line in before.items():
+            if name not in lines:
+                line.retired = True
+                line.asked.set()
+        self.wake()
 
     def wake(self) -> None:
         """Say that there may be new alerts; call it after each commit that added some."""
@@ -277,11 +313,11 @@ class Outbox:
         return tuple(name for name, _ in died)
 
     def _run(self, name: str, line: _Line) -> None:
-        while not self._stopping:
+        while not (self._stopping or line.retired):
             line.asked.clear()
             now = self._clock.now()
             try:
-                due = self.deliver_due(name, now).next_due
+                due = self._deliver_due(name, line, now).next_due
             except LedgerError as error:
                 _log.warning("alerts: %s waits for the ledger: %s", name, error)
                 due = now + _LEDGER_PAUSE

@@ -30,17 +30,24 @@ _LOOK_EVERY_S = 0.2
 
 
 def run_in_foreground(
-    config: Config, *, once: bool, plain: bool, lines_to_stderr: bool = False, until: Callable[[], bool] | None = None
+    config: Config,
+    *,
+    once: bool,
+    plain: bool,
+    lines_to_stderr: bool = False,
+    until: Callable[[], bool] | None = None,
+    reread: Callable[[], Config] | None = None,
 ) -> Progress:
     """
     Run the daemon until it is done or told to stop (SIGINT, SIGTERM, or ``until`` says so); gives the final counts.
 
-    Whatever the daemon raises is raised here. A second SIGINT ends the process at once.
+    Whatever the daemon raises is raised here. A second SIGINT ends the process at once. ``reread`` loads the configuration
+    again, for SIGHUP.
     """
     progress = Progress(started_at=time.monotonic())
     view = _view(progress, plain=plain or lines_to_stderr, lines_to_stderr=lines_to_stderr)
     tell = _Teller(progress, view)
-    daemon = Daemon(config, tell=tell, show=view.show, once=once)
+    daemon = Daemon(config, tell=tell, show=view.show, once=once, reread=reread)
     failure: list[BaseException] = []
 
     def work() -> None:
@@ -106,7 +113,7 @@ def _view(progress: Progress, *, plain: bool, lines_to_stderr: bool) -> LiveView
 
 @contextmanager
 def _signals(daemon: Daemon) -> Iterator[threading.Event]:
-    """Stop at SIGINT and SIGTERM, sweep at SIGHUP; after the first SIGINT the next one interrupts as usual."""
+    """Stop at SIGINT and SIGTERM, look at everything again at SIGHUP; after the first SIGINT the next one interrupts as usual."""
     asked_to_stop = threading.Event()
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -119,7 +126,7 @@ def _signals(daemon: Daemon) -> Iterator[threading.Event]:
         number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
     }
     if hangup := getattr(signal, "SIGHUP", None):  # not on Windows
-        before[hangup] = signal.signal(hangup, lambda _number, _frame: daemon.look_everywhere())
+        before[hangup] = signal.signal(hangup, lambda _number, _frame: daemon.look_again())
     try:
         yield asked_to_stop
     finally:

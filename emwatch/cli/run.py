@@ -14,6 +14,8 @@ from emwatch.frame import path_to_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from emwatch.config import Config
+
 
 @click.command(short_help="Watch the acquisition directory.")
 @click.argument("directories", metavar="[DIRECTORY]...", nargs=-1, type=AnyPath())
@@ -50,7 +52,13 @@ def run(
     config = load_config(config_file, flags)
     from emwatch.cli.foreground import run_in_foreground  # noqa: PLC0415 - everything the daemon needs, and only it
 
-    progress = run_in_foreground(config, once=once, plain=plain, lines_to_stderr=as_json)
+    context = click.get_current_context()
+
+    def reread() -> Config:
+        with context.scope(cleanup=False):  # another thread, in which click would not know of -v
+            return load_config(config_file, flags)
+
+    progress = run_in_foreground(config, once=once, plain=plain, lines_to_stderr=as_json, reread=reread)
     counts = {
         "recorded": progress.frames,
         "hits": progress.hits,

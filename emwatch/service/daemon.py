@@ -7,7 +7,7 @@ import logging
 import threading
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emwatch.alerts.outbox import Outbox
 from emwatch.classify.preprocess import prepared_by
@@ -30,6 +30,7 @@ from emwatch.service.lock import SingleInstance
 from emwatch.service.notify import SystemdNotifier
 from emwatch.service.place import Manner, Place
 from emwatch.service.progress import Progress
+from emwatch.service.reload import Reload
 from emwatch.service.reviews import LiveReviews
 from emwatch.service.roots import checked_roots
 from emwatch.service.standing import Standing
@@ -56,6 +57,7 @@ class Daemon:
     Watches, classifies, records and alerts until stopped, or, with ``once``, until what is there has been dealt with.
 
     ``tell`` hears every happening and ``show`` every alert for the terminal; both are called from the daemon's threads.
+    ``reread`` loads the configuration again, or raises `ConfigError`; without it, the one of the start stays.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Daemon:
         once: bool = False,
         clock: Clock | None = None,
         notifier: SystemdNotifier | None = None,
+        reread: Callable[[], Config] | None = None,
     ) -> None:
         self._config = config
         self._tell = tell
@@ -83,6 +86,10 @@ class Daemon:
         self._outbox: Outbox | None = None
         self._model: LiveModel | None = None
         self._reviews: LiveReviews | None = None
+        self._pipeline: Pipeline | None = None
+        self._reload = reread and Reload(
+            config, reread, take_over=self._take_over, tell=self._hear, note=self._note_reload, clock=self._clock
+        )
         self._extra_missing_told = False
         self._announced: dict[str, float] = {}
 
@@ -91,8 +98,10 @@ class Daemon:
         self._stop.set()
         self._hints.wake()
 
-    def look_everywhere(self) -> None:
-        """Ask for a sweep now, and for a look at which model is in use; safe like `stop`."""
+    def look_again(self) -> None:
+        """Ask for a sweep now, and for a look at the configuration and at which model is in use; safe like `stop`."""
+        if self._reload is not None:
+            self._reload.ask()
         if self._model is not None:
             self._model.look_soon()
         self._hints.everything(ASKED)
@@ -145,12 +154,13 @@ class Daemon:
             gc.collect()
             gc.freeze()
             stack.callback(self._notifier.say, STOPPING="1")
+            pipeline = self._pipeline = Pipeline(sandbox, model, config.wanted())
             settle = Settle(max(place.settle_s for place in places), 0 if self._once else config.watch.patience_seconds)
             ingest = Ingest(
                 places=places,
                 hints=self._hints,
                 settle=settle,
-                pipeline=Pipeline(sandbox, model, config.wanted()),
+                pipeline=pipeline,
                 ledger=ledger,
                 clock=clock,
                 tell=self._hear,
@@ -175,9 +185,25 @@ class Daemon:
             self._model.look(now)
         if self._reviews is not None:
             self._reviews.look(now)
+        if self._reload is not None:
+            self._reload.look()
         if self._standing is not None:
             self._standing.publish(now)
         self._revive()
+
+    def _take_over(self, config: Config) -> None:
+        """Look for other targets and tell them on other channels, from the next frame on. Raises `ConfigError`."""
+        channels = open_channels(config, self._show)
+        if self._outbox is not None:
+            self._outbox.exchange(channels)
+        for each in (self._pipeline, self._bars):
+            if each is not None:
+                each.look_for(config.wanted())
+
+    def _note_reload(self, how: dict[str, Any]) -> None:
+        if self._standing is not None:
+            self._standing.notes["configuration"] = how
+            self._standing.change()
 
     def _revive(self) -> None:
         """Start again what died of a fault of our own: nobody would see that alerts or bars have stopped."""

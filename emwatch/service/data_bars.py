@@ -81,9 +81,7 @@ class DataBars:
     ) -> None:
         self._ledger = ledger
         self._reader = reader
-        # The others do not depend on anything that a bar can tell.
-        targets = [each for each in targets if each.magnification is not None or each.stage_tilt_deg is not None]
-        self._matched = partial(match_targets, targets)
+        self.look_for(targets)
         self._clock = clock
         self._tell = tell
         self._recorded = recorded
@@ -99,6 +97,12 @@ class DataBars:
         self._at_rest = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def look_for(self, targets: Sequence[Target]) -> None:
+        """Match the bars that are read from now on against these targets; from any thread."""
+        # The others do not depend on anything that a bar can tell.
+        targets = [each for each in targets if each.magnification is not None or each.stage_tilt_deg is not None]
+        self._matched = partial(match_targets, targets)
 
     def offer(self, frame_id: int) -> None:
         """Say that a frame was recorded which lacks values; returns at once."""
@@ -192,9 +196,10 @@ class DataBars:
 
     def _matched_late(self, prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:
         """Match as for any frame, and count what only the bar brought: no alert will tell of it."""
-        found = self._matched(prediction, metadata)
+        matched = self._matched
+        found = matched(prediction, metadata)
         stated = {name: each for name, each in metadata.readings.items() if each.source != DATA_BAR_SOURCE}
-        self._late += len(found) > len(self._matched(prediction, replace(metadata, readings=stated)))
+        self._late += len(found) > len(matched(prediction, replace(metadata, readings=stated)))
         return found
 
     def _tell_of_late_matches(self) -> None:

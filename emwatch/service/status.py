@@ -57,6 +57,7 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
         "last_frame_age_s": _age_s(last_frame_at, now),
         "alerts": _alerts(config, summary),
         "model": told.get("model") or None,
+        "configuration": told.get("configuration") if pid is not None else None,
         "ledger": {
             "path": path_to_text(ledger),
             "bytes": _size(ledger),
@@ -209,6 +210,7 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
         yield f"no sign of life for {silent_s:.0f} s: it waits for something, most likely a share that does not answer"
     if document["ledger"]["trouble"]:
         yield document["ledger"]["trouble"]
+    yield from _warnings_about_the_configuration(document["configuration"] or {})
     for each in document["directories"]:
         if each["mode"] in {"degraded", "unavailable"}:
             yield f"{each['path']}: {each['mode']}: {each['why']}"
@@ -226,6 +228,13 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
             f"SQLite {sqlite3.sqlite_version} has a rare bug with several writers (fixed in 3.51.3): "
             "never open the ledger for writing beside emwatch"
         )
+
+
+def _warnings_about_the_configuration(last_read: dict[str, Any]) -> Iterator[str]:
+    if last_read.get("trouble"):
+        yield f"the configuration was not taken over, the one of before goes on: {last_read['trouble']}"
+    if last_read.get("needs_restart"):
+        yield f"changed in the configuration, but used only after a restart: {', '.join(last_read['needs_restart'])}"
 
 
 def _warnings_about_alerts(alerts: dict[str, Any], now: datetime) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from emwatch.alerts.outbox import Outbox, Patience, Step
 from emwatch.alerts.recording import RecordingChannel
-from emwatch.clock import ManualClock
+from emwatch.clock import ManualClock, SystemClock
 from emwatch.errors import LedgerError
 from emwatch.frame import Alert
 
@@ -359,3 +359,38 @@ def test_an_announcement_goes_to_every_channel_but_terminals_and_needs_no_store(
         "phone",
     )
     assert terminal.taken == []
+
+
+def test_a_channel_that_is_exchanged_takes_at_once_what_the_one_before_refused(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    channel.refuses = True
+    for key in "abc":
+        store.add(key, "lamp", clock.now())
+    outbox.deliver_due("lamp", clock.now())
+    successor = RecordingChannel()
+
+    outbox.exchange({"lamp": successor})
+    actual = outbox.deliver_due("lamp", clock.now())
+
+    assert Step(3, None) == actual
+    assert keys(successor.taken) == ["a", "b", "c"]
+
+
+def test_a_new_channel_is_started_and_one_that_is_gone_ends_and_leaves_its_alerts(store: MemoryStore) -> None:
+    clock, lamp, horn = SystemClock(), RecordingChannel(), RecordingChannel()
+    outbox = Outbox(store, {"lamp": lamp}, clock)
+    outbox.start()
+    assert outbox.drain(10)
+    outbox.exchange({"horn": horn})
+    for name in ("lamp", "horn"):
+        store.add(name, name, clock.now())
+    outbox.wake()
+    assert outbox.drain(10)
+    assert (lamp.taken, keys(horn.taken)) == ([], ["horn"])
+    assert outbox.revive() == ()
+    outbox.exchange({"horn": horn, "lamp": lamp})
+    assert outbox.drain(10)
+
+    assert (keys(lamp.taken), keys(horn.taken)) == (["lamp"], ["horn"])
+    assert outbox.stop()

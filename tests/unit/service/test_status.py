@@ -122,6 +122,18 @@ def test_a_running_daemon_is_told_by_the_lock_and_by_what_it_wrote(rig: Rig, loc
     assert rig.ask()["state"] == "not running (it was killed)"
 
 
+def test_what_a_reload_did_not_take_over_is_warned_of(rig: Rig, lock: SingleInstance) -> None:  # noqa: ARG001 - held
+    rig.standing.notes["configuration"] = {"read_at": "", "trouble": "a.yaml:3:1: x", "needs_restart": []}
+    rig.standing.become("watching")
+    mistaken = rig.ask()["warnings"]
+    rig.standing.notes["configuration"] = {"read_at": "", "trouble": "", "needs_restart": ["watch.mode"]}
+    rig.standing.become("watching")
+    restart = rig.ask()["warnings"]
+
+    assert [each for each in mistaken if "goes on: a.yaml:3:1: x" in each]
+    assert [each for each in restart if "after a restart: watch.mode" in each]
+
+
 def test_where_no_new_file_can_be_made_the_old_one_is_written_over(rig: Rig, lock: SingleInstance) -> None:
     with Ledger(rig.ledger):
         pass
