@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("Category", whole=True),
     Column("Probability", align="right"),
-    Column("Else", style="dim", whole=True),
-    Column("Magnification", align="right"),
-    Column("Tilt °", align="right"),
+    Column("Else", style="dim", whole=True, spare=3),
+    Column("Magnification", align="right", spare=1),
+    Column("Tilt °", align="right", spare=2),
     Column("File"),
 )
 

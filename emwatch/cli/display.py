@@ -18,6 +18,11 @@ from emwatch.frame import path_to_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+#: Of a table on a terminal: between two columns, the least that a name is well read in, and the least at all.
+_GAP = 3
+_LEAST_WIDTH = 12
+_CRUMB = 6
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -111,7 +116,13 @@ class Column:
     title: str
     align: Literal["left", "right"] = "left"
     style: str = ""  #: rich's name of a style; terminal only
-    whole: bool = False  #: never broken over lines on a terminal
+    whole: bool = False  #: never broken over lines on a terminal; numbers (``right``) never are
+    spare: int = 0  #: left out where a terminal has no room for it, the highest first; 0: never
+
+    @property
+    def breaks(self) -> bool:
+        """Tell whether its cells may be broken over lines."""
+        return not self.whole and self.align == "left"
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
@@ -140,14 +151,58 @@ def _draw(columns: Sequence[Column], cells: Sequence[Sequence[str]], styles: Seq
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415 - as above
 
+    console = Console()
+    widths = fitting_widths(columns, cells, console.width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        table.add_column(
-            Text(column.title), justify=column.align, style=column.style, no_wrap=column.whole, overflow="fold"
-        )
+    for at, width in widths.items():
+        column = columns[at]
+        table.add_column(Text(column.title), justify=column.align, style=column.style, width=width, overflow="fold")
     for at, row in enumerate(cells):
-        table.add_row(*(Text(cell) for cell in row), style=styles[at] if styles else None)
-    Console().print(table)
+        table.add_row(*(Text(row[column]) for column in widths), style=styles[at] if styles else None)
+    console.print(table)
+    if left_out := [column.title for at, column in enumerate(columns) if at not in widths]:
+        click.echo(f"no room for: {', '.join(left_out)}", err=True)
+
+
+def fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> dict[int, int]:
+    """
+    Choose which columns of a table are drawn, and how wide: by index, the width in a terminal's cells.
+
+    Numbers and whole cells are never broken; other columns, and titles, are where ``room`` asks for it. Spare columns go
+    before a name would be broken into crumbs.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415 - rich is imported only for a terminal
+
+    titles = [cell_len(column.title) for column in columns]
+    words = [max(map(cell_len, column.title.split()), default=0) for column in columns]
+    content = [max([0, *(cell_len(row[at]) for row in cells)]) for at in range(len(columns))]
+    shortest = [min(wide, _CRUMB) if column.breaks else wide for wide, column in zip(content, columns, strict=True)]
+    readable = [
+        max(min(wide, _LEAST_WIDTH) if column.breaks else wide, word)
+        for wide, word, column in zip(content, words, columns, strict=True)
+    ]
+    kept = list(range(len(columns)))
+
+    def left(widths: Sequence[int]) -> int:
+        return room - sum(widths[at] for at in kept) - _GAP * (len(kept) - 1)
+
+    while left(readable) < 0 and (spare := max(kept, key=lambda at: columns[at].spare)) and columns[spare].spare:
+        kept.remove(spare)
+    widths = shortest
+    for wanted in (readable, list(map(max, readable, content)), list(map(max, content, titles))):
+        widths = _grown(widths, wanted, kept, left(widths))
+    return {at: widths[at] for at in kept}
+
+
+def _grown(widths: Sequence[int], wanted: Sequence[int], kept: Sequence[int], left: int) -> list[int]:
+    """Let columns grow to what they want: who wants least first, and nobody more than a fair share of what is left."""
+    grown = list(widths)
+    order = sorted(kept, key=lambda at: wanted[at] - widths[at])
+    for served, at in enumerate(order):
+        more = max(0, min(wanted[at] - widths[at], left // (len(order) - served)))
+        grown[at] += more
+        left -= more
+    return grown
 
 
 def common_folder(paths: Sequence[Path]) -> Path | None:

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("Recorded", whole=True),
     Column("Category", whole=True),
-    Column("Reviewed", whole=True),
-    Column("Prob.", align="right", whole=True),
-    Column("Magn.", align="right", whole=True),
-    Column("Tilt °", align="right", whole=True),
-    Column("Target", style="bold"),
+    Column("Reviewed", whole=True, spare=2),
+    Column("Prob.", align="right"),
+    Column("Magn.", align="right", spare=3),
+    Column("Tilt °", align="right", spare=4),
+    Column("Target", style="bold", spare=1),
     Column("File"),
 )
 _REVIEWED = 2

@@ -54,7 +54,8 @@ class Program(LazyGroup):
         """Run the command; what goes wrong becomes one message and an exit code."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started this (`>&-`)
+                sys.stdout.flush()
         except BrokenPipeError:
             _drop_stdout()  # the reader has what it wanted (`emwatch log | head`): nothing failed
             ctx.exit(Exit.OK)

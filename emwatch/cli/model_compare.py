@@ -142,8 +142,8 @@ def _lay_out_cards(both: tuple[Kept, Kept], *, as_json: bool) -> None:
         for name, values in figures.items()
     ]
     print_table(_columns(both), rows)
-    words = {"unknown": "cannot be compared by their cards"}
-    click.echo(f"{printable(both[1].name)} is {words.get(verdict.word, verdict.word)}: {printable(verdict.reason)}")
+    word = "cannot be judged by the cards" if verdict.word == "unknown" else f"is {verdict.word}"
+    click.echo(f"{printable(both[1].name)} {word}: {printable(verdict.reason)}")
 
 
 def _columns(both: tuple[Kept, Kept]) -> list[Column]:
@@ -163,7 +163,12 @@ def _print(both: tuple[Kept, Kept], document: dict[str, Any]) -> None:
     for name, recall in document["recall"].items():
         values = [f"{recall[which]:.2f}" for which in ("first", "second")]
         rows.append(
-            [f"recall {name}", *values, f"{recall['second'] - recall['first']:+.2f}", f"{recall['frames']} frames"]
+            [
+                f"recall {name}",
+                *values,
+                f"{recall['second'] - recall['first']:+.2f}",
+                counted(recall["frames"], "frame"),
+            ]
         )
     print_table(columns, rows)
     paired = document["paired"]

@@ -26,9 +26,9 @@ _COLUMNS = (
     Column("In use"),
     Column("Name", whole=True),
     Column("Bundle", whole=True),
-    Column("Balanced", align="right"),
-    Column("Accuracy", align="right"),
-    Column("ECE", align="right"),
+    Column("Balanced", align="right", spare=1),
+    Column("Accuracy", align="right", spare=2),
+    Column("ECE", align="right", spare=3),
     Column("Where"),
 )
 

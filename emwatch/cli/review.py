@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.alone import alone_with_the_ledger
-from emwatch.cli.display import Column, print_json, print_table, printable
+from emwatch.cli.display import Column, common_folder, print_json, print_table, printable
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 _LONGEST_NOTE: Final = 1000
 #: The daemon looks once a second, between two frames.
 _PATIENCE_S: Final = 5.0
+_LISTED = (
+    Column("Reviewed", whole=True),
+    Column("By", spare=3),
+    Column("Frame", align="right"),
+    Column("Verdict"),
+    Column("Counts", whole=True, spare=2),
+    Column("Note", spare=1),
+    Column("File"),
+)
 _PAUSE_S: Final = 0.05
 
 
@@ -207,15 +216,15 @@ def _list(config: Config, asked: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json([{"id": each.id, **_document(each.path, each), "counts": each.counts} for each in rows])
     elif rows:
-        columns = ("Reviewed", "By", "Frame", "Verdict", "Counts", "Note", "File")
-        print_table([Column(name, whole=name == "Reviewed") for name in columns], [_cells(each) for each in rows])
+        below = common_folder([each.path for each in rows])
+        print_table(_LISTED, [_cells(each, below) for each in rows])
     else:
         click.echo("nothing was reviewed", err=True)
     if not rows:
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
 
 
-def _cells(row: ReviewRow) -> tuple[str, ...]:
+def _cells(row: ReviewRow, below: Path | None) -> tuple[str, ...]:
     return (
         row.reviewed_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         row.reviewed_by,
@@ -223,5 +232,5 @@ def _cells(row: ReviewRow) -> tuple[str, ...]:
         row.verdict if row.category is None else f"{row.verdict}: {row.category}",
         "yes" if row.counts else "no",
         row.note,
-        path_to_text(row.path),
+        path_to_text(row.path if below is None else row.path.relative_to(below)),
     )

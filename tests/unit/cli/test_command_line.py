@@ -332,3 +332,11 @@ def test_a_ledger_whose_name_is_no_text_is_told_as_paths_are_told_elsewhere(emwa
     done = emwatch("run", "--once", "--engine", "stub", "--ledger", ledger, "--json", tmp_path / "frames")
 
     assert json.loads(done.stdout)["ledger"] == f"{tmp_path}/led\\xffger"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's way of closing a stream")
+def test_a_standard_output_that_was_closed_is_no_failure() -> None:
+    line = [*("sh", "-c", 'exec "$@" >&-', "sh"), *(sys.executable, "-m", "emwatch", "config", "check")]
+    done = subprocess.run(line, stderr=subprocess.PIPE, check=False)
+
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
