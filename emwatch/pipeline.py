@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -59,6 +60,7 @@ class Pipeline:
         self._reader = reader
         self._judge = judge
         self._targets = tuple(targets)
+        self._faults: set[tuple[type[Exception], str]] = set()
 
     def look_for(self, targets: Sequence[Target]) -> None:
         """Match the frames that are concluded from now on against other targets."""
@@ -83,8 +85,8 @@ class Pipeline:
         try:
             prediction = self._judge.classify(reading.views, reading.coloured_share)
             matches = match_targets(self._targets, prediction, reading.metadata)
-        except Exception as error:  # the one frame boundary: an unforeseen fault costs one frame, with a reason
-            logger.exception("%s: could not be classified", pending.path)
+        except Exception as error:  # noqa: BLE001 - the one frame boundary: an unforeseen fault costs one frame, with a reason
+            self._tell_of_fault(pending.path, error)
             return Outcome(
                 pending.path,
                 FrameState.FAILED,
@@ -103,6 +105,14 @@ class Pipeline:
             prediction=prediction,
             matches=matches,
         )
+
+    def _tell_of_fault(self, path: Path, error: Exception) -> None:
+        """Log where a fault of our own came from, once for each place: it may well meet every frame."""
+        *_, innermost = traceback.extract_tb(error.__traceback__)
+        fault = (type(error), f"{innermost.filename}:{innermost.lineno}")
+        told = fault in self._faults
+        self._faults.add(fault)
+        logger.log(logging.DEBUG if told else logging.ERROR, "%s: could not be classified", path, exc_info=error)
 
 
 def _failed(pending: Pending) -> Outcome:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from emwatch.cli.display import is_terminal
@@ -45,7 +46,7 @@ def run_in_foreground(
     again, for SIGHUP.
     """
     progress = Progress(started_at=time.monotonic())
-    view = _view(progress, plain=plain or lines_to_stderr, lines_to_stderr=lines_to_stderr)
+    view = _view(progress, plain=plain or lines_to_stderr, lines_to_stderr=lines_to_stderr, every_failure=once)
     tell = _Teller(progress, view)
     daemon = Daemon(config, tell=tell, show=view.show, once=once, reread=reread)
     failure: list[BaseException] = []
@@ -75,8 +76,16 @@ class _Teller:
 
     def __call__(self, happening: Happening) -> None:
         self._progress.note(happening, time.monotonic())
+        self._attempt(partial(self._view.tell, happening))
+
+    def sum_up(self) -> None:
+        """Let plain lines say what they held back of a flood."""
+        if isinstance(self._view, PlainLines):
+            self._attempt(self._view.sum_up)
+
+    def _attempt(self, say: Callable[[], None]) -> None:
         try:
-            self._view.tell(happening)
+            say()
         except (OSError, ValueError) as error:  # the pipe is closed, the disk full: that must not cost a frame
             if not self._lost:
                 self._lost = True
@@ -88,11 +97,12 @@ def _wait_for(
     daemon: Daemon,
     until: Callable[[], bool] | None,
     asked_to_stop: threading.Event,
-    tell: Callable[[Happening], None],
+    tell: _Teller,
 ) -> None:
     said = False
     while worker.is_alive():
         worker.join(_LOOK_EVERY_S)
+        tell.sum_up()
         if asked_to_stop.is_set() and worker.is_alive() and not said:
             said = True
             tell(Notice("info", "stopping after the frame in work; Ctrl-C again ends at once"))
@@ -100,9 +110,9 @@ def _wait_for(
             daemon.stop()
 
 
-def _view(progress: Progress, *, plain: bool, lines_to_stderr: bool) -> LiveView | PlainLines:
+def _view(progress: Progress, *, plain: bool, lines_to_stderr: bool, every_failure: bool) -> LiveView | PlainLines:
     if plain or not is_terminal(sys.stdout):
-        return PlainLines(results_to_stderr=lines_to_stderr)
+        return PlainLines(results_to_stderr=lines_to_stderr, every_failure=every_failure)
     # Under a service manager rich is never imported: its memory is better left to the microscope.
     from rich.console import Console  # noqa: PLC0415
 

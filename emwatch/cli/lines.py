@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from emwatch.cli.display import counted, degrees_text, printable
+from emwatch.cli.flood import Flood
 from emwatch.cli.options import VERBOSITY
 from emwatch.frame import FrameState
 from emwatch.service.happenings import FrameDone, Notice, Ready
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
-    from emwatch.frame import AcquisitionMetadata, Alert
+    from emwatch.frame import AcquisitionMetadata, Alert, Outcome
     from emwatch.service.happenings import Happening
 
 logger = logging.getLogger(__name__)
@@ -59,12 +64,25 @@ class PlainLines:
     """
     Results on stdout (or stderr, where stdout is for a JSON document); notices are log lines, with their level.
 
-    ``everything``: also files that are no frames; by default as ``-v`` says.
+    ``everything``: also files that are no frames, and every failure of a flood; by default as ``-v`` says.
+    ``every_failure``: only the latter.
+    ``monotonic`` gives the seconds by which a flood is told.
     """
 
-    def __init__(self, *, results_to_stderr: bool = False, everything: bool | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        results_to_stderr: bool = False,
+        everything: bool | None = None,
+        every_failure: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._results_to_stderr = results_to_stderr
         self._everything = says_more() if everything is None else everything
+        self._every_failure = every_failure or self._everything
+        self._monotonic = monotonic
+        self._flood = Flood()
+        self._guard = threading.Lock()  # over the flood, which is summed up from another thread
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +90,8 @@ class PlainLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass
+        with suppress(OSError, ValueError):  # nobody reads any more
+            self.sum_up(at_once=True)
 
     def tell(self, happening: Happening) -> None:
         """Print one happening."""
@@ -82,7 +101,8 @@ class PlainLines:
             case FrameDone(new=False):
                 return
             case FrameDone(outcome=outcome) if outcome.state in (FrameState.FAILED, FrameState.SKIPPED):
-                self._line(f"{outcome.state.value}: {printable(outcome.reason)}")
+                if self._admits(outcome):
+                    self._line(f"{outcome.state.value}: {printable(outcome.reason)}")
             case FrameDone():
                 words = frame_words(happening)
                 same = f"same bytes as frame {happening.duplicate_of}" if happening.duplicate_of else ""
@@ -97,6 +117,17 @@ class PlainLines:
     def show(self, alert: Alert) -> None:
         """Print a hit."""
         self._line(alert_line(alert))
+
+    def sum_up(self, *, at_once: bool = False) -> None:
+        """Print a line for the failures of a flood that had none, if it is time to; from any thread."""
+        with self._guard:
+            summary = self._flood.summary(self._monotonic(), at_once=at_once)
+        if summary:
+            self._line(summary)
+
+    def _admits(self, outcome: Outcome) -> bool:
+        with self._guard:
+            return self._every_failure or self._flood.admits(outcome.code, self._monotonic())
 
     def _line(self, text: str) -> None:
         click.echo(text, err=self._results_to_stderr)

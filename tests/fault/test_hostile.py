@@ -90,6 +90,33 @@ def test_hostile_files_one_to_one_with_good_frames_cost_only_themselves(rig: Rig
     assert len(lines) + len(daemon.said) <= len(bad) + 2 * len(truth) + 50
 
 
+def test_a_flood_of_bad_frames_is_summed_up_and_hits_stand_out_of_it(rig: Rig) -> None:
+    number, good = sized(1000, 10_000), 40
+    rig.configure(watch="patience_seconds: 1")
+    whole = frames.frame(0)
+    with rig.running() as daemon:
+        began = time.monotonic()
+        for at in range(number):
+            (rig.watched / f"cut_{at:05d}.tif").write_bytes(whole[: 20 + at % 1000])
+            if at % (number // good) == 0:
+                frames.write(rig.watched, range(at // (number // good), at // (number // good) + 1))
+        rig.wait_for(lambda: rig.count("state = 'failed'") == number and rig.count() == good, 300)
+        took_s = time.monotonic() - began
+    printed = (rig.home / "stdout").read_text(encoding="utf-8").splitlines()
+    single = [line for line in printed if line.startswith("failed: ") and "cut_" in line]
+    sums = [line for line in printed if "emwatch log --failed" in line]
+    summed = sum(int(word.replace(",", "")) for line in sums for word in line.split() if word[0].isdigit())
+    seconds = sum(int(line.split(" in ")[1].split()[0]) for line in sums)
+    print(
+        f"{number} bad frames among {good} good ones in {took_s:.0f} s: {len(single)} lines of their own, {len(sums)} that sum up "
+        f"the others, {len(daemon.said)} in the log"
+    )
+    assert len(single) + summed - seconds == number, "a failure that no line tells of"
+    assert len(single) + len(sums) <= 20 * (2 + took_s / 60) + took_s / 10 + 2
+    assert sum(1 for line in printed if "frame_0" in line) == good
+    assert len(daemon.said) < 20, "\n".join(daemon.said[:40])
+
+
 @pytest.mark.parametrize("name", sorted(hostile.bombs()))
 def test_no_single_file_takes_longer_or_more_memory_than_it_may(rig: Rig, name: str) -> None:
     (rig.watched / name).write_bytes(hostile.bombs()[name])

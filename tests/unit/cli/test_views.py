@@ -102,3 +102,39 @@ def _run(tmp_path: Path, emwatch: Callable[..., object]) -> Callable[..., tuple[
         return ended.stdout, ended.stderr  # type: ignore[attr-defined]
 
     return run
+
+
+def test_a_flood_of_failures_gets_a_few_lines_and_then_sums_that_count_every_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    now = [0.0]
+    with PlainLines(everything=False, monotonic=lambda: now[0]) as lines:
+        for number in range(500):
+            now[0] = number / 10
+            lines.tell(_done(f"cut_{number}.tif", FrameState.FAILED))
+            lines.sum_up()
+        now[0] = 1000
+        lines.sum_up()
+        lines.tell(_done("later.tif", FrameState.FAILED))
+        lines.tell(_done("later too.tif", FrameState.FAILED))
+        for number in range(20):
+            lines.tell(_done(f"again_{number}.tif", FrameState.FAILED))
+    printed = capsys.readouterr().out.splitlines()
+
+    single = [line for line in printed if line.endswith("as it is")]
+    sums = [line for line in printed if "emwatch log --failed" in line]
+    assert len(printed) == len(single) + len(sums)
+    assert len(single) == 40
+    assert "later.tif" in single[20]
+    assert sum(int(line.split()[1]) for line in sums) == 500 - 20 + 2
+    assert len(sums) <= 7
+    assert sums[0].startswith("failed: 101 not-a-frame more files in 10 s")
+    assert printed[-1].startswith("failed: 2 not-a-frame more files in 1 s")
+
+
+def test_with_v_every_failure_of_a_flood_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainLines(everything=True) as lines:
+        for number in range(100):
+            lines.tell(_done(f"cut_{number}.tif", FrameState.FAILED))
+
+    assert len(capsys.readouterr().out.splitlines()) == 100
