@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from emwatch.ledger.writer import Ledger
 
 
+_HOPELESS: Final = "the ledger goes on without it; move the file away when nobody needs it, and this asks no more of it"
+
+
 @contextmanager
 def _alone(config: Config, *, must_exist: bool = True) -> Iterator[Ledger]:
     from emwatch.ledger.sqlite_file import no_ledger_yet  # noqa: PLC0415 - only for these commands
@@ -38,12 +41,13 @@ def _alone(config: Config, *, must_exist: bool = True) -> Iterator[Ledger]:
         yield ledger
 
 
-def _back_up(config: Config) -> None:
+def _back_up(config: Config) -> bool:
     from emwatch.ledger.backup_files import make_backup  # noqa: PLC0415 - only for these commands
 
     made = make_backup(config.ledger.path, config.ledger.backups, SystemClock().now())
     if made is not None:
         click.echo(f"as it was: {printable(path_to_text(made))}", err=True)
+    return made is not None
 
 
 @click.command(short_help="Remove old rows, only those asked for.")
@@ -168,16 +172,16 @@ def repair(given: Path | None, ledger: Path | None, config_file: Path | None, as
     with _alone(config, must_exist=not set_aside_files(config.ledger.path)) as opened:
         if opened.replaced is not None:
             click.echo(printable(str(opened.replaced)), err=True)
-        sources = opened.unrepaired() if given is None else (given,)
-        if sources:
-            _back_up(config)
-        for each in sources:
+        backed_up = False
+        for each in opened.unrepaired() if given is None else (given,):
             try:
                 with Salvage(each) as source:
+                    backed_up = backed_up or _back_up(config)
                     merged = opened.take_over(source, send_waiting=True, repaired_at=SystemClock().now())
                 documents.append(_merged(each, merged, source.lost))
             except LedgerError as error:
-                documents.append({"path": path_to_text(each), "error": str(error)})
+                advice = "; the ledger goes on without it" if given is not None else f"; {_HOPELESS}"
+                documents.append({"path": path_to_text(each), "error": f"{error}{advice}"})
     if as_json:
         print_json(documents)
     else:

@@ -154,3 +154,18 @@ def test_a_damaged_ledger_is_repaired(emwatch: Run, ledger: Path) -> None:
     assert aside.read_bytes() == content
     assert emwatch("db", "check", "--ledger", ledger).returncode == 0
     assert int(emwatch("log", "--count", "--all", "--ledger", ledger).stdout) >= 5
+
+
+def test_a_damaged_ledger_of_which_nothing_can_be_read_costs_no_backup_and_has_an_end(
+    emwatch: Run, ledger: Path
+) -> None:
+    ledger.write_bytes(bytes(4096) + ledger.read_bytes()[4096:])
+    done = emwatch("db", "repair", "--ledger", ledger)
+    [aside] = [each for each in ledger.parent.glob("ledger.sqlite3.corrupt-*") if each.name[-1] == "Z"]
+
+    assert done.returncode == 5
+    assert f"{aside}: expected a ledger, and nothing of it can be read" in done.stdout
+    assert "move the file away when nobody needs it" in done.stdout
+    assert not (ledger.parent / "backups").exists()
+    aside.rename(aside.with_name("kept elsewhere"))
+    assert emwatch("db", "repair", "--ledger", ledger).stdout == f"{ledger}: nothing to repair\n"
