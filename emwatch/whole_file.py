@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -28,6 +29,17 @@ def written_whole(path: Path, *, suffix: str = "") -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the disk is gone: what is raised says so
             made.unlink(missing_ok=True)
+
+
+def check_writable(directory: Path) -> None:
+    """Raise `OSError` where a directory, be it there or yet to be made, takes no files: before long work, not after it."""
+    place = directory.absolute()
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not os.path.isdir(place):  # noqa: PTH112 - a Path raises where it may not look
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(place))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(place))
 
 
 def flush(path: Path) -> None:

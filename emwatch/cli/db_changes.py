@@ -33,10 +33,10 @@ _HOPELESS: Final = "the ledger goes on without it; move the file away when nobod
 
 @contextmanager
 def _alone(config: Config, *, must_exist: bool = True) -> Iterator[Ledger]:
-    from emwatch.ledger.sqlite_file import no_ledger_yet  # noqa: PLC0415 - only for these commands
+    from emwatch.ledger.sqlite_file import must_be_there  # noqa: PLC0415 - only for these commands
 
-    if must_exist and not config.ledger.path.is_file():
-        raise no_ledger_yet(config.ledger.path)
+    if must_exist:
+        must_be_there(config.ledger.path)
     with alone_with_the_ledger(config, what="do this") as ledger:
         yield ledger
 

@@ -15,6 +15,7 @@ from emwatch.cli.model import directory_of
 from emwatch.cli.options import AnyPath, config_option, json_option, logging_options
 from emwatch.cli.progress import counting
 from emwatch.errors import DatasetError
+from emwatch.whole_file import check_writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +96,7 @@ def evaluate(
         from emwatch.report.evaluation import check_extra  # noqa: PLC0415
 
         check_extra()
+        check_writable(out)
     epochs = None if history is None else _history(history)
     directory = directory_of(bundle, config_file, None)
     frames, judged_by = judging.chosen(open_dataset(dataset), None if part is None else Part(part))

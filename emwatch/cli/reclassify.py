@@ -54,11 +54,10 @@ def reclassify(
       emwatch reclassify --session last --bundle wires --alerts
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ledger.sqlite_file import no_ledger_yet  # noqa: PLC0415 - only this command
+    from emwatch.ledger.sqlite_file import must_be_there  # noqa: PLC0415 - only this command
     from emwatch.service.reclassify import Reclassified  # noqa: PLC0415 - everything that it works with
 
-    if not config.ledger.path.is_file():
-        raise no_ledger_yet(config.ledger.path)  # opening it for writing would make one
+    must_be_there(config.ledger.path)  # opening it for writing would make one
     wanted, result, finished = filter_of(asked), Reclassified(), False
     with alone_with_the_ledger(config, what="reclassify") as opened:
         classifier = _classifier(config, bundle)

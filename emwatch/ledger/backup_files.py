@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import LedgerError
 from emwatch.ledger.soundness import look_over
-from emwatch.ledger.sqlite_file import connect_to_read, explained, no_ledger_yet
+from emwatch.ledger.sqlite_file import connect_to_read, explained, must_be_there
 from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def make_backup(
         LedgerError: there is no ledger, it is damaged, or the copy cannot be written; nothing half-done is left.
 
     """
-    if not ledger.is_file():
-        raise no_ledger_yet(ledger)
+    must_be_there(ledger)
     backup = directory / f"{ledger.name}.backup-{now.astimezone(UTC).strftime(_TIME)}"
     unfinished = backup.with_name(f"{backup.name}.part")
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch.errors import LedgerError
 from emwatch.ledger.database import readable_revision
 from emwatch.ledger.schema import REVISION
-from emwatch.ledger.sqlite_file import connect_to_read, explained, no_ledger_yet
+from emwatch.ledger.sqlite_file import connect_to_read, explained, must_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,8 +79,7 @@ def check(ledger: Path, *, full: bool = False) -> Iterator[Checked]:
         LedgerError: there is no ledger, it is another program's, or of a newer emwatch.
 
     """
-    if not ledger.is_file():
-        raise no_ledger_yet(ledger)
+    must_be_there(ledger)
     try:
         with closing(connect_to_read(ledger)) as connection:
             connection.execute("BEGIN")

@@ -17,7 +17,7 @@ from emwatch.ledger.present import Account, Counters, count
 from emwatch.ledger.reviews import ReviewRow, ToReview
 from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
 from emwatch.ledger.second_opinions import Unjudged
-from emwatch.ledger.sqlite_file import no_ledger_yet
+from emwatch.ledger.sqlite_file import must_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -93,8 +93,7 @@ class LedgerReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_file():
-            raise no_ledger_yet(path)
+        must_be_there(path)
         self._engine = reading_engine(path)
         #: A file killed before its first commit has no tables: an empty log.
         self._empty = readable_revision(path) is None

@@ -40,19 +40,25 @@ def connect_to_read(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sq
     return connection
 
 
-def no_ledger_yet(path: Path) -> LedgerError:
-    """Make the error for a ledger that is not there, or a directory in its place."""
+def must_be_there(path: Path) -> None:
+    """Raise `LedgerError` where there is no ledger yet, a directory in its place, or nothing that this user may see."""
+    try:
+        if path.is_file():
+            return
+    except OSError as error:
+        raise explained(path, error) from error
     if path.is_dir():
-        return LedgerError(
+        raise LedgerError(
             f"{path}: is a directory, and the ledger is a file: name it, for example {path / 'ledger.sqlite3'}, "
             "with `--ledger` or as `ledger.path`"
         )
-    return LedgerError(f"{path}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
+    raise LedgerError(f"{path}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
 
 
 def explained(path: Path, error: Any) -> LedgerError:
     """Turn an error of SQLite or the system into ours: which file, what happened, what to do."""
     name = getattr(error, "sqlite_errorname", "")
+    why = getattr(error, "strerror", None) or error
     if name.startswith("SQLITE_FULL"):
         return LedgerUnavailableError(
             f"{path}: the disk is full: free some space in {path.parent}; recording goes on then"
@@ -73,6 +79,6 @@ def explained(path: Path, error: Any) -> LedgerError:
         )
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError):
         return LedgerError(
-            f"{path}: cannot be opened ({error}): the folder must exist and be readable, and writable for `emwatch run`"
+            f"{path}: cannot be opened ({why}): the folder must exist and be readable, and writable for `emwatch run`"
         )
-    return LedgerError(f"{path}: {error}")
+    return LedgerError(f"{path}: {why}")

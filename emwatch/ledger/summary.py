@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from emwatch.ledger.sqlite_file import connect_to_read, explained, no_ledger_yet
+from emwatch.ledger.sqlite_file import connect_to_read, explained, must_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,8 +50,7 @@ def summarise(path: Path, *, seconds: float = 0.4) -> Summary:
         LedgerError: there is no ledger, or it cannot be read.
 
     """
-    if not path.is_file():
-        raise no_ledger_yet(path)
+    must_be_there(path)
     try:
         with closing(connect_to_read(path, busy_timeout_ms=_BUSY_MS)) as connection:
             return _summary(connection, seconds)

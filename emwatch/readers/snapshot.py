@@ -65,8 +65,8 @@ def take_snapshot(path: Path, max_bytes: int, *, read: Callable[[int, int], byte
         raise errors.Vanished(f"{name}: its folder is gone; nothing to do unless it comes back") from error
     except (PermissionError, BlockingIOError) as error:
         raise errors.Denied(
-            f"{name}: {error.strerror or error}; expected to be allowed to read it. It is tried again; "
-            "if this lasts, check the file's permissions and which program holds it open"
+            f"{name}: {error.strerror or error}; expected to be allowed to read it. If this lasts, check the file's "
+            "permissions and which program holds it open; `emwatch run` tries again"
         ) from error
     except OSError as error:
         if error.errno in {errno.ENXIO, errno.ENODEV}:  # what open() says of a socket

@@ -190,7 +190,7 @@ class Microscope:
             self.manifest.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EmwatchError(
-                f"{self.out}: cannot be made ready for frames ({error}); choose another --out"
+                f"{self.out}: cannot be made ready for frames ({error.strerror or error}); choose another --out"
             ) from error
         started = self._clock.monotonic()
         with self.manifest.open("a", encoding="utf-8", newline="\n") as manifest:

@@ -25,7 +25,7 @@ from emwatch.train import imagenet
 from emwatch.train.convert import agreement, to_tflite
 from emwatch.train.dataset import labelled_frames
 from emwatch.train.head_bundle import HeadOrder, finished, train_heads
-from emwatch.whole_file import written_whole
+from emwatch.whole_file import check_writable, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,8 @@ class BuildOrder:
 
 
 def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
-    """Build a bundle, telling ``say`` what is being done. Raises `ModelError`, `DatasetError`."""
+    """Build a bundle, telling ``say`` what is being done. Raises `ModelError`, `DatasetError`, `OSError`."""
+    check_writable(order.out)
     frames = labelled_frames(order.frames)
     of_head = HeadOrder(
         backbone=order.out,

@@ -26,6 +26,7 @@ from emwatch.train.bundle_files import sha256, write_bundle
 from emwatch.train.card import card
 from emwatch.train.embeddings import Embeddings
 from emwatch.train.heads import train_head
+from emwatch.whole_file import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +52,8 @@ class HeadOrder:
 
 
 def train_heads(order: HeadOrder, frames: list[LabelledFrame], say: Callable[[str], None]) -> Bundle:
-    """Train a head and write it with its backbone as a bundle. Raises `ModelError`, `DatasetError`."""
+    """Train a head and write it with its backbone as a bundle. Raises `ModelError`, `DatasetError`, `OSError`."""
+    check_writable(order.out)
     backbone, facts = open_backbone(order.backbone)
     say(f"backbone of {path_to_text(order.backbone)}")
     return finished(order, backbone, facts, frames, say)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from emwatch.whole_file import written_whole
+from emwatch.whole_file import check_writable, written_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,3 +43,23 @@ def test_the_other_name_ends_as_a_library_insists(tmp_path: Path) -> None:
     with written_whole(tmp_path / "best.weights.h5", suffix=".weights.h5") as made:
         assert made.name.endswith(".weights.h5")
         made.touch()
+
+
+def test_a_directory_that_takes_files_or_can_be_made_is_writable(tmp_path: Path) -> None:
+    check_writable(tmp_path)
+    check_writable(tmp_path / "new" / "below")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_lies_below_a_file_is_not_writable_and_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotADirectoryError, match="/file'"):
+            check_writable(directory)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_of_others_is_not_writable(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir(mode=0o500)
+    with pytest.raises(PermissionError, match="/theirs'"):
+        check_writable(tmp_path / "theirs" / "below")

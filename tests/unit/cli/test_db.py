@@ -80,6 +80,17 @@ def test_a_file_that_is_no_ledger_is_named_and_what_was_expected(
     )
 
 
+@pytest.mark.parametrize("command", [("log",), ("status",), ("db", "check"), ("db", "prune", "--alerts-before", "now")])
+def test_a_path_that_the_system_refuses_is_told_in_words(
+    emwatch: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    ledger = tmp_path / ("x" * 300)
+    done = emwatch(*command, "--ledger", ledger)
+
+    assert str(ledger) in done.stderr
+    assert "Errno" not in done.stderr
+
+
 def test_what_cannot_be_merged_makes_no_ledger(emwatch: Run, tmp_path: Path) -> None:
     notes, ledger = tmp_path / "notes.txt", tmp_path / "new.sqlite3"
     notes.write_text("not a ledger", encoding="ascii")

@@ -123,3 +123,13 @@ def test_frames_of_a_single_source_teach_but_cannot_be_judged_by_their_own(few_f
 
     assert (made.card["metrics"]["sources"], made.card["training"]["real_frames"]) == (1, 20)
     assert np.isfinite(made.card["metrics"]["without_bar"]["ece_after"])
+
+
+def test_a_place_that_takes_no_bundle_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    order = HeadOrder(backbone=default_directory(), out=tmp_path / "file" / "made", name="made")
+    told: list[str] = []
+
+    with pytest.raises(NotADirectoryError, match="/file'"):
+        train_heads(order, [], told.append)
+    assert told == []
