@@ -38,7 +38,8 @@ class Flood:
             return ""
         seconds = max(1, round(now - self._since))
         kinds = ", ".join(f"{count:,} {code}" for code, count in self._held_back.most_common())
-        files = "file" if self._held_back.total() == 1 else "files"
+        total = self._held_back.total()
+        files = "file" if total == 1 else "files"
         self._held_back.clear()
         self._since = None
-        return f"failed: {kinds} more {files} in {seconds} s; each is listed by emwatch log --failed (or run with -v)"
+        return f"failed: {total:,} more {files} in {seconds} s ({kinds}); emwatch log --failed lists each, -v shows each at once"

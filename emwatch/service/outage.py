@@ -26,11 +26,13 @@ class LedgerOutage:
         self._tell = tell
         self._gives_up = gives_up
         self._since = math.nan
+        self._frame_waits = False
         self.reason = ""  #: in words, while it lasts
         self.until = -math.inf  #: when the ledger is tried again, on the monotonic clock
 
-    def begin(self, error: LedgerError) -> None:
-        """Note a failure."""
+    def begin(self, error: LedgerError, *, frame_waits: bool = False) -> None:
+        """Note a failure; ``frame_waits``: with a frame that is to be recorded in hand."""
+        self._frame_waits |= frame_waits
         now = self._clock.monotonic()
         self.until = now + _RETRY_S
         self.reason = str(error)
@@ -41,10 +43,16 @@ class LedgerOutage:
             raise error
 
     def end(self) -> None:
-        """Note a success."""
+        """Note a success in writing."""
+        self._frame_waits = False
         if not math.isnan(self._since):
             self._since, self.until, self.reason = math.nan, -math.inf, ""
             self._tell(Notice("info", "the ledger can be used again"))
+
+    def ledger_answers(self) -> None:
+        """Note a success in reading: proof enough, unless a frame waits that could not be written."""
+        if not self._frame_waits:
+            self.end()
 
     def lasts(self) -> bool:
         """Tell whether the ledger is to be left alone for now."""

@@ -128,8 +128,8 @@ def test_a_flood_of_failures_gets_a_few_lines_and_then_sums_that_count_every_fil
     assert "later.tif" in single[20]
     assert sum(int(line.split()[1]) for line in sums) == 500 - 20 + 2
     assert len(sums) <= 7
-    assert sums[0].startswith("failed: 101 not-a-frame more files in 10 s")
-    assert printed[-1].startswith("failed: 2 not-a-frame more files in 1 s")
+    assert sums[0].startswith("failed: 101 more files in 10 s (101 not-a-frame)")
+    assert printed[-1].startswith("failed: 2 more files in 1 s (2 not-a-frame)")
 
 
 def test_with_v_every_failure_of_a_flood_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:

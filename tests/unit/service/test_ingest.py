@@ -28,7 +28,7 @@ from emwatch.frame import (
 )
 from emwatch.ledger.writer import Known, Ledger, Recorded
 from emwatch.pipeline import Pipeline
-from emwatch.service import ingest as ingest_module
+from emwatch.service import lookout as lookout_module
 from emwatch.service.happenings import FrameDone, Notice, Ready
 from emwatch.service.hints import HintBox
 from emwatch.service.ingest import Ingest
@@ -308,8 +308,8 @@ def test_live_frames_go_before_a_backlog(rig: Rig) -> None:
 def test_a_backlog_of_any_size_keeps_a_bounded_number_of_files_waiting(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest_module, "_PAUSE_SWEEPS_AT", 10)
-    monkeypatch.setattr(ingest_module, "_DROP_HINTS_AT", 20)
+    monkeypatch.setattr(lookout_module, "_PAUSE_SWEEPS_AT", 10)
+    monkeypatch.setattr(lookout_module, "_DROP_HINTS_AT", 20)
     monkeypatch.setattr(sweep_module, "_FILES_AT_A_TIME", 5)
     old = [rig.write(f"old-{number:02}.tif", f"old {number}") for number in range(60)]
     most = 0
@@ -332,14 +332,14 @@ def test_a_backlog_of_any_size_keeps_a_bounded_number_of_files_waiting(
 
 
 def test_a_paused_sweep_does_not_keep_the_loop_busy(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest_module, "_PAUSE_SWEEPS_AT", 5)
+    monkeypatch.setattr(lookout_module, "_PAUSE_SWEEPS_AT", 5)
     monkeypatch.setattr(sweep_module, "_FILES_AT_A_TIME", 5)
     for number in range(20):
         rig.write(f"{number:02}.tif", "half")
     ingest = rig.ingest()
     rig.until(ingest, lambda: len(rig.reader.read) == 5)
 
-    assert ingest._paused()
+    assert ingest._lookout._paused()
     assert ingest._nap(rig.clock.monotonic()) > 0.1
 
 
@@ -589,10 +589,10 @@ def test_a_sweep_asked_for_during_a_sweep_is_not_forgotten(rig: Rig) -> None:
     rig.write("d/a.tif", "a")
     ingest = rig.ingest()
     rig.until(ingest, lambda: len(rig.done()) == 1)
-    ingest._start_sweeps(rig.clock.monotonic() + 100)
+    ingest._lookout._start_sweeps(rig.clock.monotonic() + 100)
     rig.hints.everything("overflow")
-    ingest._take_hints(rig.clock.monotonic())
-    ingest._sweep_a_little(rig.clock.monotonic())
+    ingest._lookout._take_hints(rig.clock.monotonic())
+    ingest._lookout._sweep_a_little(rig.clock.monotonic())
     rig.write("d/b.tif", "b")
     before = rig.clock.monotonic()
     rig.until(ingest, lambda: len(rig.done()) == 2)
