@@ -7,8 +7,9 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from emwatch.cli.display import is_terminal
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.2
+_ENDED = 0  # no signal has this number
 
 
 def run_in_foreground(
@@ -50,17 +52,21 @@ def run_in_foreground(
     tell = _Teller(progress, view)
     daemon = Daemon(config, tell=tell, show=view.show, once=once, reread=reread)
     failure: list[BaseException] = []
+    caught: SimpleQueue[int] = SimpleQueue()
 
     def work() -> None:
         try:
             daemon.run()
         except BaseException as error:  # noqa: BLE001 - carried over to the main thread, which raises it
             failure.append(error)
+        finally:
+            caught.put(_ENDED)
 
     worker = threading.Thread(target=work, name="ingest")
-    with _signals(daemon) as asked_to_stop, view:
+    with _signals(caught), view:
         worker.start()
-        _wait_for(worker, daemon, until, asked_to_stop, tell)
+        _attend(daemon, caught, until, tell)
+        worker.join()
     if failure:
         raise failure[0]
     return progress
@@ -92,22 +98,32 @@ class _Teller:
                 logger.warning("the output cannot be written any more (%s); recording goes on", error)
 
 
-def _wait_for(
-    worker: threading.Thread,
-    daemon: Daemon,
-    until: Callable[[], bool] | None,
-    asked_to_stop: threading.Event,
-    tell: _Teller,
-) -> None:
-    said = False
-    while worker.is_alive():
-        worker.join(_LOOK_EVERY_S)
+def _attend(daemon: Daemon, caught: SimpleQueue[int], until: Callable[[], bool] | None, tell: _Teller) -> None:
+    """Pass on to the daemon what signals ask for, until it has ended."""
+    stopping = False
+    while True:
+        numbers = _next_signals(caught)
         tell.sum_up()
-        if asked_to_stop.is_set() and worker.is_alive() and not said:
-            said = True
+        if _ENDED in numbers:
+            return
+        if not stopping and not numbers.isdisjoint((signal.SIGINT, signal.SIGTERM)):
+            stopping = True
+            daemon.stop()
             tell(Notice("info", "stopping after the frame in work; Ctrl-C again ends at once"))
+        elif numbers and not stopping:
+            daemon.look_again()
         if until is not None and until():
             daemon.stop()
+
+
+def _next_signals(caught: SimpleQueue[int]) -> set[int]:
+    """Wait a little for signals; many of one kind count as one."""
+    numbers: set[int] = set()
+    with suppress(Empty):
+        numbers.add(caught.get(timeout=_LOOK_EVERY_S))
+        while True:
+            numbers.add(caught.get_nowait())
+    return numbers
 
 
 def _view(progress: Progress, *, plain: bool, lines_to_stderr: bool, every_failure: bool) -> LiveView | PlainLines:
@@ -122,23 +138,25 @@ def _view(progress: Progress, *, plain: bool, lines_to_stderr: bool, every_failu
 
 
 @contextmanager
-def _signals(daemon: Daemon) -> Iterator[threading.Event]:
-    """Stop at SIGINT and SIGTERM, look at everything again at SIGHUP; after the first SIGINT the next one interrupts as usual."""
-    asked_to_stop = threading.Event()
+def _signals(caught: SimpleQueue[int]) -> Iterator[None]:
+    """
+    Note SIGINT, SIGTERM (stop) and SIGHUP (look at everything again); after the first SIGINT the next one interrupts as usual.
 
-    def stop(number: int, _frame: FrameType | None) -> None:
+    A handler runs between any two steps of the main thread, also of another handler, so it must not touch anything that
+    takes a lock; `SimpleQueue.put` may be entered again.
+    """
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        caught.put(number)
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        asked_to_stop.set()
-        daemon.stop()
 
-    before: dict[int, signal._HANDLER] = {
-        number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    kinds = [signal.SIGINT, signal.SIGTERM]
     if hangup := getattr(signal, "SIGHUP", None):  # not on Windows
-        before[hangup] = signal.signal(hangup, lambda _number, _frame: daemon.look_again())
+        kinds.append(hangup)
+    before: dict[int, signal._HANDLER] = {number: signal.signal(number, note) for number in kinds}
     try:
-        yield asked_to_stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -94,7 +94,7 @@ class Daemon:
         self._announced: dict[str, float] = {}
 
     def stop(self) -> None:
-        """Ask the daemon to finish the frame in work and end; safe from any thread and from a signal handler's thread."""
+        """Ask the daemon to finish the frame in work and end; safe from any thread, not in a signal handler."""
         self._stop.set()
         self._hints.wake()
 

@@ -153,7 +153,7 @@ class Place:
     def _look_again(self, now: float) -> str:
         """Have the place swept now that it is gone or another one: that says so, once, or finds what is in the other."""
         self._hints.everything(ASKED)
-        self._next_arming = now + _ARM_AGAIN_S
+        self._next_arming = now
         self.arm()
         return ""
 

@@ -48,7 +48,7 @@ class Reload:
         self._asked = threading.Event()
 
     def ask(self) -> None:
-        """Ask for it; safe from any thread and from a signal handler."""
+        """Ask for it; safe from any thread."""
         self._asked.set()
 
     def look(self) -> None:

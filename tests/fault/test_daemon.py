@@ -81,3 +81,15 @@ def test_twenty_hangups_under_work_change_no_row(rig: Rig) -> None:
         time.sleep(1)
         assert rig.query("SELECT id, attempts FROM frames") == rows
     rig.assert_complete(as_text(truth), alerts=wanted(truth))
+
+
+def test_signals_that_come_on_top_of_each_other_do_not_keep_it_from_ending(rig: Rig) -> None:
+    """A handler that takes a lock is interrupted by the next one, which waits for that lock for ever."""
+    number = sized(20_000, 200_000)
+    daemon = rig.start().wait_until_ready()
+    pid = daemon.stats.pid
+    for at in range(number):
+        os.kill(pid, (signal.SIGHUP, signal.SIGWINCH)[at % 7 == 0])
+    began = time.monotonic()
+    assert daemon.stop(timeout_s=20) == 0, "\n".join(daemon.said[-20:])
+    print(f"{number} signals, then TERM: ended after {time.monotonic() - began:.2f} s")

@@ -105,7 +105,7 @@ def test_folders_made_with_frames_in_them_at_once_lose_none(rig: Rig) -> None:
 
 @pytest.mark.parametrize("how", ["renamed away", "replaced by an empty folder", "deleted and made again"])
 def test_a_root_that_goes_and_comes_back_is_one_notice_each_and_nothing_is_read_again(rig: Rig, how: str) -> None:
-    old, rounds, away_s = sized(300, 5000), sized(2, 20), sized(3, 10)
+    old, rounds, away_s = sized(300, 5000), sized(2, 20), sized(6, 10)
     truth = frames.write(rig.watched, range(old))
     with rig.running() as daemon:
         rig.wait_for_count(old, timeout_s=300)
