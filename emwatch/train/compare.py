@@ -11,7 +11,7 @@ import numpy as np
 from emwatch.errors import DatasetError, FrameError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train import measures
-from emwatch.train.evaluate import learned_sources
+from emwatch.train.evaluate import learned_sources, names_its_sources
 from emwatch.train.look import read_all
 
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ def _recalls(
 
 def _warnings(unseen: bool, cards: tuple[Mapping[str, Any], Mapping[str, Any]]) -> list[str]:
     found = [
-        f"the card of {card.get('name')} does not name the sources it learned from; on those its figures flatter it"
+        f"the card of {card.get('name')} does not name all sources it learned from; on those its figures flatter it"
         for card in cards
-        if not learned_sources(card)
+        if not names_its_sources(card)
     ]
     if not unseen:
         found.append("every frame is of a source that one of them has learned from: the figures flatter that one")

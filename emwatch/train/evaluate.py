@@ -33,6 +33,10 @@ _OF_A_KIND: Final = 3
 #: A coverage curve is drawn from about so many points.
 _POINTS: Final = 200
 
+#: What the card says of a backbone that was trained further: rows as of the head's sources, or whose they are.
+LEARNED_FROM: Final = "learned_from"
+NOT_KNOWN: Final = "not known"
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -144,11 +148,21 @@ def evaluation(judgement: Judgement, card: Mapping[str, Any], seed: int = 0) -> 
 
 
 def learned_sources(card: Mapping[str, Any]) -> set[str]:
-    """Name the sources that a bundle has learned from, as far as its card tells."""
-    sources = card.get("training", {}).get("sources", [])
-    if not isinstance(sources, list):
-        return set()
-    return {each["source"] for each in sources if isinstance(each, dict) and isinstance(each.get("source"), str)}
+    """Name the sources that a bundle, its head or its backbone, has learned from, as far as its card tells."""
+    rows = [row for told in _learned_from(card) if isinstance(told, list) for row in told]
+    return {each["source"] for each in rows if isinstance(each, dict) and isinstance(each.get("source"), str)}
+
+
+def names_its_sources(card: Mapping[str, Any]) -> bool:
+    """Tell whether a card names all sources that head and backbone have learned from, and not only whose they are."""
+    told = _learned_from(card)
+    return bool(told) and all(isinstance(each, list) for each in told)
+
+
+def _learned_from(card: Mapping[str, Any]) -> list[object]:
+    """Give what a card tells of the sources of its head, and of its backbone where that was trained further."""
+    told = (card.get("training", {}).get("sources"), card.get("backbone", {}).get(LEARNED_FROM))
+    return [each for each in told if each is not None]
 
 
 def mistakes(judged: Sequence[Judged], most: int = _MISTAKES) -> list[Judged]:
@@ -255,11 +269,13 @@ def _warnings(judged: Sequence[Judged], unseen: Sequence[Judged], card: Mapping[
             f"{len(judged) - len(unseen)} of {len(judged)} frames are of sources that this bundle has learned from "
             f"({', '.join(seen[:5])}{', ...' if len(seen) > 5 else ''}): figures on them flatter; those on the others stand beside them"
         )
-    if card.get("training", {}).get("sources") == OWN and any(each.frame.licence == OWN for each in judged):
+    if OWN in _learned_from(card) and any(each.frame.licence == OWN for each in judged):
         said.append(
             "the bundle has learned from frames of the user's own, and these are such: if they are among them, figures flatter. "
             "Judge by the test part of the manifest that it was trained with"
         )
+    if NOT_KNOWN in _learned_from(card):
+        said.append("nobody knows what the backbone of this bundle has learned from: figures on such frames flatter")
     if any(each.frame.part is Part.TRAINING for each in judged):
         said.append("these frames are of the training part: a model that has learned from them knows them")
     if len({each.frame.source for each in judged}) == 1:

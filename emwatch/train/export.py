@@ -31,7 +31,8 @@ from emwatch.train.bundle_files import write_bundle
 from emwatch.train.card import SELF_TEST_TOLERANCE, card
 from emwatch.train.convert import agreement, to_tflite
 from emwatch.train.data_bars import without_bar
-from emwatch.train.dataset import Part
+from emwatch.train.dataset import OWN, Part
+from emwatch.train.evaluate import LEARNED_FROM
 from emwatch.train.fit import fit_affine, source_weights
 from emwatch.train.judge import Verdict
 from emwatch.train.loop import cross_entropy
@@ -107,8 +108,10 @@ def export(
             for part in (Part.VALIDATION, Part.TEST)
         },
     }
+    learned = [frames[int(at)] for at in of[Part.TRAINING]]
     facts = {
         **_backbone_facts(order, base),
+        LEARNED_FROM: _sources(learned),
         "agreement_with_keras": _agreement(base, network, views[of[Part.VALIDATION]], embeddings[Part.VALIDATION]),
     }
     made = card(
@@ -116,7 +119,7 @@ def export(
         facts,
         head,
         verdict.calibration,
-        {**order.training, **_frames_facts([frames[int(at)] for at in of[Part.TRAINING]])},
+        {**order.training, **_frames_facts(learned)},
         metrics,
         golden,
     )
@@ -224,16 +227,19 @@ def _backbone_facts(order: ExportOrder, base: Any) -> dict[str, Any]:
 
 
 def _frames_facts(frames: Sequence[LabelledFrame]) -> dict[str, Any]:
-    by_licence = collections.Counter((frame.source, frame.licence) for frame in frames)
     counts = collections.Counter(frame.category for frame in frames)
-    own = len({licence for _, licence in by_licence}) == 1 and frames[0].licence == "the user's own"
     return {
         "real_frames": len(frames),
         "real_frames_by_category": {name: counts[index] for index, name in enumerate(CATEGORIES)},
-        "sources": "the user's own"
-        if own
-        else [
-            {"source": source, "licence": licence, "frames": count}
-            for (source, licence), count in sorted(by_licence.items())
-        ],
+        "sources": _sources(frames),
     }
+
+
+def _sources(frames: Sequence[LabelledFrame]) -> str | list[dict[str, Any]]:
+    by_licence = collections.Counter((frame.source, frame.licence) for frame in frames)
+    if all(frame.licence == OWN for frame in frames):
+        return OWN
+    return [
+        {"source": source, "licence": licence, "frames": count}
+        for (source, licence), count in sorted(by_licence.items())
+    ]

@@ -25,6 +25,7 @@ from emwatch.train import pictures
 from emwatch.train.bundle_files import sha256, write_bundle
 from emwatch.train.card import card
 from emwatch.train.embeddings import Embeddings
+from emwatch.train.evaluate import LEARNED_FROM
 from emwatch.train.heads import train_head
 from emwatch.whole_file import check_writable
 
@@ -73,6 +74,12 @@ def finished(
     embeddings = Embeddings(engine, sha256(backbone), say, order.threads, widths)
     in_float = _float_embeddings(order, facts, say) if order.compare_float else None
     trained = train_head(embeddings, frames, order.drawn_per_category, order.seed, say, in_float)
+    metrics = {**trained.metrics, "frames_sha256": judged_by}
+    if LEARNED_FROM in facts:
+        metrics["protocol"] += (
+            "; the backbone was trained further before, and where it has learned from these sources the figures flatter"
+        )
+        say(f"warning: the backbone {_whose(facts[LEARNED_FROM], frames)}: figures on such frames flatter")
     golden = engine.embed(prepare(golden_drawing())).mean(axis=0)
     made = card(
         order.name,
@@ -80,7 +87,7 @@ def finished(
         trained.head,
         trained.verdict.calibration,
         {"seed": order.seed, **trained.training},
-        {**trained.metrics, "frames_sha256": judged_by},
+        metrics,
         trained.head.probabilities(golden),
     )
     bundle = write_bundle(order.out, backbone, trained.head.to_bytes(), made)
@@ -95,6 +102,15 @@ def _widths(facts: dict[str, Any], backbone: Path) -> tuple[int, ...]:
         raise ModelError(
             f"the card of {path_to_text(backbone)} does not say what its backbone gives: expected 'backbone.outputs'"
         ) from error
+
+
+def _whose(learned_from: object, frames: Sequence[LabelledFrame]) -> str:
+    """Say what a backbone that was trained further has learned from, as far as it matters for judging by these frames."""
+    if not isinstance(learned_from, list):
+        return f"was trained further on frames whose sources are {learned_from}"
+    known = {row.get("source") for row in learned_from if isinstance(row, dict)}
+    shared = sum(frame.source in known for frame in frames)
+    return f"has learned from sources of {shared:,} of these {len(frames):,} frames"
 
 
 def _judged_frames(frames: Sequence[LabelledFrame]) -> str:

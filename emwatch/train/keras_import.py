@@ -34,6 +34,7 @@ from emwatch.train.bundle_files import write_bundle
 from emwatch.train.card import card
 from emwatch.train.convert import to_tflite
 from emwatch.train.drawn import drawn_frames
+from emwatch.train.evaluate import LEARNED_FROM, NOT_KNOWN
 from emwatch.train.judge import Calibration
 from emwatch.train.keras_arrays import Stored, StoredArray, stored_classifier
 
@@ -242,6 +243,7 @@ def _backbone_facts(order: ImportOrder, base: Any) -> dict[str, Any]:
         "weights_from": order.source.name,
         "provenance": f"imported from {order.source.name}",
         "licence": "as its maker says; not known here",
+        LEARNED_FROM: NOT_KNOWN,
         "made_with": {name: metadata.version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
         "outputs": [{"name": name, "width": width} for name, width in OUTPUTS.items()],
     }

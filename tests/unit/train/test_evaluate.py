@@ -13,8 +13,17 @@ from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, Prediction
 from emwatch.train.bands import BANDS, band
 from emwatch.train.compare import judge_both
-from emwatch.train.dataset import LabelledFrame, Part
-from emwatch.train.evaluate import Judged, Judgement, chosen, evaluation, judge, mistakes
+from emwatch.train.dataset import OWN, LabelledFrame, Part
+from emwatch.train.evaluate import (
+    Judged,
+    Judgement,
+    chosen,
+    evaluation,
+    judge,
+    learned_sources,
+    mistakes,
+    names_its_sources,
+)
 
 CARD = {"training": {"sources": [{"source": "known lab", "licence": "MIT", "frames": 9}]}}
 
@@ -88,6 +97,20 @@ def test_frames_of_sources_that_were_learned_from_are_told_and_the_others_judged
         "known lab": True,
         "new lab": False,
     }
+
+
+def test_what_a_backbone_was_trained_further_on_counts_as_learned_from() -> None:
+    """Another head on it may have learned from quite other frames: its card alone would call these new."""
+    rows = [{"source": "tuned on", "licence": "MIT", "frames": 5}]
+    tuned = {**CARD, "backbone": {"learned_from": rows}}
+
+    assert learned_sources(tuned) == {"known lab", "tuned on"}
+    assert names_its_sources(CARD)
+    assert names_its_sources(tuned)
+    for whose in (OWN, "not known"):
+        assert not names_its_sources({**CARD, "backbone": {"learned_from": whose}})
+    document = _evaluated(judged(0, 0), card={**CARD, "backbone": {"learned_from": "not known"}})
+    assert "nobody knows what the backbone of this bundle has learned from" in document["warnings"][0]
 
 
 def test_where_nothing_was_learned_from_there_is_no_second_judgement() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from emwatch.classify.bundle import default_directory
@@ -92,6 +93,34 @@ def test_the_card_says_which_frames_judged_it_as_what_wherever_they_lie(few_fram
 
     assert judged(frames[::-1]) == first
     assert judged(corrected) != first
+
+
+@pytest.mark.parametrize(
+    ("learned_from", "told"),
+    [
+        ([{"source": "session 1", "licence": "MIT", "frames": 9}], "has learned from sources of 10 of these 20 frames"),
+        ("not known", "was trained further on frames whose sources are not known"),
+    ],
+)
+def test_a_head_on_a_backbone_that_was_trained_further_does_not_claim_to_be_judged_by_new_sources(
+    learned_from: object, told: str, few_frames: Path, tmp_path: Path
+) -> None:
+    tuned = tmp_path / "tuned"
+    shutil.copytree(default_directory(), tuned)
+    card = yaml.safe_load((tuned / "card.yaml").read_text(encoding="utf-8"))
+    card["backbone"]["learned_from"] = learned_from
+    (tuned / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
+    said: list[str] = []
+
+    made = train_heads(
+        HeadOrder(tuned, tmp_path / "made", drawn_per_category=1), labelled_frames(few_frames), said.append
+    ).card
+
+    assert [line for line in said if line.startswith("warning:")] == [
+        f"warning: the backbone {told}: figures on such frames flatter"
+    ]
+    assert made["backbone"]["learned_from"] == learned_from
+    assert "the backbone was trained further" in made["metrics"]["protocol"]
 
 
 def test_one_picture_under_two_categories_is_refused_before_anything_is_embedded(

@@ -124,6 +124,7 @@ class TestXception:
 
         assert history["val_loss"][0] < history["val_loss"][1]
         assert report["best_epoch"] == card["training"]["best_epoch"] == 1
+        assert card["backbone"]["learned_from"] == card["training"]["sources"] == "the user's own"
         assert report["validation"]["cross_entropy"] == pytest.approx(history["val_loss"][0], abs=2e-4)
         assert card["backbone"]["weights_sha256"] == weights_sha256(kept)
         assert all(
