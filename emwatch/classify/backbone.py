@@ -103,8 +103,8 @@ class KerasEngine:
             raise ModelError(
                 f"{path} is missing: the keras engine needs the weights that 'emwatch model build' puts there"
             )
-        network = build_xception()
         limit_tensorflow(threads)
+        network = build_xception()
         try:
             network.load_weights(path)
         except (OSError, ValueError, KeyError) as error:
@@ -220,7 +220,13 @@ def weights_sha256(network: Any) -> str:
 
 
 def limit_tensorflow(threads: int) -> None:
-    """Let TensorFlow compute with so many threads, where it does not run already: its results do not depend on them."""
+    """
+    Let TensorFlow compute with so many threads: before anything is built, since it takes no other number once it runs.
+
+    Where it runs already it keeps what it has. Its results do not depend on the number. Raises `ModelError` where
+    TensorFlow is not installed.
+    """
+    the_keras()
     import tensorflow as tf  # noqa: PLC0415 - heavy; Keras runs on it
 
     with suppress(RuntimeError):

@@ -192,7 +192,13 @@ def import_bundle(
     if is_keras(source):
         from emwatch.train.keras_import import ImportOrder, import_classifier  # noqa: PLC0415 - TensorFlow
 
-        order = ImportOrder(source, name or source.name.partition(".")[0], input_range=input_range, sha256=sha256)
+        order = ImportOrder(
+            source,
+            name or source.name.partition(".")[0],
+            input_range=input_range,
+            sha256=sha256,
+            threads=loaded.config.model.threads,
+        )
         if labels is not None:
             order = replace(order, labels=tuple(each.strip() for each in labels.split(",")))
         kept = import_classifier(order, store, progress())

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from emwatch.classify.backbone import (
     AVERAGE,
-    BACKBONE_PARAMETERS,
     EARLY_ADDITIONS,
     LiteRtEngine,
     embedding_network,
     imagenet_weights_path,
-    network_input,
+    limit_tensorflow,
 )
 from emwatch.classify.bundle import BACKBONE
 from emwatch.classify.head import AVERAGE_FEATURES
 from emwatch.classify.preprocess import prepare
-from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
+from emwatch.frame import CATEGORIES
 from emwatch.train import imagenet
-from emwatch.train.convert import agreement, to_tflite
+from emwatch.train.card import backbone_facts
+from emwatch.train.convert import agreement, float_embeddings, to_tflite
 from emwatch.train.dataset import labelled_frames
 from emwatch.train.head_bundle import HeadOrder, finished, train_heads
 from emwatch.whole_file import check_writable, written_whole
@@ -30,8 +29,6 @@ from emwatch.whole_file import check_writable, written_whole
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import numpy.typing as npt
 
     from emwatch.classify.bundle import Bundle
     from emwatch.train.dataset import LabelledFrame
@@ -78,13 +75,10 @@ def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
     return finished(of_head, backbone, facts, frames, say)
 
 
-def _output_rows() -> list[dict[str, Any]]:
-    return [{"name": name, "width": width} for name, width in OUTPUTS.items()]
-
-
 def _made_backbone(
     order: BuildOrder, frames: list[LabelledFrame], say: Callable[[str], None]
 ) -> tuple[bytes, dict[str, Any]]:
+    limit_tensorflow(order.threads)
     network, origin = imagenet.imagenet_xception(order.weights, say)
     with_softmax = network.count_params() + (AVERAGE_FEATURES + 1) * len(CATEGORIES)
     say(f"Xception built in code: {network.count_params():,} parameters, {with_softmax:,} with the ten-way softmax")
@@ -96,19 +90,16 @@ def _made_backbone(
     say(f"weights kept for the keras engine: {kept}")
     backbone = to_tflite(network, list(OUTPUTS), order.weight_type)
     say(f"{BACKBONE}: {len(backbone) / 1e6:.1f} MB, {order.weight_type}")
-    return backbone, {
-        "network": f"Xception, include_top=False, {NETWORK_SIDE_PX}x{NETWORK_SIDE_PX}x3, input scaled to -1..1",
-        "parameters": BACKBONE_PARAMETERS,
-        "parameters_with_softmax_head": with_softmax,
-        "weight_type": order.weight_type,
-        "weights_sha256": imagenet.PINNED_SHA256,
-        "weights_from": origin,
-        "provenance": imagenet.PROVENANCE,
-        "licence": imagenet.LICENCE,
-        "made_with": {name: metadata.version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
-        "outputs": _output_rows(),
-        "agreement_with_keras": _agreement(order, backbone, network, frames, say),
-    }
+    return backbone, backbone_facts(
+        order.weight_type,
+        imagenet.PINNED_SHA256,
+        OUTPUTS,
+        parameters_with_softmax_head=with_softmax,
+        weights_from=origin,
+        provenance=imagenet.PROVENANCE,
+        licence=imagenet.LICENCE,
+        agreement_with_keras=_agreement(order, backbone, network, frames, say),
+    )
 
 
 def _agreement(
@@ -118,7 +109,7 @@ def _agreement(
     chosen = np.random.default_rng(order.seed).permutation(len(frames))[:_COMPARED_FRAMES]
     views = np.concatenate([prepare(frames[int(at)].grey()) for at in chosen])
     say(f"comparing the backbone with Keras on {len(views)} frames")
-    reference = _in_keras(embedding_network(network, list(OUTPUTS)), views)
+    reference = float_embeddings(embedding_network(network, list(OUTPUTS)), views)
     found = LiteRtEngine(backbone, reference.shape[1], order.threads, order.out / BACKBONE).embed(views)
     average = slice(0, AVERAGE_FEATURES)
     return {
@@ -126,7 +117,3 @@ def _agreement(
         "average": agreement(reference[:, average], found[:, average]),
         "whole": agreement(reference, found),
     }
-
-
-def _in_keras(network: Any, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.concatenate([np.asarray(network(view[np.newaxis], training=False)) for view in network_input(views)])

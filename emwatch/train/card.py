@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import platform
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 import emwatch
+from emwatch.classify.backbone import BACKBONE_PARAMETERS
 from emwatch.classify.bundle import FORMAT
 from emwatch.classify.preprocess import CLIPPED_PERCENT, PREPROCESSING_ID
 from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
@@ -21,6 +23,19 @@ if TYPE_CHECKING:
 
 #: The largest difference of any score of the golden drawing that another processor's rounding may make.
 SELF_TEST_TOLERANCE: Final = 0.02
+
+
+def backbone_facts(weight_type: str, weights_sha256: str, outputs: Mapping[str, int], **more: Any) -> dict[str, Any]:
+    """Say what backbone this is; ``outputs``: widths by name; ``more``: where it comes from, how it was measured."""
+    return {
+        "network": f"Xception, include_top=False, {NETWORK_SIDE_PX}x{NETWORK_SIDE_PX}x3, input scaled to -1..1",
+        "parameters": BACKBONE_PARAMETERS,
+        "weight_type": weight_type,
+        "weights_sha256": weights_sha256,
+        **more,
+        "made_with": {name: metadata.version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
+        "outputs": [{"name": name, "width": width} for name, width in outputs.items()],
+    }
 
 
 def card(

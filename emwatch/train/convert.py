@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from emwatch.classify.backbone import embedding_network
+from emwatch.classify.backbone import embedding_network, network_input
 from emwatch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ def _by_channel(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8],
     scales = np.where(scales > 0, scales, np.float32(1)).astype(np.float32)
     quantised = np.clip(np.rint(weights / scales[:, None, None, None]), -127, 127).astype(np.int8)
     return quantised, scales
+
+
+def float_embeddings(network: Any, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Embed views (n, 170, 170) by a float `embedding_network`, each on its own, as the quantised one is asked."""
+    return np.concatenate([np.asarray(network(view[np.newaxis], training=False)) for view in network_input(views)])
 
 
 def agreement(reference: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> dict[str, float]:

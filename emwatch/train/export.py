@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import collections
 from dataclasses import dataclass, replace
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from emwatch.classify.backbone import (
-    BACKBONE_PARAMETERS,
     LiteRtEngine,
     build_xception,
     embedding_network,
@@ -25,11 +23,11 @@ from emwatch.classify.bundle import BACKBONE, MOST_TOLERANCE
 from emwatch.classify.classifier import golden_drawing
 from emwatch.classify.head import AVERAGE_FEATURES, Head, softmax, unit_stretches
 from emwatch.classify.preprocess import prepare
-from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
+from emwatch.frame import CATEGORIES
 from emwatch.train.build import OUTPUTS
 from emwatch.train.bundle_files import write_bundle
-from emwatch.train.card import SELF_TEST_TOLERANCE, card
-from emwatch.train.convert import agreement, to_tflite
+from emwatch.train.card import SELF_TEST_TOLERANCE, backbone_facts, card
+from emwatch.train.convert import agreement, float_embeddings, to_tflite
 from emwatch.train.data_bars import without_bar
 from emwatch.train.dataset import OWN, Part
 from emwatch.train.evaluate import LEARNED_FROM
@@ -96,7 +94,8 @@ def export(
     truth = {part: categories[of[part]] for part in Part}
     head, verdict, how = _head(order, network, embeddings, truth, sources_of(frames, parts, Part.TRAINING), ears.say)
     golden = head.probabilities(engine.embed(prepare(golden_drawing())).mean(axis=0))
-    exact = head.probabilities(_in_keras(base, prepare(golden_drawing())).mean(axis=0))
+    exact = embedding_network(base, list(OUTPUTS))
+    golden_in_keras = head.probabilities(float_embeddings(exact, prepare(golden_drawing())).mean(axis=0))
     metrics = {
         "protocol": "the quantised backbone on emwatch's own pixels without data bar; temperature, threshold and head chosen on "
         "the validation part; no frame of the test part had any say",
@@ -109,11 +108,15 @@ def export(
         },
     }
     learned = [frames[int(at)] for at in of[Part.TRAINING]]
-    facts = {
-        **_backbone_facts(order, base),
-        LEARNED_FROM: _sources(learned),
-        "agreement_with_keras": _agreement(base, network, views[of[Part.VALIDATION]], embeddings[Part.VALIDATION]),
-    }
+    agreed = _agreement(exact, network, views[of[Part.VALIDATION]], embeddings[Part.VALIDATION])
+    facts = backbone_facts(
+        order.weight_type,
+        weights_sha256(base),
+        OUTPUTS,
+        weights_from=f"trained further from {order.weights_from}",
+        agreement_with_keras=agreed,
+        **{LEARNED_FROM: _sources(learned)},
+    )
     made = card(
         order.name,
         facts,
@@ -123,14 +126,14 @@ def export(
         metrics,
         golden,
     )
-    made["self_test"]["tolerance"] = _tolerance(golden, exact)
+    made["self_test"]["tolerance"] = _tolerance(golden, golden_in_keras)
     bundle = write_bundle(order.folder.bundle, backbone, head.to_bytes(), made)
     ears.say(f"{bundle.directory}: bundle {bundle.sha256[:12]} passes its self-test")
     return {
         "directory": bundle.directory,
         "sha256": bundle.sha256,
         "backbone_weights": order.folder.base,
-        "agreement_with_keras": facts["agreement_with_keras"],
+        "agreement_with_keras": agreed,
         **metrics,
     }
 
@@ -187,10 +190,12 @@ def _head(
     return best[1:]
 
 
-def _agreement(base: Any, network: Any, views: npt.NDArray[np.uint8], found: npt.NDArray[np.float32]) -> dict[str, Any]:
+def _agreement(
+    exact: Any, network: Any, views: npt.NDArray[np.uint8], found: npt.NDArray[np.float32]
+) -> dict[str, Any]:
     """Compare the converted backbone with Keras: embeddings, and the category that the network's softmax gives them."""
     views, found = views[:_COMPARED_FRAMES], found[:_COMPARED_FRAMES]
-    reference = _in_keras(base, views.astype(np.float32))
+    reference = float_embeddings(exact, views.astype(np.float32))
     slopes, bias = network.get_layer("scores").get_weights()
     average = slice(0, AVERAGE_FEATURES)
     same = [(rows[:, average] @ slopes + bias).argmax(axis=1) for rows in (reference, found)]
@@ -202,28 +207,10 @@ def _agreement(base: Any, network: Any, views: npt.NDArray[np.uint8], found: npt
     }
 
 
-def _in_keras(base: Any, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Embed views (n, 170, 170) by the float network, each on its own."""
-    embed = embedding_network(base, list(OUTPUTS))
-    return np.concatenate([np.asarray(embed(view[np.newaxis], training=False)) for view in network_input(views)])
-
-
 def _tolerance(golden: npt.NDArray[np.float64], exact: npt.NDArray[np.float64]) -> float:
     """Allow the self-test what the float network differs by, half as much again, so that both engines pass it."""
     difference = float(np.abs(golden - exact).max())
     return round(min(max(SELF_TEST_TOLERANCE, 1.5 * difference), MOST_TOLERANCE), 3)
-
-
-def _backbone_facts(order: ExportOrder, base: Any) -> dict[str, Any]:
-    return {
-        "network": f"Xception, include_top=False, {NETWORK_SIDE_PX}x{NETWORK_SIDE_PX}x3, input scaled to -1..1",
-        "parameters": BACKBONE_PARAMETERS,
-        "weight_type": order.weight_type,
-        "weights_sha256": weights_sha256(base),
-        "weights_from": f"trained further from {order.weights_from}",
-        "made_with": {name: metadata.version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
-        "outputs": [{"name": name, "width": width} for name, width in OUTPUTS.items()],
-    }
 
 
 def _frames_facts(frames: Sequence[LabelledFrame]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 import zlib
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from emwatch.train.dataset import Part, write_manifest
 from emwatch.train.drawn import drawn_frames
 from emwatch.train.export import ExportOrder, export
 from emwatch.train.fit import fit_affine, source_weights
-from emwatch.train.loop import BATCHES_BETWEEN_STATES, Course, Phase, train
+from emwatch.train.loop import Course, Phase, train
 from emwatch.train.material import Material, by_part, decoded, fingerprint, opened, sources_of
 from emwatch.train.networks import (
     BLOCKS,
@@ -38,17 +38,15 @@ from emwatch.train.networks import (
     xception_base,
 )
 from emwatch.train.outcome import outcome
-from emwatch.train.run_folder import RunFolder, settings_of
+from emwatch.train.run_folder import RunFolder, RunOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import numpy.typing as npt
 
     from emwatch.train.dataset import LabelledFrame
     from emwatch.train.material import Ears
-    from emwatch.train.split import By
 
 #: Share of the batches in which the learning rate rises to its peak; then it falls as a cosine to `_LAST_SHARE` of it.
 _RISE: Final = 0.05
@@ -58,13 +56,12 @@ _MOST_BALANCE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class FinetuneOrder:
+class FinetuneOrder(RunOrder):
     """What to train on, and how."""
 
-    dataset: Path
-    out: Path
+    recipe: ClassVar = "finetune"
+
     epochs: int = 20
-    batch: int = 16
     from_block: int = BLOCKS - 1
     learning_rate: float = 1e-4
     block_decay: float = 0.7
@@ -72,21 +69,10 @@ class FinetuneOrder:
     patience: int = 5
     drawn: int = 0
     weight_type: str = "pointwise-int8"
-    by: By = "source"
-    seed: int = 0
-    weights: Path | Literal["none"] | None = None
-    threads: int = 2
-    resume: bool = False
-    save_every: int = BATCHES_BETWEEN_STATES
-
-    def settings(self) -> dict[str, Any]:
-        """Tell what decides the outcome: a run goes on only with the same."""
-        return settings_of("finetune", asdict(self))
 
 
 def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
     """Fine-tune, keep the best weights, export a bundle, and give the report. Raises `ModelError`, `DatasetError`."""
-    the_keras()
     limit_tensorflow(order.threads)
     folder = RunFolder(order.out)
     resume = folder.check(order.settings(), must_resume=order.resume)
@@ -126,7 +112,7 @@ def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
             network,
             folder,
             progress,
-            recipe="finetune",
+            recipe=order.recipe,
             by=order.by,
             frames=frames,
             parts=parts,

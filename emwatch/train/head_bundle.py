@@ -13,6 +13,7 @@ from emwatch.classify.backbone import (
     build_xception,
     embedding_network,
     imagenet_weights_path,
+    limit_tensorflow,
     network_input,
     weights_sha256,
 )
@@ -148,6 +149,7 @@ def _float_embeddings(order: HeadOrder, facts: dict[str, Any], say: Callable[[st
         raise ModelError(
             f"{path_to_text(path)} is missing: --compare-float needs the weights that 'emwatch model build' keeps"
         )
+    limit_tensorflow(order.threads)
     network = build_xception()
     network.load_weights(path)
     expected = facts.get("weights_sha256")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from emwatch.classify.backbone import (
     BACKBONE_PARAMETERS,
     LiteRtEngine,
     build_xception,
+    limit_tensorflow,
     network_input,
     weights_sha256,
 )
@@ -31,7 +31,7 @@ from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
 from emwatch.train.build import OUTPUTS
 from emwatch.train.bundle_files import write_bundle
-from emwatch.train.card import card
+from emwatch.train.card import backbone_facts, card
 from emwatch.train.convert import to_tflite
 from emwatch.train.drawn import drawn_frames
 from emwatch.train.evaluate import LEARNED_FROM, NOT_KNOWN
@@ -78,6 +78,7 @@ def import_classifier(order: ImportOrder, store: BundleStore, say: Callable[[str
     """
     if sorted(order.labels) != sorted(CATEGORIES):
         raise ModelError(f"--labels must name each of {', '.join(CATEGORIES)} once, in the order of the file's classes")
+    limit_tensorflow(order.threads)
     base = build_xception()
     with stored_classifier(order.source) as stored:
         if order.sha256 is not None and stored.sha256 != order.sha256.lower():
@@ -235,15 +236,12 @@ def _squashed(drawing: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _backbone_facts(order: ImportOrder, base: Any) -> dict[str, Any]:
-    return {
-        "network": f"Xception, include_top=False, {NETWORK_SIDE_PX}x{NETWORK_SIDE_PX}x3, input scaled to -1..1",
-        "parameters": BACKBONE_PARAMETERS,
-        "weight_type": order.weight_type,
-        "weights_sha256": weights_sha256(base),
-        "weights_from": order.source.name,
-        "provenance": f"imported from {order.source.name}",
-        "licence": "as its maker says; not known here",
-        LEARNED_FROM: NOT_KNOWN,
-        "made_with": {name: metadata.version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
-        "outputs": [{"name": name, "width": width} for name, width in OUTPUTS.items()],
-    }
+    return backbone_facts(
+        order.weight_type,
+        weights_sha256(base),
+        OUTPUTS,
+        weights_from=order.source.name,
+        provenance=f"imported from {order.source.name}",
+        licence="as its maker says; not known here",
+        **{LEARNED_FROM: NOT_KNOWN},
+    )

@@ -11,13 +11,13 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emwatch.errors import ModelError
 from emwatch.train.batches import Batches, scores_of
-from emwatch.train.run_folder import Progress, RunFolder, Standing
+from emwatch.train.run_folder import BATCHES_BETWEEN_STATES, Progress, RunFolder, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from emwatch.train.material import Material
-
-#: Minutes of work between two states on the disk, 100 MB each.
-BATCHES_BETWEEN_STATES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)

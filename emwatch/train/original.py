@@ -8,9 +8,9 @@ a small network of two convolutions.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 from PIL import Image
@@ -22,7 +22,7 @@ from emwatch.train.augment import ORIGINAL
 from emwatch.train.batches import Batches
 from emwatch.train.dataset import Part, write_manifest
 from emwatch.train.export import ExportOrder, export
-from emwatch.train.loop import BATCHES_BETWEEN_STATES, Course, Phase, constant, train
+from emwatch.train.loop import Course, Phase, constant, train
 from emwatch.train.material import by_part, decoded, fingerprint, opened
 from emwatch.train.networks import (
     BLOCKS,
@@ -32,16 +32,13 @@ from emwatch.train.networks import (
     xception_base,
 )
 from emwatch.train.outcome import outcome
-from emwatch.train.run_folder import RunFolder, settings_of
+from emwatch.train.run_folder import RunFolder, RunOrder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
 
     from emwatch.train.dataset import LabelledFrame
     from emwatch.train.material import Ears
-    from emwatch.train.split import By
 
 WARM_UP_RATE: Final = 1e-3
 #: What learns after the warm-up, and how fast: as in the family of scripts that the original's belongs to.
@@ -50,33 +47,21 @@ FINE_TUNING_RATE: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class OriginalOrder:
+class OriginalOrder(RunOrder):
     """What to train on, and how. The defaults are the original's, but for the split by source."""
 
-    dataset: Path
-    out: Path
+    recipe: ClassVar = "original"
+
     network: Literal["xception", "simple-cnn"] = "xception"
     epochs: int = 20
     warm_up: int = 5
-    batch: int = 16
-    by: By = "source"
     antialias: bool = False
-    seed: int = 0
-    weights: Path | Literal["none"] | None = None
-    threads: int = 2
-    resume: bool = False
-    save_every: int = BATCHES_BETWEEN_STATES
-
-    def settings(self) -> dict[str, Any]:
-        """Tell what decides the outcome: a run goes on only with the same."""
-        return settings_of("original", asdict(self))
 
 
 def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
     """Train, keep the best weights, export Xception as a bundle, and give the report. Raises `ModelError`, `DatasetError`."""
     if order.network == "xception" and order.warm_up > order.epochs:
         raise ModelError(f"{order.warm_up} warm-up epochs of {order.epochs} in all: expected no more than all")
-    the_keras()
     limit_tensorflow(order.threads)
     folder = RunFolder(order.out)
     resume = folder.check(order.settings(), must_resume=order.resume)
@@ -100,7 +85,7 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
         network,
         folder,
         progress,
-        recipe="original",
+        recipe=order.recipe,
         by=order.by,
         frames=frames,
         parts=parts,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from emwatch.train.split import By
+
+#: Minutes of work between two states on the disk, 100 MB each.
+BATCHES_BETWEEN_STATES: Final = 200
+
 #: One list a column, a value for each epoch; read by whoever draws the curves.
 HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "phase")
 
@@ -30,10 +35,26 @@ HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy
 _HOW_NOT_WHAT: Final = ("dataset", "out", "threads", "resume", "save_every")
 
 
-def settings_of(recipe: str, order: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell what of an order decides the outcome: a run goes on only with the same."""
-    kept = {name: value for name, value in order.items() if name not in _HOW_NOT_WHAT}
-    return {"recipe": recipe, **kept, "weights": str(order["weights"])}
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """What every way of training a network is asked: on what, with what, and how it is written down."""
+
+    recipe: ClassVar[str]
+
+    dataset: Path
+    out: Path
+    batch: int = 16
+    by: By = "source"
+    seed: int = 0
+    weights: Path | Literal["none"] | None = None
+    threads: int = 2
+    resume: bool = False
+    save_every: int = BATCHES_BETWEEN_STATES
+
+    def settings(self) -> dict[str, Any]:
+        """Tell what decides the outcome: a run goes on only with the same."""
+        kept = {name: value for name, value in asdict(self).items() if name not in _HOW_NOT_WHAT}
+        return {"recipe": self.recipe, **kept, "weights": str(self.weights)}
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -70,6 +71,24 @@ def test_views_are_not_changed(engine: Engine, views: np.ndarray) -> None:
     engine.embed(views)
 
     np.testing.assert_array_equal(before, views)
+
+
+@pytest.mark.train
+def test_keras_keeps_to_its_threads() -> None:
+    """In a process of its own: TensorFlow takes a number of threads before it computes, and no other afterwards."""
+    if not imagenet_weights_path().is_file():
+        pytest.skip(f"needs {imagenet_weights_path()}, which 'emwatch model build' writes")
+    program = (
+        "from emwatch.classify.backbone import ENGINES\n"
+        "from emwatch.classify.bundle import Bundle, default_directory\n"
+        "ENGINES['keras'](Bundle.open(default_directory()), 1)\n"
+        "import tensorflow as tf\n"
+        "threads = tf.config.threading\n"
+        "print(threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads())\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert told.stdout.split() == ["1", "1"]
 
 
 @pytest.mark.train
