@@ -25,6 +25,7 @@ class TrainingProgress:
     def __init__(self) -> None:
         self._quiet = click.get_current_context().meta.get(VERBOSITY, 0) < 0
         self._bar: Progress | None = None
+        self._learning = False
 
     def __enter__(self) -> Self:
         if is_shown():
@@ -37,6 +38,8 @@ class TrainingProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._learning and kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.say("how far it is was written; the same command goes on from there")
 
     def say(self, line: str) -> None:
         """Print a sentence, above the bar."""
@@ -53,6 +56,11 @@ class TrainingProgress:
 
     def standing(self, at: Standing) -> None:
         """Show how far the training is; an epoch that is done gets its line."""
+        if not self._learning and (at.epoch > 1 or at.batch > 1):
+            self.say(
+                f"going on with an unfinished run in epoch {at.epoch} of {at.epochs}, batch {at.batch} of {at.batches}"
+            )
+        self._learning = True
         what = f"{at.phase}, epoch {at.epoch} of {at.epochs}: loss {at.loss:.3f}, accuracy {at.accuracy:.3f}"
         if at.val_loss is None:
             self._show(what, (at.epoch - 1) * at.batches + at.batch, at.epochs * at.batches)

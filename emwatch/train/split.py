@@ -72,10 +72,17 @@ def _dealt_by_file(
     dealt = np.zeros(len(categories), dtype=np.int64)
     for category in np.unique(categories):
         mine = random.permutation(np.flatnonzero(categories == category))
-        ends = np.rint(np.cumsum(shares) * len(mine)).astype(int)
-        for part, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-            dealt[mine[start:end]] = part
+        dealt[mine] = np.repeat(np.arange(len(shares)), _whole_shares(shares, len(mine), random))
     return dealt
+
+
+def _whole_shares(shares: tuple[float, float, float], count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Divide ``count`` frames as nearly as can be, by largest remainders; which of equal ones is rounded up is drawn."""
+    exact = np.round(np.array(shares) * count, 9)
+    whole = np.floor(exact).astype(np.int64)
+    order = np.lexsort((random.random(len(shares)), whole - exact))
+    whole[order[: count - int(whole.sum())]] += 1
+    return whole
 
 
 def _groups(frames: Sequence[LabelledFrame], together: Iterable[Sequence[int]]) -> npt.NDArray[np.int64]:

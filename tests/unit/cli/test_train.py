@@ -71,7 +71,7 @@ class TestProgress:
         return CliRunner().invoke(told).stderr
 
     def test_an_epoch_has_one_line_and_a_batch_none(self) -> None:
-        batch = Standing("warm-up", 1, 20, 3, 4, loss=2.3, accuracy=0.1)
+        batch = Standing("warm-up", 1, 20, 1, 4, loss=2.3, accuracy=0.1)
         epoch = batch._replace(batch=4, val_loss=2.2, val_accuracy=0.2, best_epoch=1)
 
         assert self._told(batch, epoch).splitlines() == [
@@ -80,11 +80,33 @@ class TestProgress:
         ]
 
     def test_an_epoch_that_was_not_better_does_not_say_so(self) -> None:
-        epoch = Standing("warm-up", 2, 20, 4, 4, 2.3, 0.1, val_loss=2.4, val_accuracy=0.2, best_epoch=1)
+        batch = Standing("warm-up", 1, 20, 1, 4, 2.3, 0.1)
+        epoch = batch._replace(epoch=2, batch=4, val_loss=2.4, val_accuracy=0.2, best_epoch=1)
 
-        assert "best" not in self._told(epoch)
+        assert "best" not in self._told(batch, epoch)
+
+    def test_a_run_that_goes_on_says_where_and_one_that_begins_does_not(self) -> None:
+        first = Standing("fine-tuning", 1, 6, 1, 4, 2.3, 0.1)
+
+        assert "going on" not in self._told(first, first._replace(epoch=2))
+        assert (
+            "going on with an unfinished run in epoch 3 of 6, batch 2 of 4"
+            in self._told(first._replace(epoch=3, batch=2)).splitlines()
+        )
+
+    def test_ctrl_c_says_how_to_go_on_once_there_is_something_to_go_on_with(self) -> None:
+        @click.command()
+        @click.option("--learning", is_flag=True)
+        def told(learning: bool) -> None:
+            with TrainingProgress() as progress:
+                if learning:
+                    progress.standing(Standing("warm-up", 1, 6, 1, 4, 2.3, 0.1))
+                raise KeyboardInterrupt
+
+        assert "the same command goes on from there" in CliRunner().invoke(told, ["--learning"]).stderr
+        assert "goes on" not in CliRunner().invoke(told).stderr
 
     def test_quiet_leaves_warnings_only(self) -> None:
-        epoch = Standing("warm-up", 1, 20, 4, 4, 2.3, 0.1, val_loss=2.2, val_accuracy=0.2, best_epoch=1)
+        epoch = Standing("warm-up", 2, 20, 4, 4, 2.3, 0.1, val_loss=2.2, val_accuracy=0.2, best_epoch=1)
 
         assert self._told(epoch, quiet=True) == "warning: few frames\n"

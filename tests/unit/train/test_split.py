@@ -58,6 +58,17 @@ def test_near_duplicates_of_two_sources_stay_together() -> None:
         assert parts[0] == parts[len(frames) // 2] == parts[-1]
 
 
+@pytest.mark.parametrize("per_category", [5, 6, 7, 15])
+def test_at_random_no_part_is_empty_since_every_category_is_rounded_alike(per_category: int) -> None:
+    """Of five frames 3.5, 1 and 0.5 are wanted: rounding the sums gave all categories four, none and one."""
+    frames = _frames({(category, "one"): per_category for category in range(10)})
+    counts = collections.Counter(split_frames(frames, by="random"))
+
+    assert set(counts) == set(Part)
+    for part, share in zip(Part, (0.7, 0.2, 0.1), strict=True):
+        assert abs(counts[part] - 10 * per_category * share) <= 10 * 0.5 + 1
+
+
 def test_at_random_every_category_is_divided_file_by_file() -> None:
     frames = _frames({(0, "one"): 100, (3, "one"): 50})
     parts = split_frames(frames, by="random")
