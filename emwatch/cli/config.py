@@ -111,11 +111,13 @@ def _doubts_about_directory(directory: Path, config: Config) -> Iterator[str]:
     from emwatch.filesystem import file_system_type, lacks_events  # noqa: PLC0415 - only for this check
 
     place = path_to_text(directory)
-    if not directory.is_dir():
-        yield f"watch.directory: {place}: {'not a directory' if directory.exists() else 'no such directory'}"
+    try:
+        os.scandir(directory).close()
+    except OSError as error:
+        yield f"watch.directory: {place}: {error.strerror or error}; it is waited for"
         return
-    if not os.access(directory, os.R_OK | os.X_OK):
-        yield f"watch.directory: {place}: may not be read by this user"
+    if not os.access(directory, os.X_OK):
+        yield f"watch.directory: {place}: may not be entered by this user"
     kind = file_system_type(directory)
     if config.watch.mode == "events" and lacks_events(kind):
         yield f"watch.mode: {place} is on {kind}, where new files raise no events; write auto or poll"
@@ -127,9 +129,9 @@ def _doubts_about_ledger(path: Path) -> Iterator[str]:
     if crosses_network(kind := file_system_type(path.parent)):
         yield f"ledger.path: {path_to_text(path)} is on {kind}: it works without a WAL there, but a local disk is safer"
     folder = path.parent
-    while not folder.exists() and folder != folder.parent:  # missing folders are made at the first start
+    while not os.path.lexists(folder) and folder != folder.parent:  # missing folders are made at the first start
         folder = folder.parent
-    if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    if not os.access(folder, os.W_OK | os.X_OK) or (os.path.lexists(path) and not os.access(path, os.W_OK)):
         yield f"ledger.path: {path_to_text(path)}: may not be written by this user"
 
 

@@ -148,7 +148,7 @@ class Daemon:
             for place in places:
                 trouble = place.arm() if not self._once else ""
                 stack.callback(place.disarm)
-                if trouble:
+                if trouble and place.is_there():  # else the first sweep says so
                     logger.warning("%s", trouble)
             # What start-up made stays for good: the collector need not walk through it for every frame.
             gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,23 @@ def checked_roots(config: Config) -> tuple[Path, ...]:
     Give the watched directories with symbolic links resolved: events and the type of the file system are the real ones'.
 
     Raises:
-        ConfigError: there is none, two overlap (each frame would be there twice), or the ledger lies in one of them,
+        ConfigError: there is none, one is a file, two overlap (each frame would be there twice), or the ledger lies in one of them,
             which emwatch never writes to.
 
     """
     roots = tuple(directory.resolve() for directory in config.watched_directories())
+    for root in roots:
+        if os.path.isfile(root):  # noqa: PTH113 - a Path raises where it may not look; what is not there yet is waited for
+            raise ConfigError(
+                f"watch.directory: {path_to_text(root)} is a file; name the directory that frames come into"
+            )
     for one, other in combinations(roots, 2):
         if one.is_relative_to(other) or other.is_relative_to(one):
             raise ConfigError(
                 f"watch.directory: {path_to_text(one)} and {path_to_text(other)} overlap; name each directory once"
             )
     ledger = config.ledger.path.resolve()
-    if ledger.is_dir():
+    if os.path.isdir(ledger):  # noqa: PTH112 - as above
         raise ConfigError(f"ledger.path: {path_to_text(ledger)} is a directory; name a file in it")
     backups = config.ledger.backups.resolve()
     for root in roots:

@@ -314,3 +314,19 @@ def test_status_tells_how_the_daemon_is_while_it_runs_and_after(emwatch: Program
     assert (asked["running"], asked["pid"], asked["state"]) == (True, daemon.pid, "watching")
     assert asked["model"]["engine"] == "stub"
     assert (after["running"], after["state"]) == (False, "not running")
+
+
+def test_a_directory_that_is_not_there_at_the_start_is_told_of_once(emwatch: Program) -> None:
+    missing = emwatch.home / "not mounted yet"
+    daemon = emwatch.start("run", "--engine", "stub", "--plain", missing)
+    told: list[str] = []
+    try:
+        assert daemon.stderr is not None
+        while not told or "ready" not in told[-1]:
+            told.append(daemon.stderr.readline())
+            assert told[-1]
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.communicate(timeout=30)
+
+    assert sum(" warning " in line or " error " in line for line in told) == 1

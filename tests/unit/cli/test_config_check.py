@@ -91,12 +91,9 @@ class TestDoubts:
         assert _warnings() == ["watch.directory: not given; `emwatch run` needs it there, or as DIRECTORY"]
 
     def test_a_directory_that_is_not_there(self, tmp_path: Path) -> None:
-        assert _warnings(tmp_path / "none") == [f"watch.directory: {tmp_path / 'none'}: no such directory"]
-
-    def test_a_directory_that_is_a_file(self, tmp_path: Path) -> None:
-        (tmp_path / "file").touch()
-
-        assert _warnings(tmp_path / "file") == [f"watch.directory: {tmp_path / 'file'}: not a directory"]
+        assert _warnings(tmp_path / "none") == [
+            f"watch.directory: {tmp_path / 'none'}: No such file or directory; it is waited for"
+        ]
 
     def test_what_the_daemon_would_refuse_is_refused(
         self, sem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -131,6 +128,25 @@ class TestDoubts:
         assert [each for each in _warnings(sem) if each.startswith("ledger.path")] == [
             f"ledger.path: {tmp_path / 'l.sqlite3'} is on cifs: it works without a WAL there, but a local disk is safer"
         ]
+
+    def test_a_file_in_place_of_the_directory_is_refused(self, sem: Path) -> None:
+        (sem / "frame.tif").touch()
+        for command in (("config", "check"), ("run", "--once", "--engine", "stub")):
+            result = CliRunner().invoke(cli, list(command), env={"EMWATCH_WATCH_DIRECTORY": str(sem / "frame.tif")})
+
+            assert result.exit_code == 78
+            assert "frame.tif is a file; name the directory that frames come into" in result.stderr
+
+    def test_a_path_that_the_system_refuses_is_a_warning_and_no_failure(self, tmp_path: Path) -> None:
+        refused = tmp_path / ("x" * 300)
+        result = CliRunner().invoke(
+            cli,
+            ["config", "check"],
+            env={"EMWATCH_WATCH_DIRECTORY": str(refused), "EMWATCH_LEDGER_PATH": str(refused) + "y"},
+        )
+
+        assert result.exit_code == 0
+        assert f"watch.directory: {refused}: File name too long; it is waited for" in result.stderr
 
     def test_overlapping_directories_are_refused(self, sem: Path, tmp_path: Path) -> None:
         file = tmp_path / "c.yaml"
