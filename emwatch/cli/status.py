@@ -69,7 +69,10 @@ def _rows(document: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
         yield "disk", f"{bytes_text(disk['free_bytes'])} free of {bytes_text(disk['total_bytes'])} at {disk['path']}"
     versions = document["versions"]
     told = {**versions, **(versions.get("daemon") or {})}
+    note = told.pop("sqlite_note")
     yield "versions", ", ".join(f"{name} {value}" for name, value in told.items() if isinstance(value, str))
+    if note:
+        yield f"sqlite {versions['sqlite']}", note
 
 
 def _daemon(document: dict[str, Any], now: datetime) -> str:

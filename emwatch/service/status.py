@@ -72,6 +72,7 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
             "emwatch": __version__,
             "python": platform.python_version(),
             "sqlite": sqlite3.sqlite_version,
+            "sqlite_note": _about_sqlite(),
             **({"daemon": told.get("versions")} if told.get("versions") else {}),
         },
     }
@@ -198,6 +199,13 @@ def _age_s(moment: str | None, now: datetime) -> float | None:
         return None
 
 
+def _about_sqlite() -> str:
+    """Say what to mind about this SQLite: no warning, as it holds every day and emwatch is the one writer anyhow."""
+    if sqlite_is_sound(sqlite3.sqlite_version_info):
+        return ""
+    return "has a rare bug with several writers (fixed in 3.51.3): never open the ledger for writing beside emwatch"
+
+
 def sqlite_is_sound(release: tuple[int, ...]) -> bool:
     """Tell whether a release of SQLite is free of the WAL-reset bug."""
     return release >= _SOUND_SQLITE or any(
@@ -223,11 +231,6 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
     backup = document["ledger"]["backup"] or {}
     if backup.get("trouble"):
         yield f"the last backup failed: {backup['trouble']}"
-    if not sqlite_is_sound(sqlite3.sqlite_version_info):
-        yield (
-            f"SQLite {sqlite3.sqlite_version} has a rare bug with several writers (fixed in 3.51.3): "
-            "never open the ledger for writing beside emwatch"
-        )
 
 
 def _warnings_about_the_configuration(last_read: dict[str, Any]) -> Iterator[str]:

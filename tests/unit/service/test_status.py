@@ -276,6 +276,16 @@ def test_asking_who_holds_the_lock_does_not_hinder_a_start(rig: Rig) -> None:
     assert holder(rig.ledger) is None
 
 
+def test_what_nobody_can_change_today_is_a_note_and_no_warning(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger(rig.ledger):
+        pass
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 40, 1))
+    asked = rig.ask()
+
+    assert asked["warnings"] == []
+    assert "never open the ledger for writing" in asked["versions"]["sqlite_note"]
+
+
 @pytest.mark.parametrize(
     ("release", "sound"),
     [
