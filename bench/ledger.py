@@ -86,7 +86,7 @@ def fill(path: Path, rows: int) -> None:
     """Write many rows at once, as years of recording would have."""
     scores = json.dumps(dict.fromkeys(CATEGORIES, 0.1))
     chance = np.random.default_rng(1)
-    with Ledger(path) as ledger, ledger._transaction() as connection:  # noqa: SLF001 - quicker than recording one by one
+    with Ledger(path) as ledger, ledger._file.transaction() as connection:  # noqa: SLF001 - quicker than recording one by one
         driver = connection.connection.driver_connection
         assert driver is not None
         driver.execute("PRAGMA cache_size = -400000")  # indexes in random order

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-import threading
-from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DBAPIError
 
 from emwatch.clock import SystemClock
-from emwatch.errors import LedgerError
 from emwatch.frame import FrameState
-from emwatch.ledger import bars, present, replacement, row_values, waiting
+from emwatch.ledger import bars, present, row_values, waiting
 from emwatch.ledger.bars import BarFindings, UnreadBar
-from emwatch.ledger.before import Before
-from emwatch.ledger.database import BEGIN, BUSY_TIMEOUT_MS, driver_of, ledger_errors, writing_engine
+from emwatch.ledger.database import BUSY_TIMEOUT_MS
+from emwatch.ledger.held_file import READING, HeldFile
 from emwatch.ledger.merge import Merged
 from emwatch.ledger.merge import merge as take_over
 from emwatch.ledger.present import Counters, Known
@@ -29,17 +23,12 @@ from emwatch.ledger.recording import Recorded, Sitting, write_outcome
 from emwatch.ledger.reviews import write_reviews
 from emwatch.ledger.schema import frames, replacements, roots
 from emwatch.ledger.second_opinions import write_second_opinion
-from emwatch.ledger.soundness import look_over
-from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, connect_to_read
-from emwatch.ledger.upgrade import bring_up_to_date
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, tzinfo
     from pathlib import Path
     from types import TracebackType
-
-    from sqlalchemy import Connection
 
     from emwatch.clock import Clock
     from emwatch.frame import Alert, Outcome, Prediction, Review, StatKey
@@ -48,13 +37,6 @@ if TYPE_CHECKING:
     from emwatch.ledger.second_opinions import Matched
 
 __all__ = ["BarFindings", "Counters", "Known", "Ledger", "Recorded", "UnreadBar"]
-
-logger = logging.getLogger(__name__)
-
-_READING: Final = "BEGIN"
-_LOOKING_OVER_S: Final = 1.0  # at the start, which must not take long
-_LOOKING_AGAIN_S: Final = 5.0
-_MOST_DOUBTS: Final = 3
 
 
 class Ledger:
@@ -88,62 +70,32 @@ class Ledger:
         backups: Path | None = None,
     ) -> None:
         self.path = path
-        self._sitting = Sitting(session_gap, zone, instrument_id)
-        self._clock = clock or SystemClock()
-        self._busy_timeout_ms = busy_timeout_ms
-        self._backups = backups or path.parent / "backups"
-        self._lock = threading.Lock()
-        self._connection: Connection
-        self._doubts = 0
-        self._closed = False
-        #: What was done where the file was found to be damaged.
-        self.replaced: Replaced | None = None
-        #: How far the file was looked over at the start: ``ok``, ``not finished``, ``new ledger``.
-        self.looked_over = "new ledger"
-        try:
-            with ledger_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._look_over()
-                self._open()
-        except LedgerDamagedError as error:
-            if not replacement.looks_like_ours(path, self._backups):
-                raise LedgerError(
-                    f"{path}: is not a ledger, or damaged beyond recognition: give another path as `ledger.path`; "
-                    "if it was the ledger, move it aside, keep it, and start again"
-                ) from error
-            self._replace(error)
+        self._file = HeldFile(
+            path,
+            clock=clock or SystemClock(),
+            busy_timeout_ms=busy_timeout_ms,
+            backups=backups or path.parent / "backups",
+        )
+        self._rules = Sitting(session_gap, zone, instrument_id)
 
-    def _look_over(self) -> None:
-        size = self.path.stat().st_size if self.path.is_file() else 0
-        wal = self.path.with_name(f"{self.path.name}-wal")
-        if size:
-            self.looked_over = look_over(self.path, _LOOKING_OVER_S)
-        elif wal.exists() and wal.stat().st_size:  # SQLite would delete it
-            raise LedgerDamagedError(f"{self.path}: only its -wal file has something in it")
+    @property
+    def replaced(self) -> Replaced | None:
+        """What was done where the file was found to be damaged."""
+        return self._file.replaced
 
-    def _open(self) -> None:
-        """Open the file, bring its tables up to date, and note the damaged ledgers that it stands in for."""
-        self._connection = writing_engine(self.path, busy_timeout_ms=self._busy_timeout_ms).connect()
-        try:
-            now = self._clock.now()
-            #: The copy made before a migration, where there was one.
-            self.copy = bring_up_to_date(self._connection, self.path, now)
-            with self._connection.begin():
-                driver = driver_of(self._connection)
-                replacement.note(driver, self.path, now)
-                before = Before(replacement.stood_in_for(driver, self.path))
-            self._sitting.before.close()
-            self._sitting = replace(self._sitting, before=before)
-        except BaseException:
-            self._disconnect()
-            raise
+    @property
+    def looked_over(self) -> str:
+        """How far the file was looked over at the start: ``ok``, ``not finished``, ``new ledger``."""
+        return self._file.looked_over
 
-    def _replace(self, error: LedgerDamagedError) -> None:
-        """Move the damaged file aside, none of it deleted, and begin another."""
-        logger.info("%s", error)
-        with ledger_errors(self.path):
-            self.replaced = replacement.replace(self.path, self._backups, self._clock.now())
-            self._open()
+    @property
+    def copy(self) -> Path | None:
+        """The copy made before a migration, where there was one."""
+        return self._file.copy
+
+    @property
+    def _sitting(self) -> Sitting:
+        return replace(self._rules, before=self._file.before)
 
     def __enter__(self) -> Self:
         return self
@@ -155,37 +107,7 @@ class Ledger:
 
     def close(self) -> None:
         """Fold the WAL into the file and let go of it."""
-        with self._lock:
-            self._closed = True
-            self._sitting.before.close()
-            if self._connection.closed:
-                return
-            driver = driver_of(self._connection)
-            # Tidying only: whatever was committed is safe without it.
-            with suppress(LedgerError), ledger_errors(self.path):
-                for pragma in ("optimize", "wal_checkpoint(TRUNCATE)"):
-                    driver.execute(f"PRAGMA {pragma}").close()
-            self._disconnect()
-
-    def _disconnect(self) -> None:
-        with suppress(DBAPIError):
-            self._connection.close()
-        self._connection.engine.dispose()
-
-    @contextmanager
-    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[Connection]:
-        with self._lock:
-            try:
-                with ledger_errors(self.path):
-                    if self._closed:
-                        raise LedgerError(f"{self.path}: the ledger was closed; nothing more can be recorded")
-                    if self._connection.closed:  # the disk did not take the one to be begun after damage
-                        self._open()
-                    self._connection.info[BEGIN] = begin
-                    with self._connection.begin():
-                        yield self._connection
-            except LedgerDamagedError as error:
-                raise self._dealt_with(error) from error
+        self._file.close()
 
     def examine(self, seconds: float = 60.0) -> str:
         """
@@ -195,30 +117,7 @@ class Ledger:
             LedgerUnavailableError: it was damaged; the message says what was done about it.
 
         """
-        try:
-            return look_over(self.path, seconds)
-        except LedgerDamagedError as error:
-            with self._lock:
-                raise self._dealt_with(error) from error
-
-    def _dealt_with(self, error: LedgerDamagedError) -> LedgerUnavailableError:
-        """Replace a ledger that turned out to be damaged while in use, if a fresh look says the same; says what to tell."""
-        self._doubts += 1
-        try:
-            look_over(self.path, _LOOKING_AGAIN_S)
-            if self._doubts < _MOST_DOUBTS:
-                return LedgerUnavailableError(f"{error}; a second look found no damage, so it is tried again")
-        except LedgerDamagedError:
-            pass
-        self._doubts = 0
-        with suppress(sqlite3.Error, OSError), closing(connect_to_read(self.path)) as holder:
-            # While somebody reads, closing neither folds the -wal into the file nor removes it: evidence stays as it is.
-            with suppress(sqlite3.Error):
-                holder.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            self._disconnect()
-        self._disconnect()
-        self._replace(error)
-        return LedgerUnavailableError(f"{self.path}: {self.replaced}")
+        return self._file.examine(seconds)
 
     def record(self, outcome: Outcome, recorded_at: datetime) -> Recorded:
         """
@@ -233,7 +132,7 @@ class Ledger:
         (d) A content recorded under another path: a row with ``duplicate_of``, but no alert.
         (e) Otherwise each match adds one alert per channel, with a key that is the same for ever.
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return write_outcome(connection, outcome, recorded_at, self._sitting)
 
     def add_prediction(
@@ -245,12 +144,12 @@ class Ledger:
         What this bundle said of it before stays, and nothing is added then. ``matched``: from the prediction and the stored
         metadata to the targets met; with it, new matches and their alerts are added. Gives the number of new alerts.
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return write_second_opinion(connection, frame_id, prediction, made_at, matched)
 
     def add_reviews(self, reviews: Sequence[Review]) -> None:
         """Add what people say of frames, all or nothing; the very same review a second time changes nothing."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             write_reviews(connection, reviews)
 
     def unread_bar(self, *, of_frame: int | None = None, before_id: int | None = None) -> UnreadBar | None:
@@ -259,7 +158,7 @@ class Ledger:
 
         ``of_frame``: this one, if it is such a frame. ``before_id``: one with a smaller number.
         """
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return bars.unread(connection, of_frame=of_frame, before_id=before_id)
 
     def add_data_bar(self, frame_id: int, findings: BarFindings, read_at: datetime) -> int:
@@ -269,12 +168,12 @@ class Ledger:
         A match or alert that is there already stays as it is, a copy raises no alert, and a second time changes nothing.
         Metadata that came meanwhile, as with a late sidecar, are those that are completed.
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return bars.write_bar(connection, frame_id, findings, read_at, self._sitting.before)
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
         """Give the current rows of some files; those without one are left out."""
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return present.files_at(connection, paths)
 
     def unlike(self, folder: Path, files: Mapping[str, StatKey]) -> dict[str, Known | None]:
@@ -283,17 +182,17 @@ class Ledger:
 
         What is known and unchanged, but waits for another try, is given as well.
         """
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return present.unlike(connection, folder, files)
 
     def lacks_metadata(self, path: Path) -> bool:
         """Tell whether a file is a recorded frame of which no vendor's metadata is known, or only half a sidecar was read."""
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return present.lacks_metadata(connection, path)
 
     def counters(self) -> Counters:
         """Count the current rows and the waiting alerts."""
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return present.count(connection)
 
     def baseline(self, root: Path, entries: Iterable[tuple[Path, StatKey]], seen_at: datetime) -> int:
@@ -316,7 +215,7 @@ class Ledger:
             if not before or before.had_time_for(key)
         ]
         add = insert(frames).on_conflict_do_nothing()
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             added = connection.execute(add, rows).rowcount if rows else 0
             mark = {"path": row_values.path_text(root), "baseline_at": seen_at}
             connection.execute(insert(roots).values(mark).on_conflict_do_nothing())
@@ -325,17 +224,17 @@ class Ledger:
     def baseline_taken(self, root: Path) -> bool:
         """Tell whether the files that were there at the first start are already noted for this root."""
         of_root = select(roots.c.path).where(roots.c.path == row_values.path_text(root))
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return connection.execute(of_root).first() is not None
 
     def knows_files_below(self, root: Path) -> bool:
         """Tell whether there is a row of any file in a directory."""
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return present.any_below(connection, root)
 
     def has_any(self) -> bool:
         """Tell whether the ledger has any row at all."""
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return connection.execute(select(frames.c.id).limit(1)).first() is not None
 
     def touch(self, entries: Iterable[tuple[Path, StatKey]]) -> None:
@@ -343,7 +242,7 @@ class Ledger:
         rows = [{"of_path": row_values.path_text(path), **row_values.stat_values(key)} for path, key in entries]
         if rows:
             current = frames.c.superseded_by.is_(None)
-            with self._transaction() as connection:
+            with self._file.transaction() as connection:
                 connection.execute(update(frames).where(current, frames.c.path == bindparam("of_path")), rows)
 
     def take_over(self, other: Salvage, *, send_waiting: bool, repaired_at: datetime | None = None) -> Merged:
@@ -352,7 +251,7 @@ class Ledger:
 
         ``repaired_at``: ``other`` is the damaged one that this one stands in for, and need not be taken over again.
         """
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             merged = take_over(connection, other, self._sitting, send_waiting=send_waiting)
             if repaired_at is not None:
                 of_it = replacements.c.set_aside == other.path.name
@@ -362,13 +261,13 @@ class Ledger:
     def unrepaired(self) -> tuple[Path, ...]:
         """Give the damaged ledgers that this one stands in for and that were not taken over yet, oldest first."""
         names = select(replacements.c.set_aside).where(replacements.c.recovered_at.is_(None))
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             found = connection.scalars(names.order_by(replacements.c.noted_at)).all()
         return tuple(path for path in map(self.path.with_name, found) if path.exists())
 
     def prune(self, wanted: Prune, *, apply: bool) -> dict[str, Pruned]:
         """Remove what is asked for, or count it; see `emwatch.ledger.prune`."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             return prune(connection, wanted, apply=apply)
 
     def due_alerts(
@@ -379,12 +278,12 @@ class Ledger:
 
         A next try later than ``not_after`` was set by a clock that has been put back since: it is due as well.
         """
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return waiting.due(connection, channel, now, limit, not_after)
 
     def next_alert_at(self, channel: str) -> datetime | None:
         """Give when the next alert of a channel is due, ``None`` where none waits."""
-        with self._transaction(_READING) as connection:
+        with self._file.transaction(READING) as connection:
             return waiting.next_at(connection, channel)
 
     def alert_delivered(self, alert_id: int, at: datetime) -> None:
@@ -393,7 +292,7 @@ class Ledger:
 
     def alert_failed(self, alert_id: int, error: str, next_try_at: datetime) -> None:
         """Note that a channel did not take an alert, and when to try again."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             waiting.settle(connection, alert_id, last_error=error, next_try_at=next_try_at)
 
     def alert_dead(self, alert_id: int, error: str) -> None:
@@ -402,9 +301,9 @@ class Ledger:
 
     def retry_alerts(self, channel: str, now: datetime) -> None:
         """Make all waiting alerts of a channel due: it takes alerts again."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             waiting.make_due(connection, channel, now)
 
     def _settle(self, alert_id: int, **values: object) -> None:
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             waiting.settle(connection, alert_id, **values)

@@ -17,7 +17,7 @@ import pytest
 from emwatch.clock import ManualClock
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, Match, StatKey
-from emwatch.ledger import database, replacement, writer
+from emwatch.ledger import database, held_file, replacement
 from emwatch.ledger.backup_files import make_backup
 from emwatch.ledger.replacement import set_aside_files
 from emwatch.ledger.salvage import Salvage
@@ -258,7 +258,7 @@ def test_damage_that_the_first_look_had_no_time_for_is_found_when_the_file_is_op
     path = tmp_path / "ledger.sqlite"
     filled(path, frame_of)
     damage(path, how="zeroed")
-    monkeypatch.setattr(writer, "look_over", lambda _path, _seconds: "not finished")
+    monkeypatch.setattr(held_file, "look_over", lambda _path, _seconds: "not finished")
     with Ledger(path) as ledger:
         assert ledger.replaced is not None
 
@@ -290,7 +290,7 @@ def test_a_single_complaint_that_a_second_look_does_not_bear_out_changes_nothing
     path = tmp_path / "ledger.sqlite"
     filled(path, frame_of)
     with Ledger(path) as ledger:
-        with pytest.raises(LedgerUnavailableError, match="a second look found no damage"), ledger._transaction():
+        with pytest.raises(LedgerUnavailableError, match="a second look found no damage"), ledger._file.transaction():
             raise LedgerDamagedError("the memory of this machine is bad")
         assert ledger.counters().frames == 30
     assert set_aside_files(path) == []

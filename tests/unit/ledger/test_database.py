@@ -43,7 +43,7 @@ with Ledger(Path(sys.argv[1])) as ledger:
 
 
 def test_the_writer_is_set_up_to_lose_nothing(ledger: Ledger) -> None:
-    with ledger._transaction() as connection:
+    with ledger._file.transaction() as connection:
         actual = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -56,7 +56,7 @@ def test_there_is_one_read_write_connection_whatever_the_threads(ledger: Ledger)
     seen: list[int] = []
 
     def look() -> None:
-        with ledger._transaction() as connection:
+        with ledger._file.transaction() as connection:
             seen.append(id(connection.connection.driver_connection))
 
     threads = [threading.Thread(target=look) for _ in range(4)]
@@ -86,7 +86,7 @@ def test_kill_9_loses_no_committed_row_and_restarting_goes_on(tmp_path: Path) ->
             told += [int(line) for line in writer.stdout if line.endswith("\n")]
         assert writer.returncode == -signal.SIGKILL
 
-    with Ledger(path) as ledger, ledger._transaction() as connection:
+    with Ledger(path) as ledger, ledger._file.transaction() as connection:
         stored = set(connection.exec_driver_sql("SELECT inode FROM (SELECT size_bytes AS inode FROM frames)").scalars())
         counts = connection.exec_driver_sql(
             "SELECT (SELECT count(*) FROM frames), (SELECT count(*) FROM matches), (SELECT count(*) FROM alerts)"
@@ -136,7 +136,7 @@ def test_threads_take_turns_and_lose_no_update(
 
 def test_read_then_write_takes_the_write_lock_first(ledger: Ledger) -> None:
     """With a deferred BEGIN both would read 0 and one increment would be lost, or fail at once despite the timeout."""
-    with ledger._transaction() as connection:
+    with ledger._file.transaction() as connection:
         connection.exec_driver_sql("SELECT 1")
         with (
             closing(sqlite3.connect(ledger.path, isolation_level=None, timeout=0)) as other,
@@ -261,7 +261,7 @@ def test_a_full_disk_costs_nothing_that_was_committed_and_recording_goes_on_afte
         after = ledger.record(frame_of(f"/acq/{done}", str(done), targets=("t",)), noon)
 
         assert (done, done, True) == (before.frames, before.waiting_alerts, after.new)
-        with ledger._transaction() as connection:
+        with ledger._file.transaction() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         assert done + 1 == len(ledger.known_files([Path(f"/acq/{number}") for number in range(done + 1)]))
 

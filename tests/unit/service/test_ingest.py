@@ -110,7 +110,7 @@ class FlakyLedger(Ledger):
             raise LedgerError("the database is locked")
         self.asked += 1
         if self.asks_for_s:
-            self._clock.advance(self.asks_for_s)
+            self._file._clock.advance(self.asks_for_s)
         return super().unlike(*args)
 
     def baseline(self, *args: Any) -> int:
