@@ -11,6 +11,7 @@ import subprocess
 import threading
 from typing import IO, TYPE_CHECKING, Final
 
+from emwatch.alerts.secrets import hushed
 from emwatch.alerts.wording import as_document, as_words
 from emwatch.errors import AlertError, ConfigError
 from emwatch.escape import escaped
@@ -100,7 +101,8 @@ class CommandChannel:
             _kill(process)
             raise AlertError(f"command {self._command[0]}: killed, not done after {self._timeout_s:g} s") from None
         if status != 0:
-            said = complaint.last_line() or output.last_line() or "it said nothing"
+            said = hushed(complaint.last_line() or output.last_line() or "it said nothing", arguments[1:])
+            said = escaped(said[:_LONGEST_COMPLAINT])
             raise AlertError(f"command {self._command[0]}: exit status {status}: {said}")
 
 
@@ -147,11 +149,10 @@ class _Tail:
                     self._kept = (self._kept + piece)[-_KEPT_BYTES:]
 
     def last_line(self) -> str:
-        """Give the last line that is not empty, cut; what a left-behind child may still write is not waited for."""
+        """Give the last line that is not empty, raw; what a left-behind child may still write is not waited for."""
         self._thread.join(1.0)
         lines = [line.strip() for line in self._kept.decode("utf-8", "backslashreplace").splitlines()]
-        last = next((line for line in reversed(lines) if line), "")
-        return escaped(last[:_LONGEST_COMPLAINT])
+        return next((line for line in reversed(lines) if line), "")
 
 
 class _Letter:

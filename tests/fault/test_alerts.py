@@ -68,3 +68,33 @@ def test_a_channel_that_is_down_delivers_all_of_it_later_and_delays_no_other(rig
         f"it took them again, {len(keys) - len(set(keys))} repeated; the healthy channel's p95 {p95:.2f} s; {len(down)} warnings"
     )
     assert len(down) <= 4
+
+
+def test_what_only_a_channel_should_know_is_nowhere_else_when_it_fails(rig: Rig) -> None:
+    secret = "T0K3N-do-not-tell"
+    url = f"https://hooks.example/services/{secret}?key={secret}"
+    chatty = rig.home / "chatty.sh"
+    chatty.write_text(
+        f'#!/bin/sh\necho "POST $1" >&2\necho "{chatty}: $1: 404, tried ${{1#https://hooks.example}} with $2" >&2\nexit 8\n',
+        encoding="utf-8",
+    )
+    chatty.chmod(0o755)
+    rig.configure()
+    text = rig.config.read_text(encoding="utf-8").replace("[phone]", "[phone, hook]")
+    text += f'  hook: {{kind: command, argv: ["{chatty}", "{url}", "--header=Key {secret} for {{target}}"]}}\n'
+    rig.config.write_text(text, encoding="utf-8")
+    daemon = rig.start("-vv").wait_until_ready()
+    frames.write(rig.watched, range(20))
+    rig.wait_for(lambda: rig.query("SELECT count(*) FROM alerts WHERE last_error <> ''") == [(2,)])
+    status = rig.program("status", "--json").stdout + rig.program("log", "--hits", "--json").stdout
+    [(told,)] = set(rig.query("SELECT last_error FROM alerts WHERE channel = 'hook'"))
+    assert daemon.stop() == 0
+    kept = {
+        path.name: path.read_bytes() for path in [*rig.ledger.parent.rglob("*"), rig.home / "stdout"] if path.is_file()
+    }
+    found = [name for name, content in kept.items() if secret.encode() in content]
+    found += [line for line in [*daemon.said, *status.splitlines()] if secret in line]
+    print(f"an alert command that failed and repeated its arguments; kept of it: {told}")
+    assert rig.ledger.name in kept
+    assert "404" in told
+    assert not found

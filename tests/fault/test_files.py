@@ -230,6 +230,46 @@ def test_a_wrong_clock_and_wrong_file_times_lose_and_delay_nothing(rig: Rig, shi
     assert rig.query("SELECT count(*) FROM frames WHERE first_seen_at > recorded_at") == [(0,)]
 
 
+#: The wall clock as a file sets it. (faketime cannot let it jump in a running program: a sleep fails under it.)
+_ANOTHER_CLOCK = """
+import sys
+if "emwatch" in sys.orig_argv and "run" in sys.orig_argv:
+    from datetime import timedelta
+    from pathlib import Path
+    from emwatch.clock import SystemClock
+    now = SystemClock.now
+    SystemClock.now = lambda self: now(self) + timedelta(hours=float(Path({clock!r}).read_text()))
+"""
+
+
+def test_a_clock_that_jumps_while_the_daemon_runs_loses_and_delays_nothing(rig: Rig) -> None:
+    number, clock, hook = sized(40, 100), rig.home / "clock", rig.home / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(_ANOTHER_CLOCK.format(clock=os.fspath(clock)), encoding="utf-8")
+    truth: dict[Path, str] = {}
+    took_s: list[float] = []
+    clock.write_text("0", encoding="ascii")
+    rig.configure(watch="sweep_seconds: 2")
+    with rig.running(PYTHONPATH=os.pathsep.join([os.fspath(hook), os.environ.get("PYTHONPATH", "")])) as daemon:
+        for at, hours in enumerate((0, 24, -24, 1, -1000, 0)):
+            other = clock.with_suffix(".new")
+            other.write_text(str(hours), encoding="ascii")
+            other.replace(clock)
+            truth |= frames.write(rig.watched, range(at * number, (at + 1) * number))
+            took_s.append(rig.wait_for_count(len(truth), timeout_s=20))
+            rig.wait_for(rig.all_alerts_told, 20)
+            [lag_s] = rig.wait_for_status(lambda told: told["lag_s"] is not None and [told["lag_s"]])
+            assert 0 <= lag_s < 20
+        assert daemon.alive
+    rig.assert_complete(as_text(truth), alerts=wanted(truth))
+    days = {day for (day,) in rig.query("SELECT DISTINCT substr(recorded_at, 1, 10) FROM frames")}
+    assert len(days) >= 4, "the clock did not jump"
+    assert rig.query("SELECT count(*) FROM frames WHERE first_seen_at > recorded_at") == [(0,)]
+    print(
+        f"5 jumps of the clock by up to 1,000 hours: {len(truth)} frames, each batch after {max(took_s):.1f} s at most"
+    )
+
+
 def test_what_may_not_be_read_is_read_once_it_may(rig: Rig) -> None:
     needs_root("to give up the right to read everything")
     if shutil.which("setpriv") is None:
