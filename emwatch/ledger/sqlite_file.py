@@ -16,6 +16,9 @@ _NO_LEDGER: Final = (
     "is not a ledger: it does not begin like a database of SQLite; name the ledger with `--ledger` or as `ledger.path`. "
     "If this is the ledger, its head is damaged"
 )
+_CUT_OFF: Final = (
+    "its writer was ended in the middle of a transaction, which has to be undone first: start `emwatch run`, it does so"
+)
 
 
 class LedgerUnavailableError(LedgerError):
@@ -78,7 +81,6 @@ def explained(path: Path, error: Any) -> LedgerError:
             "`emwatch db repair` brings back what can be read of it"
         )
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError):
-        return LedgerError(
-            f"{path}: cannot be opened ({why}): the folder must exist and be readable, and writable for `emwatch run`"
-        )
+        what = f"cannot be opened ({why}): the folder must exist and be readable, and writable for `emwatch run`"
+        return LedgerError(f"{path}: {_CUT_OFF if name == 'SQLITE_READONLY_ROLLBACK' else what}")
     return LedgerError(f"{path}: {why}")

@@ -86,7 +86,7 @@ def test_killed_at_every_system_call_that_writes_the_next_start_completes_all(ri
     truth = {os.fspath(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in rig.watched.iterdir()}
     wanted = [os.fspath(rig.watched / f"frame_{at:06d}.tif") for at in range(4, number, 10)]
     points = _kill_points(rig)
-    tried = points if FULL else random.Random(5).sample(points, 14)
+    tried = points if FULL else [*_first_of_each(points), *random.Random(5).sample(points, 10)]
     killed, repeated = 0, 0
     began = time.monotonic()
     for call, at in tried:
@@ -102,6 +102,11 @@ def test_killed_at_every_system_call_that_writes_the_next_start_completes_all(ri
     )
     # Two runs do not make exactly the same calls, so the last points of a thread may not be reached.
     assert killed >= len(tried) * 0.9
+
+
+def _first_of_each(points: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The points at which the ledger is made, but for most of the many writes to it."""
+    return [(call, at) for call, at in points if at <= 6]
 
 
 def _kill_points(rig: Rig) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from emwatch.errors import LedgerError
-from emwatch.frame import FrameState, Outcome
+from emwatch.frame import FrameState, Outcome, StatKey
 from emwatch.ledger.database import LedgerUnavailableError
 from emwatch.ledger.query import LedgerReader, LogFilter
 from emwatch.ledger.writer import Ledger
@@ -39,6 +39,25 @@ with Ledger(Path(sys.argv[1])) as ledger:
         path = Path(f"/acq/{number}.tif")
         ledger.record(Outcome(path, FrameState.RECORDED, key, f"{number:064x}", matches=(match,)), datetime.now(UTC))
         print(number, flush=True)
+"""
+
+#: Ends in a transaction that has begun to change the file, as it does on a share, where there is no WAL.
+CUT_OFF = """
+import os, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from emwatch.frame import FrameState, Outcome, StatKey
+from emwatch.ledger import database
+from emwatch.ledger.writer import Ledger
+database.crosses_network = lambda kind: True
+ledger = Ledger(Path(sys.argv[1]))
+ledger.record(Outcome(Path("/acq/1.tif"), FrameState.RECORDED, StatKey(1, 1, 1, 1), "1" * 64), datetime.now(UTC))
+with ledger._transaction() as connection:
+    connection.exec_driver_sql("PRAGMA cache_size=1")
+    connection.exec_driver_sql("UPDATE frames SET path = '/acq/wrong.tif'")
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
+    connection.exec_driver_sql(f"CREATE TABLE big AS {numbers} SELECT i, randomblob(1000) FROM n")
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -306,3 +325,18 @@ def _count_as_nobody(path: Path) -> int:
         finally:
             os._exit(99)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is for POSIX")
+def test_a_transaction_cut_off_without_a_wal_is_undone_at_the_next_start(tmp_path: Path, noon: datetime) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    killed = subprocess.run([sys.executable, "-c", CUT_OFF, os.fspath(path)], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.with_name("ledger.sqlite3-journal").stat().st_size
+    with pytest.raises(LedgerError, match="start `emwatch run`, it does so"):
+        LedgerReader(path).count()
+
+    with Ledger(path) as ledger:
+        assert ledger.replaced is None
+        assert ledger.record(Outcome(Path("/acq/2.tif"), FrameState.RECORDED, StatKey(2, 2, 2, 2), "2" * 64), noon).new
+    assert {row.path for row in LedgerReader(path).rows()} == {Path("/acq/1.tif"), Path("/acq/2.tif")}
