@@ -113,7 +113,7 @@ class _Line:
     at_rest: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
     successor: Channel | None = None  #: the same channel as it is configured now; the line's thread takes it over
-    retired: bool = False
+    retired: bool = False  #: configured no more; its thread idles, so that no alert is in two hands if it comes back
 
 
 def _send_once(channel: Channel, alert: Alert) -> None:
@@ -163,10 +163,10 @@ class Outbox:
             LedgerError: the ledger cannot be read or written; what was delivered is remembered and marked later.
 
         """
-        return self._deliver_due(channel, self._lines[channel], now)
-
-    def _deliver_due(self, channel: str, line: _Line, now: datetime) -> Step:
+        line = self._lines[channel]
         self._mark(line)
+        if line.retired:
+            return Step(0, None)
         self._succeed(channel, line, now)
         if line.in_hand is not None:
             # It ended the thread before this one: it must neither do so for ever nor hold up the others.
@@ -251,18 +251,13 @@ class Outbox:
         What waits for a channel is tried on it anew. Alerts for one that is gone wait in the store until it comes back.
         """
         before = self._lines
-        lines = {name: before.get(name) or _Line(channel) for name, channel in channels.items()}
-        self._lines = lines  # as a whole: other threads go through it
-        for name, line in lines.items():
-            if name in before:
-                with line.guard:
-                    line.successor = channels[name]
-            else:
-                self._start(name, line)
+        added = {name: _Line(channel) for name, channel in channels.items() if name not in before}
+        self._lines = {**before, **added}  # as a whole: other threads go through it
         for name, line in before.items():
-            if name not in lines:
-                line.retired = True
-                line.asked.set()
+            with line.guard:
+                line.successor, line.retired = channels.get(name), name not in channels
+        for name, line in added.items():
+            self._start(name, line)
         self.wake()
 
     def wake(self) -> None:
@@ -280,7 +275,7 @@ class Outbox:
         """
         at = self._clock.now().isoformat()
         for name, line in self._lines.items():
-            if line.channel.kind != "terminal":
+            if line.channel.kind != "terminal" and not line.retired:
                 key = hashlib.sha256(f"{at} {name} {text}".encode("utf-8", "backslashreplace")).hexdigest()[:32]
                 alert = Alert(0, key, name, "emwatch", text, 0, about, "", 0.0, None, None, at, 0)
                 threading.Thread(
@@ -313,11 +308,11 @@ class Outbox:
         return tuple(name for name, _ in died)
 
     def _run(self, name: str, line: _Line) -> None:
-        while not (self._stopping or line.retired):
+        while not self._stopping:
             line.asked.clear()
             now = self._clock.now()
             try:
-                due = self._deliver_due(name, line, now).next_due
+                due = self.deliver_due(name, now).next_due
             except LedgerError as error:
                 _log.warning("alerts: %s waits for the ledger: %s", name, error)
                 due = now + _LEDGER_PAUSE

@@ -189,7 +189,7 @@ if "emwatch.readers.child" not in sys.orig_argv:
         pytest.param("watchdog.observers.inotify", "InotifyEmitter", "queue_events", id="emitter"),
         pytest.param("watchdog.observers.inotify", "InotifyObserver", "dispatch_events", id="dispatcher"),
         pytest.param("watchdog.observers.inotify_c", "InotifyFD", "handle_event", id="reader of the system"),
-        pytest.param("emwatch.alerts.outbox", "Outbox", "_deliver_due", id="sender"),
+        pytest.param("emwatch.alerts.outbox", "Outbox", "deliver_due", id="sender"),
     ],
 )
 def test_a_thread_that_dies_is_noticed_and_its_work_goes_on(rig: Rig, module: str, owner: str, method: str) -> None:

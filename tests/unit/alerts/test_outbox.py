@@ -377,7 +377,7 @@ def test_a_channel_that_is_exchanged_takes_at_once_what_the_one_before_refused(
     assert keys(successor.taken) == ["a", "b", "c"]
 
 
-def test_a_new_channel_is_started_and_one_that_is_gone_ends_and_leaves_its_alerts(store: MemoryStore) -> None:
+def test_a_new_channel_is_started_and_one_that_is_gone_leaves_its_alerts_until_it_is_back(store: MemoryStore) -> None:
     clock, lamp, horn = SystemClock(), RecordingChannel(), RecordingChannel()
     outbox = Outbox(store, {"lamp": lamp}, clock)
     outbox.start()
