@@ -9,6 +9,7 @@ import click
 from emwatch.cli.display import Column, print_json, print_table, printable
 from emwatch.cli.lazy import Entry, LazyGroup
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.train_progress import TrainingProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +147,8 @@ def build(as_json: bool, **order: Any) -> None:
     from emwatch.train.build import BuildOrder  # noqa: PLC0415 - heavy
     from emwatch.train.build import build as build_bundle  # noqa: PLC0415 - heavy
 
-    bundle = build_bundle(BuildOrder(**order), progress())
+    with TrainingProgress() as shown:
+        bundle = build_bundle(BuildOrder(**order), shown.say, shown.counting)
     if as_json:
         print_json({**_document(bundle), "card": dict(bundle.card)})
     else:

@@ -11,6 +11,7 @@ from emwatch.cli.display import Column, counted, print_json, print_table, tell_w
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.model import progress
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.train_progress import TrainingProgress
 from emwatch.frame import CATEGORIES
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def heads(
         raise click.UsageError("name a DATASET, or say --from-log, or both")
     for doubt in doubts(frames):
         tell_warning(doubt)
-    bundle = train_heads(made, frames, progress())
+    with TrainingProgress() as shown:
+        bundle = train_heads(made, frames, shown.say, shown.counting)
     if _says_little(bundle):
         tell_warning(
             "so few frames or sources say little: neither the figures nor the probabilities of this model are to be "

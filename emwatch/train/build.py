@@ -23,6 +23,7 @@ from emwatch.train import imagenet
 from emwatch.train.card import backbone_facts
 from emwatch.train.convert import agreement, float_embeddings, to_tflite
 from emwatch.train.dataset import labelled_frames
+from emwatch.train.embeddings import uncounted
 from emwatch.train.head_bundle import HeadOrder, finished, train_heads
 from emwatch.whole_file import check_writable, written_whole
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from emwatch.classify.bundle import Bundle
     from emwatch.train.dataset import LabelledFrame
+    from emwatch.train.embeddings import Counting
 
 #: Widths of the embedding's stretches. The earlier blocks see texture where the last sees objects.
 OUTPUTS: Final = {AVERAGE: AVERAGE_FEATURES, "add_11": 1024, "add_6": 728, "add_1": 256}
@@ -56,8 +58,8 @@ class BuildOrder:
     head_only: bool = False
 
 
-def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
-    """Build a bundle, telling ``say`` what is being done. Raises `ModelError`, `DatasetError`, `OSError`."""
+def build(order: BuildOrder, say: Callable[[str], None], counting: Counting = uncounted) -> Bundle:
+    """Build a bundle, telling ``say`` what is being done, and ``counting`` how much of it. Raises `ModelError`, `DatasetError`, `OSError`."""
     check_writable(order.out)
     frames = labelled_frames(order.frames)
     of_head = HeadOrder(
@@ -70,9 +72,9 @@ def build(order: BuildOrder, say: Callable[[str], None]) -> Bundle:
         compare_float=not order.head_only,
     )
     if order.head_only:
-        return train_heads(of_head, frames, say)
+        return train_heads(of_head, frames, say, counting)
     backbone, facts = _made_backbone(order, frames, say)
-    return finished(of_head, backbone, facts, frames, say)
+    return finished(of_head, backbone, facts, frames, say, counting)
 
 
 def _made_backbone(

@@ -29,12 +29,17 @@ if TYPE_CHECKING:
     from emwatch.classify.backbone import Engine
 
     Pixels: TypeAlias = npt.NDArray[np.uint8]
+    Counting: TypeAlias = Callable[[str, int, int], None]
 
 #: Frames made ready ahead of the network, for each thread: enough to never wait, too few to fill the memory.
 _AHEAD = 4
 
 #: So many pictures that cannot be made are told one by one.
 _TOLD = 20
+
+
+def uncounted(what: str, done: int, of: int) -> None:
+    """Hear how many of what are done, where nobody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +78,18 @@ class Embeddings:
         say: Callable[[str], None],
         threads: int = 2,
         stretches: tuple[int, ...] = (),
+        counting: Counting = uncounted,
     ) -> None:
-        """``stretches``: the widths of an embedding's parts, for whoever scales each on its own."""
+        """
+        Read what is kept. ``stretches``: the widths of an embedding's parts, for whoever scales each on its own.
+
+        ``say`` hears once how many of what are embedded, ``counting`` after each.
+        """
         self.stretches = stretches
         self._engine = engine
         self._say = say
         self._threads = threads
+        self._counting = counting
         directory = Path(
             os.environ.get("EMWATCH_EMBEDDINGS") or Path(platformdirs.user_cache_dir("emwatch")) / "embeddings"
         )
@@ -107,9 +118,10 @@ class Embeddings:
         with ThreadPoolExecutor(self._threads) as pool:
             keys = list(pool.map(Picture.key, pictures))
             unknown = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._known}
-            for number, (key, made) in enumerate(self._made(pool, unknown)):
-                if number % 200 == 0:
-                    self._say(f"embedding {what}: {number} of {len(unknown)}")
+            if unknown:
+                self._say(f"embedding {what}: {len(unknown):,}")
+            for number, (key, made) in enumerate(self._made(pool, unknown), start=1):
+                self._counting(f"embedding {what}", number, len(unknown))
                 try:
                     views = made.result()
                 except DatasetError as error:

@@ -25,7 +25,7 @@ from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train import pictures
 from emwatch.train.bundle_files import sha256, write_bundle
 from emwatch.train.card import card
-from emwatch.train.embeddings import Embeddings
+from emwatch.train.embeddings import Embeddings, uncounted
 from emwatch.train.evaluate import LEARNED_FROM
 from emwatch.train.heads import train_head
 from emwatch.whole_file import check_writable
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from emwatch.classify.bundle import Bundle
     from emwatch.train.dataset import LabelledFrame
+    from emwatch.train.embeddings import Counting
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,14 @@ class HeadOrder:
     compare_float: bool = False  #: also judge with the unquantised network; needs TensorFlow and its weights
 
 
-def train_heads(order: HeadOrder, frames: list[LabelledFrame], say: Callable[[str], None]) -> Bundle:
+def train_heads(
+    order: HeadOrder, frames: list[LabelledFrame], say: Callable[[str], None], counting: Counting = uncounted
+) -> Bundle:
     """Train a head and write it with its backbone as a bundle. Raises `ModelError`, `DatasetError`, `OSError`."""
     check_writable(order.out)
     backbone, facts = open_backbone(order.backbone)
     say(f"backbone of {path_to_text(order.backbone)}")
-    return finished(order, backbone, facts, frames, say)
+    return finished(order, backbone, facts, frames, say, counting)
 
 
 def finished(
@@ -67,13 +70,14 @@ def finished(
     facts: dict[str, Any],
     frames: list[LabelledFrame],
     say: Callable[[str], None],
+    counting: Counting = uncounted,
 ) -> Bundle:
     """Train a head on a backbone of which these are the facts, and write both as a bundle."""
     judged_by = _judged_frames(frames)
     widths = _widths(facts, order.backbone)
     engine = LiteRtEngine(backbone, sum(widths), order.threads, order.out / BACKBONE)
-    embeddings = Embeddings(engine, sha256(backbone), say, order.threads, widths)
-    in_float = _float_embeddings(order, facts, say) if order.compare_float else None
+    embeddings = Embeddings(engine, sha256(backbone), say, order.threads, widths, counting)
+    in_float = _float_embeddings(order, facts, say, counting) if order.compare_float else None
     trained = train_head(embeddings, frames, order.drawn_per_category, order.seed, say, in_float)
     metrics = {**trained.metrics, "frames_sha256": judged_by}
     if LEARNED_FROM in facts:
@@ -143,7 +147,9 @@ class _FloatNetwork:
         return found
 
 
-def _float_embeddings(order: HeadOrder, facts: dict[str, Any], say: Callable[[str], None]) -> Embeddings:
+def _float_embeddings(
+    order: HeadOrder, facts: dict[str, Any], say: Callable[[str], None], counting: Counting
+) -> Embeddings:
     path = imagenet_weights_path()
     if not path.is_file():
         raise ModelError(
@@ -159,4 +165,4 @@ def _float_embeddings(order: HeadOrder, facts: dict[str, Any], say: Callable[[st
         )
     names, widths = [row["name"] for row in facts["outputs"]], [int(row["width"]) for row in facts["outputs"]]
     engine = _FloatNetwork(embedding_network(network, names), sum(widths))
-    return Embeddings(engine, found, say, order.threads, tuple(widths))
+    return Embeddings(engine, found, say, order.threads, tuple(widths), counting)

@@ -103,6 +103,17 @@ def test_order_is_kept_though_pictures_are_made_by_threads() -> None:
     assert [int(row.argmax()) for row in rows] == [int(each.grey // 25.5) for each in drawers]
 
 
+def test_what_is_embedded_is_said_once_and_counted_after_each() -> None:
+    said: list[str] = []
+    counted: list[tuple[str, int, int]] = []
+    for _ in range(2):
+        kept = Embeddings(_Counting(), "a" * 64, said.append, counting=lambda *told: counted.append(told))
+        kept.of("frames", _PICTURES)
+
+    assert said == ["embedding frames: 2"]
+    assert counted == [("embedding frames", 1, 2), ("embedding frames", 2, 2)]
+
+
 def _broken(name: str) -> Picture:
     def fail() -> np.ndarray:
         raise DatasetError(f"{name} cannot be read")
