@@ -59,6 +59,7 @@ class Reload:
         at = self._clock.now().isoformat(timespec="seconds")
         try:
             found = self._reread()
+            found.watched_directories()  # the next start would fail without one: better told now
             self._take_over(found)
         except ConfigError as error:
             trouble = "; ".join(str(error).splitlines())
