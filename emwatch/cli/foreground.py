@@ -62,7 +62,8 @@ def run_in_foreground(
         finally:
             caught.put(_ENDED)
 
-    worker = threading.Thread(target=work, name="ingest")
+    # A second Ctrl-C ends the process even if this thread waits for a share for ever.
+    worker = threading.Thread(target=work, name="ingest", daemon=True)
     with _signals(caught), view:
         worker.start()
         _attend(daemon, caught, until, tell)

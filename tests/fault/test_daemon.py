@@ -93,3 +93,19 @@ def test_signals_that_come_on_top_of_each_other_do_not_keep_it_from_ending(rig: 
     began = time.monotonic()
     assert daemon.stop(timeout_s=20) == 0, "\n".join(daemon.said[-20:])
     print(f"{number} signals, then TERM: ended after {time.monotonic() - began:.2f} s")
+
+
+def test_a_second_interrupt_does_not_wait_for_the_frame_in_work(rig: Rig) -> None:
+    daemon = rig.start().wait_until_ready()
+    [reader] = daemon.children_named("emwatch.readers.child")
+    reader.suspend()  # as if the share did not answer; it is given up after `watch.read_seconds` only
+    truth = frames.write(rig.watched, range(3))
+    time.sleep(1)
+    daemon.stats.send_signal(signal.SIGINT)
+    rig.wait_for(lambda: daemon.heard("Ctrl-C again"))
+    daemon.stats.send_signal(signal.SIGINT)
+    assert daemon.process.wait(timeout=5) == 130
+    daemon.kill()
+    with rig.running():
+        rig.wait_for_count(3)
+    rig.assert_complete(as_text(truth), alerts=wanted(truth))
