@@ -12,7 +12,7 @@ from emwatch.cli.dataset_describe import bars_for
 from emwatch.cli.display import Column, counted, print_json, print_table, printable, tell_error, tell_warning
 from emwatch.cli.exits import Exit
 from emwatch.cli.model import directory_of
-from emwatch.cli.options import AnyPath, config_option, json_option, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.progress import counting
 from emwatch.errors import DatasetError
 from emwatch.whole_file import check_writable
@@ -99,10 +99,11 @@ def evaluate(
         check_writable(out)
     epochs = None if history is None else _history(history)
     directory = directory_of(bundle, config_file, None)
+    views = load_config(config_file, one_shot=True).model.views
     frames, judged_by = judging.chosen(open_dataset(dataset), None if part is None else Part(part))
     classifier = Classifier.load(directory, engine, threads)
     with bars_for(data_bar) as complete, counting("judging frames", len(frames)) as tell:
-        judgement = judging.judge(classifier, frames, tell, complete)
+        judgement = judging.judge(classifier, frames, tell, complete, views)
     opened = classifier.bundle
     document = {
         "bundle": {
@@ -110,6 +111,7 @@ def evaluate(
             "sha256": classifier.bundle_sha256,
             "directory": str(directory),
             "engine": engine,
+            "views": views,
         },
         "dataset": str(dataset.absolute()),
         "part": judged_by,

@@ -88,7 +88,7 @@ def _measured(config: Config, both: tuple[Kept, Kept], dataset: Path, part: str 
     frames, judged_by = chosen(open_dataset(dataset), None if part is None else Part(part))
     one, other = (Classifier.load(each.directory, threads=config.model.threads) for each in both)
     with counting("judging frames with both", len(frames)) as tell:
-        pairs, unreadable = judge_both(one, other, frames, tell)
+        pairs, unreadable = judge_both(one, other, frames, tell, config.model.views)
     return {
         "bundles": {
             which: {"name": each.name, "sha256": each.sha256}
@@ -96,6 +96,7 @@ def _measured(config: Config, both: tuple[Kept, Kept], dataset: Path, part: str 
         },
         "dataset": str(dataset.absolute()),
         "part": judged_by,
+        "views": config.model.views,
         **comparison(pairs, (both[0].card or {}, both[1].card or {}), seed),
         "unreadable": [{"path": path_to_text(frame.path), "message": message} for frame, message in unreadable],
     }

@@ -34,11 +34,15 @@ class Pair:
 
 
 def judge_both(
-    first: Classifier, second: Classifier, frames: Sequence[LabelledFrame], tell: Callable[[int], None]
+    first: Classifier,
+    second: Classifier,
+    frames: Sequence[LabelledFrame],
+    tell: Callable[[int], None],
+    views: int = 1,
 ) -> tuple[list[Pair], list[tuple[LabelledFrame, str]]]:
     """Let both classify each frame, read once as the daemon reads it; gives also what could not be read."""
     pairs, unreadable = [], []
-    readings = read_all([frame.path for frame in frames])
+    readings = read_all([frame.path for frame in frames], views)
     for number, (frame, result) in enumerate(zip(frames, readings, strict=True), start=1):
         if isinstance(result, FrameError):
             unreadable.append((frame, str(result)))

@@ -83,10 +83,15 @@ def judge(
     frames: Sequence[LabelledFrame],
     tell: Callable[[int], None],
     complete: Callable[[FrameReading], FrameReading] | None = None,
+    views: int = 1,
 ) -> Judgement:
-    """Classify frames, reading the next ones meanwhile; ``complete`` adds what the data bar shows, ``tell`` hears the count."""
+    """
+    Classify frames by 1 or 5 ``views`` of each, reading the next ones meanwhile.
+
+    ``complete`` adds what the data bar shows, ``tell`` hears the count.
+    """
     judgement = Judgement([], [])
-    readings = read_all([frame.path for frame in frames])
+    readings = read_all([frame.path for frame in frames], views)
     for number, (frame, result) in enumerate(zip(frames, readings, strict=True), start=1):
         if isinstance(result, FrameError):
             judgement.unreadable.append((frame, str(result)))

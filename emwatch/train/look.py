@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from emwatch.classify.preprocess import prepared_by
 from emwatch.errors import FrameError
 from emwatch.readers.ahead import read_ahead
 from emwatch.readers.sandbox import Sandbox
@@ -97,10 +98,10 @@ def likeness(looks: Sequence[Look]) -> Likeness:
     )
 
 
-def read_all(paths: Sequence[Path]) -> Iterator[FrameReading | FrameError]:
-    """Give the reading of each file, or why there is none, in order; the next ones are read meanwhile."""
+def read_all(paths: Sequence[Path], views: int = 1) -> Iterator[FrameReading | FrameError]:
+    """Give the reading of each file, 1 or 5 ``views`` of it, or why there is none, in order; the next ones are read meanwhile."""
     with ExitStack() as stack:
-        children = [stack.enter_context(Sandbox()) for _ in range(_CHILDREN)]
+        children = [stack.enter_context(Sandbox(prepared_by(views))) for _ in range(_CHILDREN)]
         for _, result in read_ahead(paths, children, Sandbox.begin):
             yield result
 

@@ -52,6 +52,16 @@ def test_tables_say_the_figures_and_warnings_go_to_stderr(emwatch: Run, dataset:
     assert "uncertain: " in done.stdout
 
 
+def test_frames_are_judged_by_as_many_views_as_the_daemon_is_set_to(emwatch: Run, dataset: Path) -> None:
+    settings = dataset.parent / "emwatch.yaml"
+    settings.write_text("model: {views: 5}\n", encoding="utf-8")
+    asked = ("evaluate", default_directory(), dataset, "--engine", "stub", "--json")
+    one, five = (json.loads(emwatch(*asked, *more).stdout) for more in ((), ("--config", settings)))
+
+    assert (one["bundle"]["views"], five["bundle"]["views"]) == (1, 5)
+    assert one["reliability"] != five["reliability"]
+
+
 def test_a_file_that_cannot_be_read_is_told_and_ends_with_4(emwatch: Run, dataset: Path) -> None:
     (dataset / "Tips" / "s3.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     done = emwatch("evaluate", default_directory(), dataset, "--engine", "stub", "--json")

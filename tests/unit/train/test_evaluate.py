@@ -196,3 +196,18 @@ def test_a_coloured_picture_is_doubted_as_by_the_daemon_in_evaluations_and_compa
 
     assert [each.prediction.uncertain for each in alone] == [False, True]
     assert [(each.first.uncertain, each.second.uncertain) for each in pairs] == [(False, False), (True, True)]
+
+
+def test_five_views_are_judged_where_the_daemon_takes_five(tmp_path: Path) -> None:
+    """A dark middle between bright sides: one view is the middle, the mean of five is not."""
+    wide = np.random.default_rng(0).integers(200, 240, (100, 500), dtype=np.uint8)
+    wide[:, 200:300] -= 190
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    frames = [LabelledFrame(tmp_path / "wide.png", 0, "lab")]
+    stub = Classifier.load(tmp_path, "stub")
+
+    one, five = (judge(stub, frames, lambda _: None, views=views).judged[0].prediction for views in (1, 5))
+    [pair], _ = judge_both(stub, stub, frames, lambda _: None, views=5)
+
+    assert one.scores != five.scores
+    assert pair.first.scores == pair.second.scores == five.scores
