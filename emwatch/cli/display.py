@@ -186,8 +186,9 @@ def fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], ro
     def left(widths: Sequence[int]) -> int:
         return room - sum(widths[at] for at in kept) - _GAP * (len(kept) - 1)
 
-    while left(readable) < 0 and (spare := max(kept, key=lambda at: columns[at].spare)) and columns[spare].spare:
-        kept.remove(spare)
+    for spare in sorted((at for at in kept if columns[at].spare), key=lambda at: -columns[at].spare):
+        if left(readable) < 0:
+            kept.remove(spare)
     widths = shortest
     for wanted in (readable, list(map(max, readable, content)), list(map(max, content, titles))):
         widths = _grown(widths, wanted, kept, left(widths))

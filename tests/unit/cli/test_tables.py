@@ -36,6 +36,7 @@ def test_spare_columns_go_the_highest_first_and_the_others_stay_whatever_the_roo
     assert list(fitting_widths(COLUMNS, ROWS, 55)) == [0, 1, 2, 4]
     assert list(fitting_widths(COLUMNS, ROWS, 40)) == [0, 1, 4]
     assert list(fitting_widths(COLUMNS, ROWS, 10)) == [0, 1, 4]
+    assert list(fitting_widths((Column("Note", spare=1), Column("File")), [("a long note", "a name")], 12)) == [1]
 
 
 def test_on_a_narrow_terminal_no_number_is_broken_and_what_is_left_out_is_told(
