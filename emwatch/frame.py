@@ -7,6 +7,7 @@ Standard library only, no input or output. Units are part of the names; a value 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -312,13 +313,20 @@ class Alert:
     attempts: int
 
 
+#: Python takes names for text of the locale's encoding: not the same bytes, or text, for everybody who asks.
+_NAMES_ARE_UTF8: Final = sys.getfilesystemencoding().lower().replace("-", "") == "utf8"
+
+
 def path_to_text(path: str | os.PathLike[str]) -> str:
     r"""
     Write a path as plain text that can always be stored and printed as UTF-8, and turned back by `text_to_path`.
 
-    Bytes that are not UTF-8 become ``\xHH``, a literal backslash on POSIX becomes ``\\``.
+    Bytes that are not UTF-8 become ``\xHH``, a literal backslash on POSIX becomes ``\\``. The same file has the same text
+    in every locale.
     """
     text = os.fspath(path)
+    if not (_NAMES_ARE_UTF8 or text.isascii()):
+        text = os.fsencode(text).decode("utf-8", "surrogateescape")
     # Almost every path is plain, and sweeps write thousands; lone surrogates are not printable.
     if os.sep == "\\" or ("\\" not in text and (text.isascii() or text.isprintable())):
         return text
@@ -330,7 +338,7 @@ def path_to_text(path: str | os.PathLike[str]) -> str:
 
 def text_to_path(text: str) -> Path:
     """Turn text written by `path_to_text` back into the path."""
-    if os.sep == "\\" or "\\" not in text:
+    if os.sep == "\\" or ("\\" not in text and (_NAMES_ARE_UTF8 or text.isascii())):
         return Path(text)
     chars: list[str] = []
     at = 0
@@ -344,4 +352,5 @@ def text_to_path(text: str) -> Path:
         else:
             chars.append("\\")
             at += 2
-    return Path("".join(chars))
+    name = "".join(chars)
+    return Path(name if _NAMES_ARE_UTF8 else os.fsdecode(name.encode("utf-8", "surrogateescape")))

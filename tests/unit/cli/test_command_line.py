@@ -340,3 +340,24 @@ def test_a_standard_output_that_was_closed_is_no_failure() -> None:
     done = subprocess.run(line, stderr=subprocess.PIPE, check=False)
 
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes, which a locale makes text of")
+def test_a_file_is_the_same_one_in_every_locale(emwatch: Run, tmp_path: Path) -> None:
+    frames, ledger = tmp_path / "frames", tmp_path / "ledger"
+    frames.mkdir()
+    (frames / os.fsdecode("Körner \xb5m.tif".encode())).write_text("no frame", encoding="ascii")
+    (frames / os.fsdecode(b"\xff\\.tif")).write_text("nor this", encoding="ascii")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for environ in (ascii_only, {"PYTHONUTF8": "1"}, ascii_only):
+        done = emwatch("run", "--once", "--engine", "stub", "--ledger", ledger, frames, **environ)
+        assert done.returncode == 0, done.stderr
+
+    for environ in (ascii_only, {"PYTHONUTF8": "1"}):
+        asked = emwatch("log", "--all", "--json", "--ledger", ledger, **environ)
+        assert {row["path"] for row in json.loads(asked.stdout)} == {
+            f"{frames}/Körner \xb5m.tif",
+            f"{frames}/\\xff\\\\.tif",
+        }
+        assert emwatch("reconcile", frames, "--ledger", ledger, **environ).returncode == 0
