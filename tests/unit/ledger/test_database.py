@@ -52,7 +52,7 @@ from emwatch.ledger.writer import Ledger
 database.crosses_network = lambda kind: True
 ledger = Ledger(Path(sys.argv[1]))
 ledger.record(Outcome(Path("/acq/1.tif"), FrameState.RECORDED, StatKey(1, 1, 1, 1), "1" * 64), datetime.now(UTC))
-with ledger._transaction() as connection:
+with ledger._file.transaction() as connection:
     connection.exec_driver_sql("PRAGMA cache_size=1")
     connection.exec_driver_sql("UPDATE frames SET path = '/acq/wrong.tif'")
     numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
