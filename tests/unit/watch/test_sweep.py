@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import tracemalloc
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import pytest
 
 from emwatch.errors import WatchError
 from emwatch.filesystem import file_system_type, lacks_events
-from emwatch.watch import sweep as sweeping
 from emwatch.watch.patterns import Patterns
 from emwatch.watch.sidecars import frames_beside
 from emwatch.watch.sweep import look, sweep
-
-if TYPE_CHECKING:
-    from emwatch.frame import StatKey
 
 EVERYTHING = Patterns()
 
@@ -152,14 +148,14 @@ def test_one_entry_that_cannot_be_looked_at_costs_only_itself(tmp_path: Path, mo
     write(tmp_path / "a.tif")
     write(tmp_path / "stale.tif")
     write(tmp_path / "z.tif")
-    real = sweeping._key
+    real = os.lstat
 
-    def stale(entry: os.DirEntry[str], root: Path) -> StatKey | None:
-        if entry.name == "stale.tif":
+    def stale(path: str | Path) -> os.stat_result:
+        if os.fspath(path).endswith("stale.tif"):
             raise OSError(errno.ESTALE, "Stale file handle")
-        return real(entry, root)
+        return real(path)
 
-    monkeypatch.setattr(sweeping, "_key", stale)
+    monkeypatch.setattr(os, "lstat", stale)
     [listing] = sweep(tmp_path, EVERYTHING)
 
     assert sorted(listing.files) == ["a.tif", "z.tif"]
@@ -175,6 +171,19 @@ def test_a_large_folder_comes_in_pieces_and_each_file_once(tmp_path: Path) -> No
 
     assert max(len(listing.files) for listing in listings) <= 500
     assert sorted(listed) == sorted(names)
+
+
+def test_a_large_folder_takes_little_memory_while_it_is_swept(tmp_path: Path) -> None:
+    for number in range(5000):
+        (tmp_path / f"frame_{number:06}.tif").touch()
+    tracemalloc.start()
+    try:
+        assert sum(len(listing.files) for listing in sweep(tmp_path, EVERYTHING)) == 5000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 2_000_000  # entries that have been looked at take three times that, and grow with the session
 
 
 def test_a_folder_hinted_below_the_depth_limit_is_not_entered(tmp_path: Path) -> None:
