@@ -232,11 +232,6 @@ class Ledger:
         with self._file.transaction(READING) as connection:
             return present.any_below(connection, root)
 
-    def has_any(self) -> bool:
-        """Tell whether the ledger has any row at all."""
-        with self._file.transaction(READING) as connection:
-            return connection.execute(select(frames.c.id).limit(1)).first() is not None
-
     def touch(self, entries: Iterable[tuple[Path, StatKey]]) -> None:
         """Refresh the stat keys of current rows whose content did not change, as after a chmod."""
         rows = [{"of_path": row_values.path_text(path), **row_values.stat_values(key)} for path, key in entries]

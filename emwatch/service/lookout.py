@@ -290,11 +290,13 @@ class Lookout:
         if not place.unavailable:
             place.unavailable = reason
             place.disarm()
-            self._tell(Notice("error", f"{reason}; waiting for it to come back", place.root))
+            coming = "appear" if place.swept_at is None else "come back"
+            self._tell(Notice("error", f"{reason}; waiting for it to {coming}", place.root))
 
     def _available(self, place: Place) -> None:
         if place.unavailable:
             place.unavailable = ""
+            here = "is there now" if place.swept_at is None else "is back"
             trouble = place.arm()
             self._asked.add(place)  # what was listed before the events came may have changed since
-            self._tell(Notice("info", f"{place.root}: the watched directory is back {trouble}".rstrip(), place.root))
+            self._tell(Notice("info", f"{place.root}: the watched directory {here} {trouble}".rstrip(), place.root))

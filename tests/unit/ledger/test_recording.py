@@ -299,12 +299,12 @@ def test_a_baseline_is_taken_once_and_keeps_what_is_known(
     ledger: Ledger, frame_of: Callable[..., Outcome], key_of: Callable[..., StatKey], noon: datetime
 ) -> None:
     root = Path("/acq")
-    assert (ledger.has_any(), ledger.baseline_taken(root)) == (False, False)
+    assert (ledger.knows_files_below(Path("/acq")), ledger.baseline_taken(root)) == (False, False)
     ledger.record(frame_of("/acq/a.tif"), noon)
     entries = [(Path(f"/acq/{number}.tif"), key_of(inode=number)) for number in range(5000)]
     added = ledger.baseline(root, [(Path("/acq/a.tif"), key_of()), *entries], noon)
 
-    assert (added, ledger.has_any(), ledger.baseline_taken(root)) == (5000, True, True)
+    assert (added, ledger.knows_files_below(Path("/acq")), ledger.baseline_taken(root)) == (5000, True, True)
     seventh = Path("/acq/7.tif")
     known = ledger.known_files([A, seventh])
     assert (known[A].state, known[seventh].state) == (FrameState.RECORDED, FrameState.BASELINE)
@@ -341,7 +341,7 @@ def test_a_time_without_a_zone_is_refused(ledger: Ledger, frame_of: Callable[...
     with pytest.raises(ValueError, match="no time zone"):
         ledger.record(frame_of(), datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake under test
 
-    assert not ledger.has_any()
+    assert not ledger.knows_files_below(Path("/acq"))
 
 
 def test_a_failure_in_the_middle_leaves_nothing_behind_and_the_ledger_usable(
@@ -354,7 +354,7 @@ def test_a_failure_in_the_middle_leaves_nothing_behind_and_the_ledger_usable(
     with pytest.raises((ValueError, LedgerError)):
         ledger.record(broken, noon)
 
-    assert (False, Counters()) == (ledger.has_any(), ledger.counters())
+    assert (False, Counters()) == (ledger.knows_files_below(Path("/acq")), ledger.counters())
     assert ledger.record(outcome, noon).new
 
 

@@ -353,6 +353,17 @@ def test_sweeps_that_take_long_are_made_less_often(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("mode", ["poll", "events"])
+def test_a_directory_that_was_never_there_appears_and_does_not_come_back(rig: Rig) -> None:
+    later = rig.root.rename(rig.root.with_name("later"))
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.notices()) == 1)
+    later.rename(rig.root)
+    rig.until(ingest, lambda: len(rig.notices()) == 2)
+
+    assert "waiting for it to appear" in rig.notices()[0]
+    assert "is there now" in rig.notices()[1]
+
+
 def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(
     rig: Rig, mode: Literal["poll", "events"], caplog: pytest.LogCaptureFixture
 ) -> None:
