@@ -352,7 +352,6 @@ def test_sweeps_that_take_long_are_made_less_often(rig: Rig) -> None:
     assert 4 <= rig.ledger.asked <= 6  # every 80 s and not every 10 s, as many files would cost a fifth of a core
 
 
-@pytest.mark.parametrize("mode", ["poll", "events"])
 def test_a_directory_that_was_never_there_appears_and_does_not_come_back(rig: Rig) -> None:
     later = rig.root.rename(rig.root.with_name("later"))
     ingest = rig.ingest()
@@ -364,6 +363,7 @@ def test_a_directory_that_was_never_there_appears_and_does_not_come_back(rig: Ri
     assert "is there now" in rig.notices()[1]
 
 
+@pytest.mark.parametrize("mode", ["poll", "events"])
 def test_a_vanished_directory_is_waited_for_with_one_notice_and_its_rows_stay(
     rig: Rig, mode: Literal["poll", "events"], caplog: pytest.LogCaptureFixture
 ) -> None:
