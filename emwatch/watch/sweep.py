@@ -70,7 +70,7 @@ def sweep(
             continue
         if contents.empty:
             yield Listing(folder, {}, empty=True)
-        elif contents.trouble or contents.folders:
+        elif contents.trouble or contents.folders or not contents.names:  # at least one, which says that it is there
             yield Listing(folder, {}, contents.trouble, tuple(contents.folders.values()))
         for at in range(0, len(contents.names), _FILES_AT_A_TIME):
             yield _listing(folder, contents.names[at : at + _FILES_AT_A_TIME], contents.links, root)

@@ -173,6 +173,13 @@ def test_a_large_folder_comes_in_pieces_and_each_file_once(tmp_path: Path) -> No
     assert sorted(listed) == sorted(names)
 
 
+def test_a_folder_of_unwanted_files_only_is_there_and_not_empty(tmp_path: Path) -> None:
+    write(tmp_path / "notes.txt")
+    [listing] = sweep(tmp_path, Patterns(include=("*.tif",)))
+
+    assert (listing.folder, dict(listing.files), listing.empty) == (tmp_path, {}, False)
+
+
 def test_a_large_folder_takes_little_memory_while_it_is_swept(tmp_path: Path) -> None:
     for number in range(5000):
         (tmp_path / f"frame_{number:06}.tif").touch()
