@@ -216,11 +216,10 @@ class Lookout:
         if not self._sweeps or self._outage.lasts() or self._paused():
             return False
         while self._sweeps and not self._paused():
-            before = self._clock.monotonic()
-            self._sweep_some_files(self._sweeps[0], before)
+            sweeping, before = self._sweeps[0], self._clock.monotonic()
+            self._sweep_some_files(sweeping, before)
             after = self._clock.monotonic()
-            if self._sweeps:
-                self._sweeps[0].spent_s += after - before
+            sweeping.spent_s += after - before
             if self._overview and after - began >= _SWEEP_SLICE_S:
                 break
             self._alive(after)

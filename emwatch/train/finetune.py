@@ -108,16 +108,7 @@ def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
             balanced=True,
         )
         progress = train(network, course, folder, ears.standing, resume=resume)
-        report = outcome(
-            network,
-            folder,
-            progress,
-            recipe=order.recipe,
-            by=order.by,
-            frames=frames,
-            parts=parts,
-            material=material,
-        )
+        report = outcome(order, network, folder, progress, frames, parts, material)
         report["trainable_parameters"] = trainable_parameters(network)
         facts = {**_training_facts(order), "best_epoch": progress.best_epoch}
         exported = ExportOrder(

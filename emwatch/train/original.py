@@ -81,16 +81,7 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
     )
     course = Course(_phases(order), batches, material[Part.VALIDATION], between_states=order.save_every)
     progress = train(network, course, folder, ears.standing, resume=resume)
-    report = outcome(
-        network,
-        folder,
-        progress,
-        recipe=order.recipe,
-        by=order.by,
-        frames=frames,
-        parts=parts,
-        material=material,
-    )
+    report = outcome(order, network, folder, progress, frames, parts, material)
     if order.network == "xception":
         report["bundle"] = export(
             ExportOrder(

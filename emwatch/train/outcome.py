@@ -20,27 +20,24 @@ if TYPE_CHECKING:
 
     from emwatch.train.dataset import LabelledFrame
     from emwatch.train.material import Material
-    from emwatch.train.run_folder import Progress, RunFolder
-    from emwatch.train.split import By
+    from emwatch.train.run_folder import Progress, RunFolder, RunOrder
 
 
-def outcome(  # noqa: PLR0913 - everything that a run has, each named at its two calls
+def outcome(
+    order: RunOrder,
     network: Any,
     folder: RunFolder,
     progress: Progress,
-    *,
-    recipe: str,
-    by: By,
     frames: Sequence[LabelledFrame],
     parts: Sequence[Part],
     material: Mapping[Part, Material],
 ) -> dict[str, Any]:
     """Say how the best network of a run does, as it is in Keras; what its bundle does is `export`'s to say."""
     return {
-        "recipe": recipe,
+        "recipe": order.recipe,
         "network": network.name,
         "parameters": network.count_params(),
-        "split": by if any(frame.part is None for frame in frames) else "manifest",
+        "split": order.by if any(frame.part is None for frame in frames) else "manifest",
         "frames": {str(part): len(each) for part, each in material.items()},
         "epochs": progress.epoch,
         "best_epoch": progress.best_epoch,
