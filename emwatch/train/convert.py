@@ -105,9 +105,9 @@ def float_embeddings(network: Any, views: npt.NDArray[np.float32]) -> npt.NDArra
 
 
 def agreement(reference: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> dict[str, float]:
-    """Compare embeddings (n, features) of the same views: cosine of each row, median and first percentile."""
+    """Compare embeddings (n, features) of the same views: cosine of each row, 0 where one is all zeros; median and first percentile."""
     norms = np.linalg.norm(reference, axis=1) * np.linalg.norm(found, axis=1)
-    cosines = (reference * found).sum(axis=1) / norms
+    cosines = np.divide((reference * found).sum(axis=1), norms, out=np.zeros_like(norms), where=norms > 0)
     return {
         "cosine_median": round(float(np.median(cosines)), 5),
         "cosine_percentile_1": round(float(np.percentile(cosines, 1)), 5),

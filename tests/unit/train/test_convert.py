@@ -29,3 +29,4 @@ def test_agreement_is_one_for_scaled_copies_and_less_for_others() -> None:
 
     assert agreement(reference, reference * 3)["cosine_percentile_1"] == pytest.approx(1.0, abs=1e-5)
     assert agreement(reference, reference[::-1])["cosine_median"] < 0.5
+    assert agreement(reference, reference * 0)["cosine_median"] == 0.0  # a network that 8 bits have silenced
