@@ -17,11 +17,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from emwatch.cli.live import LiveView
+from emwatch.cli.terminal.live import LiveView
 from emwatch.config import load
 from emwatch.frame import Alert
+from emwatch.ingest.events import Happening, Ready
 from emwatch.service.daemon import Daemon
-from emwatch.service.happenings import Happening, Ready
 from emwatch.service.progress import Progress
 
 SHOWN_AS = Path("/srv/sem/frames")

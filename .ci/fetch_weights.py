@@ -3,7 +3,7 @@
 import sys
 
 from emwatch.errors import ModelError
-from emwatch.train.imagenet import imagenet_xception
+from emwatch.train.network.imagenet import imagenet_xception
 
 try:
     network, origin = imagenet_xception(None, print)

@@ -31,16 +31,16 @@ import numpy as np
 from PIL import Image
 
 from emwatch.classify.backbone import LiteRtEngine
-from emwatch.classify.bundle import BACKBONE, Bundle, default_directory
+from emwatch.classify.bundles.bundle import BACKBONE, Bundle, default_directory
 from emwatch.classify.head import AVERAGE_FEATURES
 from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
-from emwatch.train.bundle_files import sha256
-from emwatch.train.by_source import FOLD_SEEDS, PLAIN, UNFAMILIAR, judge_by_source
-from emwatch.train.dataset import LabelledFrame, labelled_frames
-from emwatch.train.embeddings import Embeddings, Picture
-from emwatch.train.fit import SHARPNESS
-from emwatch.train.heads import AS_THEY_ARE, gather
-from emwatch.train.judge import Verdict
+from emwatch.train.dataset.labelled import LabelledFrame, labelled_frames
+from emwatch.train.heads.calibration import Verdict
+from emwatch.train.heads.cross_validation import FOLD_SEEDS, PLAIN, UNFAMILIAR, judge_by_source
+from emwatch.train.heads.embeddings import Embeddings, Picture
+from emwatch.train.heads.head_training import AS_THEY_ARE, gather
+from emwatch.train.heads.ridge import SHARPNESS
+from emwatch.train.network.bundle_files import sha256
 
 _EPOCHS, _BATCH, _RATE = 20, 16, 0.001
 _SMOOTHING, _TINY = 0.9, 1e-7  # of Keras' RMSprop

@@ -32,8 +32,8 @@ ROW = "{:<52}{:>10}{:>12}{:>10}"
 def run_daemon(directory: Path, state: Path) -> None:
     """Be the daemon; say each commit and each alert on stdout with its time."""
     from emwatch.config.schema import Config
+    from emwatch.ingest.events import FrameDone, Ready
     from emwatch.service.daemon import Daemon
-    from emwatch.service.happenings import FrameDone, Ready
 
     one_line = threading.Lock()
 

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emwatch.readers import image
-from emwatch.readers.bar_scale import label_nm
-from emwatch.readers.data_bar import find_bar, read_bar
-from emwatch.readers.limits import Limits
-from emwatch.readers.ocr import RapidRecogniser
+from emwatch.readers.data_bar.bar import find_bar, read_bar
+from emwatch.readers.data_bar.ocr import RapidRecogniser
+from emwatch.readers.data_bar.scale import label_nm
+from emwatch.readers.sandbox.limits import Limits
 
 if TYPE_CHECKING:
     from emwatch.frame import AcquisitionMetadata

@@ -25,15 +25,15 @@ from pathlib import Path
 import numpy as np
 
 from emwatch.classify.backbone import LiteRtEngine
-from emwatch.classify.bundle import BACKBONE, default_directory, open_backbone
+from emwatch.classify.bundles.bundle import BACKBONE, default_directory, open_backbone
 from emwatch.frame import CATEGORIES
-from emwatch.train import pictures
-from emwatch.train.build import OUTPUTS
-from emwatch.train.bundle_files import sha256
-from emwatch.train.dataset import labelled_frames
-from emwatch.train.drawn import DrawnFrame, every_kind
-from emwatch.train.embeddings import Embeddings
-from emwatch.train.fit import fit_affine
+from emwatch.train.dataset.labelled import labelled_frames
+from emwatch.train.heads.drawn import DrawnFrame, every_kind
+from emwatch.train.heads.embeddings import Embeddings
+from emwatch.train.heads.head_training import pictures
+from emwatch.train.heads.ridge import fit_affine
+from emwatch.train.network.build import OUTPUTS
+from emwatch.train.network.bundle_files import sha256
 
 #: Strength of the ridge on standardised features, their inner product divided by their number.
 _RIDGE = 0.1

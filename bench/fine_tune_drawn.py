@@ -31,10 +31,10 @@ from drawn import RidgeOnce, figures
 from emwatch.classify.backbone import build_xception, imagenet_weights_path, network_input
 from emwatch.classify.preprocess import prepare
 from emwatch.frame import CATEGORIES
-from emwatch.train.data_bars import without_bar
-from emwatch.train.dataset import LabelledFrame, labelled_frames
-from emwatch.train.drawn import drawn_frames
-from emwatch.train.fit import source_weights
+from emwatch.train.dataset.labelled import LabelledFrame, labelled_frames
+from emwatch.train.heads.data_bars import without_bar
+from emwatch.train.heads.drawn import drawn_frames
+from emwatch.train.heads.ridge import source_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -48,8 +48,8 @@ def children(process: int) -> list[int]:
 def run_daemon(directory: Path, state: Path) -> None:
     """Be the daemon; say each commit on stdout with the time at which it was over."""
     from emwatch.config.schema import Config
+    from emwatch.ingest.events import FrameDone, Ready
     from emwatch.service.daemon import Daemon
-    from emwatch.service.happenings import FrameDone, Ready
 
     def tell(happening: object) -> None:
         now = time.monotonic_ns()

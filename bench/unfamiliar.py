@@ -3,7 +3,7 @@ Does the shipped model say that it is unsure of what no electron microscope took
 
     python bench/unfamiliar.py [--pictures 500] [--frames FRAMES] [--json]
 
-Four fifths are drawn (`emwatch.train.unfamiliar`) from seeds that taught nothing, all kinds in turn; one fifth are cut at
+Four fifths are drawn (`emwatch.train.heads.unfamiliar`) from seeds that taught nothing, all kinds in turn; one fifth are cut at
 random out of the sample pictures of scikit-image, scikit-learn and matplotlib, where these are installed: genuine photographs,
 optical micrographs and pages, which taught nothing either. Each goes through the reader and the classifier as a frame does.
 
@@ -32,20 +32,20 @@ import numpy as np
 from PIL import Image
 
 from emwatch.classify.backbone import LiteRtEngine
-from emwatch.classify.bundle import BACKBONE
+from emwatch.classify.bundles.bundle import BACKBONE
 from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
 from emwatch.readers.frame_reader import read_frame
-from emwatch.train.bundle_files import sha256
-from emwatch.train.by_source import PLAIN, UNFAMILIAR, Material, judge_by_source
-from emwatch.train.dataset import labelled_frames
-from emwatch.train.embeddings import Embeddings
-from emwatch.train.fit import SHARPNESS
-from emwatch.train.heads import UNFAMILIAR_PICTURES, gather
-from emwatch.train.unfamiliar import unfamiliar_pictures
+from emwatch.train.dataset.labelled import labelled_frames
+from emwatch.train.heads.cross_validation import PLAIN, UNFAMILIAR, Material, judge_by_source
+from emwatch.train.heads.embeddings import Embeddings
+from emwatch.train.heads.head_training import UNFAMILIAR_PICTURES, gather
+from emwatch.train.heads.ridge import SHARPNESS
+from emwatch.train.heads.unfamiliar import unfamiliar_pictures
+from emwatch.train.network.bundle_files import sha256
 
 if TYPE_CHECKING:
-    from emwatch.train.judge import Calibration
+    from emwatch.train.heads.calibration import Calibration
 
 _SEED = 1000  # far from the seeds that heads are taught with
 _PHOTOGRAPHED_SHARE = 0.2

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from emwatch.classify.bundle import Bundle
+    from emwatch.classify.bundles.bundle import Bundle
 
 #: Parameters of Xception without its top, as in Keras' own summary.
 BACKBONE_PARAMETERS: Final = 20_861_480

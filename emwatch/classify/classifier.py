@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emwatch.classify.backbone import ENGINES, Engine, StubEngine
-from emwatch.classify.bundle import Bundle, default_directory
+from emwatch.classify.bundles.bundle import Bundle, default_directory
 from emwatch.classify.head import Head, softmax
 from emwatch.classify.preprocess import prepare
 from emwatch.errors import ModelError

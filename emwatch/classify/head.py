@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from emwatch.classify.arrays import bounded_arrays
+from emwatch.classify.bundles.arrays import bounded_arrays
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
 

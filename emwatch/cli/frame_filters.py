@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from emwatch.cli.words import Category, Number, Range, moment
+from emwatch.cli.parameter_types import Category, Number, Range, moment
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState, Window
 

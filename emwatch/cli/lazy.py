@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from emwatch.cli.display import printable
+from emwatch.cli.terminal.display import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch import __version__
-from emwatch.cli.display import printable, wants_colour
 from emwatch.cli.exits import Exit
 from emwatch.cli.lazy import Entry, LazyGroup
 from emwatch.cli.options import VERBOSITY
+from emwatch.cli.terminal.display import printable, wants_colour
 from emwatch.errors import ConfigError, DatasetError, EmwatchError
 
 if TYPE_CHECKING:
@@ -26,24 +26,26 @@ if TYPE_CHECKING:
 
 
 COMMANDS: Final = {
-    "run": Entry("emwatch.cli.run", "run", "Watch the acquisition directory and record every frame."),
-    "status": Entry("emwatch.cli.status", "status", "Say how the daemon, its ledger and its alerts are."),
+    "run": Entry("emwatch.cli.commands.run", "run", "Watch the acquisition directory and record every frame."),
+    "status": Entry("emwatch.cli.commands.status", "status", "Say how the daemon, its ledger and its alerts are."),
     "reconcile": Entry(
-        "emwatch.cli.reconcile", "reconcile", "Prove that every file in the directory is in the ledger."
+        "emwatch.cli.commands.reconcile", "reconcile", "Prove that every file in the directory is in the ledger."
     ),
-    "log": Entry("emwatch.cli.log", "log", "Ask the ledger what was recorded."),
-    "review": Entry("emwatch.cli.review", "review", "Say what recorded frames really are."),
-    "db": Entry("emwatch.cli.db", "db", "Check, back up, prune, merge and repair the ledger."),
-    "classify": Entry("emwatch.cli.classify", "classify", "Name the category of frames."),
-    "meta": Entry("emwatch.cli.meta", "meta", "Show what the microscope says about frames."),
-    "config": Entry("emwatch.cli.config", "config", "Check the configuration and show where it comes from."),
-    "reclassify": Entry("emwatch.cli.reclassify", "reclassify", "Let another bundle judge recorded frames."),
-    "model": Entry("emwatch.cli.model", "model", "Build, verify, keep and exchange model bundles."),
-    "train": Entry("emwatch.cli.train", "train", "Teach a model from labelled frames."),
-    "dataset": Entry("emwatch.cli.dataset", "dataset", "Look at labelled frames, divide and fetch them."),
-    "evaluate": Entry("emwatch.cli.evaluate", "evaluate", "Say how good a model is on labelled frames."),
-    "simulate": Entry("emwatch.cli.simulate", "simulate", "Pretend to be a microscope: draw and write frames."),
-    "demo": Entry("emwatch.cli.demo", "demo", "Show everything at work on a pretend microscope."),
+    "log": Entry("emwatch.cli.commands.log", "log", "Ask the ledger what was recorded."),
+    "review": Entry("emwatch.cli.commands.review", "review", "Say what recorded frames really are."),
+    "db": Entry("emwatch.cli.commands.db", "db", "Check, back up, prune, merge and repair the ledger."),
+    "classify": Entry("emwatch.cli.commands.classify", "classify", "Name the category of frames."),
+    "meta": Entry("emwatch.cli.commands.meta", "meta", "Show what the microscope says about frames."),
+    "config": Entry("emwatch.cli.commands.config", "config", "Check the configuration and show where it comes from."),
+    "reclassify": Entry("emwatch.cli.commands.reclassify", "reclassify", "Let another bundle judge recorded frames."),
+    "model": Entry("emwatch.cli.commands.model", "model", "Build, verify, keep and exchange model bundles."),
+    "train": Entry("emwatch.cli.commands.train", "train", "Teach a model from labelled frames."),
+    "dataset": Entry("emwatch.cli.commands.dataset", "dataset", "Look at labelled frames, divide and fetch them."),
+    "evaluate": Entry("emwatch.cli.commands.evaluate", "evaluate", "Say how good a model is on labelled frames."),
+    "simulate": Entry(
+        "emwatch.cli.commands.simulate", "simulate", "Pretend to be a microscope: draw and write frames."
+    ),
+    "demo": Entry("emwatch.cli.commands.demo", "demo", "Show everything at work on a pretend microscope."),
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from emwatch.cli import logs
+from emwatch.cli import logging_setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ def logging_options(command: Command) -> Command:
     @functools.wraps(command)
     def with_logs(*args: Any, verbose: int, quiet: int, **kwargs: Any) -> Any:
         click.get_current_context().meta[VERBOSITY] = verbose - quiet
-        logs.set_up(verbosity=verbose - quiet)
+        logging_setup.set_up(verbosity=verbose - quiet)
         return command(*args, **kwargs)
 
     return with_logs  # type: ignore[return-value]  # the same signature, with two options taken off
@@ -79,7 +79,7 @@ def load_settings(
     loaded = load(config_file, flags)
     verbosity = click.get_current_context().meta.get(VERBOSITY, 0)
     level = "warning" if one_shot else loaded.config.log.level
-    logs.set_up(level, loaded.config.log.format, verbosity=verbosity)
+    logging_setup.set_up(level, loaded.config.log.format, verbosity=verbosity)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     return loaded

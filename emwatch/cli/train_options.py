@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from emwatch.cli.display import Column, print_json, print_table, printable
 from emwatch.cli.options import AnyPath
+from emwatch.cli.terminal.display import Column, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.exc import DBAPIError
 
 from emwatch.errors import LedgerError
-from emwatch.ledger import replacement
-from emwatch.ledger.before import Before
+from emwatch.ledger.care import replacement
+from emwatch.ledger.care.before import Before
+from emwatch.ledger.care.soundness import look_over
+from emwatch.ledger.care.upgrade import bring_up_to_date
 from emwatch.ledger.database import BEGIN, driver_of, ledger_errors, writing_engine
-from emwatch.ledger.soundness import look_over
 from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, connect_to_read
-from emwatch.ledger.upgrade import bring_up_to_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from emwatch.clock import Clock
-    from emwatch.ledger.replacement import Replaced
+    from emwatch.ledger.care.replacement import Replaced
 
 logger = logging.getLogger(__name__)
 

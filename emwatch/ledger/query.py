@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import func, select
 
 from emwatch.frame import AcquisitionMetadata, FrameState, text_to_path
-from emwatch.ledger import present, reviews, row_values, second_opinions
+from emwatch.ledger import current, reviews, row_values
+from emwatch.ledger.current import Account, Counters, count
 from emwatch.ledger.database import ledger_errors, readable_revision, reading_engine
 from emwatch.ledger.filters import LogFilter, count_of, rows_of
-from emwatch.ledger.present import Account, Counters, count
+from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
 from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
-from emwatch.ledger.second_opinions import Unjudged
 from emwatch.ledger.sqlite_file import must_be_there
 
 if TYPE_CHECKING:
@@ -120,14 +120,14 @@ class LedgerReader:
         if self._empty or not names:
             return {}
         with self._snapshot() as connection:
-            return present.accounts(connection, folder, names)
+            return current.accounts(connection, folder, names)
 
     def rows_below(self, folder: Path) -> int:
         """Count the current rows of files in a folder and below it."""
         if self._empty:
             return 0
         with self._snapshot() as connection:
-            return present.rows_below(connection, folder)
+            return current.rows_below(connection, folder)
 
     def rows(self, wanted: LogFilter = LogFilter()) -> Iterator[LogRow]:  # noqa: B008 - frozen, so one for all is right
         """Give the rows one by one, as they were at one moment; memory does not grow with their number."""
@@ -151,14 +151,14 @@ class LedgerReader:
         if self._empty:
             return []
         with self._snapshot() as connection:
-            return second_opinions.unjudged(connection, wanted, bundle_sha256, before_id=before_id, limit=limit)
+            return unjudged(connection, wanted, bundle_sha256, before_id=before_id, limit=limit)
 
     def count_unjudged(self, wanted: LogFilter, bundle_sha256: str) -> int:
         """Count all of `unjudged`."""
         if self._empty:
             return 0
         with self._snapshot() as connection:
-            return second_opinions.count_unjudged(connection, wanted, bundle_sha256)
+            return count_unjudged(connection, wanted, bundle_sha256)
 
     def reviews(self, wanted: LogFilter) -> list[ReviewRow]:
         """Give all that people said of the wanted frames, the newest first."""

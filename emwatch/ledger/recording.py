@@ -15,9 +15,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.frame import ALERT_WITHIN, FrameState
 from emwatch.ledger import row_values
-from emwatch.ledger.before import Before
+from emwatch.ledger.care.before import Before
 from emwatch.ledger.schema import INCOMPLETE, acquisition, alerts, bundles, frames, matches, predictions
-from emwatch.ledger.sittings import session_of
+from emwatch.ledger.sessions import session_of
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta, tzinfo

@@ -57,7 +57,7 @@ roots = Table(
     Column("baseline_at", Instant, nullable=False),
 )
 
-#: Damaged ledgers that this one was begun instead of; see `emwatch.ledger.replacement`.
+#: Damaged ledgers that this one was begun instead of; see `emwatch.ledger.care.replacement`.
 replacements = Table(
     "replacements",
     tables,

@@ -11,18 +11,18 @@ from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState
-from emwatch.ledger import bars, present, row_values, waiting
+from emwatch.ledger import bars, current, outbox, row_values
 from emwatch.ledger.bars import BarFindings, UnreadBar
+from emwatch.ledger.care.merge import Merged
+from emwatch.ledger.care.merge import merge as take_over
+from emwatch.ledger.care.prune import Prune, Pruned, prune
+from emwatch.ledger.current import Counters, Known
 from emwatch.ledger.database import BUSY_TIMEOUT_MS
 from emwatch.ledger.held_file import READING, HeldFile
-from emwatch.ledger.merge import Merged
-from emwatch.ledger.merge import merge as take_over
-from emwatch.ledger.present import Counters, Known
-from emwatch.ledger.prune import Prune, Pruned, prune
+from emwatch.ledger.predictions import write_second_opinion
 from emwatch.ledger.recording import Recorded, Sitting, write_outcome
 from emwatch.ledger.reviews import write_reviews
 from emwatch.ledger.schema import frames, replacements, roots
-from emwatch.ledger.second_opinions import write_second_opinion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.frame import Alert, Outcome, Prediction, Review, StatKey
-    from emwatch.ledger.replacement import Replaced
-    from emwatch.ledger.salvage import Salvage
-    from emwatch.ledger.second_opinions import Matched
+    from emwatch.ledger.care.replacement import Replaced
+    from emwatch.ledger.care.salvage import Salvage
+    from emwatch.ledger.predictions import Matched
 
 __all__ = ["BarFindings", "Counters", "Known", "Ledger", "Recorded", "UnreadBar"]
 
@@ -174,7 +174,7 @@ class Ledger:
     def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
         """Give the current rows of some files; those without one are left out."""
         with self._file.transaction(READING) as connection:
-            return present.files_at(connection, paths)
+            return current.files_at(connection, paths)
 
     def unlike(self, folder: Path, files: Mapping[str, StatKey]) -> dict[str, Known | None]:
         """
@@ -183,17 +183,17 @@ class Ledger:
         What is known and unchanged, but waits for another try, is given as well.
         """
         with self._file.transaction(READING) as connection:
-            return present.unlike(connection, folder, files)
+            return current.unlike(connection, folder, files)
 
     def lacks_metadata(self, path: Path) -> bool:
         """Tell whether a file is a recorded frame of which no vendor's metadata is known, or only half a sidecar was read."""
         with self._file.transaction(READING) as connection:
-            return present.lacks_metadata(connection, path)
+            return current.lacks_metadata(connection, path)
 
     def counters(self) -> Counters:
         """Count the current rows and the waiting alerts."""
         with self._file.transaction(READING) as connection:
-            return present.count(connection)
+            return current.count(connection)
 
     def baseline(self, root: Path, entries: Iterable[tuple[Path, StatKey]], seen_at: datetime) -> int:
         """
@@ -230,7 +230,7 @@ class Ledger:
     def knows_files_below(self, root: Path) -> bool:
         """Tell whether there is a row of any file in a directory."""
         with self._file.transaction(READING) as connection:
-            return present.any_below(connection, root)
+            return current.any_below(connection, root)
 
     def touch(self, entries: Iterable[tuple[Path, StatKey]]) -> None:
         """Refresh the stat keys of current rows whose content did not change, as after a chmod."""
@@ -242,7 +242,7 @@ class Ledger:
 
     def take_over(self, other: Salvage, *, send_waiting: bool, repaired_at: datetime | None = None) -> Merged:
         """
-        Take over another ledger's rows without duplicates; see `emwatch.ledger.merge`.
+        Take over another ledger's rows without duplicates; see `emwatch.ledger.care.merge`.
 
         ``repaired_at``: ``other`` is the damaged one that this one stands in for, and need not be taken over again.
         """
@@ -261,7 +261,7 @@ class Ledger:
         return tuple(path for path in map(self.path.with_name, found) if path.exists())
 
     def prune(self, wanted: Prune, *, apply: bool) -> dict[str, Pruned]:
-        """Remove what is asked for, or count it; see `emwatch.ledger.prune`."""
+        """Remove what is asked for, or count it; see `emwatch.ledger.care.prune`."""
         with self._file.transaction() as connection:
             return prune(connection, wanted, apply=apply)
 
@@ -274,12 +274,12 @@ class Ledger:
         A next try later than ``not_after`` was set by a clock that has been put back since: it is due as well.
         """
         with self._file.transaction(READING) as connection:
-            return waiting.due(connection, channel, now, limit, not_after)
+            return outbox.due(connection, channel, now, limit, not_after)
 
     def next_alert_at(self, channel: str) -> datetime | None:
         """Give when the next alert of a channel is due, ``None`` where none waits."""
         with self._file.transaction(READING) as connection:
-            return waiting.next_at(connection, channel)
+            return outbox.next_at(connection, channel)
 
     def alert_delivered(self, alert_id: int, at: datetime) -> None:
         """Note that a channel took an alert."""
@@ -288,7 +288,7 @@ class Ledger:
     def alert_failed(self, alert_id: int, error: str, next_try_at: datetime) -> None:
         """Note that a channel did not take an alert, and when to try again."""
         with self._file.transaction() as connection:
-            waiting.settle(connection, alert_id, last_error=error, next_try_at=next_try_at)
+            outbox.settle(connection, alert_id, last_error=error, next_try_at=next_try_at)
 
     def alert_dead(self, alert_id: int, error: str) -> None:
         """Give an alert up: it stays in the ledger with its last error."""
@@ -297,8 +297,8 @@ class Ledger:
     def retry_alerts(self, channel: str, now: datetime) -> None:
         """Make all waiting alerts of a channel due: it takes alerts again."""
         with self._file.transaction() as connection:
-            waiting.make_due(connection, channel, now)
+            outbox.make_due(connection, channel, now)
 
     def _settle(self, alert_id: int, **values: object) -> None:
         with self._file.transaction() as connection:
-            waiting.settle(connection, alert_id, **values)
+            outbox.settle(connection, alert_id, **values)

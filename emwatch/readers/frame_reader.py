@@ -11,11 +11,11 @@ from emwatch import errors
 from emwatch.frame import NETWORK_SIDE_PX, AcquisitionMetadata, FrameReading, path_to_text
 from emwatch.readers import image
 from emwatch.readers.checks import scale_bar_disagreement
-from emwatch.readers.data_bar import Bar, find_bar
-from emwatch.readers.limits import Limits
+from emwatch.readers.data_bar.bar import Bar, find_bar
 from emwatch.readers.raw_frame import RawFrame, sidecar_beside
 from emwatch.readers.registry import read_header
-from emwatch.readers.snapshot import take_snapshot
+from emwatch.readers.sandbox.limits import Limits
+from emwatch.readers.sandbox.snapshot import take_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

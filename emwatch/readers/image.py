@@ -23,7 +23,7 @@ from emwatch.readers import tiff
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from emwatch.readers.limits import Limits
+    from emwatch.readers.sandbox.limits import Limits
 
 _MAGICS: Final = (
     *((magic, "TIFF") for magic in tiff.MAGICS),

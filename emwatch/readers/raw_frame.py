@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch import errors
-from emwatch.readers.snapshot import take_snapshot
+from emwatch.readers.sandbox.snapshot import take_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

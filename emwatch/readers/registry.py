@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import AcquisitionMetadata
-from emwatch.readers import (
+from emwatch.readers.checks import disagreements
+from emwatch.readers.computed import with_context
+from emwatch.readers.vendors import (
     fibsem_os,
     hitachi,
     imagej,
@@ -19,8 +21,6 @@ from emwatch.readers import (
     thermofisher,
     zeiss,
 )
-from emwatch.readers.checks import disagreements
-from emwatch.readers.computed import with_context
 
 if TYPE_CHECKING:
     from emwatch.readers.raw_frame import RawFrame, VendorReader

@@ -16,14 +16,14 @@ from emwatch.errors import ConfigError, FrameError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.report import plots
 from emwatch.report.sheet import Print, Row, contact_sheet
-from emwatch.train.bands import UNKNOWN
-from emwatch.train.evaluate import mistakes
-from emwatch.train.look import read_all
+from emwatch.train.dataset.bands import UNKNOWN
+from emwatch.train.dataset.survey import read_all
+from emwatch.train.evaluate.evaluate import mistakes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from emwatch.train.evaluate import Judged
+    from emwatch.train.evaluate.evaluate import Judged
 
 PAGE: Final = "report.html"
 DOCUMENT: Final = "evaluation.json"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from emwatch.errors import FrameError
 from emwatch.frame import CATEGORIES
 from emwatch.report.sheet import Print, Row, contact_sheet
-from emwatch.train.look import read_all
+from emwatch.train.dataset.survey import read_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emwatch.train.look import Look
+    from emwatch.train.dataset.survey import Look
 
 
 def example_plate(looks: Sequence[Look], columns: int = 8) -> bytes:

@@ -13,28 +13,28 @@ from emwatch.alerts.outbox import Outbox
 from emwatch.classify.preprocess import prepared_by
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState
+from emwatch.ingest.events import FrameDone, Notice, Ready
+from emwatch.ingest.loop import Ingest
+from emwatch.ingest.pipeline import Pipeline
 from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import Ledger
-from emwatch.pipeline import Pipeline
-from emwatch.readers import ocr
-from emwatch.readers.bar_sandbox import BarSandbox
-from emwatch.readers.limits import bar_limits, reading_limits
-from emwatch.readers.sandbox import Sandbox
+from emwatch.readers.data_bar import ocr
+from emwatch.readers.data_bar.sandbox import BarSandbox
+from emwatch.readers.sandbox.frame_sandbox import Sandbox
+from emwatch.readers.sandbox.limits import bar_limits, reading_limits
 from emwatch.service.channels import open_channels
 from emwatch.service.data_bars import DataBars
-from emwatch.service.happenings import FrameDone, Notice, Ready
-from emwatch.service.hints import ASKED, HintBox
-from emwatch.service.ingest import Ingest
-from emwatch.service.live_model import LiveModel
 from emwatch.service.lock import SingleInstance
-from emwatch.service.notify import SystemdNotifier
-from emwatch.service.place import Manner, Place
+from emwatch.service.model import LiveModel
 from emwatch.service.progress import Progress
 from emwatch.service.reload import Reload
-from emwatch.service.reviews import LiveReviews
+from emwatch.service.review_inbox import LiveReviews
 from emwatch.service.roots import checked_roots
-from emwatch.service.standing import Standing
+from emwatch.service.status_file import Standing
+from emwatch.service.systemd import SystemdNotifier
 from emwatch.service.upkeep import Upkeep
+from emwatch.watch.directory import Manner, Place
+from emwatch.watch.hints import ASKED, HintBox
 from emwatch.watch.patterns import Patterns
 from emwatch.watch.settle import Settle
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from emwatch.clock import Clock
     from emwatch.config import Config
     from emwatch.frame import Alert
-    from emwatch.service.happenings import Happening
+    from emwatch.ingest.events import Happening
 
 logger = logging.getLogger(__name__)
 

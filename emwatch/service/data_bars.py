@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import EmwatchError, FrameError, LedgerError, Vanished
 from emwatch.frame import ALERT_WITHIN, DATA_BAR_SOURCE, AcquisitionMetadata, path_to_text
+from emwatch.ingest.events import Notice
 from emwatch.ledger.writer import BarFindings
-from emwatch.readers.data_bar import merge
-from emwatch.service.happenings import Notice
+from emwatch.readers.data_bar.bar import merge
 from emwatch.targets.rules import match_targets
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.frame import Match, Prediction, Target
+    from emwatch.ingest.events import Happening
     from emwatch.ledger.writer import Ledger, UnreadBar
-    from emwatch.service.happenings import Happening
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ _LONGEST_FLAG: Final = 300
 
 
 class BarReader(Protocol):
-    """Reads the data bar of a file whose content is known by its sha256; see `emwatch.readers.bar_sandbox.BarSandbox`."""
+    """Reads the data bar of a file whose content is known by its sha256; see `emwatch.readers.data_bar.sandbox.BarSandbox`."""
 
     def read(self, path: Path, sha256: str) -> AcquisitionMetadata:
         """Read a bar; raises `FrameError` for the file's fault, `EmwatchError` where nothing can be read."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emwatch.frame import FrameState
-from emwatch.service.happenings import FrameDone, Notice, Ready
+from emwatch.ingest.events import FrameDone, Notice, Ready
 
 if TYPE_CHECKING:
-    from emwatch.service.happenings import Happening
+    from emwatch.ingest.events import Happening
 
 _RATE_OVER_S = 60.0
 

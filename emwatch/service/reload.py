@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.config import leaf_keys
 from emwatch.errors import ConfigError
-from emwatch.service.happenings import Notice
+from emwatch.ingest.events import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emwatch.clock import Clock
     from emwatch.config import Config
-    from emwatch.service.happenings import Happening
+    from emwatch.ingest.events import Happening
 
 #: What a running daemon takes over. All else is wired into what it opened at the start: the watch, the ledger, the model.
 TAKEN_OVER: Final = ("targets", "alerts", "log")

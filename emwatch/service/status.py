@@ -17,10 +17,10 @@ from emwatch import __version__
 from emwatch.errors import LedgerError
 from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.frame import path_to_text
-from emwatch.ledger.backup_files import backups_of, made_at
+from emwatch.ledger.care.backups import backups_of, made_at
 from emwatch.ledger.summary import Summary, summarise
 from emwatch.service.lock import holder
-from emwatch.service.standing import read_standing
+from emwatch.service.status_file import read_standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.errors import LedgerError
 from emwatch.frame import path_to_text
-from emwatch.ledger.backup_files import backups_of, made_at, make_backup, rotate
+from emwatch.ingest.events import Notice
+from emwatch.ledger.care.backups import backups_of, made_at, make_backup, rotate
 from emwatch.ledger.sqlite_file import LedgerDamagedError
-from emwatch.service.happenings import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.clock import Clock
+    from emwatch.ingest.events import Happening
     from emwatch.ledger.writer import Ledger
-    from emwatch.service.happenings import Happening
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from emwatch.alerts.command import CommandChannel
 from emwatch.alerts.recording import RecordingChannel
 from emwatch.alerts.registry import CHANNELS
 from emwatch.alerts.terminal import TerminalChannel
-from emwatch.cli.lines import PlainLines
+from emwatch.cli.terminal.lines import PlainLines
 from emwatch.errors import AlertError
 from emwatch.frame import Alert
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emwatch.classify.backbone import ENGINES, Engine, StubEngine, imagenet_weights_path
-from emwatch.classify.bundle import Bundle, default_directory
+from emwatch.classify.bundles.bundle import Bundle, default_directory
 
 #: Agreement of the quantised backbone with the float network on noise and drawings, cosine of the whole embedding.
 LEAST_COSINE = 0.99
@@ -80,7 +80,7 @@ def test_keras_keeps_to_its_threads() -> None:
         pytest.skip(f"needs {imagenet_weights_path()}, which 'emwatch model build' writes")
     program = (
         "from emwatch.classify.backbone import ENGINES\n"
-        "from emwatch.classify.bundle import Bundle, default_directory\n"
+        "from emwatch.classify.bundles.bundle import Bundle, default_directory\n"
         "ENGINES['keras'](Bundle.open(default_directory()), 1)\n"
         "import tensorflow as tf\n"
         "threads = tf.config.threading\n"

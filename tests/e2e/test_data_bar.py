@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emwatch.readers.ocr import is_installed
+from emwatch.readers.data_bar.ocr import is_installed
 from tests.acquisitions import save_barred
 
 if TYPE_CHECKING:

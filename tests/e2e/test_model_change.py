@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from emwatch.classify.bundle import default_directory
+from emwatch.classify.bundles.bundle import default_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -97,7 +97,7 @@ def test_signals_that_come_on_top_of_each_other_do_not_keep_it_from_ending(rig: 
 
 def test_a_second_interrupt_does_not_wait_for_the_frame_in_work(rig: Rig) -> None:
     daemon = rig.start().wait_until_ready()
-    [reader] = daemon.children_named("emwatch.readers.child")
+    [reader] = daemon.children_named("emwatch.readers.sandbox.child")
     reader.suspend()  # as if the share did not answer; it is given up after `watch.read_seconds` only
     truth = frames.write(rig.watched, range(3))
     time.sleep(1)

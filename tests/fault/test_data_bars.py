@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from emwatch.readers.ocr import is_installed
+from emwatch.readers.data_bar.ocr import is_installed
 from emwatch.simulate.microscope import Microscope, WriteMode
 from tests.acquisitions import save_barred
 from tests.recogniser import DEED, write_modules
@@ -85,7 +85,7 @@ def _until(what: str, happened: Any) -> None:
 def _bar_children(daemon: subprocess.Popen[str]) -> list[psutil.Process]:
     try:
         children = psutil.Process(daemon.pid).children()
-        return [each for each in children if "emwatch.readers.bar_child" in each.cmdline()]
+        return [each for each in children if "emwatch.readers.data_bar.child" in each.cmdline()]
     except psutil.NoSuchProcess:
         return []
 

@@ -178,7 +178,7 @@ def _fail():
         return before(*arguments, **named)
     owner.{method} = failing
 
-if "emwatch.readers.child" not in sys.orig_argv:
+if "emwatch.readers.sandbox.child" not in sys.orig_argv:
     threading.Thread(target=_fail, daemon=True).start()
 """
 

@@ -40,7 +40,7 @@ class Watcher:
         while not self._over.wait(0.1):
             try:
                 self.daemon_bytes.append(self._daemon.stats.memory_info().rss)
-                for child in self._daemon.children_named("emwatch.readers.child"):
+                for child in self._daemon.children_named("emwatch.readers.sandbox.child"):
                     self.children.add(child.pid)
                     self.most_child_bytes = max(self.most_child_bytes, child.memory_info().rss)
             except psutil.Error:
@@ -132,7 +132,7 @@ def test_no_single_file_takes_longer_or_more_memory_than_it_may(rig: Rig, name: 
 #: What a reader does with a marked frame, told by the fourth pixel of its first row.
 _MISBEHAVE = """
 import sys
-if "emwatch.readers.child" in sys.orig_argv:
+if "emwatch.readers.sandbox.child" in sys.orig_argv:
     import ctypes, time
     from emwatch.classify import preprocess
     before = preprocess.prepare

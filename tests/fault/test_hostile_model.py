@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
-from emwatch.classify.bundle import default_directory
+from emwatch.classify.bundles.bundle import default_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

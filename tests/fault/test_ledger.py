@@ -19,9 +19,9 @@ import pytest
 from rig import FULL, mounted, sized
 
 from emwatch.ledger import schema
-from emwatch.ledger.check import check
-from emwatch.ledger.replacement import set_aside_files
-from emwatch.service.standing import read_standing
+from emwatch.ledger.care.check import check
+from emwatch.ledger.care.replacement import set_aside_files
+from emwatch.service.status_file import read_standing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -233,7 +233,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from emwatch.ledger.database import ledger_errors, writing_engine
-from emwatch.ledger.upgrade import bring_up_to_date
+from emwatch.ledger.care.upgrade import bring_up_to_date
 path = Path(sys.argv[1])
 engine = writing_engine(path)
 with ledger_errors(path), engine.connect() as connection:

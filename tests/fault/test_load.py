@@ -80,7 +80,7 @@ def test_a_backlog_of_everything_that_is_there_lets_live_frames_pass(rig: Rig) -
 #: Makes every classification take as long as a slow PC does.
 _SLOW_MODEL = """
 import sys
-if "emwatch.readers.child" not in sys.orig_argv:
+if "emwatch.readers.sandbox.child" not in sys.orig_argv:
     import threading, time
     def slow_down():
         while "emwatch.classify.classifier" not in sys.modules or not hasattr(sys.modules["emwatch.classify.classifier"], "Classifier"):

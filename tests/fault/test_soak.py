@@ -55,7 +55,7 @@ class Troublemaker:
         self.done.append(fault.__name__)
 
     def reader_killed(self) -> None:
-        for child in self._daemon.children_named("emwatch.readers.child"):
+        for child in self._daemon.children_named("emwatch.readers.sandbox.child"):
             child.kill()
 
     def root_away(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emwatch.frame import AcquisitionMetadata, FrameReading, FrameState, StatKey
-from emwatch.pipeline import Pending, Pipeline
+from emwatch.ingest.pipeline import Pending, Pipeline
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""Run by Alembic with the connection and transaction that `emwatch.ledger.upgrade` has opened."""
+"""Run by Alembic with the connection and transaction that `emwatch.ledger.care.upgrade` has opened."""
 
 from __future__ import annotations
 

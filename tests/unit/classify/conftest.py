@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from emwatch.classify.bundle import default_directory
+from emwatch.classify.bundles.bundle import default_directory
 from emwatch.classify.head import Head
 from emwatch.classify.preprocess import PREPROCESSING_ID
 from emwatch.frame import CATEGORIES

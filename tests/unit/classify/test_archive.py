@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emwatch.classify.archive import SUMS, unpack_archive, write_archive
+from emwatch.classify.bundles.archive import SUMS, unpack_archive, write_archive
 from emwatch.errors import ModelError
 
 if TYPE_CHECKING:

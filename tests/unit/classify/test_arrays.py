@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from emwatch.classify.arrays import bounded_arrays
+from emwatch.classify.bundles.arrays import bounded_arrays
 
 
 def npz(**arrays: object) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from emwatch.classify.bundle import Bundle, identity, parse_card
+from emwatch.classify.bundles.bundle import Bundle, identity, parse_card
 from emwatch.errors import ModelError
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from emwatch.classify.champion import challenge, figures_of, on_frames
+from emwatch.classify.bundles.champion import challenge, figures_of, on_frames
 
 
 def card(balanced: Any = 0.5, **metrics: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from emwatch.classify.bundle import Bundle, default_directory
+from emwatch.classify.bundles.bundle import Bundle, default_directory
 from emwatch.classify.classifier import COLOURED_ABOVE, Classifier, golden_drawing
 from emwatch.classify.head import Head
 from emwatch.classify.preprocess import prepare

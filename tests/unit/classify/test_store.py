@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from emwatch.classify.bundle import default_directory
-from emwatch.classify.store import BundleStore, in_use
+from emwatch.classify.bundles.bundle import default_directory
+from emwatch.classify.bundles.store import BundleStore, in_use
 from emwatch.config.schema import Config, LedgerConfig, ModelConfig
 from emwatch.errors import ModelError
 

@@ -26,7 +26,7 @@ from emwatch.frame import (
 )
 
 if TYPE_CHECKING:
-    from emwatch.readers.limits import Limits
+    from emwatch.readers.sandbox.limits import Limits
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -206,6 +206,6 @@ def _bars(monkeypatch: pytest.MonkeyPatch) -> type[Bars]:
         asked: list[str] = []  # noqa: RUF012 - one list a test
         limits: list[Limits] = []  # noqa: RUF012
 
-    monkeypatch.setattr("emwatch.readers.ocr.is_installed", lambda: True)
-    monkeypatch.setattr("emwatch.readers.bar_sandbox.BarSandbox", OfThisTest)
+    monkeypatch.setattr("emwatch.readers.data_bar.ocr.is_installed", lambda: True)
+    monkeypatch.setattr("emwatch.readers.data_bar.sandbox.BarSandbox", OfThisTest)
     return OfThisTest

@@ -66,7 +66,7 @@ def test_who_does_not_want_it_is_not_told(bars: type[Bars], folder: Path, option
 
 
 def test_without_the_extra_the_note_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emwatch.readers.ocr.is_installed", lambda: False)
+    monkeypatch.setattr("emwatch.readers.data_bar.ocr.is_installed", lambda: False)
 
     assert "needs pip install 'emwatch[ocr]' and --data-bar" in _classify("--json", folder).stderr
     assert _classify("--data-bar", folder).exit_code == 78

@@ -19,10 +19,10 @@ import pytest
 from click.testing import CliRunner
 
 from emwatch import __version__
-from emwatch.cli import logs
-from emwatch.cli.display import json_text, number_text, printable
+from emwatch.cli import logging_setup
 from emwatch.cli.exits import Exit
 from emwatch.cli.main import COMMANDS, cli
+from emwatch.cli.terminal.display import json_text, number_text, printable
 from emwatch.errors import ConfigError, EmwatchError
 
 Run = Callable[..., Any]
@@ -151,7 +151,7 @@ class TestEnds:
             def fails() -> None:
                 raise error
 
-            monkeypatch.setattr("emwatch.cli.meta.meta", fails)
+            monkeypatch.setattr("emwatch.cli.commands.meta.meta", fails)
             return CliRunner().invoke(cli, ["meta", *arguments])
 
         return run
@@ -216,7 +216,7 @@ class TestLogs:
         ours.setLevel(before[2])
 
     def test_text_is_one_line_an_event(self, capsys: pytest.CaptureFixture[str]) -> None:
-        logs.set_up("info")
+        logging_setup.set_up("info")
         self._say()
 
         assert [line[8:] for line in capsys.readouterr().err.splitlines()] == [
@@ -225,7 +225,7 @@ class TestLogs:
         ]
 
     def test_json_is_one_object_an_event(self, capsys: pytest.CaptureFixture[str]) -> None:
-        logs.set_up("info", "json")
+        logging_setup.set_up("info", "json")
         self._say()
         events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
@@ -241,7 +241,7 @@ class TestLogs:
     def test_v_and_q_count_from_the_level(
         self, capsys: pytest.CaptureFixture[str], base: str, verbosity: int, lines: int
     ) -> None:
-        logs.set_up(base, verbosity=verbosity)
+        logging_setup.set_up(base, verbosity=verbosity)
         self._say()
 
         assert len(capsys.readouterr().err.splitlines()) == lines

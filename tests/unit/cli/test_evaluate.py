@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from emwatch.classify.bundle import default_directory
+from emwatch.classify.bundles.bundle import default_directory
 from emwatch.cli.main import cli
 from emwatch.frame import CATEGORIES
 from emwatch.simulate.painter import draw_frame

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from emwatch.cli.display import csv_cell
 from emwatch.cli.main import cli
-from emwatch.cli.words import Range
+from emwatch.cli.parameter_types import Range
+from emwatch.cli.terminal.display import csv_cell
 from emwatch.frame import CATEGORIES, Window
 
 Run = Callable[..., Any]

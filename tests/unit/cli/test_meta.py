@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from emwatch.cli.frames import Asked
 from emwatch.cli.main import cli
+from emwatch.cli.terminal.frames import Asked
 from emwatch.frame import FIELDS
 from emwatch.simulate.microscope import Microscope
 
@@ -72,7 +72,7 @@ class TestCsv:
     def test_rows_are_written_while_the_next_frames_are_read(
         self, archive: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import emwatch.cli.archive as tested
+        import emwatch.cli.commands.archive as tested
 
         written: list[str] = []
         seen: list[int] = []
@@ -187,7 +187,7 @@ class TestDataBar:
 class TestWithoutTheExtra:
     @pytest.fixture(name="absent", autouse=True)
     def _absent(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("emwatch.readers.ocr.is_installed", lambda: False)
+        monkeypatch.setattr("emwatch.readers.data_bar.ocr.is_installed", lambda: False)
 
     def test_one_note_says_what_would_help(self, archive: Path) -> None:
         result = _meta("--json", archive)

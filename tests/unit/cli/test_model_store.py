@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from emwatch.classify.bundle import default_directory
+from emwatch.classify.bundles.bundle import default_directory
 from emwatch.cli.main import cli
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def labelled(directory: Path) -> Path:
     from PIL import Image
 
     from emwatch.frame import CATEGORIES
-    from emwatch.train.drawn import drawn_frames
+    from emwatch.train.heads.drawn import drawn_frames
 
     for number, frame in enumerate(drawn_frames(2, 3)):
         folder = directory / CATEGORIES[frame.category] / f"source-{number % 2}"
@@ -222,7 +222,7 @@ def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_pat
     import numpy as np
 
     from emwatch.classify.head import Head
-    from emwatch.train.bundle_files import sha256
+    from emwatch.train.network.bundle_files import sha256
 
     other = made(tmp_path, "other", protocol="a random split")
     card = yaml.safe_load((other / "card.yaml").read_text(encoding="utf-8"))

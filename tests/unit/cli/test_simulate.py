@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from emwatch.cli.commands.simulate import MODES
 from emwatch.cli.main import cli
-from emwatch.cli.simulate import MODES
 
 Run = Callable[..., Any]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emwatch.cli import display
-from emwatch.cli.display import Column, fitting_widths, print_table
+from emwatch.cli.terminal import display
+from emwatch.cli.terminal.display import Column, fitting_widths, print_table
 
 if TYPE_CHECKING:
     import pytest

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.main import cli
-from emwatch.cli.train_progress import TrainingProgress
-from emwatch.train.run_folder import Standing
+from emwatch.cli.terminal.train_progress import TrainingProgress
+from emwatch.train.network.run_folder import Standing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from emwatch.cli.lines import PlainLines
-from emwatch.cli.live import LiveView, both_ends
+from emwatch.cli.terminal.lines import PlainLines
+from emwatch.cli.terminal.live import LiveView, both_ends
 from emwatch.frame import FrameState, Outcome
-from emwatch.service.happenings import FrameDone
+from emwatch.ingest.events import FrameDone
 from emwatch.service.progress import Progress
 
 Show = Callable[[FrameDone, bool], str]

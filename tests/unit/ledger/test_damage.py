@@ -17,10 +17,11 @@ import pytest
 from emwatch.clock import ManualClock
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, Match, StatKey
-from emwatch.ledger import database, held_file, replacement
-from emwatch.ledger.backup_files import make_backup
-from emwatch.ledger.replacement import set_aside_files
-from emwatch.ledger.salvage import Salvage
+from emwatch.ledger import database, held_file
+from emwatch.ledger.care import replacement
+from emwatch.ledger.care.backups import make_backup
+from emwatch.ledger.care.replacement import set_aside_files
+from emwatch.ledger.care.salvage import Salvage
 from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError
 from emwatch.ledger.writer import Ledger
 

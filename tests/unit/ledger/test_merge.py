@@ -14,10 +14,10 @@ import pytest
 
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, StatKey
-from emwatch.ledger.check import check
-from emwatch.ledger.prune import Prune
+from emwatch.ledger.care.check import check
+from emwatch.ledger.care.prune import Prune
+from emwatch.ledger.care.salvage import Salvage
 from emwatch.ledger.query import LedgerReader, LogFilter
-from emwatch.ledger.salvage import Salvage
 from emwatch.ledger.writer import Ledger
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pytest
 
 from emwatch.errors import LedgerError
 from emwatch.frame import Review, ReviewVerdict
-from emwatch.ledger.prune import Prune
+from emwatch.ledger.care.prune import Prune
+from emwatch.ledger.care.salvage import Salvage
 from emwatch.ledger.query import LedgerReader, LogFilter
 from emwatch.ledger.reviews import NoSuchFrameError
-from emwatch.ledger.salvage import Salvage
 from emwatch.ledger.writer import Ledger
 
 if TYPE_CHECKING:

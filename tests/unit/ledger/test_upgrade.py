@@ -15,9 +15,9 @@ from sqlalchemy import create_engine
 
 from emwatch.errors import LedgerError
 from emwatch.ledger import schema
+from emwatch.ledger.care.upgrade import MIGRATIONS, bring_up_to_date
 from emwatch.ledger.database import ledger_errors, writing_engine
 from emwatch.ledger.query import LedgerReader
-from emwatch.ledger.upgrade import MIGRATIONS, bring_up_to_date
 from emwatch.ledger.writer import Ledger
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from emwatch.errors import ConfigError, EmwatchError, ReaderDied, Truncated, Unsteady, Vanished
-from emwatch.readers.bar_sandbox import BarSandbox
-from emwatch.readers.limits import Limits
-from emwatch.readers.ocr import is_installed
+from emwatch.readers.data_bar.ocr import is_installed
+from emwatch.readers.data_bar.sandbox import BarSandbox
+from emwatch.readers.sandbox.limits import Limits
 from tests.acquisitions import save_barred
 from tests.recogniser import DEED, write_modules
 

@@ -9,7 +9,7 @@ import pytest
 
 from emwatch.frame import SIDECAR_CUT
 from emwatch.readers.frame_reader import read_frame
-from emwatch.readers.sandbox import Sandbox
+from emwatch.readers.sandbox.frame_sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

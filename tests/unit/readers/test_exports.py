@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from emwatch.readers import fibsem_os, imagej, ome
 from emwatch.readers.raw_frame import Findings, RawFrame
 from emwatch.readers.tiff import parse_pages
+from emwatch.readers.vendors import fibsem_os, imagej, ome
 
 _FIBSEM_GOLDEN = {
     "horizontal_field_width_um": 150.0,

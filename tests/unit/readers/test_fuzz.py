@@ -17,8 +17,8 @@ from emwatch import errors
 from emwatch.frame import FIELDS
 from emwatch.readers import image, registry
 from emwatch.readers.frame_reader import read_frame
-from emwatch.readers.limits import Limits
 from emwatch.readers.raw_frame import RawFrame
+from emwatch.readers.sandbox.limits import Limits
 from emwatch.readers.tiff import parse_pages
 
 if TYPE_CHECKING:

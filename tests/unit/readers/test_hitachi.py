@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from emwatch.frame import Reading
-from emwatch.readers.hitachi import READER
 from emwatch.readers.raw_frame import RawFrame
 from emwatch.readers.registry import read_header
 from emwatch.readers.tiff import parse_pages
+from emwatch.readers.vendors.hitachi import READER
 
 _GOLDEN = {
     "magnification": 1200.0,

@@ -15,7 +15,7 @@ from PIL import Image
 
 from emwatch import errors
 from emwatch.readers import image
-from emwatch.readers.limits import Limits
+from emwatch.readers.sandbox.limits import Limits
 
 _RNG = np.random.default_rng(7)
 _GREY8 = _RNG.integers(1, 256, (40, 60), np.uint8)

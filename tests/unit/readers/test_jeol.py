@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from emwatch.frame import Reading
-from emwatch.readers.jeol import READER
 from emwatch.readers.raw_frame import RawFrame
 from emwatch.readers.registry import read_header
 from emwatch.readers.tiff import parse_pages
+from emwatch.readers.vendors.jeol import READER
 
 _SIDECAR_GOLDEN = {
     "magnification": 1800.0,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from emwatch.readers.olympus_sis import READER
 from emwatch.readers.raw_frame import Findings, RawFrame
 from emwatch.readers.tiff import parse_pages
+from emwatch.readers.vendors.olympus_sis import READER
 
 _GOLDEN = {
     "magnification": 125000.0,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from emwatch.readers.phenom import READER
 from emwatch.readers.raw_frame import Findings, RawFrame
 from emwatch.readers.tiff import parse_pages
+from emwatch.readers.vendors.phenom import READER
 
 _GOLDEN = {
     "horizontal_field_width_um": 31.216,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from emwatch.readers import philips_xl, thermofisher
 from emwatch.readers.raw_frame import RawFrame
 from emwatch.readers.tiff import parse_pages
+from emwatch.readers.vendors import philips_xl, thermofisher
 
 _GOLDEN = {
     "magnification": 12000.0,

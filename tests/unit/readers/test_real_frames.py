@@ -14,7 +14,7 @@ from emwatch import errors
 from emwatch.frame import FIELDS, AcquisitionMetadata, FieldKind
 from emwatch.readers import image
 from emwatch.readers.frame_reader import read_frame
-from emwatch.readers.limits import Limits
+from emwatch.readers.sandbox.limits import Limits
 
 if TYPE_CHECKING:
     from pathlib import Path

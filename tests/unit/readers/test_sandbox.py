@@ -17,8 +17,8 @@ from PIL import Image
 from emwatch import errors
 from emwatch.frame import StatKey
 from emwatch.readers.frame_reader import read_frame
-from emwatch.readers.limits import Limits
-from emwatch.readers.sandbox import Sandbox
+from emwatch.readers.sandbox.frame_sandbox import Sandbox
+from emwatch.readers.sandbox.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -332,7 +332,7 @@ def test_closing_ends_a_child_that_hangs(sandbox: Callable[..., Sandbox], frame:
 @pytest.mark.parametrize("deed", [0, _HANG], ids=["idle", "hanging"])
 def test_the_child_does_not_outlive_a_killed_parent(frame: Callable[..., Path], deed: int) -> None:
     script = (
-        "import os, signal, sys; from pathlib import Path; from emwatch.readers.sandbox import Sandbox\n"
+        "import os, signal, sys; from pathlib import Path; from emwatch.readers.sandbox.frame_sandbox import Sandbox\n"
         "box = Sandbox('deeds_of_a_test:prepare'); box.read(Path(sys.argv[1]))\n"
         "if len(sys.argv) > 2: box.begin(Path(sys.argv[2]))\n"
         "print(box.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -427,7 +427,7 @@ def test_exported_pictures_are_read_in_the_child(sandbox: Callable[..., Sandbox]
 def test_the_child_imports_no_more_than_it_needs(sandbox: Callable[..., Sandbox]) -> None:
     sandbox()
     program = (
-        "import sys, emwatch.readers.child as child; child._load('emwatch.classify.preprocess:prepare');"
+        "import sys, emwatch.readers.sandbox.child as child; child._load('emwatch.classify.preprocess:prepare');"
         "print([name for name in ('pydantic', 'sqlalchemy', 'click', 'rich', 'watchdog', 'ai_edge_litert', 'yaml', 'subprocess')"
         " if name in sys.modules])"
     )

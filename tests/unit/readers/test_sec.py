@@ -9,7 +9,7 @@ import pytest
 
 from emwatch.frame import Reading
 from emwatch.readers.raw_frame import RawFrame
-from emwatch.readers.sec import READER
+from emwatch.readers.vendors.sec import READER
 
 _GOLDEN = {
     "magnification": 500.0,

@@ -13,7 +13,7 @@ import pytest
 from emwatch import errors
 from emwatch.frame import StatKey
 from emwatch.readers.raw_frame import sidecar_beside
-from emwatch.readers.snapshot import take_snapshot
+from emwatch.readers.sandbox.snapshot import take_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import pytest
 
 from emwatch.frame import Reading
 from emwatch.readers.raw_frame import Findings, RawFrame
-from emwatch.readers.tescan import READER
 from emwatch.readers.tiff import parse_pages
+from emwatch.readers.vendors.tescan import READER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ import pytest
 
 from emwatch.frame import Reading
 from emwatch.readers.raw_frame import Findings, RawFrame
-from emwatch.readers.thermofisher import READER
 from emwatch.readers.tiff import parse_pages
+from emwatch.readers.vendors.thermofisher import READER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

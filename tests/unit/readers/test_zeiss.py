@@ -11,7 +11,7 @@ from emwatch.frame import Reading
 from emwatch.readers.field_table import LONGEST_RAW_CHARS
 from emwatch.readers.raw_frame import Findings, RawFrame
 from emwatch.readers.tiff import parse_pages
-from emwatch.readers.zeiss import READER, pairs
+from emwatch.readers.vendors.zeiss import READER, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from PIL import Image
 from emwatch.errors import ConfigError
 from emwatch.frame import CATEGORIES, Prediction
 from emwatch.report.evaluation import check_extra, write_report
-from emwatch.train.dataset import LabelledFrame
-from emwatch.train.evaluate import Judged, Judgement, evaluation
+from emwatch.train.dataset.labelled import LabelledFrame
+from emwatch.train.evaluate.evaluate import Judged, Judgement, evaluation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

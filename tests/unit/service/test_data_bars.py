@@ -24,10 +24,10 @@ from emwatch.frame import (
     Target,
     Window,
 )
+from emwatch.ingest.events import Notice
 from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import BarFindings, Ledger
 from emwatch.service.data_bars import DataBars
-from emwatch.service.happenings import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

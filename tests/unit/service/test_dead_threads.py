@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from emwatch.config.schema import Config
+from emwatch.ingest.events import Notice
 from emwatch.service.daemon import Daemon
-from emwatch.service.happenings import Notice
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,14 +26,14 @@ from emwatch.frame import (
     Target,
     Window,
 )
+from emwatch.ingest import scan as lookout_module
+from emwatch.ingest.events import FrameDone, Notice, Ready
+from emwatch.ingest.loop import Ingest
+from emwatch.ingest.pipeline import Pipeline
 from emwatch.ledger.writer import Known, Ledger, Recorded
-from emwatch.pipeline import Pipeline
-from emwatch.service import lookout as lookout_module
-from emwatch.service.happenings import FrameDone, Notice, Ready
-from emwatch.service.hints import HintBox
-from emwatch.service.ingest import Ingest
-from emwatch.service.place import Manner, Place
 from emwatch.watch import sweep as sweep_module
+from emwatch.watch.directory import Manner, Place
+from emwatch.watch.hints import HintBox
 from emwatch.watch.patterns import Patterns
 from emwatch.watch.settle import Settle
 

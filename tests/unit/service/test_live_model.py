@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from emwatch.classify.bundle import default_directory
-from emwatch.classify.store import BundleStore, store_of
+from emwatch.classify.bundles.bundle import default_directory
+from emwatch.classify.bundles.store import BundleStore, store_of
 from emwatch.config.schema import Config, LedgerConfig, ModelConfig
-from emwatch.service.happenings import Happening, Notice
-from emwatch.service.live_model import LiveModel
+from emwatch.ingest.events import Happening, Notice
+from emwatch.service.model import LiveModel
 
 if TYPE_CHECKING:
     from pathlib import Path

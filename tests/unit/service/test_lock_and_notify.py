@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from emwatch.errors import EmwatchError
-from emwatch.service.hints import HintBox
 from emwatch.service.lock import SingleInstance
-from emwatch.service.notify import SystemdNotifier
+from emwatch.service.systemd import SystemdNotifier
+from emwatch.watch.hints import HintBox
 
 HOLDER = """
 import sys, pathlib

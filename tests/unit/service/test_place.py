@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emwatch.service.hints import HintBox
-from emwatch.service.place import Manner, Place
+from emwatch.watch.directory import Manner, Place
+from emwatch.watch.hints import HintBox
 from emwatch.watch.patterns import Patterns
 
 if TYPE_CHECKING:

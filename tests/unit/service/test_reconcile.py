@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emwatch.frame import FrameState, Outcome, StatKey
+from emwatch.ingest.reconcile import Area, Comparison, Finding, Verdict
 from emwatch.ledger.query import LedgerReader
 from emwatch.ledger.writer import Ledger
-from emwatch.service.reconcile import Area, Comparison, Finding, Verdict
 from emwatch.watch.patterns import Patterns
 
 if TYPE_CHECKING:

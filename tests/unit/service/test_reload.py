@@ -9,7 +9,7 @@ import pytest
 from emwatch.clock import ManualClock
 from emwatch.config import load
 from emwatch.errors import ConfigError
-from emwatch.service.happenings import Notice
+from emwatch.ingest.events import Notice
 from emwatch.service.reload import Reload
 
 if TYPE_CHECKING:

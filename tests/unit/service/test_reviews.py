@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from emwatch.frame import FrameState, Outcome, Review, ReviewVerdict, StatKey
+from emwatch.ingest.events import Notice
 from emwatch.ledger.query import LedgerReader, LogFilter
 from emwatch.ledger.sqlite_file import LedgerUnavailableError
 from emwatch.ledger.writer import Ledger
-from emwatch.service.happenings import Notice
-from emwatch.service.reviews import LiveReviews, hand_over, requests_folder, take_in
+from emwatch.service.review_inbox import LiveReviews, hand_over, requests_folder, take_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from emwatch.service.happenings import Happening
+    from emwatch.ingest.events import Happening
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -14,16 +14,16 @@ import pytest
 from emwatch.clock import ManualClock
 from emwatch.config import load
 from emwatch.frame import FrameState, Match, Outcome, Prediction, StatKey
-from emwatch.ledger.backup_files import make_backup
+from emwatch.ingest.events import FrameDone
+from emwatch.ledger.care.backups import make_backup
 from emwatch.ledger.summary import summarise
 from emwatch.ledger.writer import Ledger
-from emwatch.service.happenings import FrameDone
-from emwatch.service.hints import ASKED, HintBox
 from emwatch.service.lock import SingleInstance, holder, lock_file
-from emwatch.service.place import Manner, Place
 from emwatch.service.progress import Progress
-from emwatch.service.standing import Standing, read_standing, standing_file
 from emwatch.service.status import sqlite_is_sound, status_document
+from emwatch.service.status_file import Standing, read_standing, standing_file
+from emwatch.watch.directory import Manner, Place
+from emwatch.watch.hints import ASKED, HintBox
 from emwatch.watch.patterns import Patterns
 
 if TYPE_CHECKING:

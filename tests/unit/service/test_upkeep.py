@@ -13,8 +13,8 @@ import pytest
 from emwatch.clock import ManualClock
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, Outcome
-from emwatch.ledger import backup_files
-from emwatch.ledger.backup_files import backups_of, made_at, make_backup, rotate
+from emwatch.ledger.care import backups
+from emwatch.ledger.care.backups import backups_of, made_at, make_backup, rotate
 from emwatch.ledger.writer import Ledger
 from emwatch.service import upkeep
 from emwatch.service.upkeep import Upkeep
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from emwatch.service.happenings import Happening
+    from emwatch.ingest.events import Happening
 
 DAY = timedelta(days=1)
 NO_DAY = "ledger.sqlite.backup-20260299T010000Z"
@@ -50,7 +50,7 @@ def frames_in(path: Path) -> int:
 def test_a_backup_is_one_moment_although_frames_are_recorded_meanwhile(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backup_files, "_PAGES_AT_A_TIME", 8)
+    monkeypatch.setattr(backups, "_PAGES_AT_A_TIME", 8)
     for number in range(300):
         record(ledger, number)
     enough = threading.Event()

@@ -12,15 +12,15 @@ import yaml
 from PIL import Image
 
 from emwatch.classify.backbone import imagenet_weights_path
-from emwatch.classify.bundle import default_directory
+from emwatch.classify.bundles.bundle import default_directory
 from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
 from emwatch.simulate.painter import draw_frame
-from emwatch.train.build import BuildOrder, build
-from emwatch.train.bundle_files import write_bundle
-from emwatch.train.imagenet import _only_member
+from emwatch.train.network.build import BuildOrder, build
+from emwatch.train.network.bundle_files import write_bundle
+from emwatch.train.network.imagenet import _only_member
 
 
 def _quiet(line: str) -> None:

@@ -12,10 +12,10 @@ from PIL import Image
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, AcquisitionMetadata, Reading
 from emwatch.simulate.microscope import take_picture
-from emwatch.train.check import Kind, checked, doubts, troubles
-from emwatch.train.dataset import LabelledFrame, open_dataset
-from emwatch.train.duplicates import exact_duplicates, fingerprint, near_duplicates, repeats
-from emwatch.train.look import likeness, look_at
+from emwatch.train.dataset.check import Kind, checked, doubts, troubles
+from emwatch.train.dataset.duplicates import exact_duplicates, fingerprint, near_duplicates, repeats
+from emwatch.train.dataset.labelled import LabelledFrame, open_dataset
+from emwatch.train.dataset.survey import likeness, look_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ import pytest
 
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, Prediction
-from emwatch.train.compare import Pair, comparison, sign_test
-from emwatch.train.dataset import LabelledFrame
+from emwatch.train.dataset.labelled import LabelledFrame
+from emwatch.train.evaluate.compare import Pair, comparison, sign_test
 
 
 def said(category: int) -> Prediction:

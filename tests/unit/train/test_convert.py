@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emwatch.train.convert import _by_channel, agreement
+from emwatch.train.network.convert import _by_channel, agreement
 
 
 def test_each_output_channel_has_its_own_scale_and_rounds_to_half_a_step() -> None:

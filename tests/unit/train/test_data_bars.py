@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emwatch.train.data_bars import bar_height_px, with_drawn_bar, without_bar
+from emwatch.train.heads.data_bars import bar_height_px, with_drawn_bar, without_bar
 
 
 @pytest.fixture(name="picture")

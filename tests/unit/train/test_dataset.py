@@ -9,8 +9,15 @@ from PIL import Image
 
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
-from emwatch.train.dataset import LabelledFrame, Part, check_manifest, labelled_frames, open_dataset, write_manifest
-from emwatch.train.sources import source_by_filing
+from emwatch.train.dataset.labelled import (
+    LabelledFrame,
+    Part,
+    check_manifest,
+    labelled_frames,
+    open_dataset,
+    write_manifest,
+)
+from emwatch.train.dataset.sources import source_by_filing
 
 _HEADER = "file\tcategory\tsource\tlicence\tnear_duplicate\topen_licence\n"
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from emwatch.frame import CATEGORIES
 from emwatch.simulate.painter import kinds_of
-from emwatch.train.drawn import drawn_frames, every_kind
+from emwatch.train.heads.drawn import drawn_frames, every_kind
 
 
 def test_the_kinds_of_a_category_come_in_turn() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from emwatch.classify.backbone import StubEngine
 from emwatch.errors import DatasetError
-from emwatch.train.embeddings import Embeddings, Picture
+from emwatch.train.heads.embeddings import Embeddings, Picture
 
 if TYPE_CHECKING:
     from pathlib import Path

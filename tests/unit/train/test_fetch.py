@@ -12,11 +12,11 @@ import pytest
 
 from emwatch.errors import FetchError
 from emwatch.frame import CATEGORIES
-from emwatch.train.dataset import open_dataset
-from emwatch.train.download import download
-from emwatch.train.fetch import FetchOrder, fetch_category, label, planned
-from emwatch.train.repository import ATTEMPTS, record_files
-from emwatch.train.unpack import unpack
+from emwatch.train.dataset.download import download
+from emwatch.train.dataset.fetch import FetchOrder, fetch_category, label, planned
+from emwatch.train.dataset.labelled import open_dataset
+from emwatch.train.dataset.repository import ATTEMPTS, record_files
+from emwatch.train.dataset.unpack import unpack
 
 from .conftest import RECORD, Repository, add, archive_of, picture
 

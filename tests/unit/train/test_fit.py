@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emwatch.train import fit
-from emwatch.train.fit import Rows, fit_affine, source_weights
+from emwatch.train.heads import ridge
+from emwatch.train.heads.ridge import Rows, fit_affine, source_weights
 
 
 @pytest.fixture(name="rows")
@@ -24,7 +24,7 @@ def _direct(rows: Rows, taught: np.ndarray, judged: np.ndarray) -> np.ndarray:
     """The same ridge by its definition: one system of features, in double precision."""
     standard, weights = rows._standard.astype(np.float64), rows._balanced[taught][:, np.newaxis]
     mine = standard[taught]
-    system = mine.T @ (weights * mine) + fit.RIDGE * np.eye(mine.shape[1])
+    system = mine.T @ (weights * mine) + ridge.RIDGE * np.eye(mine.shape[1])
     return standard[judged] @ np.linalg.solve(system, mine.T @ (weights * rows._wanted[taught]))
 
 
@@ -65,7 +65,7 @@ def test_labels_of_rows_that_are_not_taught_have_no_say(rows: Rows) -> None:
 
 def test_many_rows_are_solved_by_features_with_the_same_result(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     by_rows = rows.scores(_half(), ~_half()), *rows.fitted(_half())
-    monkeypatch.setattr(fit, "_MOST_ROWS_FOR_KERNEL", 10)
+    monkeypatch.setattr(ridge, "_MOST_ROWS_FOR_KERNEL", 10)
     by_features = rows.scores(_half(), ~_half()), *rows.fitted(_half())
 
     for one, other in zip(by_rows, by_features, strict=True):

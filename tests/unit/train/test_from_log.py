@@ -15,8 +15,8 @@ from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, FrameState, Outcome, Review, ReviewVerdict, StatKey
 from emwatch.ledger.query import LedgerReader, LogFilter
 from emwatch.ledger.writer import Ledger
-from emwatch.train.dataset import LabelledFrame
-from emwatch.train.from_log import FromLog, beside, check_categories, reviewed_frames
+from emwatch.train.dataset.labelled import LabelledFrame
+from emwatch.train.heads.from_log import FromLog, beside, check_categories, reviewed_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,17 +16,17 @@ import pytest
 import yaml
 from PIL import Image
 
-from emwatch.classify.bundle import default_directory
+from emwatch.classify.bundles.bundle import default_directory
 from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
 from emwatch.simulate.painter import draw_frame
-from emwatch.train.dataset import labelled_frames
-from emwatch.train.head_bundle import HeadOrder, train_heads
+from emwatch.train.dataset.labelled import labelled_frames
+from emwatch.train.heads.head_bundle import HeadOrder, train_heads
 
 if TYPE_CHECKING:
-    from emwatch.train.dataset import LabelledFrame
+    from emwatch.train.dataset.labelled import LabelledFrame
 
 
 def _quiet(line: str) -> None:

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 
 from emwatch.frame import CATEGORIES
-from emwatch.train.judge import FOLDS, KEPT_OF_RIGHT, TRUSTED, Calibration, Verdict, fitted_temperature, source_folds
-from emwatch.train.measures import calibration_error
+from emwatch.train.evaluate.measures import calibration_error
+from emwatch.train.heads.calibration import (
+    FOLDS,
+    KEPT_OF_RIGHT,
+    TRUSTED,
+    Calibration,
+    Verdict,
+    fitted_temperature,
+    source_folds,
+)
 
 
 @pytest.fixture(name="dealt")

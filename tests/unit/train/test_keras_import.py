@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from emwatch.classify.backbone import BACKBONE_PARAMETERS, build_xception, network_input
+from emwatch.classify.bundles.store import BundleStore
 from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
-from emwatch.classify.store import BundleStore
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
-from emwatch.train.drawn import drawn_frames
-from emwatch.train.keras_arrays import stored_classifier
-from emwatch.train.keras_import import ImportOrder, _filled, _fold_range, import_classifier
+from emwatch.train.heads.drawn import drawn_frames
+from emwatch.train.network.keras_arrays import stored_classifier
+from emwatch.train.network.keras_import import ImportOrder, _filled, _fold_range, import_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable

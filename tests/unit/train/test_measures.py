@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emwatch.frame import CATEGORIES
-from emwatch.train.measures import (
+from emwatch.train.evaluate.measures import (
     calibration_error,
     category_figures,
     confusion_matrix,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections
 from typing import Any
 
-from emwatch.classify.bundle import Bundle, default_directory
+from emwatch.classify.bundles.bundle import Bundle, default_directory
 from emwatch.frame import CATEGORIES
-from emwatch.train.dataset import open_dataset
+from emwatch.train.dataset.labelled import open_dataset
 
 
 def test_the_table_of_the_shipped_heads_frames_is_a_dataset_with_the_cards_numbers() -> None:

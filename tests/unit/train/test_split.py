@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from emwatch.errors import DatasetError
-from emwatch.train.dataset import LabelledFrame, Part, open_dataset
-from emwatch.train.split import split_frames
+from emwatch.train.dataset.labelled import LabelledFrame, Part, open_dataset
+from emwatch.train.dataset.split import split_frames
 
 
 def _frames(per_source: dict[tuple[int, str], int]) -> list[LabelledFrame]:

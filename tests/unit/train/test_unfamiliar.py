@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emwatch.train.unfamiliar import KINDS, UnfamiliarPicture, unfamiliar_pictures
+from emwatch.train.heads.unfamiliar import KINDS, UnfamiliarPicture, unfamiliar_pictures
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from emwatch.errors import DatasetError
-from emwatch.train.dataset import LabelledFrame
-from emwatch.train.material import decoded
-from emwatch.train.pictures import of_frame
+from emwatch.train.dataset.labelled import LabelledFrame
+from emwatch.train.heads.pictures import of_frame
+from emwatch.train.network.views import decoded
 
 if TYPE_CHECKING:
     from pathlib import Path

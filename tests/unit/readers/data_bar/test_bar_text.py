@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from emwatch.readers.bar_scale import ScaleBar, TextLine
-from emwatch.readers.bar_text import parse
+from emwatch.readers.data_bar.scale import ScaleBar, TextLine
+from emwatch.readers.data_bar.text import parse
 
 
 def _row(*texts: str, top: float = 10, confidence: float = 0.97) -> list[TextLine]:

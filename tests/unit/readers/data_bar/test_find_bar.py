@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emwatch.readers.data_bar import find_bar
+from emwatch.readers.data_bar.bar import find_bar
 from emwatch.simulate.data_bar import STYLES, with_data_bar
 from tests.acquisitions import acquisition
 

@@ -11,9 +11,9 @@ import pytest
 
 from emwatch.errors import ConfigError
 from emwatch.frame import AcquisitionMetadata, Reading
-from emwatch.readers.bar_scale import TextLine
-from emwatch.readers.data_bar import merge, read_bar
-from emwatch.readers.ocr import RapidRecogniser, is_installed
+from emwatch.readers.data_bar.bar import merge, read_bar
+from emwatch.readers.data_bar.ocr import RapidRecogniser, is_installed
+from emwatch.readers.data_bar.scale import TextLine
 from emwatch.simulate.data_bar import with_data_bar
 from tests.acquisitions import acquisition
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emwatch.frame import NETWORK_SIDE_PX
-from emwatch.train.augment import LIGHT, ORIGINAL, Augmentation, changed, tones, transforms
+from emwatch.train.network.augment import LIGHT, ORIGINAL, Augmentation, changed, tones, transforms
 
 NOTHING = Augmentation(rotation_deg=0, shift=0, shear_deg=0, zoom=0)
 MIDDLE = (NETWORK_SIDE_PX - 1) / 2

@@ -19,8 +19,8 @@ from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
-from emwatch.train.dataset import LabelledFrame
-from emwatch.train.finetune import (
+from emwatch.train.dataset.labelled import LabelledFrame
+from emwatch.train.network.finetune import (
     FinetuneOrder,
     bare_and_barred,
     block_multipliers,
@@ -29,8 +29,8 @@ from emwatch.train.finetune import (
     frame_weights,
     layered_adam,
 )
-from emwatch.train.loop import cross_entropy
-from emwatch.train.networks import BLOCKS, train_from_block, with_softmax
+from emwatch.train.network.loop import cross_entropy
+from emwatch.train.network.networks import BLOCKS, train_from_block, with_softmax
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -223,7 +223,7 @@ class TestInterrupted:
         program = (
             "import os, signal, sys\n"
             "from pathlib import Path\n"
-            "from emwatch.train.finetune import FinetuneOrder, finetune\n"
+            "from emwatch.train.network.finetune import FinetuneOrder, finetune\n"
             "class Ears:\n"
             "    def say(self, line): pass\n"
             "    def counting(self, what, done, of): pass\n"

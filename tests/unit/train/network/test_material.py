@@ -9,14 +9,14 @@ import pytest
 
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES
-from emwatch.train.dataset import Part, open_dataset, write_manifest
-from emwatch.train.material import opened
+from emwatch.train.dataset.labelled import Part, open_dataset, write_manifest
+from emwatch.train.network.views import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from emwatch.train.dataset import LabelledFrame
+    from emwatch.train.dataset.labelled import LabelledFrame
 
 
 def _manifest(dataset: Path, to: Path, part_of: Callable[[int, LabelledFrame], Part | None]) -> Path:

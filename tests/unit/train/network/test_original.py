@@ -18,11 +18,11 @@ from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
 from emwatch.errors import DatasetError, ModelError
 from emwatch.frame import CATEGORIES
-from emwatch.train import original
-from emwatch.train.dataset import LabelledFrame
-from emwatch.train.material import opened
-from emwatch.train.networks import BLOCKS, simple_cnn, train_from_block, trainable_parameters, with_softmax
-from emwatch.train.original import OriginalOrder, squashed, train_original
+from emwatch.train.dataset.labelled import LabelledFrame
+from emwatch.train.network import original
+from emwatch.train.network.networks import BLOCKS, simple_cnn, train_from_block, trainable_parameters, with_softmax
+from emwatch.train.network.original import OriginalOrder, squashed, train_original
+from emwatch.train.network.views import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,7 +170,7 @@ class TestInterrupted:
         program = (
             "import os, signal, sys\n"
             "from pathlib import Path\n"
-            "from emwatch.train.original import OriginalOrder, train_original\n"
+            "from emwatch.train.network.original import OriginalOrder, train_original\n"
             "class Ears:\n"
             "    def say(self, line): pass\n"
             "    def counting(self, what, done, of): pass\n"

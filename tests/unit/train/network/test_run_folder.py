@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emwatch.errors import ModelError
-from emwatch.train.run_folder import Progress, RunFolder
+from emwatch.train.network.run_folder import Progress, RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +104,7 @@ def test_a_write_that_fails_leaves_the_state_before(tmp_path: Path, monkeypatch:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("emwatch.train.run_folder.np.savez", full)
+    monkeypatch.setattr("emwatch.train.network.run_folder.np.savez", full)
     with pytest.raises(OSError, match="No space left"):
         folder.keep(Progress(epoch=4), [])
 

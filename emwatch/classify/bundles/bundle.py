@@ -1,0 +1,285 @@
+"""
+A model as it is shipped: ``backbone.tflite``, ``head.npz`` and ``card.yaml``, which names both by their sha256.
+
+Nothing in a bundle is ever executed or unpickled: a LiteRT graph, arrays, and plain YAML. Every byte that is used was
+hashed first, from the same descriptor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from emwatch.classify.bundles.trusted import read_trusted
+from emwatch.classify.preprocess import PREPROCESSING_ID
+from emwatch.errors import ModelError
+from emwatch.frame import CATEGORIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CARD: Final = "card.yaml"
+BACKBONE: Final = "backbone.tflite"
+HEAD: Final = "head.npz"
+
+#: All there is in a bundle.
+FILES: Final = (CARD, BACKBONE, HEAD)
+
+#: The card's layout; raised when an older emwatch could no longer read a newer card.
+FORMAT: Final = 1
+
+#: No honest file is larger: an fp32 Xception has 83 MB, the head and the card a few hundred kB.
+SIZE_CAPS: Final = MappingProxyType({CARD: 256 * 1024, BACKBONE: 256 * 1024**2, HEAD: 16 * 1024**2})
+
+#: A self-test that allows more tells nothing.
+MOST_TOLERANCE: Final = 0.2
+
+_REBUILD: Final = "Reinstall emwatch, or make the bundle again with 'emwatch model build'."
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneOutput:
+    """One stretch of the embedding: where in the network it comes from, and how many features it has."""
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What the whole model must say of the golden drawing before it may be used."""
+
+    scores: tuple[float, ...]  #: all ten, in the order of `CATEGORIES`
+    tolerance: float  #: largest difference of any score; processors round differently
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """
+    A verified model. Only `Bundle.open` makes one, and only from files that are what the card says.
+
+    ``sha256`` identifies it in the ledger: the hash of the card's content, which holds the hashes of the other files.
+    """
+
+    directory: Path
+    sha256: str
+    card: Mapping[str, Any]
+    outputs: tuple[BackboneOutput, ...]
+    uncertain_below: float  #: a likeliest category with less calibrated probability is not to be believed
+    uncertain_below_of: Mapping[str, float]  #: the same for single categories, where the card has them
+    unfamiliar_above: (
+        float | None
+    )  #: a frame of more novelty is not to be believed; ``None`` where the head cannot tell
+    self_test: SelfTest
+    backbone: bytes
+    head: bytes
+
+    @property
+    def features(self) -> int:
+        """Give the width of the embedding."""
+        return sum(output.width for output in self.outputs)
+
+    @property
+    def name(self) -> str:
+        """Give the name its maker gave it."""
+        return str(self.card["name"])
+
+    @classmethod
+    def open(cls, directory: Path) -> Bundle:
+        """Read and verify a bundle. Raises `ModelError` naming the file, what was expected and what to do."""
+        content = read_file(directory, CARD)
+        card = parse_card(content, directory / CARD)
+        fields = _Card(card, directory / CARD)
+        _check_kind(fields)
+        return cls(
+            directory=directory,
+            sha256=identity(card),
+            card=MappingProxyType(card),
+            outputs=_outputs(fields),
+            uncertain_below=fields.number("head.uncertain_below", 0.0, 1.0),
+            uncertain_below_of=MappingProxyType(_thresholds(fields)),
+            unfamiliar_above=_unfamiliar_above(fields),
+            self_test=_self_test(fields),
+            backbone=_verified(fields, directory, BACKBONE),
+            head=_verified(fields, directory, HEAD),
+        )
+
+
+def read_card(directory: Path) -> tuple[dict[str, Any], str]:
+    """Read a bundle's card alone, with the bundle's identity; nothing else is verified. Raises `ModelError`."""
+    card = parse_card(read_file(directory, CARD), directory / CARD)
+    return card, identity(card)
+
+
+def open_backbone(directory: Path) -> tuple[bytes, dict[str, Any]]:
+    """
+    Read and verify a bundle's backbone alone, with what its card says of it: to train another head on it.
+
+    Raises `ModelError`.
+    """
+    fields = _Card(parse_card(read_file(directory, CARD), directory / CARD), directory / CARD)
+    facts = fields.get("backbone")
+    if not isinstance(facts, dict):
+        raise fields.wrong("backbone", "the facts of a backbone", facts)
+    return _verified(fields, directory, BACKBONE), facts
+
+
+def default_directory() -> Path:
+    """
+    Find the bundle that comes with emwatch: in the installed package, or in the checkout beside it.
+
+    Raises `ModelError` where there is none.
+    """
+    package = Path(__file__).resolve().parents[2]
+    candidates = (package / "models" / "default", package.parent / "models" / "default")
+    for candidate in candidates:
+        if (candidate / CARD).is_file():
+            return candidate
+    raise ModelError(
+        f"no model bundle in {candidates[0]} or {candidates[1]}: expected {CARD} in one of them. {_REBUILD}"
+    )
+
+
+def identity(card: Mapping[str, Any]) -> str:
+    """Give the sha256 of a card's content, the same however its YAML is laid out."""
+    canonical = json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def parse_card(content: bytes, path: Path) -> dict[str, Any]:
+    """Read a card: safe YAML without aliases and repeated keys. Raises `ModelError`."""
+    try:
+        card = yaml.load(content, Loader=_PlainLoader)  # noqa: S506 - _PlainLoader is a SafeLoader
+        json.dumps(card, allow_nan=False)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError) as error:
+        summary = " ".join(str(error).split())
+        raise ModelError(f"{path} cannot be read: expected plain YAML, found: {summary}. {_REBUILD}") from error
+    if not isinstance(card, dict):
+        raise ModelError(f"{path} holds no mapping: expected the card of a model bundle. {_REBUILD}")
+    return card
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Safe YAML, and nothing said twice: no aliases (they explode), no repeated keys (the last would win silently)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", self.get_mark())
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """The parsed card, with every wrong or missing key an error that names it."""
+
+    card: Mapping[str, Any]
+    path: Path
+
+    def wrong(self, key: str, expected: str, found: object) -> ModelError:
+        return ModelError(f"{self.path}: '{key}' is {found!r}, expected {expected}. {_REBUILD}")
+
+    def get(self, key: str) -> Any:
+        at: Any = self.card
+        for part in key.split("."):
+            if not isinstance(at, dict) or part not in at:
+                raise ModelError(f"{self.path}: '{key}' is missing. {_REBUILD}")
+            at = at[part]
+        return at
+
+    def number(self, key: str, low: float, high: float) -> float:
+        value = self.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise self.wrong(key, f"a number between {low:g} and {high:g}", value)
+        return float(value)
+
+    def rows(self, key: str) -> list[Any]:
+        value = self.get(key)
+        if not isinstance(value, list) or not value:
+            raise self.wrong(key, "a list", value)
+        return value
+
+
+def _check_kind(fields: _Card) -> None:
+    found = fields.get("format")
+    if found != FORMAT:
+        raise fields.wrong("format", f"{FORMAT} (this emwatch reads no other)", found)
+    preprocessing = fields.get("preprocessing.id")
+    if preprocessing != PREPROCESSING_ID:
+        raise fields.wrong("preprocessing.id", f"{PREPROCESSING_ID!r}, the pixels this emwatch makes", preprocessing)
+    labels = fields.rows("labels")
+    if labels != list(CATEGORIES):
+        raise fields.wrong("labels", f"the ten categories {', '.join(CATEGORIES)} in this order", labels)
+
+
+def _outputs(fields: _Card) -> tuple[BackboneOutput, ...]:
+    outputs = []
+    for row in fields.rows("backbone.outputs"):
+        name, width = (row.get("name"), row.get("width")) if isinstance(row, dict) else (None, None)
+        if not isinstance(name, str) or not isinstance(width, int) or not 0 < width <= 65_536:
+            raise fields.wrong("backbone.outputs", "rows with a name and a width", row)
+        outputs.append(BackboneOutput(name, width))
+    return tuple(outputs)
+
+
+def _thresholds(fields: _Card) -> dict[str, float]:
+    """Read the thresholds of single categories: none, or some."""
+    key = "uncertain_below_of"
+    thresholds = fields.get("head").get(key, {})
+    if not isinstance(thresholds, dict) or not set(thresholds) <= set(CATEGORIES):
+        raise fields.wrong(f"head.{key}", "a number between 0 and 1 for some of the categories", thresholds)
+    return {name: fields.number(f"head.{key}.{name}", 0.0, 1.0) for name in thresholds}
+
+
+def _unfamiliar_above(fields: _Card) -> float | None:
+    key = "unfamiliar_above"
+    return fields.number(f"head.{key}", -10.0, 10.0) if key in fields.get("head") else None
+
+
+def _self_test(fields: _Card) -> SelfTest:
+    scores = fields.rows("self_test.scores")
+    if len(scores) != len(CATEGORIES) or not all(isinstance(score, float) and 0 <= score <= 1 for score in scores):
+        raise fields.wrong("self_test.scores", f"{len(CATEGORIES)} numbers between 0 and 1", scores)
+    return SelfTest(tuple(scores), fields.number("self_test.tolerance", 0.0, MOST_TOLERANCE))
+
+
+def _verified(fields: _Card, directory: Path, name: str) -> bytes:
+    files = fields.get("files")
+    facts = files.get(name) if isinstance(files, dict) else None
+    expected = facts.get("sha256") if isinstance(facts, dict) else None
+    if not isinstance(expected, str):
+        raise ModelError(f"{fields.path}: the sha256 of {name} is missing under 'files'. {_REBUILD}")
+    content = read_file(directory, name)
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ModelError(
+            f"{directory / name} is not the file the card was made for: "
+            f"expected sha256 {expected}, found {found} ({len(content)} bytes). {_REBUILD}"
+        )
+    return content
+
+
+def read_file(directory: Path, name: str) -> bytes:
+    """Read one of a bundle's files: a whole regular file of bounded size that not everyone may change. Raises `ModelError`."""
+    path = directory / name
+    try:
+        return read_trusted(path, SIZE_CAPS[name], _REBUILD)
+    except FileNotFoundError as error:
+        if not directory.exists():
+            raise ModelError(
+                f"{directory}: no such directory; expected a model bundle there. Check how its path is written."
+            ) from error
+        raise ModelError(f"{path} is missing: a model bundle has {CARD}, {BACKBONE} and {HEAD}. {_REBUILD}") from error

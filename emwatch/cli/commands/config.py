@@ -1,0 +1,150 @@
+"""``emwatch config``: is the configuration right, and where does each value come from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.options import AnyPath, config_option, json_option, load_settings, logging_options
+from emwatch.cli.terminal.display import Column, print_json, print_table, printable, tell_warning
+from emwatch.errors import ConfigError, ModelError
+from emwatch.frame import path_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from emwatch.config import Config, Loaded
+
+
+@click.group(short_help="Check the configuration and show where it comes from.")
+def config() -> None:
+    """Check the configuration and show where it comes from."""
+
+
+@config.command(short_help="Validate the configuration; show every value and its origin.")
+@click.argument("directory", required=False, type=AnyPath())
+@config_option
+@json_option
+@logging_options
+def check(directory: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """
+    Validate the configuration; show every value and its origin.
+
+    DIRECTORY stands in for watch.directory, as in "emwatch run DIRECTORY". Mistakes are told as FILE:LINE:COLUMN and
+    end with exit code 78. What is valid but will not work here, such as a directory that is not there, is a warning.
+    """
+    try:
+        loaded = load_settings(config_file, {"watch.directory": directory}, one_shot=True)
+        from emwatch.service.channels import open_channels  # noqa: PLC0415 - only for this check
+        from emwatch.service.roots import checked_roots  # noqa: PLC0415 - only for this check
+
+        if loaded.config.watch.directory:
+            checked_roots(loaded.config)
+        open_channels(loaded.config, show=lambda _alert: None)  # an unknown {placeholder} would only be found at start
+    except ConfigError as error:
+        if as_json:
+            print_json({"valid": False, "problems": str(error).splitlines(), "values": {}, "warnings": []})
+        raise
+    warnings = [*loaded.warnings, *_doubts(loaded.config)]
+    values = dict(_values(loaded))
+    if as_json:
+        shown = {key: {"value": value, "origin": str(loaded.origins[key])} for key, value in values.items()}
+        files = [path_to_text(file) for file in loaded.files]
+        print_json({"valid": True, "files": files, "values": shown, "warnings": warnings})
+        return
+    columns = [Column("Key", whole=True), Column("Value", style="bold"), Column("From", style="dim")]
+    print_table(columns, [[key, _text(value), str(loaded.origins[key])] for key, value in values.items()])
+    for warning in warnings[len(loaded.warnings) :]:  # the others have been told on loading
+        tell_warning(warning)
+    read = ", ".join(printable(file) for file in loaded.files) or "no file, defaults only"
+    click.echo(f"the configuration is valid ({read})", err=True)
+
+
+def _values(loaded: Loaded) -> Iterator[tuple[str, Any]]:
+    """Give every key with its value as plain data."""
+    document: dict[str, Any] = {
+        name: section.model_dump(mode="python") if hasattr(section, "model_dump") else section
+        for name, section in loaded.config
+    }
+    document["targets"] = [target.model_dump(mode="python", exclude_none=True) for target in loaded.config.targets]
+    for key in loaded.origins:
+        section, _, name = key.partition(".")
+        if section == "alerts":
+            if name:
+                yield key, loaded.config.alerts[name].model_dump(mode="python")
+        else:
+            yield key, document[section][name] if name else document[section]
+
+
+def _text(value: Any) -> str:
+    """Write a value as it would stand in the file, near enough for people."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_text(each)}" for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        separator = "; " if any(isinstance(each, dict) for each in value) else ", "
+        return separator.join(_text(each) for each in value) or "none"
+    if isinstance(value, Path):
+        return path_to_text(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _doubts(config: Config) -> Iterator[str]:
+    """Find what is valid but will not work on this machine, as far as a glance can tell."""
+    if not config.watch.directory:
+        yield "watch.directory: not given; `emwatch run` needs it there, or as DIRECTORY"
+    for directory in config.watch.directory:
+        yield from _doubts_about_directory(directory, config)
+    yield from _doubts_about_ledger(config.ledger.path)
+    yield from _doubts_about_bundle(config)
+    for name, channel in config.alerts.items():
+        if channel.kind == "command" and shutil.which(channel.argv[0]) is None:
+            yield f"alerts.{name}.argv: {channel.argv[0]}: no such program, or not executable"
+
+
+def _doubts_about_directory(directory: Path, config: Config) -> Iterator[str]:
+    from emwatch.filesystem import file_system_type, lacks_events  # noqa: PLC0415 - only for this check
+
+    place = path_to_text(directory)
+    try:
+        os.scandir(directory).close()
+    except OSError as error:
+        yield f"watch.directory: {place}: {error.strerror or error}; it is waited for"
+        return
+    if not os.access(directory, os.X_OK):
+        yield f"watch.directory: {place}: may not be entered by this user"
+    kind = file_system_type(directory)
+    if config.watch.mode == "events" and lacks_events(kind):
+        yield f"watch.mode: {place} is on {kind}, where new files raise no events; write auto or poll"
+
+
+def _doubts_about_ledger(path: Path) -> Iterator[str]:
+    from emwatch.filesystem import crosses_network, file_system_type  # noqa: PLC0415 - only for this check
+
+    if crosses_network(kind := file_system_type(path.parent)):
+        yield f"ledger.path: {path_to_text(path)} is on {kind}: it works without a WAL there, but a local disk is safer"
+    folder = path.parent
+    while not os.path.lexists(folder) and folder != folder.parent:  # missing folders are made at the first start
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK) or (os.path.lexists(path) and not os.access(path, os.W_OK)):
+        yield f"ledger.path: {path_to_text(path)}: may not be written by this user"
+
+
+def _doubts_about_bundle(config: Config) -> Iterator[str]:
+    from emwatch.classify.bundles.bundle import CARD  # noqa: PLC0415 - only for this check
+    from emwatch.classify.bundles.store import in_use  # noqa: PLC0415 - as above
+
+    if config.model.engine == "stub":
+        return
+    try:
+        bundle = in_use(config).directory
+    except ModelError as error:
+        yield f"model.bundle: {error}"
+        return
+    if not (bundle / CARD).is_file():
+        yield f"model.bundle: {path_to_text(bundle)}: no model bundle there (no {CARD})"

@@ -1,0 +1,214 @@
+"""The commands of ``emwatch db`` that change the ledger: each alone with it, and only after a backup."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from emwatch.cli.commands.db import ledger_option
+from emwatch.cli.exclusive import alone_with_the_ledger
+from emwatch.cli.exits import Exit
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.parameter_types import moment
+from emwatch.cli.terminal.display import print_json, printable
+from emwatch.clock import SystemClock
+from emwatch.errors import LedgerError
+from emwatch.frame import path_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from emwatch.config import Config
+    from emwatch.ledger.care.merge import Merged
+    from emwatch.ledger.care.prune import Pruned
+    from emwatch.ledger.writer import Ledger
+
+
+_HOPELESS: Final = "the ledger goes on without it; move the file away when nobody needs it, and this asks no more of it"
+
+
+@contextmanager
+def _alone(config: Config, *, must_exist: bool = True) -> Iterator[Ledger]:
+    from emwatch.ledger.sqlite_file import must_be_there  # noqa: PLC0415 - only for these commands
+
+    if must_exist:
+        must_be_there(config.ledger.path)
+    with alone_with_the_ledger(config, what="do this") as ledger:
+        yield ledger
+
+
+def _back_up(config: Config) -> bool:
+    from emwatch.ledger.care.backups import make_backup  # noqa: PLC0415 - only for these commands
+
+    made = make_backup(config.ledger.path, config.ledger.backups, SystemClock().now())
+    if made is not None:
+        click.echo(f"as it was: {printable(path_to_text(made))}", err=True)
+    return made is not None
+
+
+@click.command(short_help="Remove old rows, only those asked for.")
+@click.option("--superseded-before", metavar="WHEN", help="Contents of files that were overwritten since.")
+@click.option("--failed-before", metavar="WHEN", help="Files that could not be read and are gone.")
+@click.option("--skipped-before", metavar="WHEN", help="Files that were no frames and are gone.")
+@click.option("--alerts-before", metavar="WHEN", help="Alerts that were delivered or given up.")
+@click.option(
+    "--frames-before", metavar="WHEN", help="Recorded frames whose files are gone, with all that is known of them."
+)
+@click.option("--apply", is_flag=True, help="Do it; without this it is only counted.")
+@ledger_option
+@config_option
+@json_option
+@logging_options
+def prune(ledger: Path | None, config_file: Path | None, apply: bool, as_json: bool, **asked: str | None) -> None:
+    """
+    Remove rows recorded before WHEN (90d, 2026-01-01, ...), only of the kinds asked for; without --apply, count them.
+
+    Rows of files that are still there stay, since the files would be read and alerted again, and so do frames that
+    others are copies of. The ledger is backed up first. The space is used again; the file does not shrink.
+    """
+    now = SystemClock().now().astimezone()
+    before = {
+        name.removesuffix("_before"): moment(word, now, option=f"--{name.replace('_', '-')}")
+        for name, word in asked.items()
+        if word is not None
+    }
+    if not before:
+        raise click.UsageError("say what is to be removed, for example --alerts-before 90d")
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    from emwatch.ledger.care.prune import Prune  # noqa: PLC0415 - only for this command
+
+    roots = [each.resolve() for each in config.watch.directory]
+    with _alone(config) as opened:
+        if apply:
+            _back_up(config)
+        wanted = Prune(is_there=lambda path: _is_there(path, roots), **before)
+        found = opened.prune(wanted, apply=apply)
+    _print_pruned(found, apply=apply, as_json=as_json)
+
+
+def _is_there(path: Path, roots: Sequence[Path]) -> bool:
+    """Tell whether a file is there; one of a directory that cannot be seen just now counts as there."""
+    root = next((root for root in roots if path.is_relative_to(root)), None)
+    if root is not None and not (root.is_dir() and any(os.scandir(root))):
+        return True
+    return os.path.lexists(path)
+
+
+def _print_pruned(found: dict[str, Pruned], *, apply: bool, as_json: bool) -> None:
+    if as_json:
+        counts = {kind: {"removed": each.removed, "kept": each.kept} for kind, each in found.items()}
+        print_json({"applied": apply, "rows": counts})
+        return
+    for kind, each in found.items():
+        stays = f", {each.kept:,} old ones stay" if each.kept else ""
+        click.echo(f"{kind:<12}{each.removed:,} {'removed' if apply else 'to remove'}{stays}")
+    if not apply:
+        click.echo("nothing was removed; --apply does it", err=True)
+
+
+@click.command(short_help="Take over another ledger's rows.")
+@click.argument("other", metavar="FILE", type=AnyPath())
+@click.option(
+    "--send-waiting", is_flag=True, help="Alerts that wait in FILE are sent from here; else they are given up."
+)
+@ledger_option
+@config_option
+@json_option
+@logging_options
+def merge(other: Path, send_waiting: bool, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """
+    Take over what another ledger knows: from another machine, from before a move, or found again.
+
+    What is known here stays; nothing is there twice, and no alert is raised. FILE is only read. The ledger is backed up
+    first.
+    """
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    from emwatch.ledger.care.salvage import Salvage  # noqa: PLC0415 - only for this command
+
+    if not other.is_file():
+        raise LedgerError(f"{other}: no such file")
+    if config.ledger.path.exists() and other.samefile(config.ledger.path):
+        raise LedgerError(f"{other}: is the ledger itself")
+    with Salvage(other) as source, _alone(config, must_exist=False) as opened:
+        _back_up(config)
+        merged = opened.take_over(source, send_waiting=send_waiting)
+    document = _merged(other, merged, source.lost)
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(_merged_text(document))
+    if source.lost:
+        raise click.exceptions.Exit(Exit.NOT_PROVED)
+
+
+@click.command(short_help="Bring back what can be read of a damaged ledger.")
+@click.option(
+    "--from", "given", metavar="FILE", type=AnyPath(), help="This damaged ledger, not those that were moved aside."
+)
+@ledger_option
+@config_option
+@json_option
+@logging_options
+def repair(given: Path | None, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """
+    Bring back what can be read of a damaged ledger into the present one.
+
+    A damaged ledger is moved aside as LEDGER.corrupt-TIME, here or by the daemon, and another one begun. This reads the
+    damaged one row by row, passes over what cannot be read, and takes the rest over: nothing twice, and what waited to
+    be sent is sent. The damaged file stays as it is. Ends with 5 if rows were lost.
+    """
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    from emwatch.ledger.care.replacement import set_aside_files  # noqa: PLC0415 - only for this command
+    from emwatch.ledger.care.salvage import Salvage  # noqa: PLC0415 - as above
+
+    if given is not None and not given.is_file():
+        raise LedgerError(f"{given}: no such file")
+    documents = []
+    # Killed after it was moved aside, there may be no ledger at all yet.
+    with _alone(config, must_exist=not set_aside_files(config.ledger.path)) as opened:
+        if opened.replaced is not None:
+            click.echo(printable(str(opened.replaced)), err=True)
+        backed_up = False
+        for each in opened.unrepaired() if given is None else (given,):
+            try:
+                with Salvage(each) as source:
+                    backed_up = backed_up or _back_up(config)
+                    merged = opened.take_over(source, send_waiting=True, repaired_at=SystemClock().now())
+                documents.append(_merged(each, merged, source.lost))
+            except LedgerError as error:
+                advice = "; the ledger goes on without it" if given is not None else f"; {_HOPELESS}"
+                documents.append({"path": path_to_text(each), "error": f"{error}{advice}"})
+    if as_json:
+        print_json(documents)
+    else:
+        for document in documents:
+            click.echo(_merged_text(document))
+        if not documents:
+            click.echo(f"{printable(path_to_text(config.ledger.path))}: nothing to repair")
+    if any(each.get("places_lost") or each.get("error") for each in documents):
+        raise click.exceptions.Exit(Exit.NOT_PROVED)
+
+
+def _merged(other: Path, merged: Merged, lost: int) -> dict[str, Any]:
+    return {
+        "path": path_to_text(other),
+        "frames": merged.frames,
+        "known": merged.known,
+        "alerts": merged.alerts,
+        "findings_without_frame": merged.skipped,
+        "places_lost": lost,
+    }
+
+
+def _merged_text(document: dict[str, Any]) -> str:
+    if "error" in document:
+        return printable(document["error"])
+    lost = f", {document['places_lost']:,} places could not be read" if document["places_lost"] else ""
+    return (
+        f"{printable(document['path'])}: {document['frames']:,} rows taken over, {document['known']:,} were known, "
+        f"{document['alerts']:,} alerts{lost}"
+    )

@@ -1,0 +1,212 @@
+"""``emwatch evaluate``: how good a model is on labelled frames."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.commands.dataset_describe import bars_for
+from emwatch.cli.commands.model import directory_of
+from emwatch.cli.exits import Exit
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable, tell_error, tell_warning
+from emwatch.cli.terminal.progress import counting
+from emwatch.errors import DatasetError
+from emwatch.whole_file import check_writable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Figures of a model, in the words they are told in.
+HEADLINE = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "top_3_accuracy": "among the likeliest three",
+    "macro_f1": "macro F1",
+    "ece": "calibration error (ECE)",
+}
+_HISTORY = ("epoch", "loss", "accuracy")
+
+
+@click.command(short_help="Say how good a model is on labelled frames.")
+@click.argument("bundle", metavar="BUNDLE")
+@click.argument("dataset", metavar="DATASET", type=AnyPath())
+@click.option(
+    "--part",
+    type=click.Choice(["training", "validation", "test"]),
+    help="Judge by this part of a manifest; by default by test, where the dataset has parts.",
+)
+@click.option(
+    "--out", metavar="DIR", type=AnyPath(), help="Write the report here: report.html, PNG files, JSON, predictions."
+)
+@click.option(
+    "--history",
+    metavar="FILE",
+    type=AnyPath(),
+    help="Show loss and accuracy of this history.json, which training wrote.",
+)
+@click.option(
+    "--data-bar", is_flag=True, help="Read magnifications from the bar in the picture where the file has none."
+)
+@click.option(
+    "--engine",
+    default="litert",
+    show_default=True,
+    metavar="NAME",
+    help="Run the model with: litert, keras or, for tests, stub.",
+)
+@click.option(
+    "--threads", default=2, show_default=True, metavar="N", type=click.IntRange(min=1), help="Threads of the model."
+)
+@click.option("--seed", default=0, show_default=True, metavar="N", help="The same seed gives the same intervals.")
+@config_option
+@json_option
+@logging_options
+def evaluate(
+    bundle: str,
+    dataset: Path,
+    part: str | None,
+    out: Path | None,
+    history: Path | None,
+    data_bar: bool,
+    engine: str,
+    threads: int,
+    seed: int,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
+    """
+    Say how good a model is on labelled frames: figures, confusions, calibration, and whether it knows when it does not know.
+
+    BUNDLE is the name of a kept bundle, six or more digits of its sha256, or a bundle's directory. Frames are read as the
+    daemon reads them. Intervals say how far chance reaches, counting sources, since frames of one source are alike.
+    Frames of sources that the bundle has learned from are told, and the figures on the others stand beside. Near duplicates
+    count once. Ends with 4 when some files could not be read.
+
+    --out needs the extra "report" (pip install 'emwatch[report]').
+    """
+    from emwatch.classify.classifier import Classifier  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.train.dataset.labelled import Part, open_dataset  # noqa: PLC0415
+    from emwatch.train.evaluate import evaluate as judging  # noqa: PLC0415
+
+    if out is not None:
+        from emwatch.report.evaluation import check_extra  # noqa: PLC0415
+
+        check_extra()
+        check_writable(out)
+    epochs = None if history is None else _history(history)
+    directory = directory_of(bundle, config_file, None)
+    views = load_config(config_file, one_shot=True).model.views
+    frames, judged_by = judging.chosen(open_dataset(dataset), None if part is None else Part(part))
+    classifier = Classifier.load(directory, engine, threads)
+    with bars_for(data_bar) as complete, counting("judging frames", len(frames)) as tell:
+        judgement = judging.judge(classifier, frames, tell, complete, views)
+    opened = classifier.bundle
+    document = {
+        "bundle": {
+            "name": "stub" if opened is None else opened.name,
+            "sha256": classifier.bundle_sha256,
+            "directory": str(directory),
+            "engine": engine,
+            "views": views,
+        },
+        "dataset": str(dataset.absolute()),
+        "part": judged_by,
+        "made_at": datetime.now().astimezone().isoformat(timespec="minutes"),
+        **judging.evaluation(judgement, {} if opened is None else opened.card, seed),
+        "history": epochs,
+    }
+    if out is not None:
+        from emwatch.report.evaluation import write_report  # noqa: PLC0415
+
+        click.echo(f"report written: {printable(write_report(out, document, judgement.judged, epochs)[0])}", err=True)
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+    if judgement.unreadable:
+        raise click.exceptions.Exit(Exit.SOME_FAILED)
+
+
+def _history(file: Path) -> dict[str, list[Any]]:
+    """Read the epochs of a training. Raises `DatasetError`."""
+    try:
+        columns = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{file} cannot be read: {error}; expected the history.json that training writes") from error
+    rows = columns.get("epoch") if isinstance(columns, dict) else None
+    if not isinstance(rows, list) or not all(
+        isinstance(column, list) and len(column) == len(rows) for column in columns.values()
+    ):
+        raise DatasetError(f"{file} is no history: expected columns of one length, {', '.join(_HISTORY)} among them")
+    if missing := [name for name in _HISTORY if name not in columns]:
+        raise DatasetError(f"{file} has no column {', '.join(missing)}; expected the history.json that training writes")
+    return dict(columns)
+
+
+def _print(document: dict[str, Any]) -> None:
+    for warning in document["warnings"]:
+        tell_warning(warning)
+    for each in document["unreadable"]:
+        tell_error(each["message"])
+    part = f", {document['part']} part" if document["part"] else ""
+    click.echo(
+        f"{printable(document['bundle']['name'])}: {counted(document['frames'], 'frame')} of {counted(document['sources'], 'source')}{part}"
+    )
+    columns = [Column("Figure", whole=True), Column("All", align="right"), Column("19 times of 20", style="dim")]
+    unseen = document["unseen"]
+    if unseen:
+        columns += [Column(f"New sources ({unseen['frames']:,})", align="right"), Column("19 times of 20", style="dim")]
+    print_table(
+        columns,
+        [_figure(title, document["headline"][name], unseen and unseen[name]) for name, title in HEADLINE.items()],
+    )
+    doubt = document["uncertain"]
+    click.echo(
+        f"uncertain: {doubt['share']:.1%} of the frames; of the others {_per_cent(doubt['accuracy_when_certain'])} are right; "
+        f"{_per_cent(doubt['right_kept_certain'])} of what is right stays certain"
+    )
+    click.echo()
+    names = ("Category", "Frames", "Precision", "Recall", "F1", "Uncertain")
+    rows = [
+        [
+            name,
+            f"{each['frames']:,}",
+            *(_per_cent(each[key]) for key in ("precision", "recall", "f1")),
+            f"{each['uncertain']:,}",
+        ]
+        for name, each in document["categories"].items()
+    ]
+    print_table(
+        [Column(name, align="left" if name == "Category" else "right", whole=name == "Category") for name in names],
+        rows,
+    )
+    if document["most_confused"]:
+        click.echo()
+        print_table(
+            (
+                Column("Most confused", whole=True),
+                Column("Taken for", whole=True),
+                Column("Frames", align="right"),
+                Column("Share", align="right"),
+            ),
+            [
+                [each["true"], each["taken_for"], f"{each['frames']:,}", _per_cent(each["share"])]
+                for each in document["most_confused"]
+            ],
+        )
+
+
+def _figure(title: str, figure: dict[str, float], unseen: dict[str, float] | None) -> list[str]:
+    cells = [title]
+    for each in (figure, unseen):
+        if each is not None:
+            cells += [f"{each['value']:.3f}", f"{each['low']:.3f} to {each['high']:.3f}"]
+    return cells
+
+
+def _per_cent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"

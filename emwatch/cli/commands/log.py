@@ -1,0 +1,113 @@
+"""``emwatch log``: ask the ledger what was recorded."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.exits import Exit
+from emwatch.cli.frame_filters import filter_of, frame_filters
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.terminal.display import is_terminal
+from emwatch.cli.terminal.log_rows import print_csv, print_json_rows, print_ndjson, print_rows
+from emwatch.frame import FrameState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from emwatch.ledger.query import LedgerReader, LogFilter
+
+#: Rows shown on a terminal unless --limit says otherwise; anything else gets all of them.
+SCREENFUL = 50
+
+
+@click.command(short_help="Ask the ledger what was recorded.")
+@frame_filters
+@click.option("--failed", is_flag=True, help="Only files that could not be read.")
+@click.option("--all", "everything", is_flag=True, help="Also files that are no frames, and the baseline.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most so many rows; 0: all.")
+@click.option("--oldest-first", is_flag=True, help="Begin with the oldest.")
+@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Ask this file, not ledger.path.")
+@config_option
+@json_option
+@click.option("--ndjson", is_flag=True, help="Print one JSON object a line.")
+@click.option("--csv", is_flag=True, help="Print comma-separated values with a header.")
+@click.option("--count", is_flag=True, help="Print only the number of rows.")
+@logging_options
+def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
+    """
+    Ask the ledger what was recorded; filters add up.
+
+    Without filters: every frame recorded or failed, the newest first. Times are local, with their offset in --json,
+    --ndjson and --csv. On a terminal the table ends after 50 rows unless --limit says otherwise; a pipe gets them all.
+    Ends with 3 when nothing is found; --count prints 0 and ends with 0.
+
+    For example:
+
+    \b
+      emwatch log --category Nanowires --magnification 20k.. --since today
+      emwatch log --hits --session last --csv > hits.csv
+    """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
+    formats = [name for name in ("json", "ndjson", "csv", "count") if asked["as_json" if name == "json" else name]]
+    _refuse_both(formats)
+    _refuse_both([name for name in ("failed", "all") if asked["everything" if name == "all" else name]])
+    wanted = _filter(**asked)
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+
+    with LedgerReader(config.ledger.path) as reader:
+        if "count" in formats:
+            click.echo(reader.count(wanted))
+            return
+        found = _print(reader, wanted, formats[0] if formats else "table", limited=asked["limit"] is not None)
+        if not found:
+            for hint in _hints(reader, asked["session"], asked["target"], [each.name for each in config.targets]):
+                click.echo(hint, err=True)
+    if not found:
+        raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+
+
+def _refuse_both(names: list[str]) -> None:
+    if len(names) > 1:
+        raise click.UsageError(f"--{names[0]} and --{names[1]} exclude each other")
+
+
+def _hints(reader: LedgerReader, session: str | None, target: str | None, configured: list[str]) -> Iterator[str]:
+    """Tell a name that is not there from one without such frames."""
+    if session not in (None, "last"):
+        sessions = reader.sessions()
+        if all(session not in (each.name, str(each.id)) for each in sessions):
+            last = "; ".join(f"{each.id} = {each.name} ({each.frames} frames)" for each in sessions[:5])
+            yield f"there is no session {session!r}; {f'the last are {last}' if last else 'there is none at all'}"
+    if target is not None and target not in configured and target not in (met := reader.targets()):
+        names = ", ".join(repr(name) for name in dict.fromkeys([*met, *configured]))
+        yield f"there is no target {target!r}; {f'known are {names}' if names else 'there is none at all'}"
+
+
+def _filter(**asked: Any) -> LogFilter:
+    states: tuple[FrameState, ...] = (FrameState.RECORDED, FrameState.FAILED)
+    if asked["failed"] or asked["everything"]:
+        states = (FrameState.FAILED,) if asked["failed"] else tuple(FrameState)
+    limit, newest_first = asked["limit"] or None, not asked["oldest_first"]
+    return replace(filter_of(asked, states), limit=limit, newest_first=newest_first)
+
+
+def _print(reader: LedgerReader, wanted: LogFilter, shape: str, *, limited: bool) -> int:
+    """Print the rows; gives their number."""
+    if shape == "json":
+        return print_json_rows(reader.rows(wanted))
+    if shape == "ndjson":
+        return print_ndjson(reader.rows(wanted))
+    if shape == "csv":
+        return print_csv(reader.rows(wanted))
+    screenful = is_terminal(sys.stdout) and not limited
+    found = print_rows(reader.rows(replace(wanted, limit=SCREENFUL) if screenful else wanted))
+    if not found:
+        click.echo("nothing found", err=True)
+    elif screenful and found == SCREENFUL and (total := reader.count(wanted)) > SCREENFUL:
+        click.echo(f"{SCREENFUL} of {total:,} rows; --limit N shows more, --limit 0 all", err=True)
+    return found

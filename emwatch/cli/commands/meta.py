@@ -1,0 +1,149 @@
+"""``emwatch meta``: what the microscope says about frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.commands.bars import DataBars, with_bar
+from emwatch.cli.exits import Exit
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.terminal.display import Column, print_json, print_table, printable, wants_colour
+from emwatch.cli.terminal.explain import explained, print_explanation, recognised_by, value_text
+from emwatch.cli.terminal.frames import Tally, failure_document, gather, is_single, metadata_document, read_all
+from emwatch.errors import FrameError
+from emwatch.frame import FIELDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from emwatch.frame import AcquisitionMetadata, FrameReading, Reading
+    from emwatch.readers.sandbox.frame_sandbox import Sandbox
+
+
+@click.command(short_help="Show what the microscope says about frames.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=AnyPath())
+@click.option("--raw", is_flag=True, help="Show the instrument's own text beside each value.")
+@click.option(
+    "--explain", is_flag=True, help="Show every field: where from, how computed, why missing or not believed."
+)
+@click.option("--csv", is_flag=True, help="Print one row a frame, every field a column: for whole archives.")
+@click.option(
+    "--data-bar/--no-data-bar",
+    default=None,
+    help="Read the bar of text in the picture of every frame, or of none; by default, of frames whose file lacks values.",
+)
+@config_option
+@json_option
+@logging_options
+def meta(
+    files: tuple[Path, ...],
+    raw: bool,
+    explain: bool,
+    csv: bool,
+    data_bar: bool | None,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
+    """
+    Show what the microscope says about frames: magnification, tilt, detector and the rest, with units.
+
+    Each value comes with where it was found; "computed" marks one that the file does not state itself. A directory
+    stands for all frames below it. With --json, one FILE gives an object, anything else a list; --json always holds
+    the instrument's own text.
+
+    Where the file lacks values and the ocr extra is installed, they are read from the data bar in the picture, which
+    takes about a second a frame. What the file states always stays; a bar that says otherwise becomes a flag.
+    """
+    if csv and (as_json or raw or explain):
+        raise click.UsageError("--csv cannot be combined with --json, --raw or --explain")
+    from emwatch.readers.sandbox.frame_sandbox import Sandbox  # noqa: PLC0415 - numpy only where files are read
+    from emwatch.readers.sandbox.limits import bar_limits, reading_limits  # noqa: PLC0415
+
+    config = load_config(config_file, one_shot=True)
+    # An explanation sets bar and file side by side.
+    every = explain or bool(data_bar)
+    with Sandbox(limits=reading_limits(config)) as sandbox, DataBars(data_bar, bar_limits(config), every=every) as bars:
+        if csv:
+            from emwatch.cli.commands.archive import write_archive  # noqa: PLC0415 - only for archives
+
+            found, failed = write_archive(files, sandbox, bars)
+        else:
+            documents, failed = _print_all(files, sandbox, bars, raw=raw, explain=explain, as_json=as_json)
+            found = len(documents)
+            if as_json:
+                print_json(documents[0] if is_single(files) else documents)
+        bars.tell()
+    if failed:
+        raise click.exceptions.Exit(Exit.SOME_FAILED)
+    if not found:
+        click.echo("no frames here", err=True)
+        raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+
+
+def _print_all(
+    files: tuple[Path, ...], sandbox: Sandbox, bars: DataBars, *, raw: bool, explain: bool, as_json: bool
+) -> tuple[list[dict[str, Any]], int]:
+    """Print each frame as it is read, or keep its document for JSON; gives the documents and how many files failed."""
+    asked = gather(files)
+    tally = Tally(len(asked))
+    documents: list[dict[str, Any]] = []
+    for each, result in read_all(sandbox, asked, pixels=False):
+        tally.next(each)
+        if isinstance(result, FrameError):
+            if not tally.passes_over(each, result):
+                documents.append(failure_document(each.path, result))
+            continue
+        bar = bars.read(result)
+        unread = bars.why_not(result.metadata)
+        reading = with_bar(result, bar)
+        documents.append(metadata_document(reading))
+        if as_json:
+            documents[-1] |= {"explained": explained(reading, bar, unread)} if explain else {}
+            continue
+        tally.clear()
+        _heading(reading)
+        if explain:
+            click.echo(printable(recognised_by(result.metadata)))
+            print_explanation(reading, bar, unread)
+            _flags(reading.metadata)
+        else:
+            _values(reading.metadata, raw=raw)
+        click.echo()
+    tally.clear()
+    return documents, tally.failed
+
+
+def _heading(reading: FrameReading) -> None:
+    click.secho(printable(reading.path), bold=True, color=wants_colour())
+    pages = f", {reading.pages} pages" if reading.pages > 1 else ""
+    click.echo(
+        f"{printable(reading.metadata.vendor or 'maker unknown')}: {reading.image_format}, "
+        f"{reading.width} x {reading.height}, {reading.pixel_type}{pages}"
+    )
+
+
+def _values(metadata: AcquisitionMetadata, *, raw: bool) -> None:
+    known = [(name, metadata.readings[name]) for name in FIELDS if name in metadata.readings]
+    if known:
+        columns = [Column("Field", whole=True), Column("Value", style="bold"), Column("From", style="dim")]
+        rows = [[FIELDS[name].title, value_text(name, each), _source_text(each)] for name, each in known]
+        if raw:
+            columns.insert(2, Column("As written"))
+            for row, (_, each) in zip(rows, known, strict=True):
+                row.insert(2, each.raw)
+        print_table(columns, rows)
+    _flags(metadata)
+    if missing := [field.title for name, field in FIELDS.items() if name not in metadata.readings]:
+        click.secho(f"Not stated: {', '.join(missing)}", dim=True, color=wants_colour())
+
+
+def _flags(metadata: AcquisitionMetadata) -> None:
+    for flag in metadata.flags:
+        click.secho(f"! {printable(flag)}", fg="yellow", color=wants_colour())
+
+
+def _source_text(reading: Reading) -> str:
+    parts = (reading.source, "computed" if reading.computed else "", reading.reason)
+    return "; ".join(part for part in parts if part)

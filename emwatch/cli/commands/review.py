@@ -1,0 +1,236 @@
+"""``emwatch review``: a person says what recorded frames really are; nothing that was said before is overwritten."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from emwatch.cli.exclusive import alone_with_the_ledger
+from emwatch.cli.exits import Exit
+from emwatch.cli.frame_filters import filter_of, frame_filters
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.parameter_types import Category
+from emwatch.cli.terminal.display import Column, common_folder, print_json, print_table, printable
+from emwatch.clock import SystemClock
+from emwatch.errors import EmwatchError
+from emwatch.frame import CATEGORIES, Review, ReviewVerdict, path_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from emwatch.config import Config
+    from emwatch.ledger.query import ReviewRow, ToReview
+
+_LONGEST_NOTE: Final = 1000
+#: The daemon looks once a second, between two frames.
+_PATIENCE_S: Final = 5.0
+_LISTED = (
+    Column("Reviewed", whole=True),
+    Column("By", spare=3),
+    Column("Frame", align="right"),
+    Column("Verdict"),
+    Column("Counts", whole=True, spare=2),
+    Column("Note", spare=1),
+    Column("File"),
+)
+_PAUSE_S: Final = 0.05
+
+
+@click.command(short_help="Say what recorded frames really are.")
+@click.argument("frames", nargs=-1, metavar="[FRAME]...")
+@click.option(
+    "--as",
+    "relabel",
+    metavar="CATEGORY",
+    type=Category(),
+    help="They are of this category.",
+)
+@click.option("--confirm", is_flag=True, help="The model is right: they are of the category it named last.")
+@click.option("--reject", is_flag=True, help="They are of no category, or of no use.")
+@click.option("--unsure", is_flag=True, help="Nobody can tell; also takes an earlier review back.")
+@click.option("--by", metavar="NAME", help="Who says so; without it, the login name.")
+@click.option("--note", metavar="TEXT", default="", help="Why, in your words.")
+@click.option(
+    "--list", "listing", is_flag=True, help="List what was said, the newest first; the filters choose frames."
+)
+@frame_filters
+@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Of this ledger, not ledger.path.")
+@config_option
+@json_option
+@logging_options
+def review(
+    frames: tuple[str, ...],
+    by: str | None,
+    note: str,
+    listing: bool,
+    ledger: Path | None,
+    config_file: Path | None,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """
+    Say what recorded frames really are. FRAME is a row number of the ledger (`id` in emwatch log --json) or a path.
+
+    Reviews are added, never overwritten; the newest of a frame counts, so that another one takes the last one back.
+    They change no prediction and raise no alert; `emwatch log` shows them, and `emwatch train heads --from-log` learns
+    from them. The daemon may run: it records them within seconds.
+
+    For example:
+
+    \b
+      emwatch review 17 18 --as Nanowires --note "bundles, see notebook"
+      emwatch review frames/wafer7_003.tif --confirm
+      emwatch review --list --session last
+    """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
+    verdict = _verdict(asked)
+    if listing and (frames or verdict):
+        raise click.UsageError("--list takes filters, and neither frames nor a verdict")
+    if not listing and _given(asked):
+        raise click.UsageError("filters go with --list; name the frames to review one by one")
+    if len(note) > _LONGEST_NOTE:
+        raise click.UsageError(f"--note is longer than {_LONGEST_NOTE} characters")
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    if listing:
+        _list(config, asked, as_json=as_json)
+        return
+    if verdict is None or not frames:
+        raise click.UsageError("name frames and say --as CATEGORY, --confirm, --reject or --unsure; or ask with --list")
+    meant = _frames(config, frames)
+    made = [_review(each, verdict, asked["relabel"], by or _login(), note) for each in meant]
+    recorded = _record(config, made)
+    _report(meant, made, as_json=as_json, recorded=recorded)
+
+
+def _verdict(asked: dict[str, Any]) -> ReviewVerdict | None:
+    words = [name for name in ("confirm", "reject", "unsure") if asked.pop(name)]
+    if asked["relabel"]:
+        words.append("relabel")
+    if len(words) > 1:
+        raise click.UsageError("--as, --confirm, --reject and --unsure exclude each other")
+    return ReviewVerdict(words[0]) if words else None
+
+
+def _given(asked: dict[str, Any]) -> bool:
+    return any(value not in {None, False, ()} for name, value in asked.items() if name != "relabel")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError) as error:  # no name for this number
+        raise click.UsageError("this user has no login name: say --by NAME") from error
+
+
+def _frames(config: Config, named: Sequence[str]) -> list[ToReview]:
+    """Find all frames that are named, each once, or tell all that are not there."""
+    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+
+    found: dict[int, ToReview] = {}
+    unknown = []
+    with LedgerReader(config.ledger.path) as reader:
+        for name in named:
+            number = int(name) if name.isascii() and name.isdecimal() and len(name) < 19 else None
+            if number is None:
+                frame = reader.to_review(Path(name)) or reader.to_review(Path(name).resolve())
+            else:
+                frame = reader.to_review(number)
+            if frame is None:
+                unknown.append(path_to_text(Path(name)))
+            else:
+                found[frame.frame_id] = frame
+    if unknown:
+        raise EmwatchError(
+            f"no recorded frame is {', '.join(unknown)}: give a row number ('id' in emwatch log --json) or the path that "
+            "emwatch log shows; nothing was reviewed"
+        )
+    return list(found.values())
+
+
+def _review(frame: ToReview, verdict: ReviewVerdict, relabel: str | None, by: str, note: str) -> Review:
+    category = frame.category if verdict is ReviewVerdict.CONFIRM else relabel
+    if verdict is ReviewVerdict.CONFIRM and category not in CATEGORIES:
+        raise EmwatchError(
+            f"{path_to_text(frame.path)}: the model has named no category that could be confirmed; say --as CATEGORY"
+        )
+    return Review(frame.frame_id, verdict, category, by, SystemClock().now(), note)
+
+
+def _record(config: Config, made: list[Review]) -> bool:
+    """Write the reviews, or hand them to whoever writes the ledger; tells whether they are in it."""
+    from emwatch.service.lock import holder  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+    from emwatch.service.review_inbox import hand_over, take_in  # noqa: PLC0415 - as above
+
+    path = config.ledger.path
+    if holder(path) is None:
+        with alone_with_the_ledger(config, what="review") as ledger:
+            for notice in take_in(ledger):  # what waited for a daemon is older
+                click.echo(f"warning: {printable(notice.text)}", err=True)
+            ledger.add_reviews(made)
+        return True
+    request = hand_over(path, made)
+    until = time.monotonic() + _PATIENCE_S
+    while request.exists() and time.monotonic() < until:
+        time.sleep(_PAUSE_S)
+    if request.with_suffix(".refused").exists():
+        raise EmwatchError(f"{path_to_text(request.with_suffix('.refused'))}: refused; emwatch run says why")
+    return not request.exists()
+
+
+def _report(meant: list[ToReview], made: list[Review], *, as_json: bool, recorded: bool) -> None:
+    if as_json:
+        rows = zip(meant, made, strict=True)
+        print_json({"recorded": recorded, "reviews": [_document(frame.path, each) for frame, each in rows]})
+    for frame, each in zip(meant, made, strict=True) if not as_json else ():
+        said = {"confirm": f"is {each.category}", "relabel": f"is {each.category}, not {frame.category}"}
+        if each.category == frame.category:
+            said["relabel"] = said["confirm"]
+        words = said.get(each.verdict, each.verdict)
+        click.echo(f"{frame.frame_id}  {printable(path_to_text(frame.path))}  {words}")
+    if not recorded:
+        click.echo(
+            "these wait beside the ledger: emwatch, which has it now, records them when it comes to it", err=True
+        )
+
+
+def _document(path: Path, each: Review | ReviewRow) -> dict[str, Any]:
+    return {
+        "frame_id": each.frame_id,
+        "path": path,
+        "verdict": each.verdict.value,
+        "category": each.category,
+        "reviewed_by": each.reviewed_by,
+        "reviewed_at": each.reviewed_at.astimezone(),
+        "note": each.note,
+    }
+
+
+def _list(config: Config, asked: dict[str, Any], *, as_json: bool) -> None:
+    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+
+    with LedgerReader(config.ledger.path) as reader:
+        rows = reader.reviews(filter_of(asked))
+    if as_json:
+        print_json([{"id": each.id, **_document(each.path, each), "counts": each.counts} for each in rows])
+    elif rows:
+        below = common_folder([each.path for each in rows])
+        print_table(_LISTED, [_cells(each, below) for each in rows])
+    else:
+        click.echo("nothing was reviewed", err=True)
+    if not rows:
+        raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+
+
+def _cells(row: ReviewRow, below: Path | None) -> tuple[str, ...]:
+    return (
+        row.reviewed_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        row.reviewed_by,
+        str(row.frame_id),
+        row.verdict if row.category is None else f"{row.verdict}: {row.category}",
+        "yes" if row.counts else "no",
+        row.note,
+        path_to_text(row.path if below is None else row.path.relative_to(below)),
+    )

@@ -1,0 +1,100 @@
+"""``emwatch train finetune``: the network's last blocks, for facilities with many labelled frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.options import AnyPath, json_option, logging_options
+from emwatch.cli.parameter_types import Number
+from emwatch.cli.terminal.train_progress import TrainingProgress
+from emwatch.cli.train_options import run_options, tell, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(short_help="Fine-tune the network's last blocks.")
+@click.argument("dataset", type=AnyPath())
+@click.option(
+    "--epochs", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many epochs."
+)
+@click.option(
+    "--batch", metavar="N", type=click.IntRange(min=1), default=16, show_default=True, help="Frames in a batch."
+)
+@click.option(
+    "--from-block",
+    metavar="N",
+    type=click.IntRange(1, 15),
+    default=13,
+    show_default=True,
+    help="The first of Xception's 14 blocks that learns; 15: the softmax alone.",
+)
+@click.option(
+    "--learning-rate",
+    metavar="RATE",
+    type=Number(min=0, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="The peak of the schedule, at the softmax.",
+)
+@click.option(
+    "--block-decay",
+    metavar="F",
+    type=Number(0, 1, min_open=True),
+    default=0.7,
+    show_default=True,
+    help="Each block learns so many times as fast as the one above it.",
+)
+@click.option(
+    "--label-smoothing",
+    metavar="P",
+    type=Number(0, 0.5),
+    default=0.1,
+    show_default=True,
+    help="This much of each label is spread over all categories.",
+)
+@click.option(
+    "--patience",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="End after so many epochs without a better validation loss.",
+)
+@click.option(
+    "--drawn",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Also learn from so many drawn frames of each category.",
+)
+@click.option(
+    "--weight-type",
+    type=click.Choice(["pointwise-int8", "integer", "float16", "float32", "dynamic-range"]),
+    default="pointwise-int8",
+    show_default=True,
+    help="How the bundle's backbone computes; integer sets its ranges by real frames.",
+)
+@run_options
+@json_option
+@logging_options
+def finetune(dataset: Path, as_json: bool, **options: Any) -> None:
+    """
+    Fine-tune the network's last blocks on DATASET, and export a bundle.
+
+    First the softmax is fitted by regression, then blocks learn with it: a cosine schedule with a short rise, deeper blocks
+    slower, batch normalisation as ImageNet left it, rare categories counting more, labels smoothed, frames turned, mirrored
+    and their data bars cut or redrawn. It ends early by the validation part, whose sources are not among those learned from.
+    If nothing beats the regression, that is what comes out. Worth it with thousands of labelled frames.
+
+    Interrupted, the same command goes on where it was. Needs the extra "train" (pip install 'emwatch[train]').
+    """
+    from emwatch.train.network.finetune import FinetuneOrder  # noqa: PLC0415 - numpy, and TensorFlow after it
+    from emwatch.train.network.finetune import finetune as tune  # noqa: PLC0415
+
+    with TrainingProgress() as progress:
+        report = tune(FinetuneOrder(dataset=dataset, **told(options, dataset, "finetune")), progress)
+    tell(report, as_json=as_json)

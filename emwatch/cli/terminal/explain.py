@@ -1,0 +1,111 @@
+"""``emwatch meta --explain``: every field, where its value is from, and why one is missing or not believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.terminal.display import Column, number_text, print_table
+from emwatch.frame import DATA_BAR_SOURCE, FIELDS, FieldKind
+
+if TYPE_CHECKING:
+    from emwatch.frame import AcquisitionMetadata, FrameReading, Reading
+
+
+def value_text(name: str, reading: Reading | None) -> str:
+    """Write a value for people; ``-`` where it is unknown."""
+    value = None if reading is None else reading.value
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return number_text(value)
+    return value.replace("T", " ") if FIELDS[name].kind is FieldKind.TIME else value
+
+
+def recognised_by(metadata: AcquisitionMetadata) -> str:
+    """Say which reader recognised the frame, and where that found its values."""
+    from emwatch.readers.registry import READERS  # noqa: PLC0415 - numpy only where files are read
+
+    reader = next((each for each in READERS if each.vendor == metadata.vendor), None)
+    if reader is None:
+        return (
+            f"none of {len(READERS)} readers recognised the frame: it holds no maker's tag, and no sidecar is beside it"
+        )
+    places = dict.fromkeys(
+        place
+        for each in metadata.readings.values()
+        if (place := _place(each.source)) and each.source != DATA_BAR_SOURCE
+    )
+    module = type(reader).__module__.rpartition(".")[2]
+    return f"recognised by the reader {module!r} ({metadata.vendor}), from {', '.join(places) or 'its tag'}"
+
+
+def print_explanation(reading: FrameReading, bar: AcquisitionMetadata | None, bar_unread: str) -> None:
+    """Print a row for every field; ``bar``: what the data bar shows, ``None`` where it was not read, as said."""
+    metadata = reading.metadata
+    columns = [
+        Column("Field"),
+        Column("Value", style="bold"),
+        Column("As written"),
+        Column("From", style="dim"),
+        Column("Data bar"),
+        Column("Why"),
+    ]
+    print_table(columns, [_row(name, metadata, bar) for name in FIELDS])
+    if bar is None and bar_unread:
+        click.echo(f"Data bar not read: {bar_unread}")
+
+
+def explained(reading: FrameReading, bar: AcquisitionMetadata | None, bar_unread: str) -> dict[str, Any]:
+    """Give the explanation as a part of a frame's JSON document."""
+    seen = {} if bar is None else bar.readings
+    return {
+        "recognised": recognised_by(reading.metadata),
+        "data_bar": {
+            "read": bar is not None,
+            "reason": bar_unread,
+            "readings": {
+                name: {"value": each.value, "raw": each.raw, "reason": each.reason} for name, each in seen.items()
+            },
+        },
+        "why": {name: why(name, reading.metadata, bar) for name in FIELDS},
+    }
+
+
+def why(name: str, metadata: AcquisitionMetadata, bar: AcquisitionMetadata | None) -> str:
+    """Say how a value was come by, or why it is missing or not believed, and what the data bar says against it."""
+    kept = metadata.readings.get(name)
+    if kept is None:
+        nowhere = "not in the file" if metadata.vendor else "no metadata in the file"
+        return nowhere if bar is None else f"{nowhere}, nor readable in a data bar"
+    words = []
+    if kept.value is None:
+        words.append(f"not believed: {kept.reason or 'no value in the text'}")
+    elif kept.computed:
+        words.append(f"computed: {kept.reason}" if kept.reason else "computed")
+    else:
+        words.append(kept.reason)
+    words += [flag for flag in metadata.flags if flag.startswith(f"{name}: ")]
+    return "; ".join(word for word in words if word)
+
+
+def _row(name: str, metadata: AcquisitionMetadata, bar: AcquisitionMetadata | None) -> list[str]:
+    kept = metadata.readings.get(name)
+    seen = None if bar is None else bar.readings.get(name)
+    return [
+        FIELDS[name].title,
+        value_text(name, kept),
+        "" if kept is None else kept.raw,
+        "" if kept is None else kept.source,
+        "" if seen is None else value_text(name, seen),
+        why(name, metadata, bar),
+    ]
+
+
+def _place(source: str) -> str:
+    """Give the block that a source names: ``tag 34118`` of ``tag 34118 AP_MAG``, ``sidecar`` of ``sidecar $CM_MAG``."""
+    first, _, rest = source.partition(" ")
+    return f"{first} {rest.split(' ')[0]}" if first == "tag" and rest else first

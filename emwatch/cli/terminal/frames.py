@@ -1,0 +1,126 @@
+"""What the commands over single files share: which files, read ahead, what failed, and the metadata as a document."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.terminal.display import is_terminal, printable, tell_error
+from emwatch.errors import NotAFrame, Vanished
+from emwatch.frame import FIELDS, path_to_text
+from emwatch.readers.sandbox.ahead import read_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from emwatch.errors import FrameError
+    from emwatch.frame import FrameReading
+    from emwatch.readers.sandbox.frame_sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A file to read; one found in a directory is passed over where it is no frame."""
+
+    path: Path
+    found_in_directory: bool = False
+
+    def is_passed_over(self, result: object) -> bool:
+        """Tell whether a file turned out to be no frame that nobody asked for by name."""
+        return self.found_in_directory and isinstance(result, NotAFrame)
+
+
+def gather(paths: Sequence[Path]) -> list[Asked]:
+    """List the files meant: as given, and those below given directories by name, hidden ones left out."""
+    return list(walk(paths))
+
+
+def walk(paths: Sequence[Path]) -> Iterator[Asked]:
+    """Give the files of `gather` one after the other, holding one folder's names at a time."""
+    for path in paths:
+        if not path.is_dir():
+            yield Asked(path)
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            visible = (name for name in sorted(names) if not name.startswith("."))
+            yield from (Asked(Path(folder, name), found_in_directory=True) for name in visible)
+
+
+def is_single(paths: Sequence[Path]) -> bool:
+    """Tell whether one file was named: its JSON is one object, everything else is a list."""
+    return len(paths) == 1 and not paths[0].is_dir()
+
+
+def read_all(
+    sandbox: Sandbox, files: Iterable[Asked], *, pixels: bool
+) -> Iterator[tuple[Asked, FrameReading | FrameError]]:
+    """Read files one after the other; the next one is read while the caller works on this one."""
+    return read_ahead(files, [sandbox], lambda child, asked: child.begin(asked.path, pixels=pixels))
+
+
+def metadata_document(reading: FrameReading) -> dict[str, Any]:
+    """Give everything known of a frame: flat values by field name, and where each came from."""
+    metadata = reading.metadata
+    return {
+        "path": path_to_text(reading.path),
+        "vendor": metadata.vendor,
+        "image_format": reading.image_format,
+        "width": reading.width,
+        "height": reading.height,
+        "pixel_type": reading.pixel_type,
+        "pages": reading.pages,
+        "sha256": reading.sha256,
+        **{name: metadata.value(name) for name in FIELDS},
+        "sources": {
+            name: {"raw": each.raw, "source": each.source, "computed": each.computed, "reason": each.reason}
+            for name in FIELDS
+            if (each := metadata.readings.get(name)) is not None
+        },
+        "flags": list(metadata.flags),
+    }
+
+
+def failure_document(path: Path, error: FrameError) -> dict[str, Any]:
+    """Give what stands in place of a frame that could not be read."""
+    return {"path": path_to_text(path), "error": {"code": error.code, "message": str(error)}}
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts on the way through the files; tells failures at once, and progress where somebody looks."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    _width: int = field(default_factory=lambda: shutil.get_terminal_size().columns)
+
+    def next(self, asked: Asked) -> None:
+        """Show which file comes next."""
+        self.done += 1
+        if self.total > 1 and is_terminal(sys.stderr):
+            click.echo(
+                f"\r\033[K{f'{self.done}/{self.total} {printable(asked.path)}'[: self._width - 1]}", nl=False, err=True
+            )
+
+    def passes_over(self, asked: Asked, error: FrameError) -> bool:
+        """Tell of a file that could not be read; ``True`` where it is one that nobody asked for by name."""
+        if asked.is_passed_over(error):
+            return True
+        self.failed += 1
+        self.clear()
+        # Before the daemon a missing file was there once; here it was only named.
+        missing = isinstance(error, Vanished) and not asked.found_in_directory
+        tell_error(f"{path_to_text(asked.path)}: no such file" if missing else str(error))
+        return False
+
+    def clear(self) -> None:
+        """Take the progress line away."""
+        if self.total > 1 and is_terminal(sys.stderr):
+            click.echo("\r\033[K", nl=False, err=True)

@@ -1,0 +1,142 @@
+"""What the daemon prints where nobody watches a live view: one line per file, hit and notice."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from emwatch.cli.options import VERBOSITY
+from emwatch.cli.terminal.display import counted, degrees_text, printable
+from emwatch.cli.terminal.flood import Flood
+from emwatch.frame import FrameState
+from emwatch.ingest.events import FrameDone, Notice, Ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from emwatch.frame import AcquisitionMetadata, Alert, Outcome
+    from emwatch.ingest.events import Happening
+
+logger = logging.getLogger(__name__)
+
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def frame_words(done: FrameDone) -> tuple[str, str, str, str, str]:
+    """Say a frame's outcome in five words: file, category, probability, magnification, tilt."""
+    outcome = done.outcome
+    name = printable(outcome.path.name)
+    if outcome.prediction is None or outcome.reading is None:
+        return name, outcome.code or outcome.state.value, "", "", ""
+    metadata = outcome.reading.metadata
+    doubt = "?" if outcome.prediction.uncertain else ""
+    return name, outcome.prediction.category, f"{outcome.prediction.probability:.2f}{doubt}", *_geometry(metadata)
+
+
+def alert_line(alert: Alert) -> str:
+    """Say an alert in one line."""
+    return f"HIT {printable(alert.target)}: {printable(str(alert.path))} ({printable(alert.reason)})"
+
+
+def says_more() -> bool:
+    """Tell whether the command was given ``-v``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.meta.get(VERBOSITY, 0) > 0
+
+
+def is_quiet(happening: Happening) -> bool:
+    """
+    Tell whether a file's outcome is shown only with ``-v``.
+
+    Every frame of some makers brings a text file along: those would be half of the lines. They are counted and recorded.
+    """
+    return isinstance(happening, FrameDone) and happening.outcome.state is FrameState.SKIPPED
+
+
+class PlainLines:
+    """
+    Results on stdout (or stderr, where stdout is for a JSON document); notices are log lines, with their level.
+
+    ``everything``: also files that are no frames, and every failure of a flood; by default as ``-v`` says.
+    ``every_failure``: only the latter.
+    ``monotonic`` gives the seconds by which a flood is told.
+    """
+
+    def __init__(
+        self,
+        *,
+        results_to_stderr: bool = False,
+        everything: bool | None = None,
+        every_failure: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._results_to_stderr = results_to_stderr
+        self._everything = says_more() if everything is None else everything
+        self._every_failure = every_failure or self._everything
+        self._monotonic = monotonic
+        self._flood = Flood()
+        self._guard = threading.Lock()  # over the flood, which is summed up from another thread
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError, ValueError):  # nobody reads any more
+            self.sum_up(at_once=True)
+
+    def tell(self, happening: Happening) -> None:
+        """Print one happening."""
+        if is_quiet(happening) and not self._everything:
+            return
+        match happening:
+            case FrameDone(new=False):
+                return
+            case FrameDone(outcome=outcome) if outcome.state in (FrameState.FAILED, FrameState.SKIPPED):
+                if self._admits(outcome):
+                    self._line(f"{outcome.state.value}: {printable(outcome.reason)}")
+            case FrameDone():
+                words = frame_words(happening)
+                same = f"same bytes as frame {happening.duplicate_of}" if happening.duplicate_of else ""
+                self._line("  ".join(word for word in (*words, f"{happening.lag_s:.2f} s", same) if word))
+            case Ready(watching=watching, waiting=waiting):
+                for each in watching:
+                    logger.info("watching %s", each)
+                logger.info("ready; %s to read", counted(waiting, "file"))
+            case Notice(level=level, text=text):
+                logger.log(_LEVELS[level], "%s", text)
+
+    def show(self, alert: Alert) -> None:
+        """Print a hit."""
+        self._line(alert_line(alert))
+
+    def sum_up(self, *, at_once: bool = False) -> None:
+        """Print a line for the failures of a flood that had none, if it is time to; from any thread."""
+        with self._guard:
+            summary = self._flood.summary(self._monotonic(), at_once=at_once)
+        if summary:
+            self._line(summary)
+
+    def _admits(self, outcome: Outcome) -> bool:
+        with self._guard:
+            return self._every_failure or self._flood.admits(outcome.code, self._monotonic())
+
+    def _line(self, text: str) -> None:
+        click.echo(text, err=self._results_to_stderr)
+
+
+def _geometry(metadata: AcquisitionMetadata) -> tuple[str, str]:
+    magnification = metadata.number("magnification")
+    tilt = metadata.number("stage_tilt_deg")
+    return (
+        "" if magnification is None else f"{magnification:,.0f}x",
+        "" if tilt is None else f"{degrees_text(tilt)}°",
+    )

@@ -1,0 +1,135 @@
+"""Rows of the log on stdout: a table for people; JSON, NDJSON and CSV written row by row for machines."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.terminal.display import (
+    Column,
+    common_folder,
+    csv_cell,
+    degrees_text,
+    is_terminal,
+    json_text,
+    number_text,
+    print_table,
+)
+from emwatch.frame import CATEGORIES, FrameState, path_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from emwatch.ledger.query import LogRow
+
+_COLUMNS = (
+    Column("Recorded", whole=True),
+    Column("Category", whole=True),
+    Column("Reviewed", whole=True, spare=2),
+    Column("Prob.", align="right"),
+    Column("Magn.", align="right", spare=3),
+    Column("Tilt °", align="right", spare=4),
+    Column("Target", style="bold", spare=1),
+    Column("File"),
+)
+_REVIEWED = 2
+#: A terminal narrower than this gets shorter times and categories, so that numbers and names stay whole.
+_ROOMY = 120
+_STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASELINE: "dim"}
+
+
+def row_document(row: LogRow) -> dict[str, Any]:
+    """Give a row as plain data; times local, with their offset."""
+    document = {field.name: getattr(row, field.name) for field in fields(row)}
+    document["path"] = path_to_text(row.path)
+    document["state"] = row.state.value
+    for name in ("recorded_at", "file_modified_at"):
+        document[name] = _local(document[name])
+    document["scores"] = None if row.scores is None else dict(row.scores)
+    document["targets"] = list(row.targets)
+    return document
+
+
+def _local(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone().isoformat(timespec="milliseconds")
+
+
+def print_json_rows(rows: Iterable[LogRow]) -> int:
+    """Print a JSON list, one row a line; gives the number of rows."""
+    found = 0
+    for row in rows:
+        click.echo(f"{',' if found else '['}\n{json_text(row_document(row), indent=None)}", nl=False)
+        found += 1
+    click.echo("\n]" if found else "[]")
+    return found
+
+
+def print_ndjson(rows: Iterable[LogRow]) -> int:
+    """Print one JSON object a line; gives the number of rows."""
+    found = 0
+    for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
+        click.echo(json_text(row_document(row), indent=None))
+    return found
+
+
+def print_csv(rows: Iterable[LogRow]) -> int:
+    """Print a header and one line a row, a column for each category's score; gives the number of rows."""
+    from emwatch.ledger.query import LogRow  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+
+    writer = csv.writer(_Out(), lineterminator="\n")
+    names = [field.name for field in fields(LogRow) if field.name != "scores"]
+    writer.writerow([*names, *(f"score_{category}" for category in CATEGORIES)])
+    found = 0
+    for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
+        document = row_document(row)
+        document["targets"] = "; ".join(row.targets)
+        scores = row.scores or {}
+        cells = [*(document[name] for name in names), *(scores.get(category) for category in CATEGORIES)]
+        writer.writerow([csv_cell(cell) for cell in cells])
+    return found
+
+
+class _Out:
+    """Where the CSV writer writes: stdout, whatever that is at the moment."""
+
+    def write(self, text: str) -> None:
+        click.echo(text, nl=False)
+
+
+def print_rows(rows: Iterable[LogRow]) -> int:
+    """Print a table for people; gives the number of rows."""
+    shown = list(rows)
+    if not shown:
+        return 0
+    below = common_folder([row.path for row in shown])
+    styles = [_STYLES.get(row.state, "green" if row.targets else "") for row in shown]
+    narrow = is_terminal(sys.stdout) and shutil.get_terminal_size().columns < _ROOMY
+    cells = [list(_cells(row, below, narrow=narrow)) for row in shown]
+    columns = list(_COLUMNS)
+    if not any(row.reviewed for row in shown):  # most have no use for it, and its room is dear
+        cells = [[*each[:_REVIEWED], *each[_REVIEWED + 1 :]] for each in cells]
+        del columns[_REVIEWED]
+    print_table(columns, cells, styles=styles)
+    return len(shown)
+
+
+def _cells(row: LogRow, below: Path | None, *, narrow: bool) -> Iterator[str]:
+    yield row.recorded_at.astimezone().strftime("%d %H:%M:%S" if narrow else "%Y-%m-%d %H:%M:%S")
+    if row.category is not None:
+        category = row.category.split("_")[0] if narrow else row.category
+        yield f"{category}{' ?' if row.uncertain else ''}"
+    else:
+        yield f"{row.state.value}: {row.code}" if row.code else row.state.value
+    yield (row.reviewed or "").split("_")[0] if narrow else row.reviewed or ""
+    yield "" if row.probability is None else f"{row.probability:.2f}"
+    yield "" if row.magnification is None else number_text(row.magnification)
+    yield "" if row.stage_tilt_deg is None else degrees_text(row.stage_tilt_deg)
+    yield ", ".join(row.targets)
+    yield path_to_text(row.path if below is None else row.path.relative_to(below))

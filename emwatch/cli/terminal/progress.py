@@ -1,0 +1,75 @@
+"""A bar on stderr that shows how far something long has come, where somebody looks; silent elsewhere and with ``-q``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from emwatch.cli.options import VERBOSITY
+from emwatch.cli.terminal.display import is_terminal, printable, wants_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.progress import Progress, ProgressColumn
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Give a function that is told how many of ``total`` are done."""
+    if not is_shown() or total < 2:
+        yield lambda done: None  # noqa: ARG005 - the same signature
+        return
+    with counting_bar() as bar:
+        task = bar.add_task(printable(what), total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def naming(total: Callable[[], int]) -> Iterator[Callable[[str], None]]:
+    """Give a function that is told the name of each thing as its turn comes; ``total`` counts them, and may take a while."""
+    if not is_shown():
+        yield lambda name: None  # noqa: ARG005 - the same signature
+        return
+    with counting_bar() as bar:
+        task = bar.add_task("counting", total=None)
+        bar.update(task, total=total())
+        yield lambda name: bar.update(task, advance=1, description=printable(name))
+
+
+@contextmanager
+def transferring(total_bytes: int) -> Iterator[Callable[[str, int], None]]:
+    """Give a function that is told what is being fetched, and how many of all bytes are there."""
+    if not is_shown():
+        yield lambda what, done: None  # noqa: ARG005 - the same signature
+        return
+    from rich.progress import DownloadColumn, TransferSpeedColumn  # noqa: PLC0415 - only for a terminal
+
+    with _bar(DownloadColumn(), TransferSpeedColumn()) as bar:
+        task = bar.add_task("fetching", total=total_bytes)
+        yield lambda what, done: bar.update(task, description=printable(what), completed=done)
+
+
+def counting_bar(*, pace_over_s: float = 30.0) -> Progress:
+    """Make a bar that counts; the time left is told from the pace of the last ``pace_over_s``."""
+    from rich.progress import MofNCompleteColumn  # noqa: PLC0415 - only for a terminal
+
+    return _bar(MofNCompleteColumn(), pace_over_s=pace_over_s)
+
+
+def _bar(*numbers: ProgressColumn, pace_over_s: float = 30.0) -> Progress:
+    """Make a bar on stderr; descriptions are plain text, never markup: they may be names of files."""
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - as above
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *numbers, TimeRemainingColumn())
+    console = Console(stderr=True, no_color=wants_colour() is False, highlight=False)
+    return Progress(*columns, console=console, transient=True, speed_estimate_period=pace_over_s)
+
+
+def is_shown() -> bool:
+    """Tell whether progress is to be shown."""
+    return is_terminal(sys.stderr) and click.get_current_context().meta.get(VERBOSITY, 0) >= 0

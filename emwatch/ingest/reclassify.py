@@ -1,0 +1,112 @@
+"""Recorded frames judged again by another bundle: their files read again, and its predictions added to the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from emwatch.errors import FrameError, Vanished
+from emwatch.frame import path_to_text
+from emwatch.readers.sandbox.ahead import read_ahead
+from emwatch.targets.rules import match_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from emwatch.clock import Clock
+    from emwatch.frame import FrameReading, Target
+    from emwatch.ingest.pipeline import FrameReader, Judge
+    from emwatch.ledger.query import LedgerReader, LogFilter, Unjudged
+    from emwatch.ledger.writer import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A frame that could not be judged again: its file is gone, holds other bytes than were recorded, or cannot be read."""
+
+    path: Path
+    kind: Literal["missing", "changed", "unreadable"]
+    reason: str
+
+
+@dataclass(slots=True)
+class Reclassified:
+    """What came of it. ``moves``: how often the likeliest category went from one to another."""
+
+    judged: int = 0
+    moves: Counter[tuple[str, str]] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+    alerts: int = 0
+    known: int = 0  #: frames passed over, as the bundle had judged them before
+
+    @property
+    def done(self) -> int:
+        """Count the frames that were looked at."""
+        return self.judged + len(self.problems)
+
+
+def reclassify(  # noqa: PLR0913 - everything it works with, each named at its one call
+    *,
+    reader: LedgerReader,
+    ledger: Ledger,
+    files: FrameReader,
+    judge: Judge,
+    bundle_sha256: str,
+    wanted: LogFilter,
+    targets: Sequence[Target] | None,
+    clock: Clock,
+    tell: Callable[[int], None],
+    result: Reclassified,
+) -> None:
+    """
+    Add a bundle's prediction to each wanted frame that it has not judged yet; ``result`` is filled as it goes.
+
+    Every prediction is committed on its own: whoever stops this goes on from there the next time. ``targets``: also match
+    the frames and queue alerts; ``None`` does not. ``tell`` hears how many are done. Raises `LedgerError`.
+    """
+    matched = None if targets is None else partial(match_targets, targets)
+    for frame, reading in read_ahead(_all_unjudged(reader, wanted, bundle_sha256), [files], _begin):
+        problem = _problem(frame, reading)
+        if problem is None and not isinstance(reading, FrameError):
+            prediction = judge.classify(reading.views, reading.coloured_share)
+            result.alerts += ledger.add_prediction(frame.frame_id, prediction, clock.now(), matched)
+            result.judged += 1
+            if frame.category is not None and frame.category != prediction.category:
+                result.moves[frame.category, prediction.category] += 1
+        elif problem is not None:
+            result.problems.append(problem)
+        tell(result.done)
+
+
+def _all_unjudged(reader: LedgerReader, wanted: LogFilter, bundle_sha256: str) -> Iterator[Unjudged]:
+    """Page through them by number: no snapshot is held open for hours, and one that cannot be read comes once."""
+    page = reader.unjudged(wanted, bundle_sha256)
+    while page:
+        yield from page
+        page = reader.unjudged(wanted, bundle_sha256, before_id=page[-1].frame_id)
+
+
+def _begin(files: FrameReader, frame: Unjudged) -> None:
+    files.begin(frame.path)
+
+
+def _problem(frame: Unjudged, outcome: FrameReading | FrameError) -> Problem | None:
+    name = path_to_text(frame.path)
+    if isinstance(outcome, Vanished):
+        away = "" if frame.path.parent.is_dir() else ", nor is its folder (is the share mounted?)"
+        return Problem(
+            frame.path, "missing", f"{name}: is not there any more{away}; the ledger keeps what was said of it"
+        )
+    if isinstance(outcome, FrameError):
+        return Problem(frame.path, "unreadable", str(outcome))
+    if outcome.sha256 != frame.sha256:
+        return Problem(
+            frame.path,
+            "changed",
+            f"{name}: holds other bytes than were recorded (sha256 {frame.sha256[:12]}, now {outcome.sha256[:12]}); "
+            "'emwatch run' records them as a new frame",
+        )
+    return None

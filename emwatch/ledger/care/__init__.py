@@ -1,0 +1,1 @@
+"""Checks, backups, damage, merging, pruning and migrations of the ledger."""

@@ -1,0 +1,167 @@
+"""
+A damaged ledger: moved aside with all that belongs to it, never deleted, and another begun in its place.
+
+The other one is a copy of the newest sound backup, or empty. It notes what it stands in for: files written before the
+damage are read and recorded again, but raise no alert again. `emwatch db repair` brings back what can be read.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from emwatch.errors import LedgerError
+from emwatch.ledger.care import backups as backup_files
+from emwatch.ledger.care.soundness import look_over
+from emwatch.ledger.column_types import instant
+from emwatch.ledger.sqlite_file import connect_to_read
+from emwatch.whole_file import flush
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_MAGIC: Final = b"SQLite format 3\0"
+_APPLICATION_ID: Final = b"emwa"
+_BESIDE: Final = ("-wal", "-shm", "-journal")
+#: Numbers of rows begin anew far beyond those of the ledger set aside: none ever means two frames, or two alerts.
+_GAP: Final = 10_000
+_GAP_IF_UNKNOWN: Final = 10_000_000
+_NUMBERED: Final = ("frames", "alerts", "sessions")
+_LONGEST_LOOK_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What was done about a damaged ledger; ``backup``: what the new one was begun from, ``None``: empty."""
+
+    set_aside: Path
+    backup: Path | None
+
+    def __str__(self) -> str:
+        """Say it to an operator."""
+        begun = f"begun again from the backup {self.backup.name}" if self.backup else "begun anew"
+        return (
+            f"the ledger was damaged; it was moved aside as {self.set_aside} and {begun}. Nothing is lost that is still "
+            "in the directory, and old frames raise no alert again; `emwatch db repair` brings back the rest"
+        )
+
+
+def set_aside_files(ledger: Path) -> list[Path]:
+    """Give the damaged ledgers that were moved aside, oldest first."""
+    name = re.compile(rf"{re.escape(ledger.name)}\.corrupt-\d{{8}}T\d{{6}}Zx*")
+    try:
+        return sorted(each for each in ledger.parent.iterdir() if name.fullmatch(each.name))
+    except FileNotFoundError:
+        return []
+
+
+def looks_like_ours(ledger: Path, backups: Path) -> bool:
+    """Tell whether a damaged file was a ledger, as opposed to something else that somebody gave as ledger.path."""
+    try:
+        with ledger.open("rb") as file:
+            head = file.read(4096)
+    except FileNotFoundError:
+        return True  # only its -wal is left
+    if head.startswith(_MAGIC):
+        return head[68:72] == _APPLICATION_ID
+    return not head.strip(b"\0") or _beside(ledger, "-wal").exists() or bool(backup_files.backups_of(ledger, backups))
+
+
+def replace(ledger: Path, backups: Path, now: datetime) -> Replaced:
+    """
+    Move a damaged ledger aside and put the newest sound backup in its place, or nothing where there is none.
+
+    Nobody may have the ledger open for writing. Killed in between, the next start goes on: what was moved aside is
+    found by its name.
+    """
+    aside = ledger.with_name(f"{ledger.name}.corrupt-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
+    while aside.exists():
+        aside = aside.with_name(f"{aside.name}x")
+    if ledger.exists():
+        ledger.rename(aside)
+    elif (before := set_aside_files(ledger)) and not _beside(before[-1], "-wal").exists():
+        aside = before[-1]  # killed between the two: its -wal follows it
+    for suffix in _BESIDE:
+        with suppress(FileNotFoundError):
+            _beside(ledger, suffix).rename(_beside(aside, suffix))
+    if not aside.exists():  # only its -wal is left; a touch would move the time of what is there
+        aside.touch()
+    return Replaced(aside, _restore(ledger, backups))
+
+
+def _restore(ledger: Path, backups: Path) -> Path | None:
+    for backup in reversed(backup_files.backups_of(ledger, backups)):
+        unfinished = ledger.with_name(f"{ledger.name}.restoring")
+        try:
+            shutil.copyfile(backup, unfinished)
+            look_over(unfinished, _LONGEST_LOOK_S)
+            flush(unfinished)
+            unfinished.replace(ledger)
+        except (LedgerError, OSError) as error:
+            logger.warning("%s: cannot be begun from: %s", backup, error)
+            continue
+        finally:
+            for each in (unfinished, *(_beside(unfinished, suffix) for suffix in _BESIDE)):
+                with suppress(OSError):
+                    each.unlink()
+        return backup
+    return None
+
+
+def note(connection: sqlite3.Connection, ledger: Path, now: datetime) -> None:
+    """Note in the ledger, within a transaction, the damaged ones it stands in for and does not know of yet."""
+    known = {name for (name,) in connection.execute("SELECT set_aside FROM replacements")}
+    for aside in set_aside_files(ledger):
+        if aside.name in known:
+            continue
+        connection.execute(
+            "INSERT INTO replacements (set_aside, quiet_before, noted_at) VALUES (?, ?, ?)",
+            (aside.name, instant(min(_last_written(aside), now)), instant(now)),
+        )
+        _count_on_from(connection, aside)
+
+
+def stood_in_for(connection: sqlite3.Connection, ledger: Path) -> list[tuple[Path, datetime]]:
+    """Give the damaged ledgers that one stands in for, each with the moment at which it was written last."""
+    found = connection.execute("SELECT set_aside, quiet_before FROM replacements ORDER BY noted_at").fetchall()
+    return [(ledger.with_name(name), datetime.fromisoformat(before)) for name, before in found]
+
+
+def _last_written(aside: Path) -> datetime:
+    """Give when the last frame was recorded: the files' own times, which a rename does not change."""
+    wal = _beside(aside, "-wal")
+    newest = wal if wal.exists() and wal.stat().st_size else aside
+    return datetime.fromtimestamp(newest.stat().st_mtime, UTC)
+
+
+def _count_on_from(connection: sqlite3.Connection, aside: Path) -> None:
+    before: dict[str, int] = {}
+    try:
+        with closing(connect_to_evidence(aside)) as damaged:
+            before = dict(damaged.execute("SELECT name, seq FROM sqlite_sequence"))
+    except (sqlite3.Error, OSError, ValueError, LedgerError) as error:
+        logger.debug("%s: its numbers cannot be read: %s", aside, error)
+    here = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
+    for table in _NUMBERED:
+        last = max(here.get(table, 0), before.get(table, 0)) + (_GAP if table in before else _GAP_IF_UNKNOWN)
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
+
+
+def connect_to_evidence(aside: Path) -> sqlite3.Connection:
+    """Open a ledger that was moved aside, without changing it; raises `LedgerError` for an empty one."""
+    if not aside.stat().st_size:  # SQLite would delete its -wal, also when it may only read
+        raise LedgerError(f"{aside}: is empty")
+    return connect_to_read(aside)
+
+
+def _beside(ledger: Path, suffix: str) -> Path:
+    return ledger.with_name(f"{ledger.name}{suffix}")

@@ -1,0 +1,47 @@
+"""Frames read in a child process with limits, so that no file can take the daemon down, hang it or eat its memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from emwatch.frame import FrameReading
+from emwatch.readers.sandbox import wire
+from emwatch.readers.sandbox.child_reader import ChildReader
+from emwatch.readers.sandbox.limits import Limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Sandbox(ChildReader[FrameReading]):
+    """
+    A reader in a child process that is reused between frames.
+
+    ``prepare`` names the function that makes the views, as ``module:function``. The child starts at the first frame, or
+    ahead of it with `start`. One frame at a time: `read`, or `begin` and `finish` with other work between them.
+    Not for several threads at once.
+    """
+
+    def __init__(self, prepare: str = "emwatch.classify.preprocess:prepare", limits: Limits | None = None) -> None:
+        super().__init__("emwatch.readers.sandbox.child", {"prepare": prepare}, limits or Limits())
+
+    def read(self, path: Path, *, pixels: bool = True) -> FrameReading:
+        """
+        Read one frame; with ``pixels=False`` its identity and metadata only, with views of shape (0, 170, 170).
+
+        Raises the `errors.FrameError` that the child met, `errors.ReaderDied` where two children died on the frame, and
+        `errors.EmwatchError` where no child can be started.
+        """
+        self.begin(path, pixels=pixels)
+        return self.finish()
+
+    def begin(self, path: Path, *, pixels: bool = True) -> None:
+        """Hand a frame to the child; `finish` gives what it made of it."""
+        self._begin(path, {"pixels": pixels})
+
+    def finish(self) -> FrameReading:
+        """Wait for the frame handed over by `begin`; raises as `read`."""
+        return self._finish()
+
+    def _understand(self, path: Path, header: dict[str, Any], payload: bytes) -> FrameReading:
+        return wire.message_as_reading(path, header, payload)

@@ -1,0 +1,132 @@
+"""The model that classifies, exchanged between two frames when another one has been activated."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Final
+
+from emwatch.classify.bundles import store
+from emwatch.errors import ModelError
+from emwatch.ingest.events import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from emwatch.classify.classifier import Classifier
+    from emwatch.config import Config
+    from emwatch.frame import Prediction
+    from emwatch.ingest.events import Happening
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY_S: Final = 2.0
+
+#: What the pointer file looks like; ``None`` where there is none.
+_Look = tuple[int, int, int] | None
+
+
+class LiveModel:
+    """
+    Classifies with the model in use, and takes over another one when the store's pointer says so.
+
+    `classify` and `look` belong to the thread of the frames: the exchange happens there, between two of them. Loading
+    and testing happens in a thread of its own; a model that fails there is told once, and the old one goes on.
+    """
+
+    def __init__(self, config: Config, tell: Callable[[Happening], None], *, follow: bool) -> None:
+        """Load the model in use; ``follow``: watch for another one. Raises `ModelError`."""
+        self._engine, self._threads = config.model.engine, config.model.threads
+        self._tell = tell
+        self._store = store.store_of(config)
+        self._seen = self._pointer_look()  # before it is read: what changes meanwhile is seen at the first look
+        used = store.in_use(config)
+        self._follow = follow and not used.configured and self._engine != "stub"
+        self._classifier = used.load(self._engine, self._threads)
+        self._loaded: Classifier | None = None
+        self._changing = threading.Lock()
+        self._loader: threading.Thread | None = None
+        self._trouble = ""  # why the last one that was to be taken over was not
+        self._next_look = 0.0
+        self._asked = threading.Event()
+        logger.info("model in use: %s", _words(self._classifier))
+
+    def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
+        """Classify with the model in use now."""
+        return self._classifier.classify(views, coloured_share)
+
+    def facts(self) -> dict[str, str]:
+        """Say which model is in use now, for a status, and why an activated one is not."""
+        bundle = self._classifier.bundle
+        return {
+            "name": "stub" if bundle is None else bundle.name,
+            "sha256": self._classifier.bundle_sha256,
+            "engine": self._engine,
+            "trouble": self._trouble,
+        }
+
+    def look_soon(self) -> None:
+        """Ask for a look at the pointer, and for another try with a model that failed; safe from any thread."""
+        self._asked.set()
+
+    def look(self, now: float) -> None:
+        """Take over what has been loaded, and see at times whether another one was activated: one stat in two seconds."""
+        if not self._follow:
+            return
+        self._exchange()
+        if now < self._next_look and not self._asked.is_set():
+            return
+        self._next_look = now + _LOOK_EVERY_S
+        if self._loader is not None and self._loader.is_alive():
+            return
+        again = self._asked.is_set() and bool(self._trouble)
+        self._asked.clear()
+        seen = self._pointer_look()
+        if seen != self._seen or again:
+            self._seen = seen
+            self._loader = threading.Thread(target=self._load, name="model", daemon=True)
+            self._loader.start()
+
+    def _exchange(self) -> None:
+        with self._changing:
+            loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            before, self._classifier = _words(self._classifier), loaded
+            _give_memory_back()
+            self._tell(Notice("info", f"model in use from now on: {_words(loaded)}; before: {before}"))
+
+    def _load(self) -> None:
+        try:
+            used = self._store.in_use()
+            loaded = used.load(self._engine, self._threads)
+        except (ModelError, OSError, MemoryError) as error:
+            self._trouble = str(error)
+            self._tell(Notice("error", f"{error} Going on with {_words(self._classifier)}."))
+            return
+        self._trouble = ""
+        with self._changing:
+            self._loaded = None if loaded.bundle_sha256 == self._classifier.bundle_sha256 else loaded
+
+    def _pointer_look(self) -> _Look:
+        try:
+            found = self._store.pointer_file.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _give_memory_back() -> None:
+    """Return what the old model left: glibc would keep about 60 MB of it in its heaps (16 exchanges, 183 MB, then 114)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # not in other C libraries
+        trim(0)
+
+
+def _words(classifier: Classifier) -> str:
+    bundle = classifier.bundle
+    return "the stub" if bundle is None else f"{bundle.name} {bundle.sha256[:12]}"

@@ -1,0 +1,1 @@
+"""Labelled frames: reading, checking, dividing and fetching them."""

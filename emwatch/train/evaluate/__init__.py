@@ -1,0 +1,1 @@
+"""Judges a model on labelled frames, by source."""

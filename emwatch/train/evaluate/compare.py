@@ -1,0 +1,138 @@
+"""Two models on the same frames: who is right where, and whether the difference is more than chance among the sources."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import comb
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emwatch.errors import DatasetError, FrameError
+from emwatch.frame import CATEGORIES, path_to_text
+from emwatch.train.dataset.survey import read_all
+from emwatch.train.evaluate import measures
+from emwatch.train.evaluate.evaluate import learned_sources, names_its_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from emwatch.classify.classifier import Classifier
+    from emwatch.frame import Prediction
+    from emwatch.train.dataset.labelled import LabelledFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One labelled frame with what both models said of it."""
+
+    frame: LabelledFrame
+    first: Prediction
+    second: Prediction
+
+
+def judge_both(
+    first: Classifier,
+    second: Classifier,
+    frames: Sequence[LabelledFrame],
+    tell: Callable[[int], None],
+    views: int = 1,
+) -> tuple[list[Pair], list[tuple[LabelledFrame, str]]]:
+    """Let both classify each frame, read once as the daemon reads it; gives also what could not be read."""
+    pairs, unreadable = [], []
+    readings = read_all([frame.path for frame in frames], views)
+    for number, (frame, result) in enumerate(zip(frames, readings, strict=True), start=1):
+        if isinstance(result, FrameError):
+            unreadable.append((frame, str(result)))
+        else:
+            one, other = (each.classify(result.views, result.coloured_share) for each in (first, second))
+            pairs.append(Pair(frame, one, other))
+        tell(number)
+    return pairs, unreadable
+
+
+def comparison(
+    pairs: Sequence[Pair], cards: tuple[Mapping[str, Any], Mapping[str, Any]], seed: int = 0
+) -> dict[str, Any]:
+    """
+    Compare on the frames of sources that neither model has learned from, as far as the cards tell; on all where there are none.
+
+    Gives plain data: the figures of each, the difference (second less first) with its interval over sources, and who is
+    right where. Raises `DatasetError` without frames.
+    """
+    learned = learned_sources(cards[0]) | learned_sources(cards[1])
+    unseen = [pair for pair in pairs if pair.frame.source not in learned]
+    judged = unseen or list(pairs)
+    if not judged:
+        raise DatasetError("not one frame could be judged by both: there are none, or none can be read")
+    truth = np.array([pair.frame.category for pair in judged], dtype=np.int64)
+    sources = [pair.frame.source for pair in judged]
+    first, second = _scores([pair.first for pair in judged]), _scores([pair.second for pair in judged])
+    rights = [scores.argmax(axis=1) == truth for scores in (first, second)]
+    return {
+        "frames": len(judged),
+        "sources": len(set(sources)),
+        "left_out": len(pairs) - len(judged),
+        "warnings": _warnings(bool(unseen), cards),
+        "first": asdict(measures.headline(first, truth, sources, seed)),
+        "second": asdict(measures.headline(second, truth, sources, seed)),
+        "difference": {
+            name: asdict(each) for name, each in measures.differences(first, second, truth, sources, seed).items()
+        },
+        "paired": _paired(rights[0], rights[1]),
+        "recall": _recalls(rights[0], rights[1], truth),
+        "right_only": {
+            "first": [path_to_text(judged[at].frame.path) for at in np.flatnonzero(rights[0] & ~rights[1])],
+            "second": [path_to_text(judged[at].frame.path) for at in np.flatnonzero(rights[1] & ~rights[0])],
+        },
+    }
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Give the chance of a split at least so uneven if both were as good: two-sided, exact (McNemar's test, binomial form)."""
+    total = wins + losses
+    tail = sum(comb(total, at) for at in range(min(wins, losses) + 1))
+    return min(1.0, 2 * tail / (1 << total))
+
+
+def _paired(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    return {
+        "both_right": int((first & second).sum()),
+        "only_first_right": only_first,
+        "only_second_right": only_second,
+        "both_wrong": int((~first & ~second).sum()),
+        # Frames of one source are alike, so this is too sure of itself; the interval over sources is not.
+        "chance_by_frames": sign_test(only_second, only_first),
+    }
+
+
+def _recalls(
+    first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], truth: npt.NDArray[np.int64]
+) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            "frames": int((truth == index).sum()),
+            "first": float(first[truth == index].mean()),
+            "second": float(second[truth == index].mean()),
+        }
+        for index, name in enumerate(CATEGORIES)
+        if (truth == index).any()
+    }
+
+
+def _warnings(unseen: bool, cards: tuple[Mapping[str, Any], Mapping[str, Any]]) -> list[str]:
+    found = [
+        f"the card of {card.get('name')} does not name all sources it learned from; on those its figures flatter it"
+        for card in cards
+        if not names_its_sources(card)
+    ]
+    if not unseen:
+        found.append("every frame is of a source that one of them has learned from: the figures flatter that one")
+    return found
+
+
+def _scores(predictions: Sequence[Prediction]) -> npt.NDArray[np.float64]:
+    return np.array([[each.scores[name] for name in CATEGORIES] for each in predictions], dtype=np.float64)

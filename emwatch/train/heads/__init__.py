@@ -1,0 +1,1 @@
+"""Trains heads on embeddings; NumPy only."""

@@ -1,0 +1,1 @@
+"""Trains and converts the network itself; needs TensorFlow."""
