@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,9 +19,11 @@ from emwatch.classify.bundles.trusted import read_trusted
 from emwatch.classify.preprocess import PREPROCESSING_ID
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
+from emwatch.shipped import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 CARD: Final = "card.yaml"
 BACKBONE: Final = "backbone.tflite"
@@ -136,14 +137,10 @@ def default_directory() -> Path:
 
     Raises `ModelError` where there is none.
     """
-    package = Path(__file__).resolve().parents[2]
-    candidates = (package / "models" / "default", package.parent / "models" / "default")
-    for candidate in candidates:
-        if (candidate / CARD).is_file():
-            return candidate
-    raise ModelError(
-        f"no model bundle in {candidates[0]} or {candidates[1]}: expected {CARD} in one of them. {_REBUILD}"
-    )
+    try:
+        return shipped(f"models/default/{CARD}").parent
+    except FileNotFoundError as error:
+        raise ModelError(f"{error}. {_REBUILD}") from error
 
 
 def identity(card: Mapping[str, Any]) -> str:

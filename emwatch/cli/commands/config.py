@@ -13,6 +13,7 @@ from emwatch.cli.options import AnyPath, config_option, json_option, load_settin
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable, tell_warning
 from emwatch.errors import ConfigError, ModelError
 from emwatch.frame import path_to_text
+from emwatch.shipped import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,17 @@ def check(directory: Path | None, config_file: Path | None, as_json: bool) -> No
         tell_warning(warning)
     read = ", ".join(printable(file) for file in loaded.files) or "no file, defaults only"
     click.echo(f"the configuration is valid ({read})", err=True)
+
+
+@config.command(short_help="Print the example configuration, every key with its default.")
+@logging_options
+def example() -> None:
+    """
+    Print the example configuration: every key with its default and what it means.
+
+    For example: `emwatch config example > lab.yaml`.
+    """
+    click.echo(shipped("config.example.yaml").read_text(encoding="utf-8"), nl=False)
 
 
 def _values(loaded: Loaded) -> Iterator[tuple[str, Any]]:

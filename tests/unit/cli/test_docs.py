@@ -1,0 +1,67 @@
+"""``emwatch docs`` and ``emwatch config example``: what comes with the program can be read without a network."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from emwatch.cli.main import cli
+from emwatch.config import load
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_pages_are_listed_with_their_titles() -> None:
+    listed = CliRunner().invoke(cli, ["docs"])
+
+    assert listed.exit_code == 0
+    for page in (ROOT / "docs").glob("*.md"):
+        title = page.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        assert re.search(rf"^{page.stem}\s+{re.escape(title)}$", listed.stdout, re.MULTILINE), page.stem
+
+
+def test_a_page_is_printed_as_it_is() -> None:
+    for name in ("service", "service.md"):
+        printed = CliRunner().invoke(cli, ["docs", name])
+
+        assert printed.stdout == (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+
+
+def test_a_page_that_does_not_exist_names_those_that_do() -> None:
+    failed = CliRunner().invoke(cli, ["docs", "../pyproject"])
+
+    assert failed.exit_code == 2
+    assert "../pyproject" in failed.stderr
+    assert "operations" in failed.stderr
+
+
+def test_where_the_documentation_is() -> None:
+    assert Path(CliRunner().invoke(cli, ["docs", "--path"]).stdout.strip()) == ROOT / "docs"
+
+
+def test_the_example_configuration_is_printed_and_can_be_used(tmp_path: Path) -> None:
+    written = tmp_path / "lab.yaml"
+    written.write_text(CliRunner().invoke(cli, ["config", "example"]).stdout, encoding="utf-8")
+
+    assert written.read_text(encoding="utf-8") == (ROOT / "config.example.yaml").read_text(encoding="utf-8")
+    assert load(written).files == (written,)
+
+
+def test_the_documented_time_comparison_is_right_around_the_hour() -> None:
+    """Text times compare right only in the ledger's own form: the documented expression has it."""
+    page = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+    now = datetime.now(UTC)
+    with sqlite3.connect(":memory:") as database:
+        database.execute("CREATE TABLE v_log (recorded_at TEXT, path TEXT, category TEXT)")
+        for minutes in (1, 119, 121, 60 * 23):
+            stamp = (now - timedelta(minutes=minutes)).isoformat(timespec="microseconds")
+            database.execute("INSERT INTO v_log VALUES (?, ?, NULL)", (stamp, str(minutes)))
+        query = re.search(r"-- the last two hours.*?\n(SELECT.*?;)", page, re.DOTALL)
+        assert query is not None
+        found = [path for _, path, _ in database.execute(query[1])]
+
+    assert found == ["1", "119"]
