@@ -1,0 +1,76 @@
+"""Pictures kept on disk, outside the acquisition directory, so that a page of frames is drawn once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Final
+
+from emwatch.whole_file import written_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from pathlib import Path
+
+#: The folder is measured once in so many additions.
+_ADDITIONS_BETWEEN_PRUNINGS: Final = 200
+#: Pruning leaves this share of what is allowed, so that it is rare.
+_KEPT_SHARE: Final = 0.8
+
+
+class PictureCache:
+    """
+    A folder of JPEG files by key; the least recently used go when they exceed ``most_bytes``.
+
+    A cache is a convenience: a folder that cannot be written keeps nothing, and is no error.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int = 500_000_000) -> None:
+        self._folder = folder
+        self._most_bytes = most_bytes
+        self._added = 0
+
+    def get(self, key: Hashable) -> bytes | None:
+        """Return the picture of a key, ``None`` if it is not kept."""
+        path = self._path(key)
+        try:
+            content = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        return content
+
+    def put(self, key: Hashable, jpeg: bytes) -> None:
+        """Keep a picture."""
+        path = self._path(key)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with written_whole(path) as made:
+                made.write_bytes(jpeg)
+        except OSError:
+            return
+        self._added += 1
+        if self._added % _ADDITIONS_BETWEEN_PRUNINGS == 0:
+            self.prune()
+
+    def prune(self) -> None:
+        """Remove the least recently used pictures if all together exceed the limit."""
+        found = []
+        for path in self._folder.glob("*/*.jpg"):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            found.append((stat.st_mtime_ns, stat.st_size, path))
+        total = sum(size for _, size, _ in found)
+        if total <= self._most_bytes:
+            return
+        for _, size, path in sorted(found):
+            path.unlink(missing_ok=True)
+            total -= size
+            if total <= self._most_bytes * _KEPT_SHARE:
+                return
+
+    def _path(self, key: Hashable) -> Path:
+        name = hashlib.sha256(repr(key).encode()).hexdigest()
+        return self._folder / name[:2] / f"{name}.jpg"
