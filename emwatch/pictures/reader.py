@@ -57,9 +57,10 @@ class PictureReader(ChildReader[Picture]):
 
     def _understand(self, path: Path, header: dict[str, Any], payload: bytes) -> Picture:
         try:
-            width, height, frame_width, frame_height, bar_nm = header["facts"]
-            sizes = [int(each) for each in (width, height, frame_width, frame_height)]
-            found = Picture(payload, *sizes, None if bar_nm is None else float(bar_nm))
+            *sizes, bar_nm = header["facts"]
+            width, height, frame_width, frame_height = (int(each) for each in sizes)
+            length_nm = None if bar_nm is None else float(bar_nm)
+            found = Picture(payload, width, height, frame_width, frame_height, length_nm)
         except (KeyError, TypeError, ValueError) as error:
             raise wire.GarbledError(f"the picture of {path} is not as expected: {error}") from error
         if not payload.startswith(_JPEG_START):

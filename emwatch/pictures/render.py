@@ -81,5 +81,5 @@ def _reduced(pixels: npt.NDArray[Any], longest_px: int) -> npt.NDArray[Any]:
         return pixels
     height, width = (length // block * block for length in pixels.shape[:2])
     blocks = pixels[:height, :width].reshape(height // block, block, width // block, block, *pixels.shape[2:])
-    mean = blocks.mean(axis=(1, 3), dtype=np.float32)
+    mean: npt.NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
     return np.rint(mean).astype(np.uint8) if pixels.dtype == np.uint8 else mean
