@@ -36,9 +36,9 @@ from emwatch.frame import (
 )
 from emwatch.ledger.care.backups import make_backup
 from emwatch.ledger.care.check import check
-from emwatch.ledger.care.soundness import look_over
 from emwatch.ledger.column_types import instant
 from emwatch.ledger.query import LedgerReader, LogFilter
+from emwatch.ledger.sqlite_file import look_over
 from emwatch.ledger.summary import summarise
 from emwatch.ledger.writer import Ledger
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from emwatch.frame import AcquisitionMetadata, Match, Prediction
-    from emwatch.ledger.care.before import Before
+    from emwatch.ledger.care.replacement import Before
 
 _of = frames.alias("of")
 _CURRENT: Final = (frames.c.superseded_by.is_(None), frames.c.state == FrameState.RECORDED)

@@ -16,11 +16,10 @@ from sqlalchemy.exc import DBAPIError
 
 from emwatch.errors import LedgerError
 from emwatch.ledger.care import replacement
-from emwatch.ledger.care.before import Before
-from emwatch.ledger.care.soundness import look_over
+from emwatch.ledger.care.replacement import Before
 from emwatch.ledger.care.upgrade import bring_up_to_date
 from emwatch.ledger.database import BEGIN, driver_of, ledger_errors, writing_engine
-from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, connect_to_read
+from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, connect_to_read, look_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

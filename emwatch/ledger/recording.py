@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.frame import ALERT_WITHIN, FrameState
 from emwatch.ledger import row_values
-from emwatch.ledger.care.before import Before
+from emwatch.ledger.care.replacement import Before
 from emwatch.ledger.schema import INCOMPLETE, acquisition, alerts, bundles, frames, matches, predictions
 from emwatch.ledger.sessions import session_of
 

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import LedgerError
-from emwatch.ledger.care.soundness import look_over
-from emwatch.ledger.sqlite_file import connect_to_read, explained, must_be_there
+from emwatch.ledger.sqlite_file import connect_to_read, explained, look_over, must_be_there
 from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
