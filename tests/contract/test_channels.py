@@ -12,12 +12,12 @@ import pytest
 
 from emwatch.alerts.channel import Channel
 from emwatch.alerts.command import CommandChannel
-from emwatch.alerts.recording import RecordingChannel
 from emwatch.alerts.registry import CHANNELS
 from emwatch.alerts.terminal import TerminalChannel
 from emwatch.cli.terminal.lines import PlainLines
 from emwatch.errors import AlertError
 from emwatch.frame import Alert
+from emwatch.testing import RecordingChannel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

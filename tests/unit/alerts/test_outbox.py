@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from emwatch.alerts.outbox import Outbox, Patience, Step
-from emwatch.alerts.recording import RecordingChannel
-from emwatch.clock import ManualClock, SystemClock
+from emwatch.clock import SystemClock
 from emwatch.errors import LedgerError
 from emwatch.frame import Alert
+from emwatch.testing import ManualClock, RecordingChannel
 
 
 @dataclass

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emwatch.clock import ManualClock
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, Match, StatKey
 from emwatch.ledger import database, held_file
@@ -24,6 +23,7 @@ from emwatch.ledger.care.replacement import set_aside_files
 from emwatch.ledger.care.salvage import Salvage
 from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError
 from emwatch.ledger.writer import Ledger
+from emwatch.testing import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from emwatch.clock import ManualClock
 from emwatch.errors import Denied, EmwatchError, LedgerError, ReaderDied, Unsteady, Vanished
 from emwatch.frame import (
     CATEGORIES,
@@ -28,6 +27,7 @@ from emwatch.ingest.events import Notice
 from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import BarFindings, Ledger
 from emwatch.service.data_bars import DataBars
+from emwatch.testing import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

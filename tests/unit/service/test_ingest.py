@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytest
 
-from emwatch.clock import ManualClock
 from emwatch.errors import Denied, LedgerError, NotAFrame, Truncated, WatchError
 from emwatch.frame import (
     CATEGORIES,
@@ -31,6 +30,7 @@ from emwatch.ingest.events import FrameDone, Notice, Ready
 from emwatch.ingest.loop import Ingest
 from emwatch.ingest.pipeline import Pipeline
 from emwatch.ledger.writer import Known, Ledger, Recorded
+from emwatch.testing import ManualClock
 from emwatch.watch import sweep as sweep_module
 from emwatch.watch.directory import Manner, Place
 from emwatch.watch.hints import HintBox

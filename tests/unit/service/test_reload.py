@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emwatch.clock import ManualClock
 from emwatch.config import load
 from emwatch.errors import ConfigError
 from emwatch.ingest.events import Notice
 from emwatch.service.reload import Reload
+from emwatch.testing import ManualClock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emwatch.clock import ManualClock
 from emwatch.config import load
 from emwatch.frame import FrameState, Match, Outcome, Prediction, StatKey
 from emwatch.ingest.events import FrameDone
@@ -22,6 +21,7 @@ from emwatch.service.lock import SingleInstance, holder, lock_file
 from emwatch.service.progress import Progress
 from emwatch.service.status import sqlite_is_sound, status_document
 from emwatch.service.status_file import Standing, read_standing, standing_file
+from emwatch.testing import ManualClock
 from emwatch.watch.directory import Manner, Place
 from emwatch.watch.hints import ASKED, HintBox
 from emwatch.watch.patterns import Patterns

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emwatch.clock import ManualClock
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, Outcome
 from emwatch.ledger.care import backups
@@ -18,6 +17,7 @@ from emwatch.ledger.care.backups import backups_of, made_at, make_backup, rotate
 from emwatch.ledger.writer import Ledger
 from emwatch.service import upkeep
 from emwatch.service.upkeep import Upkeep
+from emwatch.testing import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,13 +14,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from emwatch.clock import ManualClock
 from emwatch.errors import EmwatchError
 from emwatch.frame import CATEGORIES
 from emwatch.simulate.data_bar import STYLES, with_data_bar
 from emwatch.simulate.microscope import Microscope, Truth, WriteMode, bar_style, take_picture
 from emwatch.simulate.vendors import COMMON, VENDORS
 from emwatch.simulate.vendors.vendor import EVERYTHING
+from emwatch.testing import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
