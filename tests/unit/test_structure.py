@@ -17,6 +17,9 @@ PACKAGE = REPOSITORY / "emwatch"
 #: Where the program starts (pyproject's scripts, ``python -m emwatch``), and what is public without being used inside.
 ROOTS = ("emwatch.cli.main", "emwatch.__main__", "emwatch.testing")
 
+#: Packages whose first user is still to come.
+UNDER_CONSTRUCTION = ("emwatch.pictures",)
+
 #: An import that must not pass: the file it is written into (new if it is not there), and the line.
 PLANTS = {
     "watchdog beside the patterns": ("watch/patterns.py", "from watchdog.events import FileSystemEvent"),
@@ -116,7 +119,8 @@ def test_every_module_is_reached_from_an_entry_point() -> None:
         ahead += [name for name in _named_in(modules[module]) if name in modules]
         if package := module.rpartition(".")[0]:
             ahead.append(package)
-    assert sorted(set(modules) - reached) == []
+    unused = {name for name in set(modules) - reached if not name.startswith(UNDER_CONSTRUCTION)}
+    assert sorted(unused) == []
 
 
 def test_import_linter_sees_every_module() -> None:
