@@ -7,6 +7,7 @@ What the operator configures: one frozen tree, from flags, the environment and f
 from emwatch.config.document import Origin
 from emwatch.config.load import Loaded, load
 from emwatch.config.schema import (
+    AlertsConfig,
     Channel,
     CommandChannel,
     Config,
@@ -22,6 +23,7 @@ from emwatch.config.schema import (
 from emwatch.config.sources import Leaf, leaf_keys
 
 __all__ = [
+    "AlertsConfig",
     "Channel",
     "CommandChannel",
     "Config",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from emwatch.config.document import Branch, Problem, Refused, join, plain
-from emwatch.config.schema import CommandChannel, Config, TerminalChannel
+from emwatch.config.schema import AlertsConfig, CommandChannel, Config, TerminalChannel
 from emwatch.config.sources import PATH_KEYS
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _names_that_do_not_fit(tree: Branch) -> list[Problem]:
     problems: list[Problem] = []
     sections = tree.mapping or {}
     alerts = sections.get("alerts")
-    channels = {"terminal", *((alerts.mapping or {}) if alerts else {})}
+    channels = {"terminal", *((alerts.mapping or {}) if alerts else {})} - set(AlertsConfig.model_fields)
     seen: dict[str, Branch] = {}
     targets = sections.get("targets")
     for at, target in enumerate((targets.items or ()) if targets else ()):

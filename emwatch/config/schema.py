@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic resolves annotations when the models are made
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
@@ -180,8 +182,30 @@ class CommandChannel(Section):
 Channel = Annotated[TerminalChannel | CommandChannel, Field(discriminator="kind")]
 
 
-def _with_terminal(channels: Mapping[str, Channel]) -> Mapping[str, Channel]:
-    return MappingProxyType({"terminal": TerminalChannel(), **channels})
+class AlertsConfig(Section):
+    """The channels by name, and how old a frame may be that still raises an alert."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Channel] = Field(init=False)
+
+    max_age_days: Annotated[_Number, Field(gt=0, le=36500)] = 3.0
+
+    @model_validator(mode="after")
+    def _names_that_can_be_printed(self) -> AlertsConfig:
+        for name in self.__pydantic_extra__:
+            if re.fullmatch(_NAME, name) is None:
+                raise ValueError(f"the channel name {name!r} must have 1 to 80 printable characters")
+        return self
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        """The channels by name; ``terminal`` is always there."""
+        return MappingProxyType({"terminal": TerminalChannel(), **self.__pydantic_extra__})
+
+    @property
+    def max_age(self) -> timedelta:
+        """The age from which a frame raises no alert."""
+        return timedelta(days=self.max_age_days)
 
 
 class WebConfig(Section):
@@ -202,9 +226,7 @@ class Config(Section):
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     model: ModelConfig = ModelConfig()
     targets: tuple[TargetConfig, ...] = ()
-    alerts: Annotated[Mapping[_Name, Channel], AfterValidator(_with_terminal)] = Field(
-        default_factory=lambda: _with_terminal({})
-    )
+    alerts: AlertsConfig = AlertsConfig()
     web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
 

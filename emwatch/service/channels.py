@@ -24,7 +24,7 @@ def open_channels(config: Config, show: Callable[[Alert], None]) -> dict[str, Ch
 
     """
     channels = {}
-    for name, settings in config.alerts.items():
+    for name, settings in config.alerts.channels.items():
         try:
             if settings.kind == "terminal":
                 channels[name] = make_channel(settings.kind, show=show)

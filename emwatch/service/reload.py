@@ -93,4 +93,4 @@ def _value(config: Config, key: str) -> object:
 
 def _words(config: Config) -> str:
     targets = ", ".join(target.name for target in config.targets) or "nothing"
-    return f"looking for {targets}; alerts on {', '.join(config.alerts)}"
+    return f"looking for {targets}; alerts on {', '.join(config.alerts.channels)}"

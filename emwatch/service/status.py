@@ -140,7 +140,7 @@ def _frames(summary: Summary, told: dict[str, Any], *, running: bool) -> dict[st
 def _alerts(config: Config, summary: Summary) -> dict[str, Any] | None:
     if summary.alerts is None:
         return None
-    names = dict.fromkeys([*config.alerts, *summary.alerts])
+    names = dict.fromkeys([*config.alerts.channels, *summary.alerts])
     none = {"pending": 0, "dead": 0, "oldest_pending_at": None, "last_error": ""}
     return {
         name: none

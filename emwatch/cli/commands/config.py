@@ -85,9 +85,8 @@ def _values(loaded: Loaded) -> Iterator[tuple[str, Any]]:
     document["targets"] = [target.model_dump(mode="python", exclude_none=True) for target in loaded.config.targets]
     for key in loaded.origins:
         section, _, name = key.partition(".")
-        if section == "alerts":
-            if name:
-                yield key, loaded.config.alerts[name].model_dump(mode="python")
+        if section == "alerts" and name in loaded.config.alerts.channels:
+            yield key, loaded.config.alerts.channels[name].model_dump(mode="python")
         else:
             yield key, document[section][name] if name else document[section]
 
@@ -114,7 +113,7 @@ def _doubts(config: Config) -> Iterator[str]:
         yield from _doubts_about_directory(directory, config)
     yield from _doubts_about_ledger(config.ledger.path)
     yield from _doubts_about_bundle(config)
-    for name, channel in config.alerts.items():
+    for name, channel in config.alerts.channels.items():
         if channel.kind == "command" and shutil.which(channel.argv[0]) is None:
             yield f"alerts.{name}.argv: {channel.argv[0]}: no such program, or not executable"
 

@@ -112,6 +112,11 @@ BROKEN = {
     "channel unknown": Broken(
         "targets:\n- {name: a, alerts: [terminl]}\n", "2:22", "targets[0].alerts[0]", "did you mean `terminal`?"
     ),
+    "no channel but a key": Broken(
+        "targets:\n- {name: a, alerts: [max_age_days]}\n", "2:22", "targets[0].alerts[0]", "no channel is called"
+    ),
+    "negative age": Broken("alerts:\n  max_age_days: -1\n", "2:17", "alerts.max_age_days", "above 0"),
+    "name of a channel": Broken('alerts:\n  "a\\x01": {kind: terminal}\n', "2:3", "alerts", "printable"),
     "kind of channel": Broken("alerts:\n  a: {kind: comand}\n", "2:13", "alerts.a.kind", "did you mean `command`?"),
     "channel without kind": Broken("alerts:\n  a: {argv: [x]}\n", "2:6", "alerts.a", "write `kind: terminal`"),
     "command without argv": Broken("alerts:\n  a: {kind: command}\n", "2:6", "alerts.a.argv", "is missing"),

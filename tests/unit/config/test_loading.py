@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_paths_of_flags_and_variables_are_relative_to_where_we_are(
 def test_a_program_is_found_beside_its_file_and_a_bare_name_is_left_to_the_search_path(tmp_path: Path) -> None:
     text = "alerts:\n  a: {kind: command, argv: [./horn, ./loud]}\n  b: {kind: command, argv: [aplay]}\n"
 
-    alerts = _load(text, tmp_path).config.alerts
+    alerts = _load(text, tmp_path).config.alerts.channels
 
     assert [alerts[name].argv for name in "ab"] == [(str(tmp_path / "horn"), "./loud"), ("aplay",)]
 
@@ -135,9 +136,20 @@ def test_a_channel_is_replaced_as_a_whole(tmp_path: Path) -> None:
     system.write_text("alerts: {a: {kind: command, argv: [x]}, b: {kind: terminal}}", encoding="utf-8")
     user.write_text("alerts: {a: {kind: terminal}}", encoding="utf-8")
 
-    alerts = load(environ={}, user_file=user, system_file=system).config.alerts
+    alerts = load(environ={}, user_file=user, system_file=system).config.alerts.channels
 
     assert {name: channel.kind for name, channel in alerts.items()} == dict.fromkeys(("terminal", "a", "b"), "terminal")
+
+
+def test_the_age_of_alerting_frames_stands_beside_the_channels(tmp_path: Path) -> None:
+    text = "alerts:\n  max_age_days: 10\n  a: {kind: terminal}\n"
+
+    given, from_variable = _load(text, tmp_path), _load(EMWATCH_ALERTS_MAX_AGE_DAYS="0.5")
+
+    assert (given.config.alerts.max_age, set(given.config.alerts.channels)) == (timedelta(days=10), {"terminal", "a"})
+    assert str(given.origins["alerts.max_age_days"]).endswith("c.yaml:2:17")
+    assert from_variable.config.alerts.max_age == timedelta(hours=12)
+    assert _load().config.alerts.max_age == timedelta(days=3)
 
 
 def test_a_target_becomes_the_pipelines_target(tmp_path: Path) -> None:
@@ -170,7 +182,7 @@ def test_the_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         config.watch.mode = "poll"  # type: ignore[misc]
     with pytest.raises(TypeError, match="item assignment"):
-        config.alerts["x"] = config.alerts["terminal"]  # type: ignore[index]
+        config.alerts.channels["x"] = config.alerts.channels["terminal"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("text", ["true", "1", "yes", "TRUE"])
@@ -261,6 +273,6 @@ class TestTheExample:
         config = _load(text, tmp_path).config
 
         assert [target.name for target in config.targets] == ["tilted nanowires", "any good powder"]
-        assert set(config.alerts) == {"terminal", "horn", "live"}
+        assert set(config.alerts.channels) == {"terminal", "horn", "live"}
         assert config.watch.directory == (Path("/data/sem"),)
         assert set(yaml.safe_load(text)["targets"][0]) == set(TargetConfig.model_fields)
