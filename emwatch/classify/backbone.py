@@ -57,7 +57,7 @@ class LiteRtEngine:
         # From the verified bytes, not from ``path``, which only serves messages: what runs is what was hashed. LiteRT
         # copies a file into memory as well, so this costs nothing.
         try:
-            from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - heavy, and only this engine needs it
+            from ai_edge_litert.interpreter import Interpreter
 
             with _without_notices():
                 self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
@@ -185,8 +185,8 @@ def the_keras() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with _without_notices():
-            import keras  # noqa: PLC0415 - heavy
-            import tensorflow as tf  # noqa: PLC0415 - what Keras runs on here
+            import keras
+            import tensorflow as tf
 
             tf.config.list_physical_devices()  # where there is no GPU, it says so now
     except ImportError as error:
@@ -198,7 +198,7 @@ def the_keras() -> Any:
 
 def embedding_network(network: Any, outputs: list[str], batch: int | None = None) -> Any:
     """Give a Keras network that shares the weights of `build_xception`'s and gives the named stretches side by side."""
-    import keras  # noqa: PLC0415 - as above; whoever has a network has it
+    import keras
 
     additions = [layer for layer in network.layers if isinstance(layer, keras.layers.Add)]
     parts = keras.Model(
@@ -227,7 +227,7 @@ def limit_tensorflow(threads: int) -> None:
     TensorFlow is not installed.
     """
     the_keras()
-    import tensorflow as tf  # noqa: PLC0415 - heavy; Keras runs on it
+    import tensorflow as tf
 
     with suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -22,8 +22,8 @@ def alone_with_the_ledger(config: Config, *, what: str) -> Iterator[Ledger]:
 
     Raises `EmwatchError` that says which process has it and what to do, `LedgerError` where it cannot be used.
     """
-    from emwatch.ledger.writer import Ledger  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
-    from emwatch.service.lock import SingleInstance, holder  # noqa: PLC0415 - as above
+    from emwatch.ledger.writer import Ledger
+    from emwatch.service.lock import SingleInstance, holder
 
     path = config.ledger.path
     lock = SingleInstance(path)

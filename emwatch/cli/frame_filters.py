@@ -49,7 +49,7 @@ def frame_filters(command: Command) -> Command:
 
 def filter_of(asked: Mapping[str, Any], states: tuple[FrameState, ...] = (FrameState.RECORDED,)) -> LogFilter:
     """Turn the options into what the ledger is asked for. Raises click's usage error for a word that is no moment."""
-    from emwatch.ledger.query import LogFilter  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+    from emwatch.ledger.query import LogFilter
 
     now = SystemClock().now().astimezone()
     low, high = asked["min_probability"], asked["max_probability"]

@@ -74,7 +74,7 @@ def load_settings(
 
     A ``one_shot`` command is quiet unless asked: log.level is the daemon's. Raises `ConfigError`.
     """
-    from emwatch.config import load  # noqa: PLC0415 - pydantic only when a configuration is needed
+    from emwatch.config import load
 
     loaded = load(config_file, flags)
     verbosity = click.get_current_context().meta.get(VERBOSITY, 0)

@@ -74,7 +74,7 @@ class Range(_WindowType):
 
 def moment(text: str | None, now: datetime, *, option: str, end: bool = False) -> datetime | None:
     """Turn a word for a moment into the moment; a word that is none is a usage error naming the option."""
-    from emwatch.ledger.times import parse_when  # noqa: PLC0415 - only where the ledger is asked
+    from emwatch.ledger.times import parse_when
 
     if text is None:
         return None

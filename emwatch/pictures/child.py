@@ -31,11 +31,11 @@ def main() -> int:
 
 
 def _prepared(settings: dict[str, Any], limits: Limits) -> Answer:
-    from emwatch import errors  # noqa: PLC0415 - the signals first.
-    from emwatch.frame import path_to_text  # noqa: PLC0415
-    from emwatch.pictures.render import render  # noqa: PLC0415
-    from emwatch.readers import image  # noqa: PLC0415
-    from emwatch.readers.sandbox.snapshot import take_snapshot  # noqa: PLC0415
+    from emwatch import errors  # the signals first.
+    from emwatch.frame import path_to_text
+    from emwatch.pictures.render import render
+    from emwatch.readers import image
+    from emwatch.readers.sandbox.snapshot import take_snapshot
 
     del settings
 

@@ -19,7 +19,7 @@ def parse_xml(raw: bytes, source: str) -> tuple[Element | None, tuple[str, ...]]
         return None, (f"{source} is damaged: zero bytes within",)
     if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
         return None, (f"{source} has a document type, which is not read",)
-    from xml.etree import ElementTree as ET  # noqa: PLC0415 - few instruments write it; the child starts faster without.
+    from xml.etree import ElementTree as ET  # few instruments write it; the child starts faster without.
 
     try:
         return ET.fromstring(raw), ()  # noqa: S314 - no document type, so no entities to expand.

@@ -79,7 +79,7 @@ def write_report(
 
 def page(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """Write the page; every name in it is escaped. ``pictures``: data URIs by name, an empty one is left out."""
-    import jinja2  # noqa: PLC0415 - an extra
+    import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined

@@ -164,8 +164,8 @@ def _phases(axes: Axes, columns: Mapping[str, list[Any]]) -> None:
 
 
 def _plot(draw: Callable[[Figure], None], inches: tuple[float, float]) -> Plot:
-    import matplotlib as mpl  # noqa: PLC0415 - an extra, and heavy
-    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=inches, layout="constrained")

@@ -198,7 +198,7 @@ def _watched_inodes() -> set[int]:
 def _forget_dead_reader() -> None:
     """Let watchdog make a new thread that reads from the system where the one that all observers share has died."""
     try:
-        from watchdog.observers.inotify_c import InotifyFD  # noqa: PLC0415 - Linux only, and since watchdog 7.1.
+        from watchdog.observers.inotify_c import InotifyFD  # Linux only, and since watchdog 7.1.
     except (ImportError, OSError):  # OSError: watchdog's own for a C library without inotify
         return
     shared: Any = InotifyFD

@@ -100,7 +100,7 @@ class DataBars:
 
     def _reader(self) -> BarSandbox:
         if self._sandbox is None:
-            from emwatch.readers.data_bar.sandbox import BarSandbox  # noqa: PLC0415 - numpy only where bars are read
+            from emwatch.readers.data_bar.sandbox import BarSandbox
 
             self._sandbox = BarSandbox(self._limits)
             self._sandbox.__enter__()
@@ -111,12 +111,12 @@ def with_bar(reading: FrameReading, bar: AcquisitionMetadata | None) -> FrameRea
     """Give the reading with what its data bar shows: stored values stay, contradictions become flags."""
     if bar is None:
         return reading
-    from emwatch.readers.data_bar.bar import merge  # noqa: PLC0415 - numpy only where bars are read
+    from emwatch.readers.data_bar.bar import merge
 
     return replace(reading, metadata=merge(reading.metadata, bar))
 
 
 def _is_installed() -> bool:
-    from emwatch.readers.data_bar import ocr  # noqa: PLC0415 - numpy only where files are read
+    from emwatch.readers.data_bar import ocr
 
     return ocr.is_installed()

@@ -68,10 +68,10 @@ def classify(
     """
     config = load_config(config_file, {"model.bundle": bundle, "model.engine": engine}, one_shot=True)
     # Imported here, numpy and the engine cost nothing to the commands that need neither.
-    from emwatch.classify.bundles import store  # noqa: PLC0415
-    from emwatch.classify.preprocess import prepared_by  # noqa: PLC0415
-    from emwatch.readers.sandbox.frame_sandbox import Sandbox  # noqa: PLC0415
-    from emwatch.readers.sandbox.limits import bar_limits, reading_limits  # noqa: PLC0415
+    from emwatch.classify.bundles import store
+    from emwatch.classify.preprocess import prepared_by
+    from emwatch.readers.sandbox.frame_sandbox import Sandbox
+    from emwatch.readers.sandbox.limits import bar_limits, reading_limits
 
     asked = gather(files)
     tally = Tally(len(asked))

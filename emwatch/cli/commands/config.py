@@ -40,8 +40,8 @@ def check(directory: Path | None, config_file: Path | None, as_json: bool) -> No
     """
     try:
         loaded = load_settings(config_file, {"watch.directory": directory}, one_shot=True)
-        from emwatch.service.channels import open_channels  # noqa: PLC0415 - only for this check
-        from emwatch.service.roots import checked_roots  # noqa: PLC0415 - only for this check
+        from emwatch.service.channels import open_channels
+        from emwatch.service.roots import checked_roots
 
         if loaded.config.watch.directory:
             checked_roots(loaded.config)
@@ -119,7 +119,7 @@ def _doubts(config: Config) -> Iterator[str]:
 
 
 def _doubts_about_directory(directory: Path, config: Config) -> Iterator[str]:
-    from emwatch.filesystem import file_system_type, lacks_events  # noqa: PLC0415 - only for this check
+    from emwatch.filesystem import file_system_type, lacks_events
 
     place = path_to_text(directory)
     try:
@@ -135,7 +135,7 @@ def _doubts_about_directory(directory: Path, config: Config) -> Iterator[str]:
 
 
 def _doubts_about_ledger(path: Path) -> Iterator[str]:
-    from emwatch.filesystem import crosses_network, file_system_type  # noqa: PLC0415 - only for this check
+    from emwatch.filesystem import crosses_network, file_system_type
 
     if crosses_network(kind := file_system_type(path.parent)):
         yield f"ledger.path: {path_to_text(path)} is on {kind}: it works without a WAL there, but a local disk is safer"
@@ -147,8 +147,8 @@ def _doubts_about_ledger(path: Path) -> Iterator[str]:
 
 
 def _doubts_about_bundle(config: Config) -> Iterator[str]:
-    from emwatch.classify.bundles.bundle import CARD  # noqa: PLC0415 - only for this check
-    from emwatch.classify.bundles.store import in_use  # noqa: PLC0415 - as above
+    from emwatch.classify.bundles.bundle import CARD
+    from emwatch.classify.bundles.store import in_use
 
     if config.model.engine == "stub":
         return

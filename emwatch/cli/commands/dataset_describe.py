@@ -46,14 +46,14 @@ def describe(dataset: Path, plate: Path | None, data_bar: bool, as_json: bool) -
     Every file is read once, as the daemon would. Near duplicates are frames that look the same though their bytes
     differ. Ends with 4 when something would keep a model from learning, with 3 when there are no frames.
     """
-    from emwatch.train.dataset.describe import description  # noqa: PLC0415
-    from emwatch.train.dataset.labelled import open_dataset  # noqa: PLC0415 - numpy only when a command needs it
-    from emwatch.train.dataset.survey import likeness  # noqa: PLC0415
+    from emwatch.train.dataset.describe import description
+    from emwatch.train.dataset.labelled import open_dataset
+    from emwatch.train.dataset.survey import likeness
 
     looks = looked_at(open_dataset(dataset), data_bar=data_bar)
     document = {"dataset": dataset, **description(looks, likeness(looks))}
     if plate is not None and looks:
-        from emwatch.report.plate import example_plate  # noqa: PLC0415
+        from emwatch.report.plate import example_plate
 
         plate.write_bytes(example_plate(looks))
         click.echo(f"examples drawn: {printable(plate)}", err=True)
@@ -71,7 +71,7 @@ def describe(dataset: Path, plate: Path | None, data_bar: bool, as_json: bool) -
 
 def looked_at(frames: Sequence[LabelledFrame], *, data_bar: bool = False) -> list[Look]:
     """Look at every frame, with a bar on stderr."""
-    from emwatch.train.dataset.survey import look_at  # noqa: PLC0415
+    from emwatch.train.dataset.survey import look_at
 
     with bars_for(data_bar) as complete, counting("looking at frames", len(frames)) as tell:
         return look_at(frames, tell, complete)
@@ -83,8 +83,8 @@ def bars_for(data_bar: bool) -> Iterator[Callable[[FrameReading], FrameReading] 
     if not data_bar:
         yield None
         return
-    from emwatch.cli.commands.bars import DataBars, with_bar  # noqa: PLC0415
-    from emwatch.readers.sandbox.limits import bar_limits  # noqa: PLC0415
+    from emwatch.cli.commands.bars import DataBars, with_bar
+    from emwatch.readers.sandbox.limits import bar_limits
 
     with DataBars(data_bar, bar_limits(load_config(None, one_shot=True))) as bars:
         yield lambda reading: with_bar(reading, bars.read(reading))

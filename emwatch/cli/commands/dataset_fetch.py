@@ -54,7 +54,7 @@ def fetch(out: Path, url: str, record: str, categories: tuple[str, ...], as_json
     archive is checked against the repository's checksum before it is unpacked, and removed afterwards. NAME is one of
     the ten categories. A table labels.tsv with the licence and an attribution are written beside the frames.
     """
-    from emwatch.train.dataset.fetch import FetchOrder, label, planned  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.train.dataset.fetch import FetchOrder, label, planned
 
     order = FetchOrder(out, url, record, categories or CATEGORIES)
     plan = planned(order, _wait)
@@ -73,7 +73,7 @@ def fetch(out: Path, url: str, record: str, categories: tuple[str, ...], as_json
 
 
 def _fetch_all(order: FetchOrder, plan: dict[str, RemoteFile]) -> None:
-    from emwatch.train.dataset.fetch import fetch_category  # noqa: PLC0415
+    from emwatch.train.dataset.fetch import fetch_category
 
     in_lines = not is_shown() and click.get_current_context().meta.get(VERBOSITY, 0) >= 0
     before = 0

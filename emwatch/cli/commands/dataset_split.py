@@ -77,10 +77,10 @@ def split(
     table says; else a folder below the category's; else a series of names that differ in their last number. Only a
     manifest is written over, never another file.
     """
-    from emwatch.train.dataset.check import checked  # noqa: PLC0415 - numpy only when a command needs it
-    from emwatch.train.dataset.labelled import check_manifest, open_dataset, write_manifest  # noqa: PLC0415
-    from emwatch.train.dataset.split import split_frames  # noqa: PLC0415
-    from emwatch.train.dataset.survey import likeness  # noqa: PLC0415
+    from emwatch.train.dataset.check import checked
+    from emwatch.train.dataset.labelled import check_manifest, open_dataset, write_manifest
+    from emwatch.train.dataset.split import split_frames
+    from emwatch.train.dataset.survey import likeness
 
     check_manifest(out)
     looks = checked(looked_at(open_dataset(dataset)), tell_warning, leave_out=leave_out)
@@ -108,7 +108,7 @@ def split(
 
 
 def _document(out: Path, looks: list[Look], frames: list[LabelledFrame]) -> dict[str, Any]:
-    from emwatch.train.dataset.labelled import Part  # noqa: PLC0415
+    from emwatch.train.dataset.labelled import Part
 
     def counts(mine: list[LabelledFrame]) -> dict[str, Any]:
         parts = {part.value: sum(frame.part is part for frame in mine) for part in Part}

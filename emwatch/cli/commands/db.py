@@ -64,7 +64,7 @@ def check(full: bool, ledger: Path | None, config_file: Path | None, as_json: bo
 
 
 def _checked(file: Path, *, full: bool, silent: bool, advice: str) -> dict[str, Any]:
-    from emwatch.ledger.care.check import check as checks  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+    from emwatch.ledger.care.check import check as checks
 
     found: list[Checked] = []
     for each in checks(file, full=full):
@@ -105,7 +105,7 @@ def backup(
     with its -wal and -shm aside, copy the backup to ledger.path, start the daemon.
     """
     config = load_config(config_file, {"ledger.path": ledger, "ledger.backup_directory": directory}, one_shot=True)
-    from emwatch.ledger.care.backups import make_backup, rotate  # noqa: PLC0415 - only for this command
+    from emwatch.ledger.care.backups import make_backup, rotate
 
     made = make_backup(config.ledger.path, config.ledger.backups, SystemClock().now())
     if made is None:  # nobody asks it to stop
@@ -133,8 +133,8 @@ def verify(files: tuple[Path, ...], ledger: Path | None, config_file: Path | Non
     A backup made by an older emwatch is checked as far as its file is concerned.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.errors import LedgerError  # noqa: PLC0415 - only for this command
-    from emwatch.ledger.care.backups import backups_of  # noqa: PLC0415 - as above
+    from emwatch.errors import LedgerError
+    from emwatch.ledger.care.backups import backups_of
 
     chosen = files or tuple(backups_of(config.ledger.path, config.ledger.backups)[-1:])
     if not chosen:

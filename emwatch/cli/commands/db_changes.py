@@ -33,7 +33,7 @@ _HOPELESS: Final = "the ledger goes on without it; move the file away when nobod
 
 @contextmanager
 def _alone(config: Config, *, must_exist: bool = True) -> Iterator[Ledger]:
-    from emwatch.ledger.sqlite_file import must_be_there  # noqa: PLC0415 - only for these commands
+    from emwatch.ledger.sqlite_file import must_be_there
 
     if must_exist:
         must_be_there(config.ledger.path)
@@ -42,7 +42,7 @@ def _alone(config: Config, *, must_exist: bool = True) -> Iterator[Ledger]:
 
 
 def _back_up(config: Config) -> bool:
-    from emwatch.ledger.care.backups import make_backup  # noqa: PLC0415 - only for these commands
+    from emwatch.ledger.care.backups import make_backup
 
     made = make_backup(config.ledger.path, config.ledger.backups, SystemClock().now())
     if made is not None:
@@ -79,7 +79,7 @@ def prune(ledger: Path | None, config_file: Path | None, apply: bool, as_json: b
     if not before:
         raise click.UsageError("say what is to be removed, for example --alerts-before 90d")
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ledger.care.prune import Prune  # noqa: PLC0415 - only for this command
+    from emwatch.ledger.care.prune import Prune
 
     roots = [each.resolve() for each in config.watch.directory]
     with _alone(config) as opened:
@@ -127,7 +127,7 @@ def merge(other: Path, send_waiting: bool, ledger: Path | None, config_file: Pat
     first.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ledger.care.salvage import Salvage  # noqa: PLC0415 - only for this command
+    from emwatch.ledger.care.salvage import Salvage
 
     if not other.is_file():
         raise LedgerError(f"{other}: no such file")
@@ -162,8 +162,8 @@ def repair(given: Path | None, ledger: Path | None, config_file: Path | None, as
     be sent is sent. The damaged file stays as it is. Ends with 5 if rows were lost.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ledger.care.replacement import set_aside_files  # noqa: PLC0415 - only for this command
-    from emwatch.ledger.care.salvage import Salvage  # noqa: PLC0415 - as above
+    from emwatch.ledger.care.replacement import set_aside_files
+    from emwatch.ledger.care.salvage import Salvage
 
     if given is not None and not given.is_file():
         raise LedgerError(f"{given}: no such file")

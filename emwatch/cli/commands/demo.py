@@ -69,7 +69,7 @@ def _show(folder: Path, frames: int, rate: float, seed: int) -> None:
     watched.mkdir()
     config_file.write_text(_CONFIG, encoding="utf-8")
     config = load_config(config_file)
-    from emwatch.cli.terminal.foreground import run_in_foreground  # noqa: PLC0415 - the whole daemon
+    from emwatch.cli.terminal.foreground import run_in_foreground
 
     click.echo("A pretend microscope writes frames; emwatch watches. Targets: wires, gratings at high magnification.\n")
     microscope = subprocess.Popen(

@@ -47,8 +47,8 @@ def docs(page: str | None, as_path: bool) -> None:
 
 
 def _render(markdown: str) -> None:
-    from rich.console import Console  # noqa: PLC0415 - rich is imported only for a terminal
-    from rich.markdown import Markdown  # noqa: PLC0415 - as above
+    from rich.console import Console
+    from rich.markdown import Markdown
 
     console = Console(width=min(Console().width, 100))
     with console.pager(styles=True):

@@ -88,12 +88,12 @@ def evaluate(
 
     --out needs the extra "report" (pip install 'emwatch[report]').
     """
-    from emwatch.classify.classifier import Classifier  # noqa: PLC0415 - numpy only when a command needs it
-    from emwatch.train.dataset.labelled import Part, open_dataset  # noqa: PLC0415
-    from emwatch.train.evaluate import evaluate as judging  # noqa: PLC0415
+    from emwatch.classify.classifier import Classifier
+    from emwatch.train.dataset.labelled import Part, open_dataset
+    from emwatch.train.evaluate import evaluate as judging
 
     if out is not None:
-        from emwatch.report.evaluation import check_extra  # noqa: PLC0415
+        from emwatch.report.evaluation import check_extra
 
         check_extra()
         check_writable(out)
@@ -120,7 +120,7 @@ def evaluate(
         "history": epochs,
     }
     if out is not None:
-        from emwatch.report.evaluation import write_report  # noqa: PLC0415
+        from emwatch.report.evaluation import write_report
 
         click.echo(f"report written: {printable(write_report(out, document, judgement.judged, epochs)[0])}", err=True)
     if as_json:

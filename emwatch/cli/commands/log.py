@@ -57,7 +57,7 @@ def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
     _refuse_both([name for name in ("failed", "all") if asked["everything" if name == "all" else name]])
     wanted = _filter(**asked)
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+    from emwatch.ledger.query import LedgerReader
 
     with LedgerReader(config.ledger.path) as reader:
         if "count" in formats:

@@ -58,15 +58,15 @@ def meta(
     """
     if csv and (as_json or raw or explain):
         raise click.UsageError("--csv cannot be combined with --json, --raw or --explain")
-    from emwatch.readers.sandbox.frame_sandbox import Sandbox  # noqa: PLC0415 - numpy only where files are read
-    from emwatch.readers.sandbox.limits import bar_limits, reading_limits  # noqa: PLC0415
+    from emwatch.readers.sandbox.frame_sandbox import Sandbox
+    from emwatch.readers.sandbox.limits import bar_limits, reading_limits
 
     config = load_config(config_file, one_shot=True)
     # An explanation sets bar and file side by side.
     every = explain or bool(data_bar)
     with Sandbox(limits=reading_limits(config)) as sandbox, DataBars(data_bar, bar_limits(config), every=every) as bars:
         if csv:
-            from emwatch.cli.commands.archive import write_archive  # noqa: PLC0415 - only for archives
+            from emwatch.cli.commands.archive import write_archive
 
             found, failed = write_archive(files, sandbox, bars)
         else:

@@ -65,7 +65,7 @@ def info(wanted: str | None, ledger: Path | None, config_file: Path | None, as_j
 
     Without BUNDLE: the one in use.
     """
-    from emwatch.classify.bundles.bundle import Bundle  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.bundle import Bundle
 
     bundle = Bundle.open(directory_of(wanted, config_file, ledger))
     document = _document(bundle)
@@ -90,7 +90,7 @@ def verify(wanted: str | None, engine: str, ledger: Path | None, config_file: Pa
 
     Without BUNDLE: the one in use.
     """
-    from emwatch.classify.classifier import Classifier  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.classifier import Classifier
 
     where = directory_of(wanted, config_file, ledger)
     classifier = Classifier.load(where, engine=engine)
@@ -150,8 +150,8 @@ def build(as_json: bool, **order: Any) -> None:
     The head learns from frames of an open licence and from drawn ones, and is judged on all, by source. Needs the
     extra "train" (pip install 'emwatch[train]').
     """
-    from emwatch.train.network.build import BuildOrder  # noqa: PLC0415 - heavy
-    from emwatch.train.network.build import build as build_bundle  # noqa: PLC0415 - heavy
+    from emwatch.train.network.build import BuildOrder
+    from emwatch.train.network.build import build as build_bundle
 
     with TrainingProgress() as shown:
         bundle = build_bundle(BuildOrder(**order), shown.say, shown.counting)
@@ -163,7 +163,7 @@ def build(as_json: bool, **order: Any) -> None:
 
 def directory_of(wanted: str | None, config_file: Path | None, ledger: Path | None) -> Path:
     """Find the bundle that was asked for, or the one in use. Raises `ModelError`."""
-    from emwatch.classify.bundles import store  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles import store
 
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     return store.in_use(config).directory if wanted is None else store.store_of(config).find(wanted).directory

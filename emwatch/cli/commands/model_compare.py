@@ -55,7 +55,7 @@ def compare(
     are left out, as far as the cards tell. The result is remembered for "emwatch model activate", which needs it where cards cannot be compared.
     Ends with 4 when some files could not be read.
     """
-    from emwatch.classify.bundles.store import store_of  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.store import store_of
 
     if (dataset is None) != cards:
         raise click.UsageError("give a DATASET of labelled frames, or --cards without one")
@@ -79,11 +79,11 @@ def compare(
 
 
 def _measured(config: Config, both: tuple[Kept, Kept], dataset: Path, part: str | None, seed: int) -> dict[str, Any]:
-    from emwatch.classify.classifier import Classifier  # noqa: PLC0415 - numpy only when a command needs it
-    from emwatch.frame import path_to_text  # noqa: PLC0415 - beside its use
-    from emwatch.train.dataset.labelled import Part, open_dataset  # noqa: PLC0415 - as above
-    from emwatch.train.evaluate.compare import comparison, judge_both  # noqa: PLC0415 - as above
-    from emwatch.train.evaluate.evaluate import chosen  # noqa: PLC0415 - as above
+    from emwatch.classify.classifier import Classifier
+    from emwatch.frame import path_to_text
+    from emwatch.train.dataset.labelled import Part, open_dataset
+    from emwatch.train.evaluate.compare import comparison, judge_both
+    from emwatch.train.evaluate.evaluate import chosen
 
     frames, judged_by = chosen(open_dataset(dataset), None if part is None else Part(part))
     one, other = (Classifier.load(each.directory, threads=config.model.threads) for each in both)
@@ -103,7 +103,7 @@ def _measured(config: Config, both: tuple[Kept, Kept], dataset: Path, part: str 
 
 
 def _remember(store: BundleStore, both: tuple[Kept, Kept], document: dict[str, Any], dataset: Path) -> None:
-    from emwatch.classify.bundles.store import Compared  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.store import Compared
 
     store.remember(
         Compared(
@@ -125,7 +125,7 @@ def _is_within_chance(document: dict[str, Any]) -> bool:
 
 
 def _lay_out_cards(both: tuple[Kept, Kept], *, as_json: bool) -> None:
-    from emwatch.classify.bundles.champion import challenge, figures_of  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.champion import challenge, figures_of
 
     cards = [each.card or {} for each in both]
     verdict = challenge(cards[0], cards[1])

@@ -45,7 +45,7 @@ def list_bundles(ledger: Path | None, config_file: Path | None, as_json: bool) -
     Figures are those of the cards: balanced accuracy, accuracy and how far stated probabilities are off (ECE), all on
     frames of sources that the model did not learn from.
     """
-    from emwatch.classify.bundles.store import in_use, store_of  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.store import in_use, store_of
 
     loaded = _settings(config_file, ledger)
     store = store_of(loaded.config)
@@ -85,7 +85,7 @@ def activate(wanted: str, force: bool, ledger: Path | None, config_file: Path | 
     made it. A directory elsewhere is first copied beside the ledger. A bundle whose card says that it is worse than the
     one in use, or whose figures cannot be compared, needs --force; "emwatch model compare" finds out on frames of yours.
     """
-    from emwatch.classify.bundles.store import store_of  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.store import store_of
 
     loaded = _settings(config_file, ledger)
     store = store_of(loaded.config)
@@ -108,7 +108,7 @@ def activate(wanted: str, force: bool, ledger: Path | None, config_file: Path | 
 @logging_options
 def rollback(ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """Put the bundle that was in use before this one into use again; once more goes one further back."""
-    from emwatch.classify.bundles.store import store_of  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.store import store_of
 
     loaded = _settings(config_file, ledger)
     store = store_of(loaded.config)
@@ -128,8 +128,8 @@ def export(wanted: str | None, out: Path | None, ledger: Path | None, config_fil
 
     The same bundle always gives the same bytes, so that their sha256 can be told by telephone.
     """
-    from emwatch.classify.bundles.archive import write_archive  # noqa: PLC0415 - numpy only when a command needs it
-    from emwatch.classify.bundles.store import in_use, store_of  # noqa: PLC0415 - as above
+    from emwatch.classify.bundles.archive import write_archive
+    from emwatch.classify.bundles.store import in_use, store_of
 
     loaded = _settings(config_file, ledger)
     store = store_of(loaded.config)
@@ -182,15 +182,15 @@ def import_bundle(
     measured. It sees frames as emwatch prepares them, which is not as it was trained; its card says so. Needs the extra
     "train".
     """
-    from emwatch.classify.bundles.store import store_of  # noqa: PLC0415 - numpy only when a command needs it
-    from emwatch.train.network.keras_arrays import is_keras  # noqa: PLC0415 - as above
+    from emwatch.classify.bundles.store import store_of
+    from emwatch.train.network.keras_arrays import is_keras
 
     if sha256 is not None and source.is_dir():
         raise click.UsageError("--sha256 is for a file; FILE|DIR is a directory")
     loaded = _settings(config_file, ledger)
     store = store_of(loaded.config)
     if is_keras(source):
-        from emwatch.train.network.keras_import import ImportOrder, import_classifier  # noqa: PLC0415 - TensorFlow
+        from emwatch.train.network.keras_import import ImportOrder, import_classifier
 
         order = ImportOrder(
             source,
@@ -224,7 +224,7 @@ def _settings(config_file: Path | None, ledger: Path | None) -> Loaded:
 
 def _judged(store: BundleStore, kept: Kept, *, force: bool) -> str:
     """Compare with the bundle in use, by their cards; gives the sentence to tell. Raises `ModelError` without ``force``."""
-    from emwatch.classify.bundles.champion import challenge  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.champion import challenge
 
     try:
         champion = store.find_at(store.in_use().directory)
@@ -249,7 +249,7 @@ def _judged(store: BundleStore, kept: Kept, *, force: bool) -> str:
 
 def _compared_before(store: BundleStore, champion: Kept, kept: Kept) -> Verdict | None:
     """Give what "model compare" found of the two, ``None`` where it was not asked."""
-    from emwatch.classify.bundles.champion import on_frames  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.champion import on_frames
 
     for each in reversed(store.comparisons()):
         measured = {each.first: each.first_balanced, each.second: each.second_balanced}
@@ -305,7 +305,7 @@ def _copies(kept: list[Kept], used: Path) -> list[list[Kept]]:
 
 
 def _document(kept: Kept, *, in_use: bool, also: Sequence[Kept] = ()) -> dict[str, Any]:
-    from emwatch.classify.bundles.champion import figures_of  # noqa: PLC0415 - numpy only when a command needs it
+    from emwatch.classify.bundles.champion import figures_of
 
     figures = None if kept.card is None else figures_of(kept.card)
     return {

@@ -54,8 +54,8 @@ def reclassify(
       emwatch reclassify --session last --bundle wires --alerts
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ingest.reclassify import Reclassified  # noqa: PLC0415 - everything that it works with
-    from emwatch.ledger.sqlite_file import must_be_there  # noqa: PLC0415 - only this command
+    from emwatch.ingest.reclassify import Reclassified
+    from emwatch.ledger.sqlite_file import must_be_there
 
     must_be_there(config.ledger.path)  # opening it for writing would make one
     wanted, result, finished = filter_of(asked), Reclassified(), False
@@ -72,8 +72,8 @@ def reclassify(
 
 
 def _classifier(config: Config, wanted: str | None) -> Classifier:
-    from emwatch.classify.bundles import store  # noqa: PLC0415 - numpy only when it is needed
-    from emwatch.classify.classifier import Classifier  # noqa: PLC0415 - as above
+    from emwatch.classify.bundles import store
+    from emwatch.classify.classifier import Classifier
 
     if wanted is None:
         return store.in_use(config).load(config.model.engine, config.model.threads)
@@ -86,11 +86,11 @@ def _classifier(config: Config, wanted: str | None) -> Classifier:
 def _work(
     config: Config, ledger: Ledger, classifier: Classifier, wanted: LogFilter, result: Reclassified, *, alerts: bool
 ) -> None:
-    from emwatch.classify.preprocess import prepared_by  # noqa: PLC0415 - numpy
-    from emwatch.ingest.reclassify import reclassify as judge_again  # noqa: PLC0415 - as above
-    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
-    from emwatch.readers.sandbox.frame_sandbox import Sandbox  # noqa: PLC0415 - as above
-    from emwatch.readers.sandbox.limits import reading_limits  # noqa: PLC0415 - numpy
+    from emwatch.classify.preprocess import prepared_by
+    from emwatch.ingest.reclassify import reclassify as judge_again
+    from emwatch.ledger.query import LedgerReader
+    from emwatch.readers.sandbox.frame_sandbox import Sandbox
+    from emwatch.readers.sandbox.limits import reading_limits
 
     with ExitStack() as stack:
         reader = stack.enter_context(LedgerReader(config.ledger.path))

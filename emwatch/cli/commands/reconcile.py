@@ -63,8 +63,8 @@ def reconcile(
     whether the daemon runs; while it catches up, what it has not come to yet is missing.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ingest.reconcile import Comparison, default_grace_s  # noqa: PLC0415 - as above
-    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+    from emwatch.ingest.reconcile import Comparison, default_grace_s
+    from emwatch.ledger.query import LedgerReader
 
     areas = _areas(config, directories)
     with LedgerReader(config.ledger.path) as reader:
@@ -77,9 +77,9 @@ def reconcile(
 
 def _areas(config: Config, directories: Sequence[Path]) -> list[Area]:
     """Find the watched directory that each folder asked for lies in: patterns and depth count from there."""
-    from emwatch.ingest.reconcile import Area  # noqa: PLC0415 - only for this command
-    from emwatch.service.roots import checked_roots  # noqa: PLC0415 - as above
-    from emwatch.watch.patterns import Patterns  # noqa: PLC0415 - as above
+    from emwatch.ingest.reconcile import Area
+    from emwatch.service.roots import checked_roots
+    from emwatch.watch.patterns import Patterns
 
     watch = config.watch
     patterns = Patterns(watch.include, watch.exclude)

@@ -127,7 +127,7 @@ def _login() -> str:
 
 def _frames(config: Config, named: Sequence[str]) -> list[ToReview]:
     """Find all frames that are named, each once, or tell all that are not there."""
-    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+    from emwatch.ledger.query import LedgerReader
 
     found: dict[int, ToReview] = {}
     unknown = []
@@ -161,8 +161,8 @@ def _review(frame: ToReview, verdict: ReviewVerdict, relabel: str | None, by: st
 
 def _record(config: Config, made: list[Review]) -> bool:
     """Write the reviews, or hand them to whoever writes the ledger; tells whether they are in it."""
-    from emwatch.service.lock import holder  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
-    from emwatch.service.review_inbox import hand_over, take_in  # noqa: PLC0415 - as above
+    from emwatch.service.lock import holder
+    from emwatch.service.review_inbox import hand_over, take_in
 
     path = config.ledger.path
     if holder(path) is None:
@@ -209,7 +209,7 @@ def _document(path: Path, each: Review | ReviewRow) -> dict[str, Any]:
 
 
 def _list(config: Config, asked: dict[str, Any], *, as_json: bool) -> None:
-    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+    from emwatch.ledger.query import LedgerReader
 
     with LedgerReader(config.ledger.path) as reader:
         rows = reader.reviews(filter_of(asked))

@@ -50,7 +50,7 @@ def run(
         "model.engine": engine,
     }
     config = load_config(config_file, flags)
-    from emwatch.cli.terminal.foreground import run_in_foreground  # noqa: PLC0415 - everything the daemon needs, and only it
+    from emwatch.cli.terminal.foreground import run_in_foreground
 
     context = click.get_current_context()
 

@@ -23,7 +23,7 @@ SEVERAL: Final = ("mixed", "all")
 
 
 def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    from emwatch.simulate.vendors import VENDORS  # noqa: PLC0415 - the simulator only where it runs
+    from emwatch.simulate.vendors import VENDORS
 
     if value not in (*VENDORS, *SEVERAL):
         raise click.BadParameter(f"{value!r} is not one of {', '.join((*VENDORS, *SEVERAL))}", context, parameter)
@@ -90,7 +90,7 @@ def simulate(as_json: bool, categories: tuple[str, ...], **given: Any) -> None:
     category, magnification, tilt and the rest.
     """
     # Imported here, because drawing needs numpy and help does not.
-    from emwatch.simulate.microscope import Microscope  # noqa: PLC0415
+    from emwatch.simulate.microscope import Microscope
 
     began_s = time.monotonic()
     out: Path = given.pop("out")

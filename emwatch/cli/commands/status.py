@@ -30,7 +30,7 @@ def status(ledger: Path | None, config_file: Path | None, as_json: bool) -> None
     them is what the daemon last wrote, so the answer comes at once also when a share hangs.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.service.status import status_document  # noqa: PLC0415 - only what this command needs
+    from emwatch.service.status import status_document
 
     now = SystemClock().now()
     document = status_document(config, now)

@@ -92,8 +92,8 @@ def finetune(dataset: Path, as_json: bool, **options: Any) -> None:
 
     Interrupted, the same command goes on where it was. Needs the extra "train" (pip install 'emwatch[train]').
     """
-    from emwatch.train.network.finetune import FinetuneOrder  # noqa: PLC0415 - numpy, and TensorFlow after it
-    from emwatch.train.network.finetune import finetune as tune  # noqa: PLC0415
+    from emwatch.train.network.finetune import FinetuneOrder
+    from emwatch.train.network.finetune import finetune as tune
 
     with TrainingProgress() as progress:
         report = tune(FinetuneOrder(dataset=dataset, **told(options, dataset, "finetune")), progress)

@@ -86,10 +86,10 @@ def heads(
     and whose files still hold the reviewed bytes; the filters choose among them. DATASET may then lack categories, or be
     left out: drawn frames teach what nobody reviewed.
     """
-    from emwatch.classify.bundles.bundle import default_directory  # noqa: PLC0415 - numpy only when a command needs it
-    from emwatch.train.dataset.check import doubts  # noqa: PLC0415 - as above
-    from emwatch.train.dataset.labelled import labelled_frames  # noqa: PLC0415 - as above
-    from emwatch.train.heads.head_bundle import HeadOrder, train_heads  # noqa: PLC0415 - as above
+    from emwatch.classify.bundles.bundle import default_directory
+    from emwatch.train.dataset.check import doubts
+    from emwatch.train.dataset.labelled import labelled_frames
+    from emwatch.train.heads.head_bundle import HeadOrder, train_heads
 
     filters = {key: value for key, value in asked.items() if key not in _ORDER}
     if not from_log and any(value not in {None, False, ()} for value in filters.values()):
@@ -129,9 +129,9 @@ def _with_reviewed(
     config: Config, dataset: Path | None, filters: dict[str, Any], drawn_per_category: int
 ) -> tuple[list[LabelledFrame], FromLog]:
     """Give the frames to learn from and judge by: reviewed ones of the ledger, and the dataset's."""
-    from emwatch.ledger.query import LedgerReader  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
-    from emwatch.train.dataset.labelled import open_dataset  # noqa: PLC0415 - numpy only when it is needed
-    from emwatch.train.heads.from_log import beside, check_categories, reviewed_frames  # noqa: PLC0415 - as above
+    from emwatch.ledger.query import LedgerReader
+    from emwatch.train.dataset.labelled import open_dataset
+    from emwatch.train.heads.from_log import beside, check_categories, reviewed_frames
 
     with LedgerReader(config.ledger.path) as reader:
         reviewed = reviewed_frames(reader, filter_of(filters))
@@ -158,7 +158,7 @@ def _log_document(reviewed: FromLog) -> dict[str, Any]:
 
 def _says_little(bundle: Bundle) -> bool:
     """Tell whether some fold had no source, or fewer frames judged than ten of each category."""
-    from emwatch.train.heads.calibration import FOLDS  # noqa: PLC0415 - numpy only when it is needed
+    from emwatch.train.heads.calibration import FOLDS
 
     metrics = bundle.card["metrics"]
     return bool(metrics["sources"] < FOLDS or metrics["frames"] < 10 * len(CATEGORIES))

@@ -49,7 +49,7 @@ def original(dataset: Path, as_json: bool, **options: Any) -> None:
 
     Interrupted, the same command goes on where it was. Needs the extra "train" (pip install 'emwatch[train]').
     """
-    from emwatch.train.network.original import OriginalOrder, train_original  # noqa: PLC0415 - numpy, and TensorFlow after it
+    from emwatch.train.network.original import OriginalOrder, train_original
 
     with TrainingProgress() as progress:
         report = train_original(OriginalOrder(dataset=dataset, **told(options, dataset, "original")), progress)

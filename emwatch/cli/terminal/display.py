@@ -146,10 +146,10 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, sty
 
 def _draw(columns: Sequence[Column], cells: Sequence[Sequence[str]], styles: Sequence[str]) -> None:
     """Draw a table; cells are plain text already escaped, never markup."""
-    from rich import box  # noqa: PLC0415 - rich is imported only for a terminal
-    from rich.console import Console  # noqa: PLC0415 - as above
-    from rich.table import Table  # noqa: PLC0415 - as above
-    from rich.text import Text  # noqa: PLC0415 - as above
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     widths = fitting_widths(columns, cells, console.width)
@@ -171,7 +171,7 @@ def fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], ro
     Numbers and whole cells are never broken; other columns, and titles, are where ``room`` asks for it. Spare columns go
     before a name would be broken into crumbs.
     """
-    from rich.cells import cell_len  # noqa: PLC0415 - rich is imported only for a terminal
+    from rich.cells import cell_len
 
     titles = [cell_len(column.title) for column in columns]
     words = [max(map(cell_len, column.title.split()), default=0) for column in columns]

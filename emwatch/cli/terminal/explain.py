@@ -27,7 +27,7 @@ def value_text(name: str, reading: Reading | None) -> str:
 
 def recognised_by(metadata: AcquisitionMetadata) -> str:
     """Say which reader recognised the frame, and where that found its values."""
-    from emwatch.readers.registry import READERS  # noqa: PLC0415 - numpy only where files are read
+    from emwatch.readers.registry import READERS
 
     reader = next((each for each in READERS if each.vendor == metadata.vendor), None)
     if reader is None:

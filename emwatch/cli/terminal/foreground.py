@@ -131,9 +131,9 @@ def _view(progress: Progress, *, plain: bool, lines_to_stderr: bool, every_failu
     if plain or not is_terminal(sys.stdout):
         return PlainLines(results_to_stderr=lines_to_stderr, every_failure=every_failure)
     # Under a service manager rich is never imported: its memory is better left to the microscope.
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from emwatch.cli.terminal.live import LiveView  # noqa: PLC0415
+    from emwatch.cli.terminal.live import LiveView
 
     return LiveView(Console(), progress)
 

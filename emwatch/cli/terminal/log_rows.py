@@ -81,7 +81,7 @@ def print_ndjson(rows: Iterable[LogRow]) -> int:
 
 def print_csv(rows: Iterable[LogRow]) -> int:
     """Print a header and one line a row, a column for each category's score; gives the number of rows."""
-    from emwatch.ledger.query import LogRow  # noqa: PLC0415 - SQLAlchemy only where the ledger is asked
+    from emwatch.ledger.query import LogRow
 
     writer = csv.writer(_Out(), lineterminator="\n")
     names = [field.name for field in fields(LogRow) if field.name != "scores"]

@@ -46,7 +46,7 @@ def transferring(total_bytes: int) -> Iterator[Callable[[str, int], None]]:
     if not is_shown():
         yield lambda what, done: None  # noqa: ARG005 - the same signature
         return
-    from rich.progress import DownloadColumn, TransferSpeedColumn  # noqa: PLC0415 - only for a terminal
+    from rich.progress import DownloadColumn, TransferSpeedColumn
 
     with _bar(DownloadColumn(), TransferSpeedColumn()) as bar:
         task = bar.add_task("fetching", total=total_bytes)
@@ -55,15 +55,15 @@ def transferring(total_bytes: int) -> Iterator[Callable[[str, int], None]]:
 
 def counting_bar(*, pace_over_s: float = 30.0) -> Progress:
     """Make a bar that counts; the time left is told from the pace of the last ``pace_over_s``."""
-    from rich.progress import MofNCompleteColumn  # noqa: PLC0415 - only for a terminal
+    from rich.progress import MofNCompleteColumn
 
     return _bar(MofNCompleteColumn(), pace_over_s=pace_over_s)
 
 
 def _bar(*numbers: ProgressColumn, pace_over_s: float = 30.0) -> Progress:
     """Make a bar on stderr; descriptions are plain text, never markup: they may be names of files."""
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - as above
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), *numbers, TimeRemainingColumn())
     console = Console(stderr=True, no_color=wants_colour() is False, highlight=False)

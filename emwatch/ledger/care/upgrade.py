@@ -58,8 +58,8 @@ def _copied(source: sqlite3.Connection, path: Path, revision: str, now: datetime
 
 
 def _migrate(connection: Connection, migrations: Path, revision: str) -> None:
-    from alembic import command  # noqa: PLC0415 - heavy, and not needed at most starts
-    from alembic.config import Config  # noqa: PLC0415 - as above
+    from alembic import command
+    from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))

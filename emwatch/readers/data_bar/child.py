@@ -32,13 +32,13 @@ def main() -> int:
 
 def _prepared(settings: dict[str, Any], limits: Limits) -> Answer:
     """Load the recogniser, before the limits count and before the first frame."""
-    from emwatch import errors  # noqa: PLC0415 - the signals first.
-    from emwatch.frame import path_to_text  # noqa: PLC0415
-    from emwatch.readers import image  # noqa: PLC0415
-    from emwatch.readers.data_bar.bar import read_bar  # noqa: PLC0415
-    from emwatch.readers.data_bar.ocr import RapidRecogniser  # noqa: PLC0415
-    from emwatch.readers.sandbox.snapshot import take_snapshot  # noqa: PLC0415
-    from emwatch.readers.sandbox.wire import metadata_as_message  # noqa: PLC0415
+    from emwatch import errors  # the signals first.
+    from emwatch.frame import path_to_text
+    from emwatch.readers import image
+    from emwatch.readers.data_bar.bar import read_bar
+    from emwatch.readers.data_bar.ocr import RapidRecogniser
+    from emwatch.readers.sandbox.snapshot import take_snapshot
+    from emwatch.readers.sandbox.wire import metadata_as_message
 
     del settings
     recogniser = RapidRecogniser()

@@ -49,7 +49,7 @@ class RapidRecogniser:
 
     def __init__(self) -> None:
         require()
-        import rapidocr  # noqa: PLC0415 - heavy, and absent without the extra.
+        import rapidocr
 
         models = Path(rapidocr.__file__).parent / "models"
         for name in (_DETECTION, _RECOGNITION):

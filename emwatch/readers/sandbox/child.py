@@ -46,9 +46,9 @@ def serve(prepared: Callable[[dict[str, Any], Limits], Answer]) -> int:
     requests, replies = sys.stdin.buffer, _private_stdout()
     settings: dict[str, Any] = json.loads(sys.argv[1])
 
-    from emwatch.errors import EmwatchError  # noqa: PLC0415 - the signals first.
-    from emwatch.readers.sandbox.limits import Limits  # noqa: PLC0415
-    from emwatch.readers.sandbox.wire import receive, send  # noqa: PLC0415
+    from emwatch.errors import EmwatchError  # the signals first.
+    from emwatch.readers.sandbox.limits import Limits
+    from emwatch.readers.sandbox.wire import receive, send
 
     limits = Limits(**settings["limits"])
     _die_with_parent(settings["parent"])
@@ -71,8 +71,8 @@ def serve(prepared: Callable[[dict[str, Any], Limits], Answer]) -> int:
 
 
 def _prepared(settings: dict[str, Any], limits: Limits) -> Answer:
-    from emwatch.readers.frame_reader import read_frame  # noqa: PLC0415 - the signals first.
-    from emwatch.readers.sandbox.wire import reading_as_message  # noqa: PLC0415
+    from emwatch.readers.frame_reader import read_frame  # the signals first.
+    from emwatch.readers.sandbox.wire import reading_as_message
 
     name = settings["prepare"]
     try:
@@ -87,9 +87,9 @@ def _prepared(settings: dict[str, Any], limits: Limits) -> Answer:
 
 
 def _answer(replies: BinaryIO, request: dict[str, Any], answer: Answer) -> None:
-    from emwatch import errors  # noqa: PLC0415 - imported by `serve` already.
-    from emwatch.frame import path_to_text  # noqa: PLC0415
-    from emwatch.readers.sandbox.wire import error_as_message, send, text_as_path  # noqa: PLC0415
+    from emwatch import errors  # imported by `serve` already.
+    from emwatch.frame import path_to_text
+    from emwatch.readers.sandbox.wire import error_as_message, send, text_as_path
 
     path = text_as_path(request["path"])
     try:
@@ -128,7 +128,7 @@ def _die_with_parent(parent: int) -> None:
     """Ask Linux for a kill at the parent's death, in case it comes in the middle of a frame."""
     if not sys.platform.startswith("linux"):
         return
-    import ctypes  # noqa: PLC0415 - numpy has loaded it already.
+    import ctypes  # numpy has loaded it already.
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:  # it died before we asked
@@ -143,7 +143,7 @@ def _confine(limits: Limits) -> None:
     except OSError:
         pass  # not Linux, or not ours to say
     try:
-        import resource  # noqa: PLC0415 - POSIX only.
+        import resource  # POSIX only.
     except ImportError:
         return
     for name, bound in (

@@ -83,7 +83,7 @@ def tones(augmentation: Augmentation, count: int, random: np.random.Generator) -
 
 def changed(views: Any, transform: Any, tone: Any) -> Any:
     """Change a batch of views (n, 170, 170), -1..1, as drawn above; a Keras operation, for a tf.data pipeline."""
-    import keras  # noqa: PLC0415 - heavy; whoever has a batch has it
+    import keras
 
     # What lies outside is the nearest pixel's: as the original did, and better than a black edge to learn from.
     moved = keras.ops.image.affine_transform(

@@ -43,7 +43,7 @@ class Batches:
 
     def of_epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Any, Any, Any]]:
         """Give (views, one-hot categories, weights) as tensors, from batch ``first`` on."""
-        import tensorflow as tf  # noqa: PLC0415 - heavy; only training gets here
+        import tensorflow as tf
 
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.material))
 

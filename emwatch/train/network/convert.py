@@ -39,7 +39,7 @@ def to_tflite(
 
     ``calibration``: network inputs (n, 170, 170, 3) of real frames, by which ``integer`` sets the range of each activation.
     """
-    import tensorflow as tf  # noqa: PLC0415 - heavy; whoever has a network has it
+    import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(embedding_network(network, outputs, batch=1))
     ranges = np.zeros((0,), dtype=np.float32) if calibration is None else calibration
@@ -64,8 +64,8 @@ def pointwise_int8(content: bytes) -> bytes:
 
     Activations stay float outside the convolutions and are quantised on the fly within: LiteRT's "dynamic range".
     """
-    import flatbuffers  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with ai-edge-litert
-    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - as above
+    import flatbuffers  # type: ignore[import-untyped]  # comes with ai-edge-litert
+    from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     for graph in model.subgraphs:

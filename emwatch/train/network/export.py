@@ -140,7 +140,7 @@ def export(
 
 def _base_of(network: Any) -> Any:
     """Give the network without its softmax, in plain float32 whatever it was trained in, as the keras engine builds it."""
-    import keras  # noqa: PLC0415 - heavy; whoever has a network has it
+    import keras
 
     keras.config.set_dtype_policy("float32")
     base = build_xception()

@@ -215,7 +215,7 @@ def _regress(network: Any, training: Material, sources: list[str], ears: Ears) -
 @contextmanager
 def _precision(say: Callable[[str], None]) -> Iterator[None]:
     """Compute in 16 bits where there is a GPU, which is twice as fast with them; processors are slower."""
-    import tensorflow as tf  # noqa: PLC0415 - heavy; Keras is there already
+    import tensorflow as tf
 
     keras = the_keras()
     before = keras.config.dtype_policy()

@@ -127,7 +127,7 @@ def _fill_from_keras_archive(network: Any, archive: bytes, name: str) -> None:
 
     Keras 3 stores a layer's arrays under ``<class in snake case>[_n]``, n counting the layers of that class in order.
     """
-    import h5py  # noqa: PLC0415 - comes with keras
+    import h5py
 
     config = json.loads(_only_member(archive, "config.json", name))
     stored = [layer["config"]["name"] for layer in config["config"]["layers"]]

@@ -141,7 +141,7 @@ def _digest(path: Path, file: BufferedReader) -> str:
 
 
 def _hdf5(path: Path, file: BufferedReader, sha256: str, stack: ExitStack) -> Stored:
-    import h5py  # noqa: PLC0415 - comes with keras
+    import h5py
 
     opened = stack.enter_context(h5py.File(file, "r"))
     if "layers" in opened and "model_weights" not in opened:  # weights alone, in Keras 3's layout
@@ -160,7 +160,7 @@ def _hdf5(path: Path, file: BufferedReader, sha256: str, stack: ExitStack) -> St
 
 
 def _keras_archive(path: Path, file: BufferedReader, sha256: str, stack: ExitStack) -> Stored:
-    import h5py  # noqa: PLC0415 - comes with keras
+    import h5py
 
     with zipfile.ZipFile(with_a_short_list(file, _LIST_CAP_BYTES)) as archive:
         config = _member(path, archive, "config.json", _CONFIG_CAP_BYTES)
@@ -211,7 +211,7 @@ def _numbered_layers(
 
 def _own_layers(*, nested: bool) -> list[Any]:
     """Give the layers of the network built here as a file without a configuration has them, Xception as one of them or not."""
-    from emwatch.classify.backbone import build_xception  # noqa: PLC0415 - TensorFlow
+    from emwatch.classify.backbone import build_xception
 
     layers = [{"class_name": type(each).__name__, "config": {"name": each.name}} for each in build_xception().layers]
     dense = {"class_name": "Dense", "config": {"name": "dense"}}
@@ -219,7 +219,7 @@ def _own_layers(*, nested: bool) -> list[Any]:
 
 
 def _group(path: Path, group: Any, *names: str) -> Any:
-    import h5py  # noqa: PLC0415 - comes with keras
+    import h5py
 
     for name in names:
         _refuse_link(path, group, name)
@@ -231,7 +231,7 @@ def _group(path: Path, group: Any, *names: str) -> Any:
 
 def _walked(path: Path, root: Any) -> Iterator[tuple[tuple[str, ...], StoredArray]]:
     """Give every array below a group with its place there."""
-    import h5py  # noqa: PLC0415 - comes with keras
+    import h5py
 
     left = _MOST_OBJECTS
     waiting: list[tuple[tuple[str, ...], Any]] = [((), root)]
@@ -250,7 +250,7 @@ def _walked(path: Path, root: Any) -> Iterator[tuple[tuple[str, ...], StoredArra
 
 
 def _refuse_link(path: Path, group: Any, name: str) -> None:
-    import h5py  # noqa: PLC0415 - comes with keras
+    import h5py
 
     try:
         link = group.get(name, getlink=True)
@@ -341,8 +341,8 @@ def _saved_model(path: Path, stack: ExitStack) -> Stored:
             digest.update(_digest(path / "variables" / name, file).encode())
             shutil.copyfileobj(file, copy)  # what is read below is what was looked at
     try:
-        import tensorflow as tf  # noqa: PLC0415 - heavy
-        from tensorflow.core.protobuf import trackable_object_graph_pb2 as objects  # noqa: PLC0415 - as above
+        import tensorflow as tf
+        from tensorflow.core.protobuf import trackable_object_graph_pb2 as objects
     except ImportError as error:
         raise ModelError(
             f"reading a SavedModel needs TensorFlow: {error}. Install it: pip install 'emwatch[train]'"
@@ -373,8 +373,8 @@ def _variable(path: Path, reader: Any, key: str, shapes: dict[str, list[int]]) -
 
 @contextmanager
 def _told_of_tensors(path: Path) -> Iterator[None]:
-    import tensorflow as tf  # noqa: PLC0415 - heavy; whoever has a reader has it
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with it
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
 
     try:
         yield

@@ -231,7 +231,7 @@ def _restore(variables: list[Any], arrays: list[npt.NDArray[Any]], folder: RunFo
 @contextmanager
 def _curves(folder: RunFolder) -> Iterator[Callable[[Progress], None]]:
     """Write curves for TensorBoard, named as Keras names them."""
-    import tensorflow as tf  # noqa: PLC0415 - heavy; whoever has a network has it
+    import tensorflow as tf
 
     # As `tf.summary.scalar` would, which wants TensorBoard itself installed. That is only for looking.
     kind = tf.compat.v1.SummaryMetadata(plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"))

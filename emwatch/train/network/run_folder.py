@@ -194,7 +194,7 @@ class RunFolder:
 
 def _plain(network: Any) -> Any:
     """Give the network without its optimizer, which differs from phase to phase and is not worth keeping."""
-    import keras  # noqa: PLC0415 - heavy; whoever has a network has it
+    import keras
 
     return keras.Model(network.inputs, network.outputs)
 
