@@ -19,14 +19,14 @@ _CLOCK_WAS_PUT_BACK = timedelta(hours=1)
 _NOT_READ_AGAIN_FOR_A_TOUCH = (FrameState.RECORDED, FrameState.SKIPPED, FrameState.BASELINE)
 
 
-class News:
+class Changes:
     """Compares files with the ledger."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
-    def among(self, present: Mapping[Path, StatKey]) -> dict[Path, StatKey]:
+    def of_files(self, present: Mapping[Path, StatKey]) -> dict[Path, StatKey]:
         """
         Give those files that are to be read: unknown, changed, or due for another try.
 

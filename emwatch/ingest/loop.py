@@ -16,8 +16,8 @@ from emwatch.frame import FrameState
 from emwatch.ingest.events import FrameDone, Ready
 from emwatch.ingest.outage import LedgerOutage
 from emwatch.ingest.pipeline import Pending
-from emwatch.ingest.scan import Lookout
-from emwatch.watch.sidecars import frames_beside
+from emwatch.ingest.scan import Scan
+from emwatch.watch.patterns import frames_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from emwatch.ingest.events import Happening
     from emwatch.ingest.pipeline import Pipeline
     from emwatch.ledger.writer import Ledger
-    from emwatch.watch.directory import Place
+    from emwatch.watch.directory import WatchedDirectory
     from emwatch.watch.hints import HintBox
     from emwatch.watch.settle import Settle
 
@@ -43,13 +43,13 @@ class Ingest:
     The one loop of the daemon; everything in it runs in the thread that calls `run`.
 
     ``once``: end when what was there has been dealt with.
-    ``baseline``: take what the first full sweep of a place finds as already known, where the ledger has none yet.
+    ``baseline``: take what the first full sweep of a directory finds as already known, where the ledger has none yet.
     """
 
     def __init__(  # noqa: PLR0913 - the daemon's wiring, every part named at its one call
         self,
         *,
-        places: Sequence[Place],
+        directories: Sequence[WatchedDirectory],
         hints: HintBox,
         settle: Settle,
         pipeline: Pipeline,
@@ -61,14 +61,14 @@ class Ingest:
         once: bool = False,
         baseline: bool = False,
     ) -> None:
-        self._places = places
+        self._directories = directories
         self._hints = hints
         self._settle = settle
         self._pipeline = pipeline
         self._ledger = ledger
         self._outage = outage = LedgerOutage(clock, tell, gives_up=once)
-        self._lookout = Lookout(
-            places=places,
+        self._scan = Scan(
+            directories=directories,
             hints=hints,
             settle=settle,
             ledger=ledger,
@@ -100,11 +100,11 @@ class Ingest:
         while not stop():
             now = self._clock.monotonic()
             self._alive(now)
-            swept = self._lookout.look(now)
+            swept = self._scan.advance(now)
             worked = self._work_on_one_file(self._clock.monotonic())
-            if not self._ready and self._lookout.has_overview():
+            if not self._ready and self._scan.is_ready():
                 self._ready = True
-                watching = () if self._once else tuple(place.describe() for place in self._places)
+                watching = () if self._once else tuple(directory.describe() for directory in self._directories)
                 self._tell(Ready(watching, len(self._settle)))
             if not (swept or worked):
                 if self._once and self._ready and self._nothing_is_left():
@@ -121,7 +121,7 @@ class Ingest:
         return self._outage.reason
 
     def _nothing_is_left(self) -> bool:
-        return not self._lookout.is_sweeping and not self._settle and self._unrecorded is None
+        return not self._scan.is_sweeping and not self._settle and self._unrecorded is None
 
     def _work_on_one_file(self, now: float) -> bool:
         """Begin the next file, and conclude the one before while it is being read."""
@@ -151,19 +151,19 @@ class Ingest:
             if path is None:
                 return None
             try:
-                key = self._lookout.look_at(path)
+                key = self._scan.stat_key_of(path)
             except OSError:
                 self._settle.postpone(path, now + _RETRY_S)
                 continue
             if key == self._settle.key_of(path):
                 return path
-            place = self._lookout.place_of(path)
+            directory = self._scan.directory_of(path)
             if key is not None:
                 self._settle.see(path, key, now)
-            elif place is not None and not place.is_there():
+            elif directory is not None and not directory.is_there():
                 # Not the file is gone but all of it; the sweep says so, and brings back what is still there.
                 self._settle.postpone(path, now + _RETRY_S)
-                self._lookout.sweep_anew(place, now)
+                self._scan.sweep_again(directory, now)
             else:
                 gone = Vanished(f"{path}: gone before it was read; nothing to do if its writer removed it on purpose")
                 self._conclude(Pending(path, self._settle.key_of(path), error=gone))
@@ -204,7 +204,7 @@ class Ingest:
         found = {}
         for path in frames_beside(outcome.path):
             try:
-                key = self._lookout.look_at(path)
+                key = self._scan.stat_key_of(path)
             except OSError:
                 continue
             if key is not None and path not in self._settle and self._ledger.lacks_metadata(path):
@@ -226,5 +226,5 @@ class Ingest:
         if self._outage.lasts():
             due.append(self._outage.until)
         else:
-            due += [self._settle.next_due(now), self._lookout.next_sweep_at()]
+            due += [self._settle.next_due(now), self._scan.next_sweep_at()]
         return max(0.0, min(due) - now)

@@ -33,9 +33,8 @@ from emwatch.service.roots import checked_roots
 from emwatch.service.status_file import Standing
 from emwatch.service.systemd import SystemdNotifier
 from emwatch.service.upkeep import Upkeep
-from emwatch.watch.directory import Manner, Place
+from emwatch.watch.directory import WatchedDirectory
 from emwatch.watch.hints import ASKED, HintBox
-from emwatch.watch.patterns import Patterns
 from emwatch.watch.settle import Settle
 
 if TYPE_CHECKING:
@@ -117,12 +116,12 @@ class Daemon:
 
         """
         config, clock = self._config, self._clock
-        places = self._places()
+        directories = self._directories()
         with ExitStack() as stack:
             lock = SingleInstance(config.ledger.path)
             lock.acquire()
             stack.callback(lock.release)
-            standing = Standing(config.ledger.path, clock, places, self._hints, self._progress, self._once)
+            standing = Standing(config.ledger.path, clock, directories, self._hints, self._progress, self._once)
             self._standing = standing
             standing.become("starting")
             stack.callback(standing.become, "ended")
@@ -145,19 +144,21 @@ class Daemon:
                 self._hear(Notice("error", str(ledger.replaced), config.ledger.path))
             self._keep_up(stack, ledger, standing)
             self._bars = self._data_bars(stack, ledger, outbox)
-            for place in places:
-                trouble = place.arm() if not self._once else ""
-                stack.callback(place.disarm)
-                if trouble and place.is_there():  # else the first sweep says so
+            for directory in directories:
+                trouble = directory.arm() if not self._once else ""
+                stack.callback(directory.disarm)
+                if trouble and directory.is_there():  # else the first sweep says so
                     logger.warning("%s", trouble)
             # What start-up made stays for good: the collector need not walk through it for every frame.
             gc.collect()
             gc.freeze()
             stack.callback(self._notifier.say, STOPPING="1")
             pipeline = self._pipeline = Pipeline(sandbox, model, config.wanted())
-            settle = Settle(max(place.settle_s for place in places), 0 if self._once else config.watch.patience_seconds)
+            settle = Settle(
+                max(directory.settle_s for directory in directories), 0 if self._once else config.watch.patience_seconds
+            )
             ingest = Ingest(
-                places=places,
+                directories=directories,
                 hints=self._hints,
                 settle=settle,
                 pipeline=pipeline,
@@ -294,8 +295,5 @@ class Daemon:
         self._show_life(self._clock.monotonic())
         return self._stop.is_set()
 
-    def _places(self) -> list[Place]:
-        watch = self._config.watch
-        manner = Manner(watch.mode, watch.recursive, watch.max_depth, watch.settle_seconds, watch.sweep_seconds)
-        patterns = Patterns(watch.include, watch.exclude)
-        return [Place(root, patterns, manner, self._hints) for root in checked_roots(self._config)]
+    def _directories(self) -> list[WatchedDirectory]:
+        return [WatchedDirectory(root, self._config.watch, self._hints) for root in checked_roots(self._config)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.service.progress import Progress
-    from emwatch.watch.directory import Place
+    from emwatch.watch.directory import WatchedDirectory
     from emwatch.watch.hints import HintBox
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Standing:
 
     ledger: Path
     clock: Clock
-    places: Sequence[Place]
+    directories: Sequence[WatchedDirectory]
     hints: HintBox
     progress: Progress
     once: bool
@@ -107,7 +107,7 @@ class Standing:
             **self._same,
             "written_at": _text(self.clock.now()),
             "state": self.state,
-            "directories": [_directory(place, once=self.once) for place in self.places],
+            "directories": [_directory(directory, once=self.once) for directory in self.directories],
             "since_start": {
                 "recorded": done.frames,
                 "hits": done.hits,
@@ -130,15 +130,15 @@ def _write_over(file: Path, content: bytes) -> None:
         old.write(content.ljust(os.fstat(old.fileno()).st_size))
 
 
-def _directory(place: Place, *, once: bool) -> dict[str, Any]:
-    mode, why = ("looked through once", "") if once else place.mode()
+def _directory(directory: WatchedDirectory, *, once: bool) -> dict[str, Any]:
+    mode, why = ("looked through once", "") if once else directory.mode()
     return {
-        "path": path_to_text(place.root),
+        "path": path_to_text(directory.root),
         "mode": mode,
-        "why": why.removeprefix(f"{place.root}: "),
-        "file_system": place.file_system,
-        "sweep_seconds": place.sweep_s,
-        "last_sweep_at": None if place.swept_at is None else _text(place.swept_at),
+        "why": why.removeprefix(f"{directory.root}: "),
+        "file_system": directory.file_system,
+        "sweep_seconds": directory.sweep_s,
+        "last_sweep_at": None if directory.swept_at is None else _text(directory.swept_at),
     }
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from emwatch.errors import WatchError
 from emwatch.filesystem import file_system_type, lacks_events
 from emwatch.watch.events import Events
 from emwatch.watch.hints import ASKED
+from emwatch.watch.patterns import Patterns
 from emwatch.watch.sweep import Listing, look, sweep
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from emwatch.config.schema import WatchConfig
     from emwatch.frame import StatKey
     from emwatch.watch.events import Hints
-    from emwatch.watch.patterns import Patterns
 
 _ARM_AGAIN_S = 60.0
 _TOO_SOON_S = 10.0
@@ -29,27 +29,14 @@ _SWEEP_EVERY_S = 30.0
 _MOST_SWEEPING = 1 / 140  # of the time, while events come
 _MOST_POLLING = 1 / 40
 
-Mode = Literal["auto", "events", "poll"]
 
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How the directories are watched; ``None`` takes what suits the file system."""
-
-    mode: Mode = "auto"
-    recursive: bool = True
-    max_depth: int = 16
-    settle_s: float | None = None
-    sweep_s: float | None = None
-
-
-class Place:
+class WatchedDirectory:
     """A watched directory, supervised: events that die are armed anew, a root that vanished is waited for."""
 
-    def __init__(self, root: Path, patterns: Patterns, manner: Manner, hints: Hints) -> None:
+    def __init__(self, root: Path, settings: WatchConfig, hints: Hints) -> None:
         self.root = root
-        self.patterns = patterns
-        self._manner = manner
+        self.patterns = Patterns(settings.include, settings.exclude)
+        self._settings = settings
         self._hints = hints
         self._events: Events | None = None
         self._next_arming = 0.0
@@ -69,13 +56,13 @@ class Place:
     @property
     def polled(self) -> bool:
         """Whether events are not even tried."""
-        return self._manner.mode == "poll" or (self._manner.mode == "auto" and lacks_events(self._kind))
+        return self._settings.mode == "poll" or (self._settings.mode == "auto" and lacks_events(self._kind))
 
     @property
     def settle_s(self) -> float:
         """How long a file must stay the same."""
-        if self._manner.settle_s is not None:
-            return self._manner.settle_s
+        if self._settings.settle_seconds is not None:
+            return self._settings.settle_seconds
         return 5.0 if lacks_events(self._kind) else 0.5
 
     @property
@@ -85,7 +72,7 @@ class Place:
     @property
     def sweep_s(self) -> float:
         """How often everything is looked at: seldom only while events come."""
-        usual_s = self._manner.sweep_s or (_SWEEP_EVERY_S if self._events_come else _POLL_EVERY_S)
+        usual_s = self._settings.sweep_seconds or (_SWEEP_EVERY_S if self._events_come else _POLL_EVERY_S)
         return usual_s if self._events_come or self.polled else min(usual_s, _POLL_EVERY_S)
 
     def pause_s(self, spent_s: float) -> float:
@@ -99,7 +86,7 @@ class Place:
         if self._events is not None:
             return ("degraded", self._unwatched_words()) if self._unwatched else ("events", "")
         if self.polled:
-            return "polling", "watch.mode: poll" if self._manner.mode == "poll" else f"{self._kind} gives no events"
+            return "polling", "watch.mode: poll" if self._settings.mode == "poll" else f"{self._kind} gives no events"
         return "degraded", self._no_events or "events are not armed yet"
 
     @property
@@ -114,7 +101,7 @@ class Place:
             return f"{self.root}: waiting for it to appear"
         if self._events is not None:
             return f"{self.root} by events, {how}"
-        why = f" ({self._kind} gives no events)" if self.polled and self._manner.mode == "auto" else ""
+        why = f" ({self._kind} gives no events)" if self.polled and self._settings.mode == "auto" else ""
         return f"{self.root} by polling{why}, {how}"
 
     def arm(self) -> str:
@@ -122,7 +109,7 @@ class Place:
         self._kind = file_system_type(self.root)  # a share may have been mounted there meanwhile
         if self.polled or self._events is not None:
             return ""
-        events = Events(self.root, self._hints, recursive=self._manner.recursive)
+        events = Events(self.root, self._hints, recursive=self._settings.recursive)
         try:
             events.start()
         except WatchError as error:
@@ -151,7 +138,7 @@ class Place:
         return trouble or "events were not to be had before"
 
     def _look_again(self, now: float) -> str:
-        """Have the place swept now that it is gone or another one: that says so, once, or finds what is in the other."""
+        """Have the directory swept now that it is gone or another one: that says so, once, or finds what is in the other."""
         self._hints.everything(ASKED)
         self._next_arming = now
         self.arm()
@@ -226,10 +213,10 @@ class Place:
         return stat.S_ISDIR(status.st_mode) and self._filled in (None, (status.st_dev, status.st_ino))
 
     def look(self, path: Path) -> StatKey | None:
-        """Give the present state of a file of this place; raises `OSError` where it cannot be told."""
+        """Give the present state of a file of this directory; raises `OSError` where it cannot be told."""
         return look(path, self.root, self.patterns)
 
     def sweep(self, start: Path | None = None) -> Iterator[Listing]:
         """List what is there, folder by folder."""
-        manner = self._manner
-        return sweep(self.root, self.patterns, start=start, recursive=manner.recursive, max_depth=manner.max_depth)
+        settings = self._settings
+        return sweep(self.root, self.patterns, start=start, recursive=settings.recursive, max_depth=settings.max_depth)

@@ -1,4 +1,4 @@
-"""Which files of the acquisition directory are looked at."""
+"""Names: which files of the acquisition directory are read, and which frames a text file belongs to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import PurePath
+    from pathlib import Path, PurePath
+
+_IMAGE_SUFFIXES = (".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".png")
+_TEXT_SUFFIXES = (".txt", ".hdr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,24 @@ def _any_of(patterns: tuple[str, ...]) -> Callable[[str], object]:
     if not patterns:
         return lambda _text: None
     return re.compile("|".join(translate(each.lower()) for each in patterns)).match
+
+
+def frames_beside(sidecar: Path) -> tuple[Path, ...]:
+    """
+    Give the frames that a sidecar's name fits, whether they exist or not; empty for a file that is none.
+
+    ``frame.txt`` and ``frame.hdr`` replace the frame's suffix, ``frame.jpg.txt`` and ``frame.tif.hdr`` follow it, and
+    Tescan also writes ``frame-tif.hdr``.
+    """
+    stem, suffix = sidecar.name[: -len(sidecar.suffix)], sidecar.suffix
+    if not stem or suffix.lower() not in _TEXT_SUFFIXES:
+        return ()
+    if stem.lower().endswith(_IMAGE_SUFFIXES):
+        return (sidecar.with_name(stem),)
+    names = [stem + each for image in _IMAGE_SUFFIXES for each in (image, image.upper())]
+    for image in _IMAGE_SUFFIXES:
+        dashed = f"-{image[1:]}"
+        if stem.lower().endswith(dashed):
+            bare = stem[: -len(dashed)]
+            names += [bare + image, bare + image.upper()]
+    return tuple(sidecar.with_name(name) for name in names)

@@ -8,7 +8,7 @@ import pytest
 
 from emwatch.readers.raw_frame import RawFrame
 from emwatch.readers.registry import read_header
-from emwatch.watch.sidecars import frames_beside
+from emwatch.watch.patterns import frames_beside
 
 
 @pytest.mark.parametrize(

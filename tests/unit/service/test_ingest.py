@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytest
 
+from emwatch.config.schema import WatchConfig
 from emwatch.errors import Denied, LedgerError, NotAFrame, Truncated, WatchError
 from emwatch.frame import (
     CATEGORIES,
@@ -25,16 +26,15 @@ from emwatch.frame import (
     Target,
     Window,
 )
-from emwatch.ingest import scan as lookout_module
+from emwatch.ingest import scan as scan_module
 from emwatch.ingest.events import FrameDone, Notice, Ready
 from emwatch.ingest.loop import Ingest
 from emwatch.ingest.pipeline import Pipeline
 from emwatch.ledger.writer import Known, Ledger, Recorded
 from emwatch.testing import ManualClock
 from emwatch.watch import sweep as sweep_module
-from emwatch.watch.directory import Manner, Place
+from emwatch.watch.directory import WatchedDirectory
 from emwatch.watch.hints import HintBox
-from emwatch.watch.patterns import Patterns
 from emwatch.watch.settle import Settle
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Rig:
         self.reader, self.judge = Reader(), Judge()
         self.ledger = FlakyLedger(tmp_path / "ledger.sqlite3", clock=self.clock)
         self.told: list[object] = []
-        self.place: Place | None = None
+        self.directory: WatchedDirectory | None = None
 
     def write(self, name: str, content: str) -> Path:
         path = self.root / name
@@ -155,15 +155,15 @@ class Rig:
         return path
 
     def ingest(self, **options: Any) -> Ingest:
-        manner = Manner(mode=options.pop("mode", "poll"), sweep_s=10.0, settle_s=0.5)
-        place = self.place = Place(self.root, Patterns(), manner, self.hints)
-        place.arm()
+        settings = WatchConfig(mode=options.pop("mode", "poll"), sweep_seconds=10.0, settle_seconds=0.5, exclude=())
+        directory = self.directory = WatchedDirectory(self.root, settings, self.hints)
+        directory.arm()
         targets = [Target("any tip", ("Tips",))]
         targets += [Target("large", magnification=Window(low=1000.0))] if options.pop("large", False) else []
         return Ingest(
-            places=[place],
+            directories=[directory],
             hints=self.hints,
-            settle=Settle(place.settle_s, options.pop("patience_s", 30.0)),
+            settle=Settle(directory.settle_s, options.pop("patience_s", 30.0)),
             pipeline=Pipeline(self.reader, self.judge, targets),
             ledger=self.ledger,
             clock=self.clock,
@@ -197,8 +197,8 @@ class Rig:
 def _rig(tmp_path: Path) -> Iterator[Rig]:
     rig = Rig(tmp_path)
     yield rig
-    if rig.place is not None:
-        rig.place.disarm()
+    if rig.directory is not None:
+        rig.directory.disarm()
     rig.ledger.close()
 
 
@@ -308,8 +308,8 @@ def test_live_frames_go_before_a_backlog(rig: Rig) -> None:
 def test_a_backlog_of_any_size_keeps_a_bounded_number_of_files_waiting(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookout_module, "_PAUSE_SWEEPS_AT", 10)
-    monkeypatch.setattr(lookout_module, "_DROP_HINTS_AT", 20)
+    monkeypatch.setattr(scan_module, "_PAUSE_SWEEPS_AT", 10)
+    monkeypatch.setattr(scan_module, "_DROP_HINTS_AT", 20)
     monkeypatch.setattr(sweep_module, "_FILES_AT_A_TIME", 5)
     old = [rig.write(f"old-{number:02}.tif", f"old {number}") for number in range(60)]
     most = 0
@@ -332,14 +332,14 @@ def test_a_backlog_of_any_size_keeps_a_bounded_number_of_files_waiting(
 
 
 def test_a_paused_sweep_does_not_keep_the_loop_busy(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookout_module, "_PAUSE_SWEEPS_AT", 5)
+    monkeypatch.setattr(scan_module, "_PAUSE_SWEEPS_AT", 5)
     monkeypatch.setattr(sweep_module, "_FILES_AT_A_TIME", 5)
     for number in range(20):
         rig.write(f"{number:02}.tif", "half")
     ingest = rig.ingest()
     rig.until(ingest, lambda: len(rig.reader.read) == 5)
 
-    assert ingest._lookout._paused()
+    assert ingest._scan._paused()
     assert ingest._nap(rig.clock.monotonic()) > 0.1
 
 
@@ -600,10 +600,10 @@ def test_a_sweep_asked_for_during_a_sweep_is_not_forgotten(rig: Rig) -> None:
     rig.write("d/a.tif", "a")
     ingest = rig.ingest()
     rig.until(ingest, lambda: len(rig.done()) == 1)
-    ingest._lookout._start_sweeps(rig.clock.monotonic() + 100)
+    ingest._scan._start_sweeps(rig.clock.monotonic() + 100)
     rig.hints.everything("overflow")
-    ingest._lookout._take_hints(rig.clock.monotonic())
-    ingest._lookout._sweep_a_little(rig.clock.monotonic())
+    ingest._scan._take_hints(rig.clock.monotonic())
+    ingest._scan._sweep_a_little(rig.clock.monotonic())
     rig.write("d/b.tif", "b")
     before = rig.clock.monotonic()
     rig.until(ingest, lambda: len(rig.done()) == 2)

@@ -22,9 +22,8 @@ from emwatch.service.progress import Progress
 from emwatch.service.status import sqlite_is_sound, status_document
 from emwatch.service.status_file import Standing, read_standing, standing_file
 from emwatch.testing import ManualClock
-from emwatch.watch.directory import Manner, Place
+from emwatch.watch.directory import WatchedDirectory
 from emwatch.watch.hints import ASKED, HintBox
-from emwatch.watch.patterns import Patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,10 +48,10 @@ class Rig:
         self.progress = Progress(started_at=0.0)
         self.root = config.watch.directory[0]
         self.root.mkdir()
-        self.place = Place(self.root, Patterns(), Manner(), self.hints)
+        self.directory = WatchedDirectory(self.root, config.watch, self.hints)
         self.ledger = config.ledger.path
         self.ledger.parent.mkdir()
-        self.standing = Standing(self.ledger, self.clock, [self.place], self.hints, self.progress, once=False)
+        self.standing = Standing(self.ledger, self.clock, [self.directory], self.hints, self.progress, once=False)
 
     def ask(self) -> dict[str, Any]:
         return status_document(self.config, self.clock.now())
@@ -97,7 +96,7 @@ def test_a_running_daemon_is_told_by_the_lock_and_by_what_it_wrote(rig: Rig, loc
             recorded = ledger.record(each, rig.clock.now())
             rig.progress.note(FrameDone(recorded.frame_id, each, True, None, 0.5, 7), rig.clock.monotonic())
         rig.standing.waiting = lambda: 7
-        rig.place.swept_at = rig.clock.now()
+        rig.directory.swept_at = rig.clock.now()
         rig.hints.everything("the queue ran over")
         rig.hints.everything(ASKED)
         rig.clock.advance(30)

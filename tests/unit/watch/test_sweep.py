@@ -11,8 +11,7 @@ import pytest
 
 from emwatch.errors import WatchError
 from emwatch.filesystem import file_system_type, lacks_events
-from emwatch.watch.patterns import Patterns
-from emwatch.watch.sidecars import frames_beside
+from emwatch.watch.patterns import Patterns, frames_beside
 from emwatch.watch.sweep import look, sweep
 
 EVERYTHING = Patterns()

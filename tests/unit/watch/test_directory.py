@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emwatch.watch.directory import Manner, Place
+from emwatch.config.schema import WatchConfig
+from emwatch.watch.directory import WatchedDirectory
 from emwatch.watch.hints import HintBox
-from emwatch.watch.patterns import Patterns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 def test_a_directory_that_was_away_for_a_moment_only_has_events_again_at_once(tmp_path: Path) -> None:
     root = tmp_path / "frames"
     root.mkdir()
-    place = Place(root, Patterns(), Manner(mode="events"), HintBox())
-    assert place.arm() == ""
+    directory = WatchedDirectory(root, WatchConfig(mode="events"), HintBox())
+    assert directory.arm() == ""
     try:
         away = root.rename(tmp_path / "away")
-        place.supervise(100.0)
-        assert place.mode()[0] == "degraded"
+        directory.supervise(100.0)
+        assert directory.mode()[0] == "degraded"
         away.rename(root)  # before a sweep could say that it is unavailable
-        place.supervise(102.0)
+        directory.supervise(102.0)
 
-        assert place.mode() == ("events", "")
+        assert directory.mode() == ("events", "")
     finally:
-        place.disarm()
+        directory.disarm()
