@@ -34,14 +34,13 @@ targets:
 MICROSCOPE = ("--vendor", "mixed", "--frames", "24", "--rate", "1.5", "--mode", "tmp-rename", "--seed", "2026")
 
 console = Console(file=io.StringIO(), record=True, force_terminal=True, color_system="truecolor", width=112)
-progress = Progress(started_at=time.monotonic())
+progress = Progress()
 view = LiveView(console, progress, everything=False)
 ready = threading.Event()
 
 
 def tell(happening: Happening) -> None:
-    """Count what happens and show it, as `emwatch run` does."""
-    progress.note(happening, time.monotonic())
+    """Show what happens, as `emwatch run` does."""
     view.tell(happening)
     if isinstance(happening, Ready):
         ready.set()
@@ -56,7 +55,7 @@ with tempfile.TemporaryDirectory() as folder:
     frames = Path(folder, "frames")
     frames.mkdir()
     Path(folder, "config.yaml").write_text(CONFIG, encoding="utf-8")
-    daemon = Daemon(load(Path(folder, "config.yaml"), environ={}).config, tell=tell, show=show)
+    daemon = Daemon(load(Path(folder, "config.yaml"), environ={}).config, tell=tell, show=show, progress=progress)
     worker = threading.Thread(target=daemon.run)
     worker.start()
     ready.wait(60)

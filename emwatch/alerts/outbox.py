@@ -11,13 +11,16 @@ import hashlib
 import logging
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import AlertError, LedgerError
 from emwatch.frame import ALERT_WITHIN, Alert
+from emwatch.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 #: Alerts taken out of the ledger at a time.
 IN_FLIGHT: Final = 4
+
+#: Announcements that wait for a channel that hangs; the oldest is dropped first.
+MOST_ANNOUNCEMENTS: Final = 20
 
 #: How long a ledger that cannot be written is left alone.
 _LEDGER_PAUSE = timedelta(seconds=5)
@@ -108,19 +114,12 @@ class _Line:
     down_until: datetime | None = None
     in_hand: Alert | None = None  #: being delivered; left over where that ended the thread
     unmarked: dict[int, datetime] = field(default_factory=dict)  #: delivered, but the ledger could not be told yet
+    announcements: deque[Alert] = field(default_factory=lambda: deque(maxlen=MOST_ANNOUNCEMENTS))
     guard: threading.Lock = field(default_factory=threading.Lock)  #: over the two events together
     asked: threading.Event = field(default_factory=threading.Event)
     at_rest: threading.Event = field(default_factory=threading.Event)
-    thread: threading.Thread | None = None
     successor: Channel | None = None  #: the same channel as it is configured now; the line's thread takes it over
     retired: bool = False  #: configured no more; its thread idles, so that no alert is in two hands if it comes back
-
-
-def _send_once(channel: Channel, alert: Alert) -> None:
-    try:
-        channel.send(alert)
-    except AlertError as error:
-        _log.warning("alerts: %s could not be told: %s", alert.channel, error)
 
 
 class Outbox:
@@ -150,7 +149,13 @@ class Outbox:
         self._patience = patience or Patience()
         self._chance = chance or SystemRandom().random
         self._lines = {name: _Line(channel) for name, channel in channels.items()}
+        self._workers = {name: self._worker(name, line) for name, line in self._lines.items()}
         self._stopping = False
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The threads, one per channel."""
+        return tuple(self._workers.values())
 
     def deliver_due(self, channel: str, now: datetime) -> Step:
         """
@@ -237,12 +242,11 @@ class Outbox:
 
     def start(self) -> None:
         """Start one thread per channel; what waits in the ledger from before is delivered now."""
-        for name, line in self._lines.items():
-            self._start(name, line)
+        for worker in self.workers:
+            worker.start()
 
-    def _start(self, name: str, line: _Line) -> None:
-        line.thread = threading.Thread(target=self._run, args=(name, line), name=f"alerts {name}", daemon=True)
-        line.thread.start()
+    def _worker(self, name: str, line: _Line) -> Worker:
+        return Worker(f"alerts on {name}", partial(self._run, name, line), wake=line.asked.set)
 
     def exchange(self, channels: Mapping[str, Channel]) -> None:
         """
@@ -252,12 +256,14 @@ class Outbox:
         """
         before = self._lines
         added = {name: _Line(channel) for name, channel in channels.items() if name not in before}
-        self._lines = {**before, **added}  # as a whole: other threads go through it
+        new_workers = {name: self._worker(name, line) for name, line in added.items()}
+        # As a whole: other threads go through them.
+        self._lines, self._workers = {**before, **added}, {**self._workers, **new_workers}
         for name, line in before.items():
             with line.guard:
                 line.successor, line.retired = channels.get(name), name not in channels
-        for name, line in added.items():
-            self._start(name, line)
+        for worker in new_workers.values():
+            worker.start()
         self.wake()
 
     def wake(self) -> None:
@@ -269,18 +275,16 @@ class Outbox:
 
     def announce(self, text: str, about: Path) -> None:
         """
-        Say something that is no frame on every channel but terminals, now or never: nothing is kept for it on the disk.
+        Send a text that is about no frame on every channel except terminals, once; it is not kept in the ledger.
 
-        As an alert for the target ``emwatch`` with the text as its reason; returns at once.
+        It goes out as an alert for the target ``emwatch`` with the text as its reason. Returns at once.
         """
         at = self._clock.now().isoformat()
         for name, line in self._lines.items():
             if line.channel.kind != "terminal" and not line.retired:
                 key = hashlib.sha256(f"{at} {name} {text}".encode("utf-8", "backslashreplace")).hexdigest()[:32]
-                alert = Alert(0, key, name, "emwatch", text, 0, about, "", 0.0, None, None, at, 0)
-                threading.Thread(
-                    target=_send_once, args=(line.channel, alert), name="announcement", daemon=True
-                ).start()
+                line.announcements.append(Alert(0, key, name, "emwatch", text, 0, about, "", 0.0, None, None, at, 0))
+        self.wake()
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nothing more is due on any channel; alerts that wait for a later try are not waited for."""
@@ -291,25 +295,18 @@ class Outbox:
     def stop(self, timeout_s: float = 5.0) -> bool:
         """End the threads; ``False`` if a channel still hangs (its alert stays in the ledger and comes again)."""
         self._stopping = True
-        self.wake()
+        for worker in self.workers:
+            worker.ask_to_stop()
         deadline = time.monotonic() + timeout_s
-        threads = [line.thread for line in self._lines.values() if line.thread is not None]
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in threads)
-
-    def revive(self) -> tuple[str, ...]:
-        """Start the threads again that have died although nobody stopped them; gives the names of their channels."""
-        if self._stopping:
-            return ()
-        died = [(name, line) for name, line in self._lines.items() if line.thread and not line.thread.is_alive()]
-        for name, line in died:
-            self._start(name, line)
-        return tuple(name for name, _ in died)
+        ended = [worker.join(max(0.0, deadline - time.monotonic())) for worker in self.workers]
+        return all(ended)
 
     def _run(self, name: str, line: _Line) -> None:
-        while not self._stopping:
+        while True:
             line.asked.clear()
+            self._send_announcements(line)
+            if self._stopping:
+                return
             now = self._clock.now()
             try:
                 due = self.deliver_due(name, now).next_due
@@ -326,3 +323,11 @@ class Outbox:
             if due is not None:
                 pause_s = min(pause_s, (due - now).total_seconds())
             line.asked.wait(pause_s)
+
+    def _send_announcements(self, line: _Line) -> None:
+        while line.announcements:
+            alert = line.announcements.popleft()
+            try:
+                line.channel.send(alert)
+            except AlertError as error:
+                _log.warning("alerts: %s did not take an announcement: %s", alert.channel, error)

@@ -15,11 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import EmwatchError, FrameError, LedgerError, Vanished
-from emwatch.frame import ALERT_WITHIN, DATA_BAR_SOURCE, AcquisitionMetadata, path_to_text
-from emwatch.ingest.events import Notice
+from emwatch.frame import ALERT_WITHIN, DATA_BAR_SOURCE, AcquisitionMetadata, FrameState, path_to_text
+from emwatch.ingest.events import FrameDone, Notice
+from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import BarFindings
 from emwatch.readers.data_bar.bar import merge
 from emwatch.targets.rules import match_targets
+from emwatch.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,6 +64,26 @@ class BarReader(Protocol):
         ...
 
 
+class MissingBarReader:
+    """Stands in for `DataBars` if the text recogniser is not installed: says so at the first frame that needs it."""
+
+    def __init__(self, tell: Callable[[Happening], None]) -> None:
+        self._tell = tell
+        self._told = False
+
+    def hear(self, happening: Happening) -> None:
+        """Tell once how data bars could be read."""
+        if not self._told and isinstance(happening, FrameDone) and _may_gain(happening):
+            self._told = True
+            self._tell(
+                Notice(
+                    "info",
+                    "some frames lack values that the data bar in the picture may show; reading it needs "
+                    "pip install 'emwatch[ocr]' (watch.data_bar: never turns this off)",
+                )
+            )
+
+
 class DataBars:
     """
     Reads one bar after the other in a thread of its own: of the frames just recorded the newest first, then older ones.
@@ -92,11 +114,9 @@ class DataBars:
         self._in_pass = False
         self._last_work = clock.monotonic()
         self._late = 0
-        self._gave_up = False
         self._turns = 0
         self._at_rest = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self.worker = Worker("reading data bars", self._run, wake=self._wake)
 
     def look_for(self, targets: Sequence[Target]) -> None:
         """Match the bars that are read from now on against these targets; from any thread."""
@@ -104,8 +124,13 @@ class DataBars:
         targets = [each for each in targets if each.magnification is not None or each.stage_tilt_deg is not None]
         self._matched = partial(match_targets, targets)
 
+    def hear(self, happening: Happening) -> None:
+        """Take a frame just recorded if it lacks values that its data bar may show; returns at once."""
+        if isinstance(happening, FrameDone) and _may_gain(happening):
+            self.offer(happening.frame_id)
+
     def offer(self, frame_id: int) -> None:
-        """Say that a frame was recorded which lacks values; returns at once."""
+        """Take a recorded frame that lacks values; returns at once."""
         with self._asked:
             if len(self._fresh) == _MOST_FRESH:
                 self._pass_at(self._clock.monotonic())
@@ -114,16 +139,8 @@ class DataBars:
             self._asked.notify_all()
 
     def start(self) -> None:
-        """Start the thread; what the ledger says is unread from before is read as well."""
-        self._thread = threading.Thread(target=self._run, name="data bars", daemon=True)
-        self._thread.start()
-
-    def revive(self) -> bool:
-        """Start the thread again where it has died of a fault; it goes on after the frame that killed it."""
-        if self._thread is None or self._thread.is_alive() or self._gave_up or self._stopping.is_set():
-            return False
-        self.start()
-        return True
+        """Start the thread; bars that the ledger lists as unread are read as well."""
+        self.worker.start()
 
     def finish(self, stop: Callable[[], bool]) -> bool:
         """
@@ -137,7 +154,7 @@ class DataBars:
             now = time.monotonic()
             if self._turns != turns:
                 turns, moved_at = self._turns, now
-            if stop() or self._thread is None or not self._thread.is_alive() or now - moved_at > _STALLED_S:
+            if stop() or not self.worker.is_alive or now - moved_at > _STALLED_S:
                 self._tell(Notice("info", "not all data bars were read; the next start goes on with them"))
                 return False
             if not told:
@@ -147,12 +164,12 @@ class DataBars:
 
     def stop(self) -> None:
         """End the thread and the reader, at once; the bar in work is read at the next start."""
-        self._stopping.set()
+        self.worker.stop(_STOPPING_S)
+
+    def _wake(self) -> None:
         self._reader.close()
         with self._asked:
             self._asked.notify_all()
-        if self._thread is not None:
-            self._thread.join(_STOPPING_S)
 
     def take_turn(self) -> bool:
         """
@@ -240,7 +257,7 @@ class DataBars:
 
     def _run(self) -> None:
         failed_starts = 0
-        while not self._stopping.is_set():
+        while not self.worker.stopping.is_set():
             try:
                 worked = self.take_turn()
             except LedgerError as error:
@@ -248,13 +265,12 @@ class DataBars:
                 self._pause(_LEDGER_PAUSE_S)
                 continue
             except EmwatchError as error:
-                if self._stopping.is_set():
+                if self.worker.stopping.is_set():
                     return
                 failed_starts += 1
                 if failed_starts == 1:
                     self._tell(Notice("warning", f"data bars are not read for now: {error}"))
                 if failed_starts == _MOST_FAILED_STARTS:
-                    self._gave_up = True
                     return
                 self._pause(_START_PAUSE_S)
                 continue
@@ -264,7 +280,7 @@ class DataBars:
                 continue
             self._tell_of_late_matches()
             with self._asked:
-                if not self._fresh and not self._stopping.is_set():
+                if not self._fresh and not self.worker.stopping.is_set():
                     self._at_rest.set()
                     self._asked.wait(_TICK_S)
 
@@ -272,4 +288,11 @@ class DataBars:
         """Wait, and then go through the ledger anew: the bar that failed is still unread there."""
         with self._asked:
             self._pass_at(self._clock.monotonic())
-        self._stopping.wait(seconds)
+        self.worker.stopping.wait(seconds)
+
+
+def _may_gain(done: FrameDone) -> bool:
+    """Return ``True`` if the frame was recorded without a value that a data bar may show."""
+    reading = done.outcome.reading
+    recorded = done.outcome.state is FrameState.RECORDED
+    return recorded and reading is not None and reading.metadata.lacks(BAR_FIELDS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch.classify.bundles import store
 from emwatch.errors import ModelError
 from emwatch.ingest.events import Notice
+from emwatch.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ class LiveModel:
     """
     Classifies with the model in use, and takes over another one when the store's pointer says so.
 
-    `classify` and `look` belong to the thread of the frames: the exchange happens there, between two of them. Loading
+    `classify` and `tick` belong to the thread of the frames: the exchange happens there, between two of them. Loading
     and testing happens in a thread of its own; a model that fails there is told once, and the old one goes on.
     """
 
@@ -50,10 +51,10 @@ class LiveModel:
         self._classifier = used.load(self._engine, self._threads)
         self._loaded: Classifier | None = None
         self._changing = threading.Lock()
-        self._loader: threading.Thread | None = None
+        self.loader = Worker("loading a model", self._load)
         self._trouble = ""  # why the last one that was to be taken over was not
         self._next_look = 0.0
-        self._asked = threading.Event()
+        self._asked = False
         logger.info("model in use: %s", _words(self._classifier))
 
     def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
@@ -71,26 +72,25 @@ class LiveModel:
         }
 
     def look_soon(self) -> None:
-        """Ask for a look at the pointer, and for another try with a model that failed; safe from any thread."""
-        self._asked.set()
+        """Check the pointer at the next `tick`, and try a model that failed once more."""
+        self._asked = True
 
-    def look(self, now: float) -> None:
-        """Take over what has been loaded, and see at times whether another one was activated: one stat in two seconds."""
+    def tick(self, now: float) -> None:
+        """Use a model that has been loaded, and check every two seconds whether another one was activated."""
         if not self._follow:
             return
         self._exchange()
-        if now < self._next_look and not self._asked.is_set():
+        if now < self._next_look and not self._asked:
             return
         self._next_look = now + _LOOK_EVERY_S
-        if self._loader is not None and self._loader.is_alive():
+        if self.loader.is_alive:
             return
-        again = self._asked.is_set() and bool(self._trouble)
-        self._asked.clear()
+        again = self._asked and bool(self._trouble)
+        self._asked = False
         seen = self._pointer_look()
         if seen != self._seen or again:
             self._seen = seen
-            self._loader = threading.Thread(target=self._load, name="model", daemon=True)
-            self._loader.start()
+            self.loader.start()
 
     def _exchange(self) -> None:
         with self._changing:

@@ -1,25 +1,29 @@
-"""Counts of a running daemon: what the live view and the status line show."""
+"""What happened since the start: counted once, and told in one way to the view, the status file and the channels."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import FrameState
 from emwatch.ingest.events import FrameDone, Notice, Ready
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from emwatch.clock import Clock
     from emwatch.ingest.events import Happening
 
-_RATE_OVER_S = 60.0
+_RATE_OVER_S: Final = 60.0
+_ANNOUNCED_EVERY_S: Final = 3600.0
 
 
 @dataclass(slots=True)
 class Progress:
-    """Sums up happenings. One thread writes, others may read: each field is replaced, never edited half-way."""
+    """Counts of a running daemon. One thread counts frames, others may read: each field is replaced as a whole."""
 
-    started_at: float
     frames: int = 0
     hits: int = 0
     failed: int = 0
@@ -32,7 +36,7 @@ class Progress:
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
 
     def note(self, happening: Happening, now: float) -> None:
-        """Count one happening."""
+        """Count one event; ``now`` is monotonic."""
         match happening:
             case FrameDone(new=new, outcome=outcome, lag_s=lag_s, waiting=waiting):
                 self.waiting = waiting
@@ -49,7 +53,7 @@ class Progress:
                 self.trouble = text if level == "error" else ""
 
     def per_minute(self, now: float) -> int:
-        """Count the frames recorded during the last minute."""
+        """Return how many frames were recorded during the last minute."""
         return sum(1 for each in tuple(self._recent) if now - each <= _RATE_OVER_S)
 
     def _count(self, state: FrameState, *, hit: bool) -> None:
@@ -63,3 +67,42 @@ class Progress:
                 self.skipped += 1
             case FrameState.BASELINE:
                 pass
+
+
+class Teller:
+    """
+    Tells what happens: every part of the daemon calls it, from any thread.
+
+    Each event is counted and handed to the listeners in order. An error is also announced on the channels, the same
+    text once an hour at most: whoever is away sees no terminal.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        listeners: Sequence[Callable[[Happening], None]],
+        announce: Callable[[str, Path], None],
+        *,
+        about: Path,
+        clock: Clock,
+    ) -> None:
+        """``about``: the path that an announcement names if its notice has none."""
+        self._progress = progress
+        self._listeners = listeners
+        self._announce = announce
+        self._about = about
+        self._clock = clock
+        self._announced: dict[str, float] = {}
+
+    def __call__(self, happening: Happening) -> None:
+        """Count one event, pass it on and, if it is an error, announce it."""
+        now = self._clock.monotonic()
+        self._progress.note(happening, now)
+        for hear in self._listeners:
+            hear(happening)
+        if not isinstance(happening, Notice) or happening.level != "error":
+            return
+        self._announced = {text: at for text, at in self._announced.items() if now - at < _ANNOUNCED_EVERY_S}
+        if happening.text not in self._announced:
+            self._announced[happening.text] = now
+            self._announce(happening.text, happening.path or self._about)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,14 +24,14 @@ class Reload:
     """
     Reads the configuration again when asked to, and hands on what of it can change without a restart.
 
-    ``reread`` loads it as at the start; ``take_over`` applies `TAKEN_OVER`. Both raise `ConfigError`, and then all
+    ``reread`` loads it as at the start (``None``: the one of the start stays); ``take_over`` applies `TAKEN_OVER`. Both raise `ConfigError`, and then all
     stays as it was. ``note`` takes how it went, for `emwatch status`.
     """
 
     def __init__(
         self,
         config: Config,
-        reread: Callable[[], Config],
+        reread: Callable[[], Config] | None,
         *,
         take_over: Callable[[Config], None],
         tell: Callable[[Happening], None],
@@ -45,17 +44,11 @@ class Reload:
         self._tell = tell
         self._note = note
         self._clock = clock
-        self._asked = threading.Event()
 
-    def ask(self) -> None:
-        """Ask for it; safe from any thread."""
-        self._asked.set()
-
-    def look(self) -> None:
-        """Do it if asked to; belongs to the thread of the frames, between two of them."""
-        if not self._asked.is_set():
+    def read_again(self) -> None:
+        """Read the configuration; belongs to the thread of the frames, between two of them."""
+        if self._reread is None:
             return
-        self._asked.clear()
         at = self._clock.now().isoformat(timespec="seconds")
         try:
             found = self._reread()

@@ -107,8 +107,8 @@ class LiveReviews:
         self._next_look = 0.0
         self._told: set[str] = set()
 
-    def look(self, now: float) -> None:
-        """Look whether reviews wait, and record them; ``now``: monotonic seconds."""
+    def tick(self, now: float) -> None:
+        """Record the reviews that wait, checked once a second; ``now``: monotonic seconds."""
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY_S

@@ -74,6 +74,11 @@ class Standing:
         """Say that there is news."""
         self._changed = True
 
+    def note_reload(self, how: dict[str, Any]) -> None:
+        """Note how the last reload of the configuration went."""
+        self.notes["configuration"] = how
+        self.change()
+
     def become(self, state: str) -> None:
         """Change the state; told at once."""
         self.state = state

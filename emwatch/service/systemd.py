@@ -31,7 +31,7 @@ class SystemdNotifier:
             # A service manager that does not listen must not cost a frame.
             return
 
-    def alive(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """
         Pet the watchdog, at most four times per interval.
 

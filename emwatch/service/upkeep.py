@@ -14,6 +14,7 @@ from emwatch.frame import path_to_text
 from emwatch.ingest.events import Notice
 from emwatch.ledger.care.backups import backups_of, made_at, make_backup, rotate
 from emwatch.ledger.sqlite_file import LedgerDamagedError
+from emwatch.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,28 +69,16 @@ class Upkeep:
         self._not_before = clock.now() + _FIRST_AFTER
         self._next_look = clock.monotonic() + _LOOK_OVER_EVERY_S
         self._told_at: datetime | None = None
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self.worker = Worker("checks and backups of the ledger", self._run)
 
     def start(self) -> None:
         """Start the thread."""
         self._say_how_it_is("")
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
-        self._thread.start()
-
-    def revive(self) -> bool:
-        """Start the thread again where it has died of a fault; the backup or look that killed it waits an hour."""
-        if self._thread is None or self._thread.is_alive() or self._stopping.is_set():
-            return False
-        self._not_before = self._clock.now() + _AGAIN_AFTER_TROUBLE
-        self.start()
-        return True
+        self.worker.start()
 
     def stop(self) -> None:
         """End the thread; a backup under way is given up, and the next start makes it."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(_STOPPING_S)
+        self.worker.stop(_STOPPING_S)
 
     def look_over_if_due(self) -> None:
         """Look the ledger over if it is time to."""
@@ -112,13 +101,13 @@ class Upkeep:
         # A last one in the future was made before the clock was put back.
         if now < self._not_before or (last is not None and now - self._every < last <= now + self._every):
             return None
+        self._not_before = now + _AGAIN_AFTER_TROUBLE  # also if this one ends the thread
         try:
-            made = make_backup(self._ledger, self._directory, now, pause_s=_PAUSE_S, stop=self._stopping.is_set)
+            made = make_backup(self._ledger, self._directory, now, pause_s=_PAUSE_S, stop=self.worker.stopping.is_set)
             if made is None:
                 return None
             rotate(self._ledger, self._directory, self._keep)
         except (LedgerError, OSError) as error:
-            self._not_before = now + _AGAIN_AFTER_TROUBLE
             if isinstance(error, LedgerDamagedError):
                 self._next_look = self._clock.monotonic()
             self._say_how_it_is(str(error))
@@ -140,6 +129,6 @@ class Upkeep:
     def _run(self) -> None:
         with suppress(OSError, AttributeError):  # on Linux a thread has a priority of its own
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
-        while not self._stopping.wait(_WAKE_EVERY_S):
+        while not self.worker.stopping.wait(_WAKE_EVERY_S):
             self.look_over_if_due()
             self.make_if_due()

@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 import threading
-import time
 from contextlib import contextmanager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -47,10 +46,10 @@ def run_in_foreground(
     Whatever the daemon raises is raised here. A second SIGINT ends the process at once. ``reread`` loads the configuration
     again, for SIGHUP.
     """
-    progress = Progress(started_at=time.monotonic())
+    progress = Progress()
     view = _view(progress, plain=plain or lines_to_stderr, lines_to_stderr=lines_to_stderr, every_failure=once)
-    tell = _Teller(progress, view)
-    daemon = Daemon(config, tell=tell, show=view.show, once=once, reread=reread)
+    tell = _Shower(view)
+    daemon = Daemon(config, tell=tell, show=view.show, once=once, progress=progress, reread=reread)
     failure: list[BaseException] = []
     caught: SimpleQueue[int] = SimpleQueue()
 
@@ -73,16 +72,14 @@ def run_in_foreground(
     return progress
 
 
-class _Teller:
-    """Counts what happens and shows it, for as long as somebody reads."""
+class _Shower:
+    """Shows what happens, for as long as somebody reads."""
 
-    def __init__(self, progress: Progress, view: LiveView | PlainLines) -> None:
-        self._progress = progress
+    def __init__(self, view: LiveView | PlainLines) -> None:
         self._view = view
         self._lost = False
 
     def __call__(self, happening: Happening) -> None:
-        self._progress.note(happening, time.monotonic())
         self._attempt(partial(self._view.tell, happening))
 
     def sum_up(self) -> None:
@@ -99,7 +96,7 @@ class _Teller:
                 logger.warning("the output cannot be written any more (%s); recording goes on", error)
 
 
-def _attend(daemon: Daemon, caught: SimpleQueue[int], until: Callable[[], bool] | None, tell: _Teller) -> None:
+def _attend(daemon: Daemon, caught: SimpleQueue[int], until: Callable[[], bool] | None, tell: _Shower) -> None:
     """Pass on to the daemon what signals ask for, until it has ended."""
     stopping = False
     while True:

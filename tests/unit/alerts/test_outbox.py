@@ -301,14 +301,13 @@ def test_a_ledger_that_cannot_be_written_does_not_end_the_thread(
     outbox.start()
 
     assert outbox.drain(10)
-    assert outbox.revive() == ()
+    assert outbox.workers[0].is_alive
     store.broken = False
     assert outbox.drain(10)
     assert outbox.stop(10)
     assert (keys(channel.taken), store.states()) == (["a"], ["delivered"])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_died_is_started_again_and_what_killed_it_waits_its_turn(
     store: MemoryStore, clock: ManualClock
 ) -> None:
@@ -323,14 +322,15 @@ def test_a_thread_that_died_is_started_again_and_what_killed_it_waits_its_turn(
     for key in ("a", "b"):
         store.add(key, "lamp", clock.now())
     outbox.start()
-    outbox._lines["lamp"].thread.join(10)  # type: ignore[union-attr]
-    died = outbox.revive()
+    [worker] = outbox.workers
+    assert worker.join(10)
+    assert worker.revive(0.0)
     assert outbox.drain(10)
     assert outbox.stop(10)
 
-    assert (died, keys(channel.taken)) == (("lamp",), ["b"])
+    assert (worker.name, keys(channel.taken)) == ("alerts on lamp", ["b"])
     assert store.states() == ["pending", "delivered"]
-    assert outbox.revive() == ()
+    assert not worker.revive(1e6)
 
 
 def test_an_announcement_goes_to_every_channel_but_terminals_and_needs_no_store(
@@ -348,9 +348,12 @@ def test_an_announcement_goes_to_every_channel_but_terminals_and_needs_no_store(
 
     store.broken = True
     phone, terminal = Phone(), Terminal()
-    Outbox(store, {"phone": phone, "terminal": terminal}, clock).announce("the disk is full", Path("/ledger"))
+    outbox = Outbox(store, {"phone": phone, "terminal": terminal}, clock)
+    outbox.announce("the disk is full", Path("/ledger"))
+    outbox.start()
 
     assert told.wait(5)
+    assert outbox.stop(5)
     [alert] = phone.taken
     assert (alert.target, alert.reason, alert.path, alert.channel) == (
         "emwatch",
@@ -388,7 +391,7 @@ def test_a_new_channel_is_started_and_one_that_is_gone_leaves_its_alerts_until_i
     outbox.wake()
     assert outbox.drain(10)
     assert (lamp.taken, keys(horn.taken)) == ([], ["horn"])
-    assert outbox.revive() == ()
+    assert all(worker.is_alive for worker in outbox.workers)
     outbox.exchange({"horn": horn, "lamp": lamp})
     assert outbox.drain(10)
 

@@ -36,7 +36,7 @@ def _show(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) ->
     def live(done: FrameDone, everything: bool) -> str:
         written = StringIO()
         console = Console(file=written, force_terminal=True, width=100)
-        with LiveView(console, Progress(started_at=0.0), everything=everything) as view:
+        with LiveView(console, Progress(), everything=everything) as view:
             view.tell(done)
         return written.getvalue()
 
@@ -59,7 +59,7 @@ def test_a_failed_file_is_always_shown(show: Show) -> None:
 def test_no_name_is_so_long_that_it_hides_what_was_said_of_the_frame(width: int) -> None:
     written = StringIO()
     console = Console(file=written, force_terminal=True, width=width)
-    with LiveView(console, Progress(started_at=0.0)) as view:
+    with LiveView(console, Progress()) as view:
         view.tell(_done("wafer試_the_second_try_of_the_afternoon_" * 5 + "_0042.tif", FrameState.FAILED))
     shown = [line for line in Text.from_ansi(written.getvalue()).plain.splitlines() if "wafer" in line]
 

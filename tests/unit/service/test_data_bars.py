@@ -336,7 +336,7 @@ def test_stopping_does_not_wait_for_the_bar_in_work_and_the_next_start_reads_it(
     assert not finished
     assert rig.reader.read_names == ["a", "a"]
     assert [each.level for each in rig.told if isinstance(each, Notice)][-1] == "info"
-    assert not any(thread.name == "data bars" for thread in threading.enumerate())
+    assert not any(thread.name == "reading data bars" for thread in threading.enumerate())
 
 
 def test_a_full_disk_costs_no_bar(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,10 +362,9 @@ def test_a_reader_that_cannot_be_started_is_given_up_and_blamed_on_no_frame(
     assert rig.reader.read_names == ["a"] * 3
     assert rig.ledger.unread_bar(of_frame=frame_id) is not None
     assert [each.level for each in rig.told if "not read for now" in each.text] == ["warning"]
-    assert not rig.bars.revive()
+    assert not rig.bars.worker.revive(1e6)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_died_is_started_again_and_goes_on_after_the_frame_that_killed_it(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,9 +379,9 @@ def test_a_thread_that_died_is_started_again_and_goes_on_after_the_frame_that_ki
 
     monkeypatch.setattr(rig.reader, "read", faulty)
     rig.bars.start()
-    rig.bars._thread.join(20)  # type: ignore[union-attr]
+    assert rig.bars.worker.join(20)
 
-    assert rig.bars.revive()
+    assert rig.bars.worker.revive(0.0)
     assert rig.bars.finish(lambda: False)
-    assert not rig.bars.revive()
+    assert not rig.bars.worker.revive(1e6)
     assert rig.reader.read_names == ["c", "a"]

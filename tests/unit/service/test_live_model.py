@@ -46,8 +46,7 @@ def _store(config: Config, tmp_path: Path) -> BundleStore:
 
 def loaded(model: LiveModel) -> None:
     """Wait for the thread that loads."""
-    assert model._loader is not None
-    model._loader.join()
+    assert model.loader.join(60)
 
 
 def test_an_activated_model_is_loaded_beside_and_taken_over_at_the_next_look(
@@ -56,15 +55,15 @@ def test_an_activated_model_is_loaded_beside_and_taken_over_at_the_next_look(
     ear = Ear()
     model = LiveModel(config, ear, follow=True)
     first = model._classifier.bundle_sha256
-    model.look(0.0)
+    model.tick(0.0)
     store.activate(store.find("second"), NOON)
-    model.look(1.9)
-    assert model._loader is None, "looked again too soon"
+    model.tick(1.9)
+    assert not model.loader.is_alive, "looked again too soon"
 
-    model.look(2.0)
+    model.tick(2.0)
     loaded(model)
     assert model._classifier.bundle_sha256 == first, "changed elsewhere than in the thread of the frames"
-    model.look(2.1)
+    model.tick(2.1)
 
     assert model._classifier.bundle_sha256 == store.find("second").sha256
     assert [notice.text.partition(":")[0] for notice in ear.heard] == ["model in use from now on"]
@@ -75,13 +74,13 @@ def test_a_model_rolled_back_before_it_was_taken_over_is_not_taken_over(config: 
     model = LiveModel(config, ear, follow=True)
     first = model._classifier.bundle_sha256
     store.activate(store.find("second"), NOON)
-    model.look(0.0)
+    model.tick(0.0)
     loaded(model)
     store.rollback(NOON)
     seen = model._pointer_look()
     model._seen = seen  # as if the roll-back had been seen by the thread that loads
     model._load()
-    model.look(0.1)
+    model.tick(0.1)
 
     assert model._classifier.bundle_sha256 == first
     assert ear.heard == []
@@ -96,7 +95,7 @@ def test_a_model_that_fails_is_told_once_until_somebody_asks_again(config: Confi
     (kept.directory / "head.npz").write_bytes(content[:-1])
     store.activate(kept, NOON)
     for now in (0.0, 2.0, 4.0):
-        model.look(now)
+        model.tick(now)
         loaded(model)
 
     assert [notice.level for notice in ear.heard] == ["error"]
@@ -107,9 +106,9 @@ def test_a_model_that_fails_is_told_once_until_somebody_asks_again(config: Confi
 
     (kept.directory / "head.npz").write_bytes(content)
     model.look_soon()
-    model.look(4.1)
+    model.tick(4.1)
     loaded(model)
-    model.look(4.2)
+    model.tick(4.2)
     assert model._classifier.bundle_sha256 == kept.sha256
     assert (model.facts()["name"], model.facts()["trouble"]) == ("second", "")
 
@@ -119,6 +118,6 @@ def test_a_configured_bundle_and_the_stub_follow_nothing(config: Config, store: 
     fixed = ModelConfig(engine=engine, bundle=default_directory(), threads=1)  # type: ignore[arg-type]  # from a list
     model = LiveModel(config.model_copy(update={"model": fixed}), Ear(), follow=True)
     store.activate(store.find("second"), NOON)
-    model.look(10.0)
+    model.tick(10.0)
 
-    assert model._loader is None
+    assert model.loader._thread is None

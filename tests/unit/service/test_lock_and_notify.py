@@ -66,7 +66,7 @@ def test_systemd_hears_facts_and_is_petted_no_more_than_needed(tmp_path: Path) -
 
         notifier.say(READY="1", STATUS="watching")
         for now in (0.0, 10.0, 14.9, 15.0):
-            notifier.alive(now)
+            notifier.tick(now)
         notifier.say(STOPPING="1")
 
         assert [listener.recv(1024) for _ in range(4)] == [
@@ -87,7 +87,7 @@ def test_a_watchdog_meant_for_another_process_is_not_petted(tmp_path: Path) -> N
         listener.bind(os.fspath(tmp_path / "notify"))
         listener.setblocking(False)
         environ = {"NOTIFY_SOCKET": os.fspath(tmp_path / "notify"), "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}
-        SystemdNotifier(environ).alive(1e9)
+        SystemdNotifier(environ).tick(1e9)
 
         with pytest.raises(BlockingIOError):
             listener.recv(1024)

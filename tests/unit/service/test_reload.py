@@ -52,22 +52,13 @@ class Rig:
     def ask(self) -> list[tuple[str, str]]:
         """What is told of a reload, by level."""
         self.told.clear()
-        self.reload.ask()
-        self.reload.look()
+        self.reload.read_again()
         return [(each.level, each.text) for each in self.told if isinstance(each, Notice)]
 
 
 @pytest.fixture(name="rig")
 def _rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path)
-
-
-def test_nothing_is_read_until_somebody_asks_and_then_once(rig: Rig) -> None:
-    rig.reload.look()
-    assert rig.taken == []
-    rig.ask()
-    rig.reload.look()
-    assert len(rig.taken) == 1
 
 
 def test_targets_and_channels_are_handed_on_and_named(rig: Rig) -> None:

@@ -120,10 +120,10 @@ def test_while_the_ledger_cannot_be_written_reviews_wait_and_that_is_told_once(l
     live = LiveReviews(full, told.append)  # type: ignore[arg-type]  # what it needs of a ledger
     hand_over(ledger.path, [said(1, "Tips")])
     for now in (0.0, 0.5, 1.0, 1.5):
-        live.look(now)
+        live.tick(now)
 
     assert full.tries == 2, "one look a second"
     assert told == [Notice("warning", "reviews wait: the disk is full")]
     assert reviews(ledger) == []
-    live.look(2.0)
+    live.tick(2.0)
     assert reviews(ledger) == [("Tips", True)]

@@ -45,7 +45,7 @@ class Rig:
         self.config = config
         self.clock = ManualClock()
         self.hints = HintBox()
-        self.progress = Progress(started_at=0.0)
+        self.progress = Progress()
         self.root = config.watch.directory[0]
         self.root.mkdir()
         self.directory = WatchedDirectory(self.root, config.watch, self.hints)

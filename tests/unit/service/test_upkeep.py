@@ -201,22 +201,22 @@ def test_damage_that_a_backup_or_the_look_finds_is_dealt_with_and_told(ledger: L
         assert used.counters().frames == 200
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_died_is_started_again_and_makes_no_backup_at_once(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = Rig(ledger)
-    assert not rig.upkeep.revive()  # not started yet
+    assert not rig.upkeep.worker.revive(0.0)  # not started yet
+    rig.clock.advance(301)
     monkeypatch.setattr(upkeep, "_WAKE_EVERY_S", 0.0)
     with monkeypatch.context() as faulty:
-        faulty.setattr(rig.upkeep, "look_over_if_due", lambda: 1 / 0)
+        faulty.setattr(upkeep, "make_backup", lambda *_, **__: 1 / 0)
         rig.upkeep.start()
-        rig.upkeep._thread.join(20)  # type: ignore[union-attr]
+        assert rig.upkeep.worker.join(20)
     monkeypatch.setattr(upkeep, "_WAKE_EVERY_S", 60.0)
 
-    assert rig.upkeep.revive()
-    assert not rig.upkeep.revive()
+    assert rig.upkeep.worker.revive(0.0)
+    assert not rig.upkeep.worker.revive(0.0)
     assert not rig.after(minutes=59)
     assert rig.after(minutes=2)
     rig.upkeep.stop()
-    assert not rig.upkeep.revive()
+    assert not rig.upkeep.worker.revive(1e6)
