@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
+from emwatch.foreign_file import read_bounded
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -98,12 +100,11 @@ def read_document(file: Path) -> tuple[Branch, list[Problem]]:
     the file cannot be read.
     """
     start = Origin("file", str(file), file.absolute().parent)
-    with file.open("rb") as stream:
-        content = stream.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        return Branch({}, start), [
-            Problem(_at(start, 0, 0), "", f"larger than {MAX_FILE_BYTES // 1024} kB: not a configuration")
-        ]
+    try:
+        content = read_bounded(file, MAX_FILE_BYTES)
+    except ValueError as error:
+        problem = f"{error}: expected a configuration, a text file of at most {MAX_FILE_BYTES // 1024} kB"
+        return Branch({}, start), [Problem(_at(start, 0, 0), "", problem)]
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

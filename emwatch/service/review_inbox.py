@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import EmwatchError, LedgerError
+from emwatch.foreign_file import parse_json, read_bounded
 from emwatch.frame import CATEGORIES, Review, ReviewVerdict, path_to_text
 from emwatch.ingest.events import Notice
 from emwatch.ledger.reviews import NoSuchFrameError
@@ -27,8 +28,13 @@ if TYPE_CHECKING:
     from emwatch.ledger.writer import Ledger
 
 _LOOK_EVERY_S: Final = 1.0
-#: Nobody names so many frames on one command line.
-_LONGEST_REQUEST_BYTES: Final = 16_000_000
+#: Nobody names so many frames on one command line; SQLite takes 32,766 values in one statement.
+_MOST_REVIEWS: Final = 10_000
+#: Parsed JSON takes up to 25 times as much memory.
+_LARGEST_REQUEST_BYTES: Final = 4_000_000
+_LONGEST_TEXT: Final = 10_000
+_LONGEST_REASON: Final = 500
+_FIRST_YEAR: Final = 1970
 
 
 def requests_folder(ledger: Path) -> Path:
@@ -39,11 +45,14 @@ def requests_folder(ledger: Path) -> Path:
 def hand_over(ledger: Path, reviews: Sequence[Review]) -> Path:
     """Leave reviews for the daemon; gives the file, which goes when they are recorded. Raises `EmwatchError`."""
     request = requests_folder(ledger) / f"{reviews[0].reviewed_at:%Y%m%dT%H%M%S%f}-{os.getpid()}.json"
-    document = [{**asdict(each), "reviewed_at": each.reviewed_at.isoformat()} for each in reviews]
+    rows = [{**asdict(each), "reviewed_at": each.reviewed_at.isoformat()} for each in reviews]
+    document = json.dumps({"reviews": rows}).encode("ascii")
+    if len(reviews) > _MOST_REVIEWS or len(document) > _LARGEST_REQUEST_BYTES:
+        raise EmwatchError(f"{len(reviews):,} reviews are too many at once for a running daemon: name fewer frames")
     try:
         request.parent.mkdir(exist_ok=True)
         with written_whole(request) as made:
-            made.write_text(json.dumps({"reviews": document}), encoding="utf-8")
+            made.write_bytes(document)
     except OSError as error:
         raise EmwatchError(
             f"{path_to_text(request)}: the review cannot be left for the running daemon: {error.strerror or error}; "
@@ -52,12 +61,14 @@ def hand_over(ledger: Path, reviews: Sequence[Review]) -> Path:
     return request
 
 
-def take_in(ledger: Ledger) -> Iterator[Notice]:
+def take_in(ledger: Ledger, stuck: set[tuple[str, int, int]] | None = None) -> Iterator[Notice]:
     """
-    Record the reviews that wait; gives what to tell of requests that were refused, which are kept under another name.
+    Record the reviews that wait, and yield what to tell: a request that makes no sense is kept under another name.
 
-    Raises `LedgerError` where the ledger cannot be written now: what waits goes on waiting.
+    ``stuck`` remembers requests that were dealt with and can be neither removed nor renamed, so that a second call leaves
+    them alone. Raises `LedgerError` if the ledger cannot be written now: what waits goes on waiting.
     """
+    stuck = set() if stuck is None else stuck
     folder = requests_folder(ledger.path)
     try:
         waiting = sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
@@ -65,26 +76,46 @@ def take_in(ledger: Ledger) -> Iterator[Notice]:
         return
     for request in waiting:
         try:
-            try:
-                ledger.add_reviews(_read(request))
-            except (ValueError, KeyError, TypeError, NoSuchFrameError) as error:
+            key = _key(request)
+            if key in stuck:
+                continue
+            reason = _recorded(ledger, request)
+            stuck.add(key)
+            if reason:
                 kept = request.with_suffix(".refused")
                 request.replace(kept)
-                yield Notice("warning", f"a review was refused, and kept as {path_to_text(kept)}: {error}", kept)
+                yield Notice("warning", f"a review was refused, and kept as {path_to_text(kept)}: {reason}", kept)
             else:
                 request.unlink()
+            stuck.discard(key)
         except OSError as error:
             yield Notice("warning", f"{path_to_text(request)}: a review cannot be taken in: {error}", request)
 
 
+def _key(request: Path) -> tuple[str, int, int]:
+    found = request.lstat()
+    return request.name, found.st_ino, found.st_mtime_ns
+
+
+def _recorded(ledger: Ledger, request: Path) -> str:
+    """Record one request; returns why it makes no sense, "" if it does."""
+    try:
+        ledger.add_reviews(_read(request))
+    except FileNotFoundError:
+        return "is a link that leads nowhere"
+    except KeyError as error:
+        return f"lacks {error}"
+    except (ValueError, TypeError, OverflowError, NoSuchFrameError) as error:
+        return str(error)[:_LONGEST_REASON]
+    return ""
+
+
 def _read(request: Path) -> list[Review]:
-    """Read a request. Raises `ValueError`, `KeyError`, `TypeError` for anything else."""
-    if request.stat().st_size > _LONGEST_REQUEST_BYTES:
-        raise ValueError("is longer than any request")
-    return [
-        _checked(Review(**{**row, "reviewed_at": datetime.fromisoformat(row["reviewed_at"])}))
-        for row in json.loads(request.read_bytes())["reviews"]
-    ]
+    """Return the reviews of a request. Raises `ValueError`, `KeyError`, `TypeError` or `OverflowError` for anything else."""
+    rows = parse_json(read_bounded(request, _LARGEST_REQUEST_BYTES))["reviews"]
+    if len(rows) > _MOST_REVIEWS:
+        raise ValueError(f"holds {len(rows):,} reviews, and at most {_MOST_REVIEWS:,} are taken at once")
+    return [_checked(Review(**{**row, "reviewed_at": datetime.fromisoformat(row["reviewed_at"])})) for row in rows]
 
 
 def _checked(review: Review) -> Review:
@@ -92,10 +123,16 @@ def _checked(review: Review) -> Review:
     named = verdict in {ReviewVerdict.CONFIRM, ReviewVerdict.RELABEL}
     if review.category not in (CATEGORIES if named else (None,)):
         raise ValueError(f"category {review.category!r} does not go with {verdict}")
-    if type(review.frame_id) is not int or not all(isinstance(text, str) for text in (review.reviewed_by, review.note)):
-        raise TypeError("frame_id must be a number, reviewed_by and note texts")
+    if type(review.frame_id) is not int or not 0 <= review.frame_id < 1 << 63:
+        raise TypeError(f"frame_id must be a number of a row, not {str(review.frame_id)[:40]!r}")
+    if not all(isinstance(text, str) for text in (review.reviewed_by, review.note)):
+        raise TypeError("reviewed_by and note must be texts")
+    if max(len(review.reviewed_by), len(review.note)) > _LONGEST_TEXT:
+        raise ValueError(f"reviewed_by or note has more than {_LONGEST_TEXT:,} characters")
     if review.reviewed_at.tzinfo is None:
         raise ValueError(f"{review.reviewed_at} has no time zone")
+    if not _FIRST_YEAR <= review.reviewed_at.year < MAXYEAR:  # cannot be shown in every other zone
+        raise ValueError(f"{review.reviewed_at} is no time at which anybody reviewed")
     return review
 
 
@@ -106,6 +143,7 @@ class LiveReviews:
         self._ledger, self._tell = ledger, tell
         self._next_look = 0.0
         self._told: set[str] = set()
+        self._stuck: set[tuple[str, int, int]] = set()
 
     def tick(self, now: float) -> None:
         """Record the reviews that wait, checked once a second; ``now``: monotonic seconds."""
@@ -113,7 +151,7 @@ class LiveReviews:
             return
         self._next_look = now + _LOOK_EVERY_S
         try:
-            for notice in take_in(self._ledger):
+            for notice in take_in(self._ledger, self._stuck):
                 self._once(notice)
         except LedgerError as error:  # the frames tell of it, too, and are tried again as well
             self._once(Notice("warning", f"reviews wait: {error}"))

@@ -12,16 +12,18 @@ import logging
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import MAXYEAR, datetime, timedelta
 from importlib.metadata import version
+from math import isfinite
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch import __version__
+from emwatch.foreign_file import parse_json, read_bounded
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from emwatch.clock import Clock
@@ -157,10 +159,85 @@ def standing_file(ledger: Path) -> Path:
 
 
 def read_standing(ledger: Path) -> dict[str, Any] | None:
-    """Give what the daemon of a ledger last wrote; ``None`` where there is nothing, or nothing that makes sense."""
+    """
+    Return what the daemon of a ledger last wrote, ``None`` without a file that makes sense.
+
+    Of a file that somebody else changed, values that are not of their kind are left out.
+    """
     try:
-        with standing_file(ledger).open("rb") as file:
-            document = json.loads(file.read(_LARGEST_BYTES))
+        document = parse_json(read_bounded(standing_file(ledger), _LARGEST_BYTES))
     except (OSError, ValueError):
         return None
-    return document if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return None
+    return {name: value for name, value in document.items() if _KINDS.get(name, _anything)(value)}
+
+
+def _anything(_value: object) -> bool:
+    return True
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 31
+
+
+def _is_time(value: object) -> bool:
+    """Return whether a value is a time with its zone, and far enough from the calendar's ends to be shown in any other."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return False
+    return moment is not None and moment.tzinfo is not None and 1 < moment.year < MAXYEAR
+
+
+def _none_or(kind: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or kind(value)
+
+
+def _all(kind: Callable[[object], bool]) -> Callable[[object], bool]:
+    """Return a check of a mapping whose values are all of one kind."""
+    return lambda value: isinstance(value, dict) and all(map(kind, value.values()))
+
+
+def _with(**kinds: Callable[[object], bool]) -> Callable[[object], bool]:
+    """Return a check of a mapping that has certain keys; what else it holds may be anything."""
+    return lambda value: isinstance(value, dict) and all(kind(value.get(name)) for name, kind in kinds.items())
+
+
+_IS_DIRECTORY: Final = _with(
+    path=_is_text,
+    mode=_is_text,
+    why=_is_text,
+    sweep_seconds=_none_or(_is_number),
+    last_sweep_at=_none_or(_is_time),
+)
+#: What `emwatch status` relies on.
+_KINDS: Final[Mapping[str, Callable[[object], bool]]] = MappingProxyType(
+    {
+        "pid": _is_count,
+        "state": _is_text,
+        "started_at": _is_time,
+        "written_at": _is_time,
+        "last_frame_at": _none_or(_is_time),
+        "lag_s": _none_or(_is_number),
+        "waiting": _is_count,
+        "ledger_trouble": _is_text,
+        "directories": lambda value: isinstance(value, list) and all(map(_IS_DIRECTORY, value)),
+        "since_start": lambda value: _all(_is_count)(value) and _with(recorded=_is_count)(value),
+        "model": lambda value: (
+            not value or (_all(_is_text)(value) and _with(name=_is_text, sha256=_is_text, engine=_is_text)(value))
+        ),
+        "versions": _all(_is_text),
+        "check": _with(result=_is_text, at=_is_time),
+        "backup": _with(at=_none_or(_is_time), path=_none_or(_is_text), trouble=_is_text),
+        "configuration": _with(trouble=_is_text, needs_restart=lambda value: isinstance(value, list)),
+    }
+)

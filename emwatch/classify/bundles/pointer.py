@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from emwatch.foreign_file import parse_json
 
 #: Activations that can be undone.
 _LONGEST_HISTORY: Final = 20
@@ -33,7 +34,7 @@ class Pointer:
     @classmethod
     def from_json(cls, content: bytes) -> Pointer:
         """Read it; raises `ValueError`, `KeyError` or `TypeError` for anything else."""
-        document = json.loads(content)
+        document = parse_json(content)
         active = document["active"]
         return cls(
             None if active is None else _activation(active), tuple(_activation(each) for each in document["history"])

@@ -24,6 +24,7 @@ from emwatch.classify.bundles.pointer import Activation, Pointer
 from emwatch.classify.bundles.trusted import read_trusted
 from emwatch.classify.classifier import Classifier
 from emwatch.errors import ModelError
+from emwatch.foreign_file import parse_json
 from emwatch.whole_file import flush, written_whole
 
 if TYPE_CHECKING:
@@ -299,7 +300,7 @@ class BundleStore:
         """Give the comparisons kept; a file that is none counts as none, since it only spares a ``--force``."""
         try:
             content = read_trusted(self.directory / COMPARISONS, _COMPARISONS_CAP_BYTES, "")
-            return [Compared(**each) for each in json.loads(content)]
+            return [Compared(**each) for each in parse_json(content)]
         except (FileNotFoundError, ModelError, ValueError, TypeError):
             return []
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emwatch import errors
+from emwatch.foreign_file import parse_json
 from emwatch.frame import FIELDS, NETWORK_SIDE_PX, AcquisitionMetadata, FrameReading, Reading, StatKey
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
     if len(text) < header_bytes or len(payload) < payload_bytes:
         raise GarbledError("a message ends before it should")
     try:
-        header = json.loads(text)
+        header = parse_json(text)
     except ValueError as error:
         raise GarbledError(f"a message is not JSON: {error}") from error
     if not isinstance(header, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -178,7 +179,16 @@ def test_a_file_of_more_than_256_kb_is_not_parsed(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_bytes(b"# " + b"x" * 256 * 1024)
 
-    assert "larger than 256 kB" in _message(file)
+    assert "is larger than 262,144 bytes" in _message(file)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_or_device_as_configuration_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+
+    for name in ("pipe.yaml", "zero.yaml"):
+        assert "is not a regular file" in _message(tmp_path / name)
 
 
 def test_deep_nesting_is_refused_without_recursion(tmp_path: Path) -> None:
@@ -193,7 +203,7 @@ def test_a_missing_file_of_the_flag_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_as_file_is_told(tmp_path: Path) -> None:
-    assert f"{tmp_path}: cannot be read: Is a directory" in _message(tmp_path)
+    assert "is not a regular file" in _message(tmp_path)
 
 
 @pytest.mark.parametrize(

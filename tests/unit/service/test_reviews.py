@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,13 +59,20 @@ def test_what_waits_is_recorded_once_and_goes(ledger: Ledger) -> None:
     ("change", "why"),
     [
         ({"frame_id": 7}, "no recorded frame has number 7"),
-        ({"frame_id": "1"}, "frame_id must be a number"),
+        ({"frame_id": "1"}, "frame_id must be a number of a row"),
         ({"category": "Wires"}, "'Wires' does not go with relabel"),
         ({"category": None}, "None does not go with relabel"),
         ({"verdict": "maybe"}, "'maybe' is not a valid"),
         ({"reviewed_at": "2026-03-01T12:00:00"}, "has no time zone"),
-        ({"reviewed_by": 3}, "must be a number, reviewed_by and note texts"),
+        ({"reviewed_by": 3}, "reviewed_by and note must be texts"),
         ({"mood": "good"}, "mood"),
+        ({"reviewed_at": "0001-01-01T00:00:00+14:00"}, "no time at which anybody reviewed"),
+        ({"reviewed_at": "9999-12-31T23:59:59-12:00"}, "no time at which anybody reviewed"),
+        ({"frame_id": 1 << 63}, "frame_id must be a number of a row"),
+        ({"frame_id": -1}, "frame_id must be a number of a row"),
+        ({"note": "\ud800"}, "surrogates not allowed"),
+        ({"note": "x" * 20_000}, "more than 10,000 characters"),
+        ({"category": []}, "does not go with relabel"),
     ],
 )
 def test_what_makes_no_sense_is_kept_beside_and_told_and_the_next_one_recorded(
@@ -81,6 +89,66 @@ def test_what_makes_no_sense_is_kept_beside_and_told_and_the_next_one_recorded(
     assert notice.path == bad.with_suffix(".refused")
     assert bad.with_suffix(".refused").is_file()
     assert reviews(ledger) == [("Powder", True)]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"reviews":[{"frame_id":' + b"9" * 4000 + b"}]}", "number of 4000 digits"),
+        (b'{"reviews":' + b" " * 4_000_000 + b"[]}", "larger than 4,000,000 bytes"),
+        (b'{"reviews":[' + b"[]," * 10_000 + b"[]]}", "at most 10,000"),
+        (b'{"reviews": 7}', "int"),
+        (b'{"rows": []}', "lacks 'reviews'"),
+        (b"\xff\xfe", "utf-8"),
+        (b"NaN", "NaN"),
+    ],
+)
+def test_content_that_no_request_has_is_set_aside_with_its_reason(ledger: Ledger, content: bytes, why: str) -> None:
+    bad = hand_over(ledger.path, [said(1, "Tips")])
+    bad.write_bytes(content)
+    hand_over(ledger.path, [said(1, "Powder", 1)])
+    [notice] = take_in(ledger)
+
+    assert why in notice.text
+    assert len(notice.text) < 1000
+    assert reviews(ledger) == [("Powder", True)]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "dangling"])
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_set_aside_and_never_waited_for(ledger: Ledger, kind: str) -> None:
+    hand_over(ledger.path, [said(1, "Powder", 1)])
+    bad = requests_folder(ledger.path) / "0.json"
+    if kind == "pipe":
+        os.mkfifo(bad)
+    elif kind == "folder":
+        bad.mkdir()
+    else:
+        bad.symlink_to("/dev/zero" if kind == "device" else "/nowhere/at/all")
+    [notice] = take_in(ledger)
+
+    assert ("leads nowhere" if kind == "dangling" else "not a regular file") in notice.text
+    assert not os.path.lexists(bad)
+    assert reviews(ledger) == [("Powder", True)]
+
+
+def test_a_request_that_cannot_be_removed_is_recorded_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand_over(ledger.path, [said(1, "Powder")])
+    written = []
+    monkeypatch.setattr(ledger, "add_reviews", written.append)
+
+    def refuse(_path: Path) -> None:
+        raise PermissionError(13, "not here")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    told: list[Happening] = []
+    live = LiveReviews(ledger, told.append)
+    for now in (0.0, 2.0, 4.0):
+        live.tick(now)
+
+    assert len(written) == 1
+    assert len(told) == 1
 
 
 def test_half_a_file_is_no_request(ledger: Ledger) -> None:
