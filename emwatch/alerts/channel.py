@@ -1,10 +1,15 @@
-"""What a channel is."""
+"""What a channel and its settings are."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from emwatch.settings import Section
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from emwatch.frame import Alert
 
 
@@ -14,23 +19,43 @@ class Channel(Protocol):
     A way to tell the operator. One thread at a time calls it; other channels are called from other threads.
 
     Attributes:
-        kind: the word for it in the configuration.
+        kind: its word in the configuration.
 
     """
 
     @property
     def kind(self) -> str:
-        """The word for it in the configuration."""
+        """Its word in the configuration."""
         ...
 
     def send(self, alert: Alert) -> None:
         """
-        Tell; return only when the receiver has it, within a bounded time.
+        Deliver an alert; return within a bounded time, and only when the receiver has it.
 
-        The same alert may come again after a crash, with the same key.
+        After a crash the same alert may come again, with the same key.
 
         Raises:
             AlertError: it was not taken; the outbox tries again. No other exception may leave a channel.
 
         """
         ...
+
+
+class ChannelSettings(Section):
+    """
+    The keys of one channel in the configuration; each kind derives its own.
+
+    Attributes:
+        kind: a ``Literal`` with the one word of this kind.
+
+    """
+
+    kind: str
+
+    @abstractmethod
+    def open(self, show: Callable[[Alert], None]) -> Channel:
+        """Return the channel; ``show`` displays an alert where ``emwatch run`` prints."""
+
+    def doubts(self) -> Iterable[str]:
+        """Return what will probably not work on this machine, as ``key: what is wrong``."""
+        return ()

@@ -6,18 +6,23 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Annotated, Final, Literal
 
+from pydantic import Field, field_validator
+
+from emwatch.alerts.channel import ChannelSettings
 from emwatch.alerts.secrets import hushed
 from emwatch.alerts.wording import as_document, as_words
-from emwatch.errors import AlertError, ConfigError
+from emwatch.errors import AlertError
 from emwatch.escape import escaped
+from emwatch.settings import Command, Number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from emwatch.frame import Alert
 
@@ -42,34 +47,48 @@ _KEPT_BYTES: Final = 4096
 _LONGEST_COMPLAINT: Final = 300
 
 
+class CommandSettings(ChannelSettings):
+    """Alerts handed to a program: started directly, never through a shell."""
+
+    kind: Literal["command"]
+    argv: Command
+    timeout_seconds: Annotated[Number, Field(gt=0, le=3600)] = 10.0
+
+    @field_validator("argv")
+    @classmethod
+    def _known_placeholders(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+        for argument in argv:
+            _filled(argument, dict.fromkeys(PLACEHOLDERS, ""))
+        return argv
+
+    def open(self, show: Callable[[Alert], None]) -> CommandChannel:  # noqa: ARG002 - nothing is shown here
+        """Return the channel that runs the program."""
+        return CommandChannel(self.argv, self.timeout_seconds)
+
+    def doubts(self) -> Iterator[str]:
+        """Find a program that is not there."""
+        if shutil.which(self.argv[0]) is None:
+            yield f"argv: {self.argv[0]}: no such program, or not executable"
+
+
 class CommandChannel:
     """
-    Runs a program for each alert; done when it exits with 0.
+    Runs a program for each alert; the alert is delivered when the program exits with 0.
 
-    The alert is told three times: in ``{placeholders}`` of the arguments, in ``EMWATCH_ALERT_*`` variables, and as
-    JSON on standard input. There is no shell, so nothing in a file name can become a command.
+    The program gets the alert three times: in ``{placeholders}`` of the arguments, in ``EMWATCH_ALERT_*`` variables, and
+    as JSON on standard input. There is no shell, so nothing in a file name can become a command.
 
     Args:
         argv: the program and its arguments; ``{{`` and ``}}`` stand for literal braces.
-        timeout_s: the program and all it started are killed then.
-
-    Raises:
-        ConfigError: the list is empty or has an unknown placeholder.
+        timeout_s: the program and all it started are killed after this.
 
     """
 
     kind: Final = "command"
 
     def __init__(self, argv: Sequence[str], timeout_s: float = 10.0) -> None:
-        if isinstance(argv, str) or not argv or not argv[0]:
-            raise ConfigError(
-                "argv: must be a list, the program first and then its arguments, "
-                "such as [notify-send, '{target}', '{path}']; it is not run by a shell"
-            )
         self._command = tuple(argv)
         self._timeout_s = timeout_s
-        for argument in self._command:
-            _filled(argument, dict.fromkeys(PLACEHOLDERS, ""))
 
     def send(self, alert: Alert) -> None:
         """
@@ -111,8 +130,8 @@ def _filled(argument: str, words: dict[str, str]) -> str:
         if found[0] in {"{{", "}}"}:
             return found[0][0]
         if found[1] not in PLACEHOLDERS:
-            raise ConfigError(
-                f"argv: unknown placeholder {found[0]}: "
+            raise ValueError(
+                f"unknown placeholder {found[0]}: "
                 f"known are {', '.join(f'{{{each}}}' for each in PLACEHOLDERS)}; write {{{{ and }}}} for literal braces"
             )
         return words[found[1]]

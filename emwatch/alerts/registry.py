@@ -1,32 +1,33 @@
-"""The kinds of channel there are: a new one is one module and one line here."""
+"""The kinds of channel: a new one is a module and a line in `KINDS`."""
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
-from emwatch.alerts.command import CommandChannel
-from emwatch.alerts.terminal import TerminalChannel
-from emwatch.errors import ConfigError
+from pydantic import Field
+
+from emwatch.alerts.command import CommandSettings
+from emwatch.alerts.terminal import TerminalSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from emwatch.alerts.channel import Channel
+    from emwatch.alerts.channel import ChannelSettings
 
-CHANNELS: Final[Mapping[str, Callable[..., Channel]]] = MappingProxyType(
-    {channel.kind: channel for channel in (CommandChannel, TerminalChannel)}
+KINDS: Final[tuple[type[ChannelSettings], ...]] = (
+    TerminalSettings,
+    CommandSettings,
 )
 
+#: The settings of each kind, by its word in the configuration.
+BY_KIND: Final[Mapping[str, type[ChannelSettings]]] = MappingProxyType(
+    {get_args(settings.model_fields["kind"].annotation)[0]: settings for settings in KINDS}
+)
 
-def make_channel(kind: str, **settings: object) -> Channel:
-    """
-    Make a channel of a kind from its settings, the keyword arguments of its class.
-
-    Raises:
-        ConfigError: there is no such kind, or a setting cannot be used.
-
-    """
-    if kind not in CHANNELS:
-        raise ConfigError(f"alerts: there is no channel of the kind {kind!r}: choose {' or '.join(sorted(CHANNELS))}")
-    return CHANNELS[kind](**settings)
+if TYPE_CHECKING:
+    AnyChannel = ChannelSettings
+else:
+    AnyChannel = Annotated[reduce(or_, KINDS), Field(discriminator="kind")]

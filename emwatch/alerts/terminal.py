@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
+from emwatch.alerts.channel import ChannelSettings
 from emwatch.errors import AlertError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emwatch.frame import Alert
+
+
+class TerminalSettings(ChannelSettings):
+    """Alerts in the live view and the log of ``emwatch run``."""
+
+    kind: Literal["terminal"] = "terminal"
+
+    def open(self, show: Callable[[Alert], None]) -> TerminalChannel:
+        """Return the channel that calls ``show``."""
+        return TerminalChannel(show)
 
 
 class TerminalChannel:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from emwatch.alerts.registry import BY_KIND
 from emwatch.config.document import Branch, Problem, Refused, join, plain
-from emwatch.config.schema import AlertsConfig, CommandChannel, Config, TerminalChannel
-from emwatch.config.sources import PATH_KEYS
+from emwatch.config.schema import AlertsConfig, Config
+from emwatch.config.sources import holds
+from emwatch.settings import Program
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -23,11 +25,7 @@ if TYPE_CHECKING:
 def check(tree: Branch) -> tuple[Config | None, list[Problem]]:
     """Validate a merged tree; the configuration is ``None`` where there are problems."""
     problems: list[Problem] = []
-    tree = _without_empty_sections(tree)
-    for key in PATH_KEYS:
-        section, _, name = key.partition(".")
-        tree = _replaced(tree, (section, name), lambda branch, key=key: _resolved(branch, key, problems))
-    tree = _with_programs(tree)
+    tree = _with_paths(_without_empty_sections(tree), Config, "", problems)
     problems += _names_that_do_not_fit(tree)
     config: Config | None = None
     try:
@@ -46,22 +44,33 @@ def _without_empty_sections(tree: Branch) -> Branch:
     return replace(tree, value=kept)
 
 
-def _replaced(tree: Branch, keys: tuple[str, ...], change: Any) -> Branch:
-    if not keys:
-        changed: Branch = change(tree)
-        return changed
-    mapping = tree.mapping
-    if mapping is None or keys[0] not in mapping:
-        return tree
-    return replace(tree, value={**mapping, keys[0]: _replaced(mapping[keys[0]], keys[1:], change)})
+def _with_paths(branch: Branch, annotation: Any, key: str, problems: list[Problem]) -> Branch:
+    """Make absolute what the models want as a path, and the program of a command if it is given by a path."""
+    model = _model_in(annotation)
+    if branch.items and holds(annotation, Program):
+        return replace(branch, value=(_with_path_of_program(branch.items[0]), *branch.items[1:]))
+    if branch.items is not None:
+        found = [_with_paths(each, annotation, join(key, at), problems) for at, each in enumerate(branch.items)]
+        return replace(branch, value=tuple(found))
+    if branch.mapping is not None and model is not None:
+        children = {
+            name: _with_paths(each, _annotation(model, name, each), join(key, name), problems)
+            for name, each in branch.mapping.items()
+        }
+        return replace(branch, value=children)
+    return _resolved(branch, key, problems) if model is None and holds(annotation, Path) else branch
+
+
+def _annotation(model: type[BaseModel], name: str, value: Branch | None) -> Any:
+    """Return the type of a key, ``None`` for one that is not known; a channel's is that of its kind."""
+    if name in model.model_fields:
+        return model.model_fields[name].rebuild_annotation()
+    kind = _child(value, "kind")
+    return BY_KIND.get(kind.value) if model is AlertsConfig and kind and isinstance(kind.value, str) else None
 
 
 def _resolved(branch: Branch, key: str, problems: list[Problem]) -> Branch:
     """Turn the text of a path into an absolute path: ``~`` is the home, relative is relative to the file."""
-    if branch.items is not None:
-        return replace(
-            branch, value=tuple(_resolved(each, join(key, at), problems) for at, each in enumerate(branch.items))
-        )
     if not isinstance(branch.value, str):
         return branch
     text = branch.value
@@ -76,22 +85,12 @@ def _resolved(branch: Branch, key: str, problems: list[Problem]) -> Branch:
     return replace(branch, value=Path(os.path.normpath((branch.origin.folder or Path.cwd()) / path)))
 
 
-def _with_programs(tree: Branch) -> Branch:
-    """Resolve the program of a command channel where it is given by a path: ``~/bin/horn`` or ``./horn``."""
-    alerts = (tree.mapping or {}).get("alerts")
-
-    def program(argv: Branch) -> Branch:
-        first = argv.items[0] if argv.items else None
-        if first is None or not isinstance(first.value, str) or not {"/", os.sep} & set(first.value):
-            return argv
-        ignored: list[Problem] = []
-        found = _resolved(first, "", ignored)
-        value = str(found.value) if isinstance(found.value, Path) else first.value
-        return replace(argv, value=(replace(first, value=value), *(argv.items or ())[1:]))
-
-    for name in (alerts.mapping or {}) if alerts else {}:
-        tree = _replaced(tree, ("alerts", name, "argv"), program)
-    return tree
+def _with_path_of_program(program: Branch) -> Branch:
+    """Resolve ``~/bin/horn`` or ``./horn``; a plain name is looked for in PATH when it is started."""
+    if not isinstance(program.value, str) or not {"/", os.sep} & set(program.value):
+        return program
+    found = _resolved(program, "", [])
+    return replace(program, value=os.fspath(found.value)) if isinstance(found.value, Path) else program
 
 
 def _names_that_do_not_fit(tree: Branch) -> list[Problem]:
@@ -182,7 +181,7 @@ def _explained(detail: ErrorDetails, branch: Branch) -> str:
         "is_instance_of": f"expected a path as text, found {found}" + _quoting(value),
         "too_short": "expected at least one entry",
         "string_pattern_mismatch": f"expected 1 to 80 printable characters, found {found}",
-        "union_tag_not_found": "is missing `kind`: write `kind: terminal` or `kind: command`",
+        "union_tag_not_found": f"is missing `kind`: write {' or '.join(f'`kind: {each}`' for each in BY_KIND)}",
     }
     if kind in simple:
         return simple[kind]
@@ -237,16 +236,13 @@ def _unknown(key: str, tree: Branch) -> str:
 
 
 def _known_keys(parent: str, tree: Branch) -> list[str]:
-    model: Any = Config
+    model: type[BaseModel] | None = Config
     branch: Branch | None = tree
     for part in re.findall(r"[^.\[\]]+", parent):
-        if not part.isdigit() and isinstance(model, type) and issubclass(model, BaseModel):
-            model = _model_in(model.model_fields[part].annotation) if part in model.model_fields else None
         branch = _child(branch, part)
-    if parent.startswith("alerts."):
-        kind = _child(branch, "kind")
-        model = CommandChannel if kind and kind.value == "command" else TerminalChannel
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+        if not part.isdigit() and model is not None:
+            model = _model_in(_annotation(model, part, branch))
+    return list(model.model_fields) if model else []
 
 
 def _child(branch: Branch | None, part: str) -> Branch | None:
@@ -257,8 +253,8 @@ def _child(branch: Branch | None, part: str) -> Branch | None:
     return (branch.mapping or {}).get(part)
 
 
-def _model_in(annotation: Any) -> Any:
-    """Find the model within an annotation such as ``tuple[TargetConfig, ...]`` or ``WindowConfig | None``."""
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model within a type such as ``tuple[TargetConfig, ...]`` or ``WindowConfig | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)

@@ -4,48 +4,30 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping  # noqa: TC003 - pydantic resolves annotations when the models are made
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import platformdirs
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from emwatch.alerts.registry import AnyChannel
+from emwatch.alerts.terminal import TerminalSettings
 from emwatch.errors import ConfigError
 from emwatch.frame import CATEGORIES, Target, Window
+from emwatch.settings import NAME_PATTERN, Name, Number, OneOrMany, Section, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from emwatch.alerts.channel import Channel, ChannelSettings
+    from emwatch.frame import Alert
 
 #: Names that are never frames: hidden files, downloads and copies under way, what Office, Windows and Synology leave.
 DEFAULT_EXCLUDE: Final = (".*", "*.tmp", "*.part", "*.crdownload", "~$*", "Thumbs.db", "desktop.ini", "@eaDir")
 
-#: What a channel or target may be called: it goes into file names, variables and one-line messages.
-_NAME: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,80}$"
-
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, (str, Path)) else () if value is None else value
-
-
-def _not_empty(value: str) -> str:
-    if not value.strip():
-        raise ValueError("is empty")
-    return value
-
-
-_Text = Annotated[str, AfterValidator(_not_empty)]
-_Globs = Annotated[tuple[_Text, ...], BeforeValidator(_as_tuple)]
-_Name = Annotated[str, StringConstraints(pattern=_NAME)]
-_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Globs = Annotated[tuple[Text, ...], OneOrMany]
 _Category = Literal[
     "Biological",
     "Fibres",
@@ -60,27 +42,21 @@ _Category = Literal[
 ]
 
 
-class Section(BaseModel):
-    """A frozen group of keys; unknown keys and values of another type are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-
 class WatchConfig(Section):
     """The acquisition directory and how it is looked at."""
 
-    directory: Annotated[tuple[Path, ...], BeforeValidator(_as_tuple)] = ()
+    directory: Annotated[tuple[Path, ...], OneOrMany] = ()
     mode: Literal["auto", "events", "poll"] = "auto"
     recursive: bool = True
     include: _Globs = ("*",)
     exclude: _Globs = DEFAULT_EXCLUDE
     catch_up: Literal["all", "new"] = "all"
-    settle_seconds: Annotated[_Number, Field(ge=0, le=3600)] | None = None
-    sweep_seconds: Annotated[_Number, Field(gt=0, le=86400)] | None = None
-    patience_seconds: Annotated[_Number, Field(ge=0, le=86400)] = 60.0
+    settle_seconds: Annotated[Number, Field(ge=0, le=3600)] | None = None
+    sweep_seconds: Annotated[Number, Field(gt=0, le=86400)] | None = None
+    patience_seconds: Annotated[Number, Field(ge=0, le=86400)] = 60.0
     max_depth: Annotated[int, Field(ge=0, le=100)] = 16
     max_frame_mb: Annotated[int, Field(ge=1, le=65536)] = 256
-    read_seconds: Annotated[_Number, Field(gt=0, le=3600)] = 20.0
+    read_seconds: Annotated[Number, Field(gt=0, le=3600)] = 20.0
     read_memory_mb: Annotated[int, Field(ge=128, le=1048576)] = 2048
     data_bar: Literal["auto", "never"] = "auto"
 
@@ -97,9 +73,9 @@ class LedgerConfig(Section):
     """The session log."""
 
     path: Path = Field(default_factory=default_ledger_path)
-    session_gap_minutes: Annotated[_Number, Field(gt=0, le=100000)] = 120.0
+    session_gap_minutes: Annotated[Number, Field(gt=0, le=100000)] = 120.0
     backup_directory: Path | None = None
-    backup_every_hours: Annotated[_Number, Field(ge=0, le=10000)] = 24.0
+    backup_every_hours: Annotated[Number, Field(ge=0, le=10000)] = 24.0
     backup_keep: Annotated[int, Field(ge=1, le=1000)] = 7
 
     @property
@@ -127,8 +103,8 @@ class ModelConfig(Section):
 class WindowConfig(Section):
     """A range; an end left out is open."""
 
-    min: _Number | None = None
-    max: _Number | None = None
+    min: Number | None = None
+    max: Number | None = None
 
     @model_validator(mode="after")
     def _ends_in_order(self) -> WindowConfig:
@@ -146,12 +122,12 @@ class WindowConfig(Section):
 class TargetConfig(Section):
     """What the operator is looking for."""
 
-    name: _Name
-    category: Annotated[tuple[_Category, ...], BeforeValidator(_as_tuple)] = ()
-    min_probability: Annotated[_Number, Field(ge=0, le=1)] = 0.8
+    name: Name
+    category: Annotated[tuple[_Category, ...], OneOrMany] = ()
+    min_probability: Annotated[Number, Field(ge=0, le=1)] = 0.8
     magnification: WindowConfig | None = None
     stage_tilt_deg: WindowConfig | None = None
-    alerts: Annotated[tuple[_Name, ...], BeforeValidator(_as_tuple)] = ("terminal",)
+    alerts: Annotated[tuple[Name, ...], OneOrMany] = ("terminal",)
 
     def to_target(self) -> Target:
         """Give the target as the pipeline uses it."""
@@ -165,42 +141,29 @@ class TargetConfig(Section):
         )
 
 
-class TerminalChannel(Section):
-    """Alerts in the live view and the log of `emwatch run`."""
-
-    kind: Literal["terminal"] = "terminal"
-
-
-class CommandChannel(Section):
-    """Alerts handed to a program: started directly, never through a shell."""
-
-    kind: Literal["command"]
-    argv: Annotated[tuple[_Text, ...], Field(min_length=1)]
-    timeout_seconds: Annotated[_Number, Field(gt=0, le=3600)] = 10.0
-
-
-Channel = Annotated[TerminalChannel | CommandChannel, Field(discriminator="kind")]
-
-
 class AlertsConfig(Section):
     """The channels by name, and how old a frame may be that still raises an alert."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Channel] = Field(init=False)
+    __pydantic_extra__: dict[str, AnyChannel] = Field(init=False)
 
-    max_age_days: Annotated[_Number, Field(gt=0, le=36500)] = 3.0
+    max_age_days: Annotated[Number, Field(gt=0, le=36500)] = 3.0
 
     @model_validator(mode="after")
     def _names_that_can_be_printed(self) -> AlertsConfig:
         for name in self.__pydantic_extra__:
-            if re.fullmatch(_NAME, name) is None:
+            if re.fullmatch(NAME_PATTERN, name) is None:
                 raise ValueError(f"the channel name {name!r} must have 1 to 80 printable characters")
         return self
 
     @property
-    def channels(self) -> Mapping[str, Channel]:
+    def channels(self) -> Mapping[str, ChannelSettings]:
         """The channels by name; ``terminal`` is always there."""
-        return MappingProxyType({"terminal": TerminalChannel(), **self.__pydantic_extra__})
+        return MappingProxyType({"terminal": TerminalSettings(), **self.__pydantic_extra__})
+
+    def open_channels(self, show: Callable[[Alert], None]) -> dict[str, Channel]:
+        """Return every channel, ready to send, by name; ``show`` displays an alert where ``emwatch run`` prints."""
+        return {name: settings.open(show) for name, settings in self.channels.items()}
 
     @property
     def max_age(self) -> timedelta:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Final, Literal, get_args, get_origin
 import platformdirs
 
 from emwatch.config.document import Branch, Origin, Problem, Refused
-from emwatch.config.schema import Config, Section
+from emwatch.config.schema import Config
+from emwatch.settings import Section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Keys whose value is a path, or a list of them.
-PATH_KEYS: Final = ("watch.directory", "ledger.path", "ledger.backup_directory", "model.bundle")
 #: Variables that start with EMWATCH_ and are not keys of the configuration.
 _OTHER_VARIABLES: Final = (
     "EMWATCH_CONFIG",
@@ -50,12 +49,17 @@ def leaf_keys() -> tuple[Leaf, ...]:
         kind = section.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
             found.extend(
-                Leaf(f"{name}.{key}", "text" if f"{name}.{key}" in PATH_KEYS else _leaf_kind(field.annotation))
+                Leaf(f"{name}.{key}", "text" if holds(field.annotation, Path) else _leaf_kind(field.annotation))
                 for key, field in kind.model_fields.items()
             )
         else:
             found.append(Leaf(name, ""))
     return tuple(found)
+
+
+def holds(annotation: object, kind: type) -> bool:
+    """Return whether a type, or a part of it, is ``kind`` or is annotated with one: ``tuple[Path, ...]`` holds `Path`."""
+    return annotation is kind or isinstance(annotation, kind) or any(holds(part, kind) for part in get_args(annotation))
 
 
 _KINDS: Final[Mapping[object, Literal["text", "number", "integer", "flag"]]] = MappingProxyType(

@@ -21,7 +21,6 @@ from emwatch.readers.data_bar import ocr
 from emwatch.readers.data_bar.sandbox import BarSandbox
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import bar_limits, reading_limits
-from emwatch.service.channels import open_channels
 from emwatch.service.data_bars import DataBars, MissingBarReader
 from emwatch.service.lock import SingleInstance
 from emwatch.service.model import LiveModel
@@ -113,7 +112,7 @@ class Daemon:
         sandbox = stack.enter_context(Sandbox(prepare=prepared_by(config.model.views), limits=reading_limits(config)))
         sandbox.start()
         ledger = self._open_ledger(stack, standing)
-        outbox = Outbox(ledger, open_channels(config, self._show), clock)
+        outbox = Outbox(ledger, config.alerts.open_channels(self._show), clock)
         listeners: list[Callable[[Happening], None]] = [partial(self._note_state, standing), self._tell]
         tell = Teller(self._progress, listeners, outbox.announce, about=config.ledger.path, clock=clock)
         model = LiveModel(config, tell, follow=not self._once)
@@ -130,7 +129,7 @@ class Daemon:
         pipeline = Pipeline(sandbox, model, config.wanted())
 
         def take_over(new: Config) -> None:
-            outbox.exchange(open_channels(new, self._show))
+            outbox.exchange(new.alerts.open_channels(self._show))
             for each in (pipeline, bars):
                 if each is not None:
                     each.look_for(new.wanted())

@@ -12,7 +12,7 @@ import pytest
 
 from emwatch.alerts.channel import Channel
 from emwatch.alerts.command import CommandChannel
-from emwatch.alerts.registry import CHANNELS
+from emwatch.alerts.registry import BY_KIND
 from emwatch.alerts.terminal import TerminalChannel
 from emwatch.cli.terminal.lines import PlainLines
 from emwatch.errors import AlertError
@@ -119,7 +119,7 @@ def _make_alert() -> Callable[..., Alert]:
 
 
 def test_every_registered_kind_is_under_this_contract() -> None:
-    assert set(CHANNELS) <= set(RIGS)
+    assert set(BY_KIND) <= set(RIGS)
 
 
 def test_a_channel_is_one_and_says_its_kind(rig: Rig) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +39,10 @@ def check(directory: Path | None, config_file: Path | None, as_json: bool) -> No
     """
     try:
         loaded = load_settings(config_file, {"watch.directory": directory}, one_shot=True)
-        from emwatch.service.channels import open_channels
         from emwatch.service.roots import checked_roots
 
         if loaded.config.watch.directory:
             checked_roots(loaded.config)
-        open_channels(loaded.config, show=lambda _alert: None)  # an unknown {placeholder} would only be found at start
     except ConfigError as error:
         if as_json:
             print_json({"valid": False, "problems": str(error).splitlines(), "values": {}, "warnings": []})
@@ -114,8 +111,7 @@ def _doubts(config: Config) -> Iterator[str]:
     yield from _doubts_about_ledger(config.ledger.path)
     yield from _doubts_about_bundle(config)
     for name, channel in config.alerts.channels.items():
-        if channel.kind == "command" and shutil.which(channel.argv[0]) is None:
-            yield f"alerts.{name}.argv: {channel.argv[0]}: no such program, or not executable"
+        yield from (f"alerts.{name}.{doubt}" for doubt in channel.doubts())
 
 
 def _doubts_about_directory(directory: Path, config: Config) -> Iterator[str]:

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from emwatch.alerts.command import CommandChannel
-from emwatch.alerts.registry import make_channel
-from emwatch.errors import AlertError, ConfigError
+from emwatch.errors import AlertError
 from emwatch.frame import Alert
 
 ALERT = Alert(
@@ -135,26 +134,3 @@ def test_a_program_that_leaves_a_child_behind_is_not_waited_for() -> None:
 def test_a_program_that_is_not_there_is_an_alert_error_naming_it() -> None:
     with pytest.raises(AlertError, match=r"no-such-program: cannot be started"):
         CommandChannel(["no-such-program"]).send(ALERT)
-
-
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        ([], "must be a list"),
-        ("notify-send {path}", "must be a list"),
-        (["lamp", "{pth}"], r"unknown placeholder \{pth\}: known are \{path\}"),
-        (["awk", "{}"], r"unknown placeholder \{\}"),
-    ],
-)
-def test_a_command_that_cannot_be_right_is_refused_at_once(command: list[str] | str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        CommandChannel(command)
-
-
-def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"'pigeon': choose command or terminal"):
-        make_channel("pigeon")
-
-
-def test_a_kind_is_made_from_its_settings() -> None:
-    assert isinstance(make_channel("command", argv=["true"], timeout_s=2.0), CommandChannel)

@@ -123,6 +123,15 @@ BROKEN = {
     "command without argv": Broken("alerts:\n  a: {kind: command}\n", "2:6", "alerts.a.argv", "is missing"),
     "argv as text": Broken("alerts:\n  a: {kind: command, argv: say hi}\n", "2:28", "alerts.a.argv", "expected a list"),
     "argv empty": Broken("alerts:\n  a: {kind: command, argv: []}\n", "2:28", "alerts.a.argv", "at least one"),
+    "placeholder": Broken(
+        'alerts:\n  a: {kind: command, argv: [lamp, "{pth}"]}\n',
+        "2:28",
+        "alerts.a.argv",
+        "unknown placeholder {pth}: known are {path}",
+    ),
+    "empty placeholder": Broken(
+        'alerts:\n  a: {kind: command, argv: [awk, "{}"]}\n', "2:28", "alerts.a.argv", "unknown placeholder {}"
+    ),
     "key of a channel": Broken(
         "alerts:\n  a: {kind: command, argv: [x], timeout: 3}\n", "2:33", "alerts.a.timeout", "`timeout_seconds`"
     ),

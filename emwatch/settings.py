@@ -1,0 +1,43 @@
+"""What a section of the configuration is made of: a frozen model, and the types of its values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+#: A name goes into file names, environment variables and one-line messages.
+NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,80}$"
+
+
+class Section(BaseModel):
+    """
+    A frozen group of keys; unknown keys and values of another type are refused.
+
+    A value of the type `pathlib.Path` is relative to the file that it stands in and may begin with ``~``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Program:
+    """Marks a list of texts as a command: its first entry is resolved like a path if it has a slash."""
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, (str, Path)) else () if value is None else value
+
+
+def _not_empty(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty")
+    return value
+
+
+#: Put after ``tuple[...]``: one value may be written without the list.
+OneOrMany: Final = BeforeValidator(_as_tuple)
+Text = Annotated[str, AfterValidator(_not_empty)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Command = Annotated[tuple[Text, ...], Field(min_length=1), Program()]
