@@ -1,37 +1,50 @@
-"""One frame's journey: read, classify, match, record. What may go wrong with a frame ends here, as a row with a reason."""
+"""
+One frame's way: begin reading, conclude, record. What may go wrong with a frame ends here, as a row with a reason.
+
+The loop chooses the file; from then on it is in the hand of the pipeline until its row is committed.
+"""
 
 from __future__ import annotations
 
 import logging
 import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
 
-from emwatch.errors import FrameError, NotAFrame, Vanished
+from emwatch.errors import Empty, FrameError, LedgerError, NotAFrame, Truncated, Unsteady, Vanished
 from emwatch.frame import FrameReading, FrameState, Outcome, Prediction
+from emwatch.ingest.events import FrameDone
 from emwatch.targets.rules import match_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
+    from emwatch.clock import Clock
     from emwatch.frame import StatKey, Target
+    from emwatch.ingest.events import Happening
+    from emwatch.ingest.outage import LedgerOutage
+    from emwatch.ledger.writer import Ledger
+    from emwatch.watch.settle import Settle
 
 logger = logging.getLogger(__name__)
 
+_MAY_YET_BE_WHOLE: Final = (Empty, Truncated, Unsteady)
+
 
 class FrameReader(Protocol):
-    """Reads one frame at a time, elsewhere, so that this process can go on meanwhile."""
+    """Reads one frame at a time in another process, so that this one can go on meanwhile."""
 
     def begin(self, path: Path) -> None:
         """Start reading a file."""
         ...
 
     def finish(self) -> FrameReading:
-        """Wait for the file begun; raises `FrameError` when it is no whole frame."""
+        """Wait for the file begun; raises `FrameError` if it is no whole frame."""
         ...
 
 
@@ -39,74 +52,156 @@ class Judge(Protocol):
     """Names the category of a frame."""
 
     def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
-        """Classify float32 views of shape (views, 170, 170), grey 0..255, of a frame of which so much has a colour."""
+        """
+        Classify a frame.
+
+        ``views``: float32, shape (views, 170, 170), grey 0..255. ``coloured_share``: the share of the picture's pixels
+        that have a colour.
+        """
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A file that has been read, or failed to be: what `Pipeline.conclude` goes on with."""
+@dataclass(slots=True)
+class FrameInWork:
+    """A settled file on its way to a row, and what is known of it so far. ``first_seen`` is monotonic."""
 
     path: Path
     stat_key: StatKey
+    first_seen: float
+    begun: bool = False
     reading: FrameReading | None = None
     error: FrameError | None = None
+    outcome: Outcome | None = None
 
 
 class Pipeline:
-    """Turns a settled file into an `Outcome`; the reader works on the next file while this one is classified."""
+    """
+    Brings one file after the other to its row; the next one is read while this one is classified and recorded.
 
-    def __init__(self, reader: FrameReader, judge: Judge, targets: Sequence[Target]) -> None:
+    ``recorded`` is called when alerts were added, ``skipped`` with each file that is no frame: it may belong to one.
+    Everything runs in the thread of the loop.
+    """
+
+    def __init__(  # noqa: PLR0913 - everything a frame meets on its way, named at its one call
+        self,
+        *,
+        reader: FrameReader,
+        judge: Judge,
+        targets: Sequence[Target],
+        ledger: Ledger,
+        settle: Settle,
+        outage: LedgerOutage,
+        clock: Clock,
+        tell: Callable[[Happening], None],
+        recorded: Callable[[], None] = lambda: None,
+        skipped: Callable[[Path], None] = lambda _path: None,
+    ) -> None:
         self._reader = reader
         self._judge = judge
         self._targets = tuple(targets)
+        self._ledger = ledger
+        self._settle = settle
+        self._outage = outage
+        self._clock = clock
+        self._tell = tell
+        self._recorded = recorded
+        self._skipped = skipped
+        self._reading: FrameInWork | None = None  # handed to the reader
+        self._unrecorded: FrameInWork | None = None  # the ledger could not take it yet
         self._faults: set[tuple[type[Exception], str]] = set()
 
     def look_for(self, targets: Sequence[Target]) -> None:
         """Match the frames that are concluded from now on against other targets."""
         self._targets = tuple(targets)
 
-    def begin(self, path: Path) -> None:
-        """Let the reader start on a file."""
-        self._reader.begin(path)
+    @property
+    def is_idle(self) -> bool:
+        """Whether no frame is in hand."""
+        return self._reading is None and self._unrecorded is None
 
-    def finish(self, path: Path, stat_key: StatKey) -> Pending:
-        """Wait for the reader; a file that is not a whole frame comes back with its error, never as an exception."""
-        try:
-            return Pending(path, stat_key, reading=self._reader.finish())
-        except FrameError as error:
-            return Pending(path, stat_key, error=error)
+    def take_turn(self, choose: Callable[[], FrameInWork | None]) -> bool:
+        """
+        Bring one file to its row, and begin the next one on the way.
 
-    def conclude(self, pending: Pending) -> Outcome:
+        ``choose`` returns the next file, ``None`` if there is none. Returns ``False`` if there was nothing to do, or the
+        ledger is left alone for now.
+        """
+        if self._outage.lasts():
+            return False
+        if self._unrecorded is not None:
+            self.record(self._unrecorded)
+            return True
+        frame = self._reading or self.begin(choose())
+        if frame is None:
+            return False
+        self._finish(frame)
+        self._reading = self.begin(choose())
+        if not self._waits_on(frame):
+            frame.outcome = self.conclude(frame)
+            self.record(frame)
+        return True
+
+    def begin(self, frame: FrameInWork | None) -> FrameInWork | None:
+        """Hand a file to the reader, unless it is known to be gone. Returns the frame."""
+        if frame is not None and frame.error is None:
+            self._reader.begin(frame.path)
+            frame.begun = True
+        return frame
+
+    def _finish(self, frame: FrameInWork) -> None:
+        if frame.begun:
+            try:
+                frame.reading = self._reader.finish()
+            except FrameError as error:
+                frame.error = error
+
+    def _waits_on(self, frame: FrameInWork) -> bool:
+        """Return ``True`` if the file goes back to settling: it is not whole yet, or it went while it was read."""
+        now = self._clock.monotonic()
+        if isinstance(frame.error, Vanished) and frame.begun:
+            if frame.path in self._settle:  # else renamed: nothing to record under this name
+                self._settle.postpone(frame.path, now)  # the loop finds out whether the whole directory is gone
+            return True
+        return isinstance(frame.error, _MAY_YET_BE_WHOLE) and self._settle.incomplete(frame.path, now)
+
+    def conclude(self, frame: FrameInWork) -> Outcome:
         """Classify and match what was read; whatever goes wrong is in the outcome."""
-        if pending.reading is None:
-            return _failed(pending)
-        reading = pending.reading
+        reading = frame.reading
+        if reading is None:
+            return _failed(frame)
+        read = Outcome(frame.path, FrameState.RECORDED, reading.stat_key, sha256=reading.sha256, reading=reading)
         try:
             prediction = self._judge.classify(reading.views, reading.coloured_share)
             matches = match_targets(self._targets, prediction, reading.metadata)
         except Exception as error:  # noqa: BLE001 - the one frame boundary: an unforeseen fault costs one frame, with a reason
-            self._tell_of_fault(pending.path, error)
-            return Outcome(
-                pending.path,
-                FrameState.FAILED,
-                reading.stat_key,
-                sha256=reading.sha256,
-                code="internal",
-                reason=f"{type(error).__name__}: {error}",
-                reading=reading,
-            )
-        return Outcome(
-            pending.path,
-            FrameState.RECORDED,
-            reading.stat_key,
-            sha256=reading.sha256,
-            reading=reading,
-            prediction=prediction,
-            matches=matches,
-        )
+            self._log_fault(frame.path, error)
+            return replace(read, state=FrameState.FAILED, code="internal", reason=f"{type(error).__name__}: {error}")
+        return replace(read, prediction=prediction, matches=matches)
 
-    def _tell_of_fault(self, path: Path, error: Exception) -> None:
+    def record(self, frame: FrameInWork) -> None:
+        """Commit the outcome, then tell it. If the ledger cannot take it, it stays in hand until it can."""
+        if frame.outcome is None:
+            raise ValueError(f"{frame.path}: recorded before it was concluded")
+        lag_s = self._clock.monotonic() - frame.first_seen
+        now = self._clock.now()
+        outcome = replace(frame.outcome, first_seen_at=now - timedelta(seconds=lag_s))
+        try:
+            recorded = self._ledger.record(outcome, now)
+        except LedgerError as error:
+            self._unrecorded = frame
+            self._outage.begin(error, frame_waits=True)
+            return
+        self._unrecorded = None
+        self._outage.end()
+        self._settle.forget(frame.path, frame.stat_key)
+        if recorded.alerts:
+            self._recorded()
+        if outcome.state is FrameState.SKIPPED:
+            self._skipped(frame.path)
+        lag_s = self._clock.monotonic() - frame.first_seen
+        self._tell(FrameDone(recorded.frame_id, outcome, recorded.new, recorded.duplicate_of, lag_s, len(self._settle)))
+
+    def _log_fault(self, path: Path, error: Exception) -> None:
         """Log where a fault of our own came from, once for each place: it may well meet every frame."""
         *_, innermost = traceback.extract_tb(error.__traceback__)
         fault = (type(error), f"{innermost.filename}:{innermost.lineno}")
@@ -115,13 +210,12 @@ class Pipeline:
         logger.log(logging.DEBUG if told else logging.ERROR, "%s: could not be classified", path, exc_info=error)
 
 
-def _failed(pending: Pending) -> Outcome:
-    error = pending.error or FrameError(f"{pending.path}: not read")
-    state = FrameState.SKIPPED if isinstance(error, NotAFrame) else FrameState.FAILED
+def _failed(frame: FrameInWork) -> Outcome:
+    error = frame.error or FrameError(f"{frame.path}: not read")
     return Outcome(
-        pending.path,
-        state,
-        None if isinstance(error, Vanished) else pending.stat_key,
+        frame.path,
+        FrameState.SKIPPED if isinstance(error, NotAFrame) else FrameState.FAILED,
+        None if isinstance(error, Vanished) else frame.stat_key,
         code=error.code,
         reason=str(error),
         retry_after_s=error.retry_after_s,

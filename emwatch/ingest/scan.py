@@ -16,6 +16,7 @@ from emwatch.errors import LedgerError, WatchError
 from emwatch.ingest.changes import Changes
 from emwatch.ingest.events import Notice
 from emwatch.watch.hints import ASKED
+from emwatch.watch.patterns import frames_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,6 +103,7 @@ class Scan:
         self._next_supervision = clock.monotonic()
         self._next_loss_notice = -math.inf
         self._troubles: set[str] = set()
+        self._sidecars: deque[Path] = deque()  # recorded; frames beside them may have waited for them
 
     def advance(self, now: float) -> bool:
         """
@@ -115,6 +117,7 @@ class Scan:
         self._supervise(now)
         self._start_sweeps(now)
         self._take_hints(now)
+        self._follow_sidecars(now)
         return self._sweep_a_little(now)
 
     def is_ready(self) -> bool:
@@ -125,8 +128,16 @@ class Scan:
 
     @property
     def is_sweeping(self) -> bool:
-        """Whether a sweep is under way."""
-        return bool(self._sweeps)
+        """Whether a sweep is under way, or a sidecar is still to be followed."""
+        return bool(self._sweeps or self._sidecars)
+
+    def watching(self) -> tuple[str, ...]:
+        """Return a description of how each directory is watched; empty with ``once``."""
+        return () if self._once else tuple(directory.describe() for directory in self._directories)
+
+    def sidecar_came(self, path: Path) -> None:
+        """Take a file that is no frame: frames beside it, whose metadata is not known, are read again."""
+        self._sidecars.append(path)
 
     def next_sweep_at(self) -> float:
         """Give the monotonic moment at which the next full sweep begins; infinite where none will."""
@@ -210,6 +221,20 @@ class Scan:
         for path, key in present.items():
             if path in self._settle or path in news:
                 self._settle.see(path, key, now, closed=hinted[path], live=True)
+
+    def _follow_sidecars(self, now: float) -> None:
+        while self._sidecars and not self._outage.lasts():
+            for path in frames_beside(self._sidecars[0]):
+                try:
+                    key = self.stat_key_of(path)
+                    if key is not None and path not in self._settle and self._ledger.lacks_metadata(path):
+                        self._settle.see(path, key, now, live=True)
+                except OSError as error:
+                    logger.debug("%s: cannot be looked at now: %s", path, error)
+                except LedgerError as error:
+                    self._outage.begin(error)
+                    return
+            self._sidecars.popleft()
 
     def _sweep_a_little(self, began: float) -> bool:
         """Go on with the sweeps for a moment; at the start until each directory has been seen whole once."""

@@ -15,7 +15,9 @@ from emwatch.classify.preprocess import prepared_by
 from emwatch.clock import SystemClock
 from emwatch.ingest.events import Notice, Ready
 from emwatch.ingest.loop import Ingest
+from emwatch.ingest.outage import LedgerOutage
 from emwatch.ingest.pipeline import Pipeline
+from emwatch.ingest.scan import Scan
 from emwatch.ledger.writer import Ledger
 from emwatch.readers.data_bar import ocr
 from emwatch.readers.data_bar.sandbox import BarSandbox
@@ -126,7 +128,40 @@ class Daemon:
             listeners.append(bars.hear)
         elif config.watch.data_bar == "auto":
             listeners.append(MissingBarReader(tell).hear)
-        pipeline = Pipeline(sandbox, model, config.wanted())
+        settle = Settle(
+            max(directory.settle_s for directory in directories), 0 if self._once else config.watch.patience_seconds
+        )
+        chores: list[Callable[[float], None]] = []
+
+        def tick(now: float) -> None:
+            for chore in chores:
+                chore(now)
+
+        outage = LedgerOutage(clock, tell, gives_up=self._once)
+        scan = Scan(
+            directories=directories,
+            hints=self._hints,
+            settle=settle,
+            ledger=ledger,
+            outage=outage,
+            clock=clock,
+            tell=tell,
+            alive=tick,
+            once=self._once,
+            baseline=config.watch.catch_up == "new",
+        )
+        pipeline = Pipeline(
+            reader=sandbox,
+            judge=model,
+            targets=config.wanted(),
+            ledger=ledger,
+            settle=settle,
+            outage=outage,
+            clock=clock,
+            tell=tell,
+            recorded=outbox.wake,
+            skipped=scan.sidecar_came,
+        )
 
         def take_over(new: Config) -> None:
             outbox.exchange(new.alerts.open_channels(self._show))
@@ -136,42 +171,32 @@ class Daemon:
 
         reload = Reload(config, self._reread, take_over=take_over, tell=tell, note=standing.note_reload, clock=clock)
         workers = [model.loader, *(each.worker for each in (bars, upkeep) if each is not None)]
-        chores = (
+        chores += [
             self._notifier.tick,
             partial(self._pass_on, model, reload),
             model.tick,
             LiveReviews(ledger, tell).tick,
             standing.publish,
             lambda now: _revive((*outbox.workers, *workers), now, tell),
-        )
-
-        def tick(now: float) -> None:
-            for chore in chores:
-                chore(now)
-
+        ]
         self._arm(stack, directories)
         # What start-up made stays for good: the collector need not walk through it for every frame.
         gc.collect()
         gc.freeze()
         stack.callback(self._notifier.say, STOPPING="1")
-        settle = Settle(
-            max(directory.settle_s for directory in directories), 0 if self._once else config.watch.patience_seconds
-        )
         ingest = Ingest(
-            directories=directories,
+            scan=scan,
             hints=self._hints,
             settle=settle,
             pipeline=pipeline,
-            ledger=ledger,
+            outage=outage,
             clock=clock,
             tell=tell,
-            recorded=outbox.wake,
             alive=tick,
             once=self._once,
-            baseline=config.watch.catch_up == "new",
         )
         standing.waiting = settle.__len__
-        standing.ledger_trouble = lambda: ingest.ledger_trouble
+        standing.ledger_trouble = lambda: outage.reason
         standing.model = model.facts
         ingest.run(self._stop.is_set)
         standing.become("stopping")

@@ -40,6 +40,15 @@ class _Waiting:
     ticket: int = -1  # a place in a queue counts only with the file's newest ticket; no ticket is given twice
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A file that may be read now, as it was last seen. ``first_seen``: first sight of its path, monotonic."""
+
+    path: Path
+    stat_key: StatKey
+    first_seen: float
+
+
 class Settle:
     """
     Paths between first sight and being read; each step costs O(log n), whatever the backlog.
@@ -83,6 +92,15 @@ class Settle:
             if not entry.taken:
                 self._queue(path, entry, now)
 
+    def take(self, now: float) -> Settled | None:
+        """Return the next file to read, and do not offer it again unless it changes or is put back."""
+        path = self.next_ready(now)
+        if path is None:
+            return None
+        entry = self._waiting[path]
+        self.taken(path)
+        return Settled(path, entry.key, entry.first_seen)
+
     def next_ready(self, now: float) -> Path | None:
         """
         Give the file to read next: live ones first, then what a sweep found, each in the order in which they were seen.
@@ -113,14 +131,6 @@ class Settle:
         self._turn += 1
         if max(len(self._live), len(self._newest)) > 2 * (_MANY_LIVE + len(self._waiting)):
             self._drop_stale()
-
-    def key_of(self, path: Path) -> StatKey:
-        """Give the state a waiting file was last seen in."""
-        return self._waiting[path].key
-
-    def first_seen(self, path: Path) -> float:
-        """Tell when a waiting file was first seen."""
-        return self._waiting[path].first_seen
 
     def incomplete(self, path: Path, now: float) -> bool:
         """Wait on with a file that turned out not to be whole; ``False`` when patience is over."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emwatch.frame import AcquisitionMetadata, FrameReading, FrameState, StatKey
-from emwatch.ingest.pipeline import Pending, Pipeline
+from emwatch.ingest.events import FrameDone
+from emwatch.ingest.outage import LedgerOutage
+from emwatch.ingest.pipeline import FrameInWork, Pipeline
+from emwatch.ledger.writer import Ledger
+from emwatch.testing import ManualClock
+from emwatch.watch.settle import Settle
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,12 +25,19 @@ if TYPE_CHECKING:
 _KEY = StatKey(1, 2, 3, 4)
 
 
-class NoReader:
+class Reader:
+    """Finds every file whole; every second one has a colour."""
+
     def begin(self, path: Path) -> None:
-        raise AssertionError(path)
+        self._path = path
 
     def finish(self) -> FrameReading:
-        raise AssertionError
+        coloured = float(int(self._path.stem) % 2)
+        views = np.zeros((1, 170, 170), np.float32)
+        name = self._path.stem
+        return FrameReading(
+            self._path, name, _KEY, "TIFF", 8, 8, "uint8", 1, AcquisitionMetadata(), views, coloured_share=coloured
+        )
 
 
 class BrokenJudge:
@@ -41,33 +53,30 @@ class BrokenJudge:
 
 
 def test_a_fault_that_meets_every_frame_costs_each_a_row_and_its_traceback_is_logged_once(
+    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    pipeline = Pipeline(NoReader(), BrokenJudge(), ())
-    views = np.zeros((1, 170, 170), np.float32)
-    outcomes = [
-        pipeline.conclude(
-            Pending(
-                Path(f"/{number}.tif"),
-                _KEY,
-                FrameReading(
-                    Path(f"/{number}.tif"),
-                    "ab",
-                    _KEY,
-                    "TIFF",
-                    8,
-                    8,
-                    "uint8",
-                    1,
-                    AcquisitionMetadata(),
-                    views,
-                    coloured_share=float(number % 2),
-                ),
-            )
+    clock = ManualClock()
+    told: list[Any] = []
+    settle, outage = Settle(0.0, 0.0), LedgerOutage(clock, told.append, gives_up=True)
+    with Ledger(tmp_path / "ledger.sqlite3", clock=clock) as ledger:
+        pipeline = Pipeline(
+            reader=Reader(),
+            judge=BrokenJudge(),
+            targets=(),
+            ledger=ledger,
+            settle=settle,
+            outage=outage,
+            clock=clock,
+            tell=told.append,
         )
-        for number in range(100)
-    ]
+        frames = [FrameInWork(Path(f"/{number}.tif"), _KEY, 0.0) for number in range(100)]
+        waiting = iter(frames)
+        while pipeline.take_turn(lambda: next(waiting, None)):
+            pass
+    outcomes = [each.outcome for each in told if isinstance(each, FrameDone)]
 
+    assert len(outcomes) == 100
     assert {(each.state, each.code) for each in outcomes} == {(FrameState.FAILED, "internal")}
     logged = [each for each in caplog.records if each.levelno >= logging.INFO]
     assert [each.getMessage() for each in logged] == [f"/{number}.tif: could not be classified" for number in (0, 1)]

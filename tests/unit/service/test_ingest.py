@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from emwatch.config.schema import WatchConfig
-from emwatch.errors import Denied, LedgerError, NotAFrame, Truncated, WatchError
+from emwatch.errors import Denied, LedgerError, NotAFrame, Truncated, Vanished, WatchError
 from emwatch.frame import (
     CATEGORIES,
     AcquisitionMetadata,
@@ -29,7 +29,9 @@ from emwatch.frame import (
 from emwatch.ingest import scan as scan_module
 from emwatch.ingest.events import FrameDone, Notice, Ready
 from emwatch.ingest.loop import Ingest
+from emwatch.ingest.outage import LedgerOutage
 from emwatch.ingest.pipeline import Pipeline
+from emwatch.ingest.scan import Scan
 from emwatch.ledger.writer import Known, Ledger, Recorded
 from emwatch.testing import ManualClock
 from emwatch.watch import sweep as sweep_module
@@ -54,7 +56,10 @@ class Reader:
     def finish(self) -> FrameReading:
         path = self._path
         self.read.append(path.name)
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise Vanished(f"{path}: gone while it was read") from error
         metadata = AcquisitionMetadata()
         if path.suffix == ".tif" and (sidecar := path.with_suffix(".txt")).exists():
             magnification = Reading(float(sidecar.read_text(encoding="utf-8")[5:]), "", "sidecar")
@@ -160,16 +165,29 @@ class Rig:
         directory.arm()
         targets = [Target("any tip", ("Tips",))]
         targets += [Target("large", magnification=Window(low=1000.0))] if options.pop("large", False) else []
-        return Ingest(
+        once, tell = options.pop("once", False), self.told.append
+        settle = Settle(directory.settle_s, options.pop("patience_s", 30.0))
+        outage = LedgerOutage(self.clock, tell, gives_up=once)
+        shared: Any = {"settle": settle, "outage": outage, "clock": self.clock, "tell": tell}
+        self.scan = Scan(
             directories=[directory],
             hints=self.hints,
-            settle=Settle(directory.settle_s, options.pop("patience_s", 30.0)),
-            pipeline=Pipeline(self.reader, self.judge, targets),
             ledger=self.ledger,
-            clock=self.clock,
-            tell=self.told.append,
-            **options,
+            alive=lambda _now: None,
+            once=once,
+            baseline=options.pop("baseline", False),
+            **shared,
         )
+        self.pipeline = Pipeline(
+            reader=self.reader,
+            judge=self.judge,
+            targets=targets,
+            ledger=self.ledger,
+            skipped=self.scan.sidecar_came,
+            **options,
+            **shared,
+        )
+        return Ingest(scan=self.scan, hints=self.hints, pipeline=self.pipeline, once=once, **shared)
 
     def once(self, **options: Any) -> None:
         self.ingest(once=True, patience_s=0.0, **options).run(lambda: False)
@@ -294,6 +312,35 @@ def test_a_file_renamed_while_it_settles_is_recorded_under_its_new_name_only(rig
     assert rig.done() == [("a.tif", "recorded")]
 
 
+def test_a_settled_file_is_recorded_within_one_turn_of_the_loop(rig: Rig) -> None:
+    path = rig.write("a.tif", "a")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: any(isinstance(each, Ready) for each in rig.told))
+    turns = []
+    rig.hints.file(path, closed=True)
+    ingest.run(lambda: bool(rig.done()) or turns.append(0) is not None or len(turns) > 1)
+
+    assert rig.done() == [("a.tif", "recorded")]
+
+
+def test_the_next_frame_is_being_read_while_one_is_classified(rig: Rig) -> None:
+    for name in ("a", "b", "c"):
+        rig.write(f"{name}.tif", name)
+    begun_and_read: list[tuple[str, list[str]]] = []
+    classify = rig.judge.classify
+    rig.judge.classify = lambda *views: (  # type: ignore[method-assign]
+        begun_and_read.append((rig.reader._path.name, list(rig.reader.read))),
+        classify(*views),
+    )[1]
+    rig.once()
+
+    assert begun_and_read == [
+        ("b.tif", ["a.tif"]),
+        ("c.tif", ["a.tif", "b.tif"]),
+        ("c.tif", ["a.tif", "b.tif", "c.tif"]),
+    ]
+
+
 def test_live_frames_go_before_a_backlog(rig: Rig) -> None:
     for number in range(20):
         rig.write(f"old-{number:02}.tif", f"old {number}")
@@ -339,7 +386,7 @@ def test_a_paused_sweep_does_not_keep_the_loop_busy(rig: Rig, monkeypatch: pytes
     ingest = rig.ingest()
     rig.until(ingest, lambda: len(rig.reader.read) == 5)
 
-    assert ingest._scan._paused()
+    assert rig.scan._paused()
     assert ingest._nap(rig.clock.monotonic()) > 0.1
 
 
@@ -517,11 +564,15 @@ def test_a_file_closed_again_unchanged_while_it_is_read_is_read_once(rig: Rig) -
 def test_a_file_renamed_away_while_it_is_found_incomplete_costs_nothing(rig: Rig) -> None:
     path = rig.write("a.tif", "half")
     rig.hints.file(path, closed=True)
+    rig.hints.file(rig.write("0.tif", "whole"), closed=True)
     ingest = rig.ingest()
-    ingest.run(lambda: rig.reader.read == ["a.tif"] and ingest._held is not None)
+    rig.until(ingest, lambda: rig.reader.read == ["a.tif"])
+    assert path in ingest._settle
     rig.hints.gone(path)
     path.rename(rig.root / "b.tif").write_text("whole", encoding="utf-8")
-    rig.until(ingest, lambda: rig.done() == [("b.tif", "recorded")])
+    rig.until(ingest, lambda: len(rig.done()) == 2)
+
+    assert rig.done() == [("0.tif", "recorded"), ("b.tif", "recorded")]
 
 
 def test_a_share_that_goes_away_with_a_backlog_fails_no_frame(rig: Rig) -> None:
@@ -587,8 +638,6 @@ def test_a_sidecar_that_comes_late_brings_the_metadata_and_the_alert_that_waited
     rig.until(ingest, lambda: rig.done() == [("a.tif", "recorded")])
     rig.write("a.txt", "text 5000")
     rig.until(ingest, lambda: rig.reader.read.count("a.tif") == 2)
-    rig.until(ingest, lambda: ingest._held is None)
-
     alerts = rig.ledger.due_alerts("terminal", rig.clock.now(), 10)
 
     assert sorted(alert.target for alert in alerts) == ["any tip", "large"]
@@ -600,10 +649,10 @@ def test_a_sweep_asked_for_during_a_sweep_is_not_forgotten(rig: Rig) -> None:
     rig.write("d/a.tif", "a")
     ingest = rig.ingest()
     rig.until(ingest, lambda: len(rig.done()) == 1)
-    ingest._scan._start_sweeps(rig.clock.monotonic() + 100)
+    rig.scan._start_sweeps(rig.clock.monotonic() + 100)
     rig.hints.everything("overflow")
-    ingest._scan._take_hints(rig.clock.monotonic())
-    ingest._scan._sweep_a_little(rig.clock.monotonic())
+    rig.scan._take_hints(rig.clock.monotonic())
+    rig.scan._sweep_a_little(rig.clock.monotonic())
     rig.write("d/b.tif", "b")
     before = rig.clock.monotonic()
     rig.until(ingest, lambda: len(rig.done()) == 2)
