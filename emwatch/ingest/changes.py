@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ class Changes:
         news: dict[Path, StatKey] = {}
         touched: dict[Path, StatKey] = {}
         for path, key, before in compared:
-            if before is None or self._retry_is_due(before):
+            if before is None or (self._retry_is_due(before) and _may_be_read(path)):
                 news[path] = key
             elif before.stat_key != key:
                 (touched if _is_a_touch(before, key) else news)[path] = key
@@ -58,6 +59,11 @@ class Changes:
             return False
         now = self._clock.now()
         return known.retry_at <= now or known.retry_at > now + _CLOCK_WAS_PUT_BACK
+
+
+def _may_be_read(path: Path) -> bool:
+    """Return whether the permissions let this process read a file; asking costs no read and no row."""
+    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _is_a_touch(known: Known, key: StatKey) -> bool:

@@ -8,6 +8,7 @@ linked both ways. (path, sha256) is the identity: no content is ever recorded tw
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, select, update
@@ -20,7 +21,7 @@ from emwatch.ledger.schema import INCOMPLETE, acquisition, alerts, bundles, fram
 from emwatch.ledger.sessions import session_of
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta, tzinfo
+    from datetime import datetime, tzinfo
 
     from sqlalchemy import Connection, Row
 
@@ -43,6 +44,8 @@ _ORIGINAL: Final = (
     .order_by(frames.c.id)
     .limit(1)
 )
+_LONGEST_RETRY_S: Final = 3600.0
+_MOST_DOUBLINGS: Final = 20
 _ADD_FRAME: Final = insert(frames)
 _CHANGE_FRAME: Final = update(frames).where(frames.c.id == bindparam("of_id"))
 _PUT_METADATA: Final = insert(acquisition).prefix_with("OR REPLACE")
@@ -109,10 +112,11 @@ def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetim
         fresh = recorded_at - same.recorded_at <= ALERT_WITHIN
         return replace(seen, alerts=_add_late_findings(connection, seen, outcome, recorded_at, fresh=fresh))
     if current is not None and current.state == FrameState.RECORDED and _says_nothing_of_the_content(outcome):
-        retry_at = row_values.frame_values(outcome, recorded_at)["retry_at"]
+        retry_at = _retry_at(outcome, recorded_at, current)
         _change(connection, current.id, attempts=current.attempts + 1, retry_at=retry_at)
         return Recorded(current.id, new=False)
     values = row_values.frame_values(outcome, recorded_at)
+    values["retry_at"] = _retry_at(outcome, recorded_at, current)
     values["duplicate_of"] = _original_of(connection, path, outcome)
     values["session_id"] = _session(connection, outcome, values, sitting)
     frame_id, new = _place(connection, path, (current, same), values, sitting)
@@ -120,6 +124,14 @@ def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetim
         connection, frame_id, outcome, recorded_at, alert=values["duplicate_of"] is None and not quiet
     )
     return Recorded(frame_id, new, values["duplicate_of"], added)
+
+
+def _retry_at(outcome: Outcome, now: datetime, current: Row[Any] | None) -> datetime | None:
+    """Return when a file is tried again: the delay doubles with each try in a row, up to an hour; ``None``: never."""
+    if outcome.retry_after_s is None:
+        return None
+    tries = 0 if current is None or current.retry_at is None else min(current.attempts, _MOST_DOUBLINGS)
+    return now + timedelta(seconds=min(outcome.retry_after_s * 2.0**tries, _LONGEST_RETRY_S))
 
 
 def _change(connection: Connection, frame_id: int, **values: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.frame import CATEGORIES, FIELDS, AcquisitionMetadata, FieldKind, Prediction, Reading, StatKey, path_to_text
@@ -53,7 +52,6 @@ def stat_values(key: StatKey | None) -> Values:
 def frame_values(outcome: Outcome, recorded_at: datetime) -> Values:
     """Give the columns of a frame that a new outcome sets."""
     reading = outcome.reading
-    retry = None if outcome.retry_after_s is None else recorded_at + timedelta(seconds=outcome.retry_after_s)
     return {
         "sha256": outcome.sha256,
         "state": outcome.state,
@@ -66,7 +64,7 @@ def frame_values(outcome: Outcome, recorded_at: datetime) -> Values:
         "pages": None if reading is None else reading.pages,
         "first_seen_at": outcome.first_seen_at or recorded_at,
         "recorded_at": recorded_at,
-        "retry_at": retry,
+        "retry_at": None,
         **stat_values(outcome.stat_key),
     }
 

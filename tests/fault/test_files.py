@@ -270,6 +270,40 @@ def test_a_clock_that_jumps_while_the_daemon_runs_loses_and_delays_nothing(rig: 
     )
 
 
+#: As root, but bound by permissions like everybody: the Python under test may lie where only root may look.
+_BOUND_BY_PERMISSIONS = [
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search",
+    "--inh-caps=-dac_override,-dac_read_search",
+]
+
+
+def test_files_that_may_not_be_read_are_written_to_the_ledger_once(rig: Rig) -> None:
+    needs_root("to give up the right to read everything")
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv")
+    number, seconds = sized(300, 4000), sized(30, 120)
+    rig.configure(watch="mode: poll, sweep_seconds: 1, settle_seconds: 0.1")
+    locked = frames.write(rig.watched, range(number))
+    for path in locked:
+        path.chmod(0)
+    with rig.running(wrapped=_BOUND_BY_PERMISSIONS) as daemon:
+        rig.wait_for_count(number, "state = 'failed'")
+        before = daemon.stats.io_counters().write_bytes
+        time.sleep(seconds)
+        written = daemon.stats.io_counters().write_bytes - before
+        [(tries,)] = rig.query("SELECT max(attempts) FROM frames")
+        for path in locked:
+            path.chmod(0o644)
+        waited_s = rig.wait_for_count(number, timeout_s=300)
+    print(
+        f"{number} files that may not be read: {written / 1e6:.1f} MB written in {seconds} s, {tries} tries at most; all "
+        f"recorded {waited_s:.1f} s after they might be"
+    )
+    assert tries == 1
+    assert written < 2_000_000
+
+
 def test_what_may_not_be_read_is_read_once_it_may(rig: Rig) -> None:
     needs_root("to give up the right to read everything")
     if shutil.which("setpriv") is None:
@@ -281,9 +315,7 @@ def test_what_may_not_be_read_is_read_once_it_may(rig: Rig) -> None:
     locked = rig.watched / "frame_000003.tif"
     locked.chmod(0)
     folder.chmod(0)
-    # As root, but bound by permissions like everybody: the Python under test may lie where only root may look.
-    bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
-    with rig.running(wrapped=bound) as daemon:
+    with rig.running(wrapped=_BOUND_BY_PERMISSIONS) as daemon:
         rig.wait_for_count(9)
         rig.wait_for(lambda: bool(daemon.heard("closed: cannot be listed")))
         time.sleep(3)

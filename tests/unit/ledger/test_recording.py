@@ -80,6 +80,23 @@ def test_a_file_that_was_not_recorded_keeps_its_one_row_when_it_is(
     ]
 
 
+def test_the_delay_before_a_retry_doubles_up_to_an_hour_and_starts_again_after_a_success(
+    ledger: Ledger, failure_of: Callable[..., Outcome], frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    def fail(now: datetime) -> float:
+        ledger.record(failure_of(code="read-failed", retry_after_s=10.0), now)
+        retry_at = ledger.known_files([A])[A].retry_at
+        assert retry_at is not None
+        return (retry_at - now).total_seconds()
+
+    assert [fail(noon) for _ in range(5)] == [10.0, 20.0, 40.0, 80.0, 160.0]
+    assert [fail(noon) for _ in range(20)][-1] == 3600.0
+
+    ledger.record(frame_of(), noon)
+
+    assert fail(noon) == 10.0
+
+
 def test_a_retry_is_noted_with_its_time(ledger: Ledger, failure_of: Callable[..., Outcome], noon: datetime) -> None:
     ledger.record(failure_of(code="denied", retry_after_s=10.0), noon)
 
