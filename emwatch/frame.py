@@ -173,12 +173,23 @@ SIDECAR_CUT: Final = "breaks off, still being written or cut"
 
 
 @dataclass(frozen=True, slots=True)
+class Sidecar:
+    """The state of the text file beside a frame whose values were read: it is read again when this changes."""
+
+    name: str
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class AcquisitionMetadata:
     """What the instrument wrote about a frame: readings by field name (see `FIELDS`), and flags for what does not agree."""
 
     vendor: str | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    sidecar: Sidecar | None = None  #: the text file beside the frame that was used, if any
 
     def value(self, name: str) -> float | str | bool | None:
         """Give the value of a field, ``None`` where it is unknown."""
@@ -219,6 +230,9 @@ class FrameReading:
     metadata: AcquisitionMetadata
     views: npt.NDArray[np.float32]
     coloured_share: float = 0.0  #: of the picture's pixels; 0 where they were not decoded
+    unsettled: str = (
+        ""  #: why its files may still be in work, such as a black tail; it is read again before it is recorded
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,8 @@ class Pipeline:
             if frame.path in self._settle:  # else renamed: nothing to record under this name
                 self._settle.postpone(frame.path, now)  # the loop finds out whether the whole directory is gone
             return True
+        if frame.reading is not None and frame.reading.unsettled:
+            return self._settle.unsettled(frame.path, now)
         return isinstance(frame.error, _MAY_YET_BE_WHOLE) and self._settle.incomplete(frame.path, now)
 
     def conclude(self, frame: FrameInWork) -> Outcome:

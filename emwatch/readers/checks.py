@@ -7,6 +7,8 @@ Only values that the file states itself are compared: a computed one agrees with
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +26,9 @@ _EARLIEST_YEAR: Final = 1990
 #: An instrument's clock names no zone; those of the world span 26 hours. A file cannot be older than its frame, but a copy
 #: may be much younger, so only a time of acquisition after the file's own is a contradiction.
 _ZONES_S: Final = 26 * 3600.0
+
+#: ISO 8601 with an offset.
+_ZONE: Final = re.compile(r"[+-]\d\d:\d\d$")
 
 
 def disagreements(
@@ -136,3 +141,21 @@ def _clock(readings: Mapping[str, Reading], modified_s: float | None) -> str:
     if modified_s is None or acquired_s - modified_s <= (3600.0 if zoned else _ZONES_S):
         return ""
     return f"acquired at {stamp.value}, after the file was last written: the instrument's clock is ahead, or the file's is wrong"
+
+
+def with_context(readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """
+    Say what a stored value refers to, where nothing is said yet: a magnification to a display, a time to a zone.
+
+    Makers mean displays of 114 to 418 mm, so magnifications of two of them compare only with this.
+    """
+    said = dict(readings)
+    times, field = readings.get("magnification"), readings.get("horizontal_field_width_um")
+    if times and field and not times.computed and isinstance(times.value, float) and isinstance(field.value, float):
+        display_mm = times.value * field.value / 1000
+        if display_mm > 0 and not times.reason:
+            said["magnification"] = replace(times, reason=f"for a display {display_mm:.0f} mm wide")
+    stamp = readings.get("acquired_at")
+    if stamp and isinstance(stamp.value, str) and not stamp.reason and _ZONE.search(stamp.value) is None:
+        said["acquired_at"] = replace(stamp, reason="the instrument's local time, its zone is not stated")
+    return said

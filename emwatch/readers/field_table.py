@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from emwatch import units
 from emwatch.frame import Reading
+from emwatch.readers.header_text import CUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -13,20 +15,6 @@ if TYPE_CHECKING:
 #: Raw text is kept for the operator's eye; a value longer than this is damage, and its start says enough.
 LONGEST_RAW_CHARS: Final = 200
 LONGEST_TEXT_CHARS: Final = 1000
-
-
-#: Ends a text whose last line has no end: half of "WD=0.0107" is a distance too. No instrument writes this code point.
-CUT: Final = "\ufdd0"
-
-
-def whole_lines(content: str, end: str = "\n") -> str:
-    """
-    Give a text without NUL padding and with plain line ends; one that breaks off within a line ends with `CUT`.
-
-    All makers end the last line as well; a sidecar that is being written, or a block cut short, does not.
-    """
-    plain = content.replace("\x00", "").replace("\r", "\n")
-    return plain if not plain or plain.endswith(end) else plain + CUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +69,44 @@ def read_value(convert: Callable[[str], float | str | bool], raw: str, source: s
 def unknown(raw: str, source: str, reason: str) -> Reading:
     """Say that a value is there and why it cannot be used."""
     return Reading(None, raw[:LONGEST_RAW_CHARS], source, reason=reason)
+
+
+def field_width(readings: dict[str, Reading], width: int) -> dict[str, Reading]:
+    """Give the field width of a frame whose header has only the pixel size; ``width`` is that of the file in pixels."""
+    pixel = readings.get("pixel_size_nm")
+    if "horizontal_field_width_um" in readings or pixel is None or not isinstance(pixel.value, float):
+        return {}
+    value = units.significant(pixel.value * width / 1000)
+    return {
+        "horizontal_field_width_um": replace(pixel, value=value, computed=True, reason=f"pixel size times {width} px")
+    }
+
+
+def scaled_pixel(reading: Reading, full_width: float, width: int) -> Reading:
+    """Give the pixel size of a picture saved smaller or larger than the ``full_width`` px it was scanned with."""
+    if not isinstance(reading.value, float) or full_width == width:
+        return reading
+    value = units.significant(reading.value * full_width / width)
+    reason = f"scanned {full_width:g} px wide, saved with {width}"
+    return replace(
+        reading, value=value, computed=True, reason=f"{reading.reason}; {reason}" if reading.reason else reason
+    )
+
+
+def data_bar_height(values: Mapping[str, str], key: str, source: str, height: int) -> dict[str, Reading]:
+    """Read the rows of the data bar; ``height`` is that of the file with its bar, which can be no half of it."""
+    if key not in values:
+        return {}
+    reading = read_value(units.number, values[key], f"{source} {key}")
+    if isinstance(reading.value, float) and not (reading.value.is_integer() and 0 <= reading.value < height / 2):
+        reading = unknown(reading.raw, reading.source, f"no bar of a picture of {height} rows")
+    return {"data_bar_height_px": reading}
+
+
+def label_nm(raw: str | None, *, bare: str | None = None) -> float | None:
+    """Read the label of the scale bar that the instrument drew; ``None`` where there is none, or no length."""
+    try:
+        length = units.length(raw or "", to="nm", bare=bare)
+    except ValueError:
+        return None
+    return length if length > 0 else None

@@ -12,6 +12,7 @@ from emwatch.frame import NETWORK_SIDE_PX, AcquisitionMetadata, FrameReading, pa
 from emwatch.readers import image
 from emwatch.readers.checks import scale_bar_disagreement
 from emwatch.readers.data_bar.bar import Bar, find_bar
+from emwatch.readers.header_text import OLDER_S
 from emwatch.readers.raw_frame import RawFrame, sidecar_beside
 from emwatch.readers.registry import read_header
 from emwatch.readers.sandbox.limits import Limits
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from emwatch.frame import StatKey
+
 #: From decoded pixels (height x width, or height x width x 3) and the rows of the data bar, where known, to the views.
 Prepare: TypeAlias = "Callable[[npt.NDArray[Any], int | None], npt.NDArray[np.float32]]"
 
+
+#: A text that is older than its picture by more than this may be that of an earlier frame of the name.
+_OLDER_NS: Final = int(OLDER_S * 1e9)
 
 #: A pixel has a colour where its channels lie so far apart, as a share of the whole range.
 _COLOURED: Final = 0.1
@@ -55,6 +61,7 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
         snapshot.stat_key.mtime_ns / 1e9,
     )
     metadata, scale_bar_nm = _metadata(raw)
+    unsettled = _why_unsettled(header, metadata, snapshot.stat_key)
     views, share = np.empty((0, NETWORK_SIDE_PX, NETWORK_SIDE_PX), np.float32), 0.0
     if prepare is not None:
         pixels = image.decode(name, snapshot.data, header)
@@ -78,7 +85,17 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
         metadata=metadata,
         views=views,
         coloured_share=share,
+        unsettled=unsettled,
     )
+
+
+def _why_unsettled(header: image.Header, metadata: AcquisitionMetadata, key: StatKey) -> str:
+    """Return why a frame, whole by its structure, may still change: "" if nothing suggests it."""
+    if header.black_tail:
+        return "its last rows are black, or not written yet"
+    if metadata.sidecar is not None and metadata.sidecar.mtime_ns < key.mtime_ns - _OLDER_NS:
+        return f"{metadata.sidecar.name} is older than the picture: its own text may still come"
+    return ""
 
 
 def coloured_share(pixels: npt.NDArray[Any]) -> float:

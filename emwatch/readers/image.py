@@ -1,14 +1,13 @@
 """
 Pixels: what kind of image the bytes are, whether it is whole, and its grey or RGB values.
 
-Recognised by content, never by name. Uncompressed TIFF, which is what microscopes write, is read with numpy alone;
-everything else by Pillow, restricted to the one format that was recognised. Nothing is decoded before its header passed.
+Recognised by content, never by name. The samples of a TIFF are read by `tiff_samples` if it can, everything else by Pillow,
+restricted to the one format that was recognised. Nothing is decoded before its header passed.
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import struct
 import warnings
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from emwatch import errors
 from emwatch.readers import tiff
+from emwatch.readers.tiff_samples import read_samples
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,15 +39,13 @@ _DECODER_ERRORS: Final = (
     struct.error, ArithmeticError, AssertionError,
 )  # fmt: skip
 
-#: (sample format, bits) of uncompressed samples that numpy reads as they are; sample format 1 unsigned, 2 signed, 3 float.
-_PLAIN_SAMPLES: Final = {
-    (1, 8): "u1", (1, 16): "u2", (1, 32): "u4", (2, 8): "i1", (2, 16): "i2", (2, 32): "i4",
-    (3, 16): "f2", (3, 32): "f4", (3, 64): "f8",
-}  # fmt: skip
-
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _PALETTE = 3
 _COLOUR_MAP = 320
+
+
+#: A BMP that ends in zeros for this share of its bytes may not be written to its end; a smaller one is a black margin.
+_BLACK_TAIL_SHARE: Final = 1 / 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,7 @@ class Header:
     pixel_type: str
     pages: tuple[tiff.Page, ...]  #: of a TIFF; empty for the others
     picture: int  #: index of the page that is the frame
+    black_tail: bool = False  #: it ends in zeros: black, or not written yet
 
 
 def recognise(name: str, data: bytes) -> str:
@@ -113,7 +112,8 @@ def read_header(name: str, data: bytes, limits: Limits) -> Header:
         limits,
         compressed=image_format != "BMP",
     )
-    return Header(image_format, width, height, _MODE_NAMES.get(mode, mode), (), 0)
+    tail = image_format == "BMP" and not data[-max(1, int(len(data) * _BLACK_TAIL_SHARE)) :].strip(b"\x00")
+    return Header(image_format, width, height, _MODE_NAMES.get(mode, mode), (), 0, tail)
 
 
 def _tiff_header(name: str, data: bytes, limits: Limits) -> Header:
@@ -124,7 +124,7 @@ def _tiff_header(name: str, data: bytes, limits: Limits) -> Header:
     width, height = page.number(tiff.WIDTH), page.number(tiff.HEIGHT)
     _check_size(name, width, height, page.decoded_bytes, len(data), limits, compressed=compressed)
     tiff.check_complete(name, page)
-    return Header("TIFF", width, height, _tiff_pixel_type(page), pages, picture)
+    return Header("TIFF", width, height, _tiff_pixel_type(page), pages, picture, tiff.has_black_tail(page))
 
 
 def _tiff_pixel_type(page: tiff.Page) -> str:
@@ -229,71 +229,40 @@ def decode(name: str, data: bytes, header: Header) -> npt.NDArray[Any]:
     Returns shape (height, width) for grey or (height, width, 3) for RGB, in the type of the file (uint8, uint16, float32 ...).
     Raises `errors.Truncated` and `errors.Unreadable`.
     """
-    if header.pages:
-        page = header.pages[header.picture]
-        samples = _plain_samples(name, page)
+    with _decoder_errors(name):
+        samples = _tiff_samples(name, header.pages[header.picture]) if header.pages else None
         if samples is not None:
             return _without_alpha(samples)
-        bits = max((int(n) for n in page.numbers(tiff.BITS)), default=1)
-        if bits > 8 and page.number(tiff.SAMPLES, 1) > 1:
+        with _open(data, header.image_format) as image:
+            if header.picture:
+                image.seek(header.picture)
+            image.load()
+            return _resolved(image)
+
+
+def _tiff_samples(name: str, page: tiff.Page) -> npt.NDArray[Any] | None:
+    """Return the pixels of a TIFF page, palette resolved; ``None`` if only Pillow can read them."""
+    count, photometric = page.number(tiff.SAMPLES, 1), page.number(tiff.PHOTOMETRIC, _BLACK_IS_ZERO)
+    bits = max((int(n) for n in page.numbers(tiff.BITS)), default=1)
+    grey = count in (1, 2) and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
+    palette = count == 1 and photometric == _PALETTE and bits == 8 and len(page.numbers(_COLOUR_MAP)) == 768
+    known = grey or palette or (photometric == _RGB and count in (3, 4))
+    samples = read_samples(name, page) if known else None
+    if samples is None:
+        if bits > 8 and count > 1:
             # Pillow would keep the high byte of each sample: a 12-bit picture in 16-bit samples would come out black.
             raise errors.Unreadable(
-                f"{name}: compressed or tiled colour with {bits} bits per sample, which is not decoded; "
-                "expected 8-bit colour, or any grey: export it uncompressed"
+                f"{name}: {count} samples of {bits} bits a pixel in a form that is not decoded; "
+                "expected grey or RGB: export it uncompressed"
             )
-    with _decoder_errors(name), _open(data, header.image_format) as image:
-        if header.picture:
-            image.seek(header.picture)
-        image.load()
-        return _resolved(image)
-
-
-def _plain_samples(name: str, page: tiff.Page) -> npt.NDArray[Any] | None:
-    """Read uncompressed strips with numpy; ``None`` where the layout needs a decoder."""
-    bits = {int(n) for n in page.numbers(tiff.BITS)}
-    dtype = _PLAIN_SAMPLES.get((page.number(tiff.SAMPLE_FORMAT, 1), max(bits, default=1)))
-    samples, photometric = page.number(tiff.SAMPLES, 1), page.number(tiff.PHOTOMETRIC, _BLACK_IS_ZERO)
-    grey = samples in (1, 2) and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
-    palette = samples == 1 and photometric == _PALETTE and bits == {8} and len(page.numbers(_COLOUR_MAP)) == 768
-    if (
-        dtype is None
-        or len(bits) != 1
-        or page.number(tiff.COMPRESSION, 1) != 1
-        or page.number(tiff.PLANAR, 1) != 1
-        or page.number(tiff.FILL_ORDER, 1) != 1
-        or page.number(tiff.ORIENTATION, 1) != 1
-        or not len(page.numbers(tiff.STRIP_OFFSETS))
-        or not (grey or palette or (photometric == _RGB and samples in (3, 4)))
-    ):
         return None
-    values = _joined_strips(name, page).view(np.dtype(page.order + dtype)).astype(dtype, copy=False)
-    pixels = values.reshape(page.number(tiff.HEIGHT), page.number(tiff.WIDTH), *((samples,) if samples > 1 else ()))
     if palette:
         # The colour map holds 16 bits: all reds, all greens, all blues.
         colours = (page.numbers(_COLOUR_MAP).reshape(3, 256).T >> np.uint64(8)).astype(np.uint8)
-        return _through_palette(pixels, colours)
+        return _through_palette(samples[..., 0].astype(np.uint8, copy=False), colours)
     if photometric == _WHITE_IS_ZERO:
-        return _inverted(pixels)
-    return pixels
-
-
-def _joined_strips(name: str, page: tiff.Page) -> npt.NDArray[np.uint8]:
-    offsets, counts = (values.tolist() for values in page.segments)
-    needed = page.decoded_bytes
-    data = np.frombuffer(page.data, np.uint8)
-    row = needed // page.number(tiff.HEIGHT)
-    strip = min(page.number(tiff.ROWS_PER_STRIP, 2**32 - 1) * row, needed)
-    strips = -(-needed // strip) if strip else 0
-    offsets, counts = offsets[:strips], counts[:strips]  # a damaged header may list millions that overlap
-    if all(following == offset + strip for offset, following in itertools.pairwise(offsets)):
-        joined = data[offsets[0] : offsets[0] + needed]  # one run, as every microscope here writes it: nothing to copy
-    else:
-        joined = np.concatenate([data[o : o + min(c, strip)] for o, c in zip(offsets, counts, strict=True)])[:needed]
-    if len(joined) != needed or any(count < strip for count in counts[:-1]):
-        raise errors.Truncated(
-            f"{name}: its strips hold {len(joined)} bytes of pixels, expected {needed}; save the frame again"
-        )
-    return joined
+        samples = np.concatenate([_inverted(samples[..., :1]), samples[..., 1:]], axis=2)
+    return samples[..., 0] if count == 1 else samples
 
 
 def _inverted(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch import errors
+from emwatch.frame import Sidecar
 from emwatch.readers.sandbox.snapshot import take_snapshot
 
 if TYPE_CHECKING:
@@ -22,30 +24,32 @@ _LARGEST_SIDECAR_BYTES: Final = 1024 * 1024
 _LARGEST_BLOCK_BYTES: Final = 4 * 1024 * 1024
 
 
-def sidecar_beside(path: Path) -> Callable[[str], bytes | None]:
+@dataclass(frozen=True, slots=True)
+class TextBeside:
+    """A text file beside a frame."""
+
+    identity: Sidecar
+    data: bytes
+
+
+def sidecar_beside(path: Path) -> Callable[[str], TextBeside | None]:
     """
-    Give a lookup of files in the frame's own folder, ``None`` for one that is not there or cannot be read.
+    Return a lookup of files in the frame's own folder: ``None`` for one that is not there or cannot be read.
 
     A link that leads out of the folder counts as not there. Each name is looked at once, however many readers ask.
     """
-    known: dict[str, bytes | None] = {}
-
-    def lookup(name: str) -> bytes | None:
-        if name not in known:
-            known[name] = _read_beside(path, name)
-        return known[name]
-
-    return lookup
+    return cache(partial(_read_beside, path))
 
 
-def _read_beside(path: Path, name: str) -> bytes | None:
+def _read_beside(path: Path, name: str) -> TextBeside | None:
     try:
         beside = path.with_name(name)  # refuses a name with a folder in it
         if beside.is_symlink() and beside.resolve(strict=True).parent != path.parent.resolve():
             return None
-        return take_snapshot(beside, _LARGEST_SIDECAR_BYTES).data
+        found = take_snapshot(beside, _LARGEST_SIDECAR_BYTES)
     except (errors.FrameError, OSError, RuntimeError, ValueError):  # RuntimeError: a ring of links
         return None
+    return TextBeside(Sidecar(name, found.sha256, found.stat_key.size, found.stat_key.mtime_ns), found.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +67,21 @@ class RawFrame:
     height: int
     pages: tuple[tiff.Page, ...] = ()
     picture: int = 0  #: index of the page that is the frame
-    sidecar: Callable[[str], bytes | None] = field(default=lambda _name: None)
+    sidecar: Callable[[str], TextBeside | None] = field(default=lambda _name: None)
     modified_s: float | None = None  #: when the file was last written, in seconds of the Unix clock
 
     def tag(self, number: int) -> bytes | None:
-        """Give the bytes of a tag of the picture's page, else of the first page that has it (cut at 4 MiB)."""
+        """Return the bytes of a tag of the picture's page, else of the first page that has it (cut at 4 MiB)."""
         pages = self.pages[self.picture : self.picture + 1] + self.pages
         raw = next((raw for page in pages if (raw := page.raw(number)) is not None), None)
         return None if raw is None else raw[:_LARGEST_BLOCK_BYTES]
 
     def has_tag(self, number: int) -> bool:
-        """Tell whether any page has a tag."""
+        """Return True if any page has a tag."""
         return any(number in page.tags for page in self.pages)
 
     def is_tag_cut(self, number: int) -> bool:
-        """Tell whether a tag is longer than the file, or than what is read of it."""
+        """Return True if a tag is longer than the file, or than what is read of it."""
         return any(
             found.stop > len(page.data) or found.stop - found.start > _LARGEST_BLOCK_BYTES
             for page in self.pages
@@ -88,17 +92,18 @@ class RawFrame:
 @dataclass(frozen=True, slots=True)
 class Findings:
     """
-    What a vendor's reader made of a frame.
+    What a vendor's reader finds in a frame.
 
-    ``flags`` say in words what was wrong with the header as a whole. ``display_width_mm`` is the width of the picture to
-    which a *stored* magnification refers, where the format fixes it, and ``scale_bar_nm`` what the label says that the
-    drawn scale bar stands for; both are used to check, never to compute.
+    ``flags`` name what is wrong with the header as a whole. ``display_width_mm`` is the width of the picture to which a
+    *stored* magnification refers, if the format fixes it; ``scale_bar_nm`` is the length that the header gives for the
+    drawn scale bar. Both are used to check, never to compute. ``sidecar`` is the text file that was read.
     """
 
     readings: Mapping[str, Reading]
     flags: tuple[str, ...] = ()
     display_width_mm: float | None = None
     scale_bar_nm: float | None = None
+    sidecar: Sidecar | None = None
 
 
 class VendorReader(Protocol):
@@ -114,7 +119,7 @@ class VendorReader(Protocol):
         ...
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell whether the frame is this vendor's, from what it contains and never from its name."""
+        """Return True if the frame is this vendor's, judged by what it contains and never by its name."""
         ...
 
     def read(self, frame: RawFrame) -> Findings:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import AcquisitionMetadata
-from emwatch.readers.checks import disagreements
-from emwatch.readers.computed import with_context
+from emwatch.readers.checks import disagreements, with_context
 from emwatch.readers.vendors import (
     fibsem_os,
     hitachi,
@@ -44,9 +43,9 @@ READERS: Final[tuple[VendorReader, ...]] = (
 
 def read_header(frame: RawFrame) -> tuple[AcquisitionMetadata, float | None]:
     """
-    Read a frame's metadata with the first reader that recognises it; without vendor and readings where none does.
+    Read a frame's metadata with the first reader that recognises it; without vendor and readings if none does.
 
-    Gives also what the header says that the scale bar in the picture stands for, in nm.
+    Returns also the length in nm that the header gives for the scale bar in the picture.
     """
     reader = next((reader for reader in READERS if reader.recognises(frame)), None)
     if reader is None:
@@ -56,4 +55,5 @@ def read_header(frame: RawFrame) -> tuple[AcquisitionMetadata, float | None]:
         findings.readings, frame.width, display_width_mm=findings.display_width_mm, modified_s=frame.modified_s
     )
     readings = with_context(findings.readings)
-    return AcquisitionMetadata(reader.vendor, readings, (*findings.flags, *doubts)), findings.scale_bar_nm
+    flags = (*findings.flags, *doubts)
+    return AcquisitionMetadata(reader.vendor, readings, flags, findings.sidecar), findings.scale_bar_nm

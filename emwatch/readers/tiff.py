@@ -184,9 +184,9 @@ def picture_page(pages: tuple[Page, ...]) -> int:
 
 def check_complete(name: str, page: Page) -> None:
     """
-    Refuse a page whose pixels are not all in the file, or were reserved and never written.
+    Refuse a page whose pixels are not all in the file, or whose compressed strips were reserved and never written.
 
-    Raises `errors.Truncated`, or `errors.Unreadable` where the page does not say where its pixels are.
+    Raises `errors.Truncated`, or `errors.Unreadable` if the page does not say where its pixels are.
     """
     offsets, counts = page.segments
     if not len(offsets) or len(offsets) != len(counts):
@@ -207,26 +207,32 @@ def check_complete(name: str, page: Page) -> None:
         raise errors.Truncated(
             f"{name}: its strips hold {int(counts.sum())} bytes, expected {page.decoded_bytes}; save the frame again"
         )
-    if not counts.any() or (last_strip_is_unwritten(page) and _holds_anything(page)):
-        raise errors.Truncated(
-            f"{name}: its last strip is empty although the others are not: space was reserved and never written"
-        )
+    if not counts.any() or (page.number(COMPRESSION, 1) not in _ZEROS_ARE_PIXELS and _last_strip_is_zeros(page)):
+        raise errors.Truncated(f"{name}: its last strip is empty: space was reserved and never written")
 
 
-#: The bottom of a picture may be black (the last 8 of 960 rows are on real Hitachi frames, whose last strip they fill);
-#: only a black tail of this share of the pixels is taken for space that was reserved and never written.
-_UNWRITTEN_SHARE: Final = 1 / 32
+#: Compressions in which zeros are pixels: none, and PackBits, where they are black pixels one by one.
+_ZEROS_ARE_PIXELS: Final = frozenset({1, 32773})
+
+#: A black tail of less than this share of the pixels is a margin. The last 8 of 960 rows are black on real Hitachi frames.
+_MARGIN_SHARE: Final = 1 / 32
 
 
-def last_strip_is_unwritten(page: Page) -> bool:
-    """Tell whether the last strip is all zero, and with what lies before it more than a black margin would be."""
+def _last_strip_is_zeros(page: Page) -> bool:
     offsets, counts = page.segments
-    if page.number(COMPRESSION, 1) != 1:
-        return not page.data[int(offsets[-1]) : int(offsets[-1]) + int(counts[-1])].strip(b"\x00")
-    wanted = min(
-        page.decoded_bytes,
-        max(int(counts[-1]) if len(counts) > 1 else 0, int(page.decoded_bytes * _UNWRITTEN_SHARE), 1),
-    )
+    return not page.data[int(offsets[-1]) : int(offsets[-1]) + int(counts[-1])].strip(b"\x00")
+
+
+def has_black_tail(page: Page) -> bool:
+    """
+    Return True if the last strip or tile, and at least 1/32 of the pixels, are zeros.
+
+    It is black, or space that was reserved and is still to be written; only time tells which.
+    """
+    if page.number(COMPRESSION, 1) not in _ZEROS_ARE_PIXELS:
+        return False
+    offsets, counts = page.segments
+    wanted = max(int(counts[-1]) if len(counts) > 1 else 0, int(page.decoded_bytes * _MARGIN_SHARE), 1)
     for offset, count in zip(offsets[::-1].tolist(), counts[::-1].tolist(), strict=True):
         used = min(count, wanted)
         if page.data[offset + count - used : offset + count].strip(b"\x00"):
@@ -235,11 +241,3 @@ def last_strip_is_unwritten(page: Page) -> bool:
         if wanted == 0:
             break
     return True
-
-
-def _holds_anything(page: Page) -> bool:
-    offsets, counts = page.segments
-    return any(
-        page.data[offset : offset + count].strip(b"\x00")
-        for offset, count in zip(offsets.tolist(), counts.tolist(), strict=True)
-    )

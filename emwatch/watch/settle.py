@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _SHORTEST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
+#: A whole file that may still be in work is taken as it is after this time without a change.
+_UNSETTLED_S = 3.0
 #: More live files than this that could be read now are a backlog: then the newest go first, and every fourth time the
 #: oldest, so that the operator hears of what is under the beam and no file waits for ever.
 _MANY_LIVE = 32
@@ -142,6 +144,18 @@ class Settle:
         entry.tries += 1
         wait_s = max(self.quiet_s, _SHORTEST_WAIT_S) * 2.0 ** min(entry.tries, 10)
         self._queue(path, entry, now + min(wait_s, _LONGEST_WAIT_S))
+        return True
+
+    def unsettled(self, path: Path, now: float) -> bool:
+        """
+        Wait on with a file that is whole but may still be in work; ``False`` once it has not changed for a few seconds.
+
+        Then it is taken as it is: a black tail and a text older than its picture are legitimate.
+        """
+        entry = self._waiting.get(path)
+        if entry is None or now - entry.unchanged_since >= _UNSETTLED_S:
+            return False
+        self._queue(path, entry, entry.unchanged_since + _UNSETTLED_S)
         return True
 
     def postpone(self, path: Path, until: float) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from emwatch import errors
 from emwatch.foreign_file import parse_json
-from emwatch.frame import FIELDS, NETWORK_SIDE_PX, AcquisitionMetadata, FrameReading, Reading, StatKey
+from emwatch.frame import FIELDS, NETWORK_SIDE_PX, AcquisitionMetadata, FrameReading, Reading, Sidecar, StatKey
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -77,7 +77,8 @@ def text_as_path(text: str) -> Path:
 
 
 def metadata_as_message(metadata: AcquisitionMetadata) -> dict[str, Any]:
-    """Write acquisition metadata."""
+    """Return acquisition metadata as part of a message."""
+    sidecar = metadata.sidecar
     return {
         "vendor": metadata.vendor,
         "flags": list(metadata.flags),
@@ -85,6 +86,7 @@ def metadata_as_message(metadata: AcquisitionMetadata) -> dict[str, Any]:
             name: [found.value, found.raw, found.source, found.computed, found.reason]
             for name, found in metadata.readings.items()
         },
+        "sidecar": None if sidecar is None else [sidecar.name, sidecar.sha256, sidecar.size, sidecar.mtime_ns],
     }
 
 
@@ -96,6 +98,7 @@ def message_as_metadata(header: dict[str, Any]) -> AcquisitionMetadata:
             vendor=None if vendor is None else _text(vendor),
             readings={_field(name): _reading(values) for name, values in header["readings"].items()},
             flags=tuple(_text(flag) for flag in header["flags"]),
+            sidecar=_sidecar(header["sidecar"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GarbledError(f"metadata are not as expected: {error}") from error
@@ -110,6 +113,7 @@ def reading_as_message(reading: FrameReading) -> tuple[dict[str, Any], bytes]:
         "image": [reading.image_format, reading.width, reading.height, reading.pixel_type, reading.pages],
         "views": len(reading.views),
         "coloured_share": reading.coloured_share,
+        "unsettled": reading.unsettled,
         **metadata_as_message(metadata),
     }
     return header, reading.views.astype("<f4", copy=False).tobytes()
@@ -136,6 +140,7 @@ def message_as_reading(path: Path, header: dict[str, Any], payload: bytes) -> Fr
             metadata=message_as_metadata(header),
             views=pixels,
             coloured_share=_share(header["coloured_share"]),
+            unsettled=_text(header["unsettled"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GarbledError(f"a reading is not as expected: {error}") from error
@@ -146,6 +151,13 @@ def _reading(values: list[Any]) -> Reading:
     if not (value is None or isinstance(value, (bool, int, float, str))) or not isinstance(computed, bool):
         raise GarbledError(f"a value of type {type(value).__name__}")
     return Reading(value, _text(raw), _text(source), computed, _text(reason))
+
+
+def _sidecar(values: list[Any] | None) -> Sidecar | None:
+    if values is None:
+        return None
+    name, sha256, size, mtime_ns = values
+    return Sidecar(_text(name), _text(sha256), _whole(size), _whole(mtime_ns))
 
 
 def _field(name: str) -> str:

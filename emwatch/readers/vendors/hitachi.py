@@ -14,16 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from emwatch import units
-from emwatch.readers.computed import field_width, label_nm, scaled_pixel
 from emwatch.readers.dates import iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text
-from emwatch.readers.ini import read_ini
+from emwatch.readers.field_table import Row, field_width, label_nm, read_rows, read_value, scaled_pixel, text
+from emwatch.readers.header_text import HeaderText, find_sidecar, read_ini, sidecar_flags
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.sidecar import cut_flags, find_sidecar
 
 if TYPE_CHECKING:
-    from emwatch.frame import Reading
-    from emwatch.readers.raw_frame import RawFrame
+    from collections.abc import Mapping
+
+    from emwatch.frame import Reading, Sidecar
+    from emwatch.readers.raw_frame import RawFrame, TextBeside
 
 _XP_COMMENT, _XP_AUTHOR = 40092, 40093
 _SECTIONS: Final = ("SemImageFile", "TemImageFile")
@@ -96,68 +96,73 @@ class HitachiReader:
         readings = read_rows(ROWS, from_tag, f"tag {_XP_COMMENT}")
         beside = _sidecar(frame)
         flags: tuple[str, ...] = ()
+        sidecar: Sidecar | None = None
         values = from_tag
         if beside:
-            name, content = beside
+            text_beside, content = beside
+            sidecar, flags = text_beside.identity, sidecar_flags(frame, text_beside, content)
             found, odd = read_ini(content)
-            sections = [f"{section}." for section in _SECTIONS if any(key.startswith(f"{section}.") for key in found)]
-            values = {key.partition(".")[2]: value for key, value in found.items() if key.startswith(tuple(sections))}
+            values = next((part for section in _SECTIONS if (part := found.below(section))), HeaderText())
             if _is_foreign(values, from_tag, frame):
-                foreign = f"sidecar {name} is of another frame and not read"
-                return _complete(readings, from_tag, frame, (foreign, *cut_flags(name, content)))
+                foreign = f"sidecar {sidecar.name} is of another frame and not read"
+                return _complete(readings, from_tag, frame, (foreign, *flags), sidecar)
             _add_condition(values)
             stated = read_rows(ROWS, values, "sidecar") | _acquired_at(values)
             readings |= {
                 key: reading for key, reading in stated.items() if reading.value is not None or key not in readings
             }
-            flags = (*odd, *cut_flags(name, content))
-        return _complete(readings, values, frame, flags)
+            flags = (*odd, *flags)
+        return _complete(readings, values, frame, flags, sidecar)
 
 
 READER: Final = HitachiReader()
 
 
 def _complete(
-    readings: dict[str, Reading], values: dict[str, str], frame: RawFrame, flags: tuple[str, ...]
+    readings: dict[str, Reading],
+    values: Mapping[str, str],
+    frame: RawFrame,
+    flags: tuple[str, ...],
+    sidecar: Sidecar | None,
 ) -> Findings:
     width, _ = _size(values)
     if width and "pixel_size_nm" in readings:
         readings["pixel_size_nm"] = scaled_pixel(readings["pixel_size_nm"], width, frame.width)
     readings |= field_width(readings, frame.width)
-    return Findings(readings, flags, _PHOTOGRAPH_MM, label_nm(values.get("MicronMarker"), bare="nm"))
+    return Findings(readings, flags, _PHOTOGRAPH_MM, label_nm(values.get("MicronMarker"), bare="nm"), sidecar)
 
 
-def _sidecar(frame: RawFrame) -> tuple[str, str] | None:
+def _sidecar(frame: RawFrame) -> tuple[TextBeside, str] | None:
     """Pair by name: the ImageName inside may be an earlier one, in Japanese."""
     return find_sidecar(
         frame,
         (f"{frame.path.stem}.txt",),
         "cp932",
-        lambda content: any(f"[{section}]" in content[:4000] for section in _SECTIONS),
+        lambda content: any(f"[{section}]".lower() in content[:4000].lower() for section in _SECTIONS),
     )
 
 
-def _xp_values(frame: RawFrame) -> dict[str, str]:
-    """Give the ``key=value`` lines of XPComment, empty where they are not Hitachi's."""
+def _xp_values(frame: RawFrame) -> HeaderText:
+    """Return the ``key=value`` lines of XPComment, none if they are not Hitachi's."""
     comment = (frame.tag(_XP_COMMENT) or b"")[:20_000].decode("utf-16-le", errors="replace")
     found, _ = read_ini(comment)
-    values = {key.removeprefix("."): value for key, value in found.items()}
+    values = found.below("")
     if "Condition" not in values or "SerialNumber" not in values:
-        return {}
+        return HeaderText()
     author = (frame.tag(_XP_AUTHOR) or b"")[:400].decode("utf-16-le", errors="replace").strip("\x00 ")
     if author:
-        values["XPAuthor"] = author
+        values.add("XPAuthor", author)
     _add_condition(values)
     return values
 
 
-def _add_condition(values: dict[str, str]) -> None:
+def _add_condition(values: HeaderText) -> None:
     """Take ``"Vacc=15.0kV Mag=x1.20k WD=7.9mm"`` apart: the only place of magnification, WD and voltage in the XP tags."""
     for key, value in _CONDITION.findall(values.get("Condition", "")[:400]):
-        values.setdefault(f"Condition {key}", value)
+        values.add(f"Condition {key}", value)
 
 
-def _size(values: dict[str, str]) -> tuple[float, float]:
+def _size(values: Mapping[str, str]) -> tuple[float, float]:
     try:
         width, height = (units.number(part) for part in values.get("DataSize", "")[:40].lower().split("x"))
     except ValueError:
@@ -165,7 +170,7 @@ def _size(values: dict[str, str]) -> tuple[float, float]:
     return (width, height) if width >= 1 and height >= 1 else (0.0, 0.0)
 
 
-def _is_foreign(values: dict[str, str], from_tag: dict[str, str], frame: RawFrame) -> bool:
+def _is_foreign(values: Mapping[str, str], from_tag: Mapping[str, str], frame: RawFrame) -> bool:
     """Tell a sidecar of another frame by its shape, or by what the frame's own tags say otherwise."""
     width, height = _size(values)
     if width and abs(frame.width * height / width - frame.height) > 1:
@@ -173,7 +178,7 @@ def _is_foreign(values: dict[str, str], from_tag: dict[str, str], frame: RawFram
     return any(values[key] != from_tag[key] for key in _IDENTITY if values.get(key) and from_tag.get(key))
 
 
-def _acquired_at(values: dict[str, str]) -> dict[str, Reading]:
+def _acquired_at(values: Mapping[str, str]) -> dict[str, Reading]:
     """Join Date and Time; the order of the date differs by instrument, and one that could be read either way is unknown."""
     if "Date" not in values:
         return {}

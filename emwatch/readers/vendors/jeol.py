@@ -14,21 +14,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from emwatch import units
-from emwatch.frame import Reading
-from emwatch.readers.computed import field_width, label_nm, scaled_pixel
+from emwatch.frame import Reading, Sidecar
 from emwatch.readers.dates import iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown, whole_lines
+from emwatch.readers.field_table import Row, field_width, label_nm, read_rows, read_value, scaled_pixel, text, unknown
+from emwatch.readers.header_text import HeaderText, find_sidecar, sidecar_flags, whole_lines
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.sidecar import cut_flags, find_sidecar
 from emwatch.readers.tiff import sub_page
 
 if TYPE_CHECKING:
-    from emwatch.readers.raw_frame import RawFrame
+    from collections.abc import Mapping
+
+    from emwatch.readers.raw_frame import RawFrame, TextBeside
 
 _EXIF, _MAKER_NOTE, _DATE_TIME_ORIGINAL = 34665, 37500, 36867
 _UNICODE: Final = b"UNICODE\x00"
 _TAB: Final = "\t"
-_KEY: Final = re.compile(r"^\$+((?:CM|SM|FE)_\w{1,60})[ =]?(.*)$")
+_KEY: Final = re.compile(r"^\$+((?:CM|SM|FE)_\w{1,60})[ =]?(.*)$", re.IGNORECASE)
 _NAMED_AXIS: Final = re.compile(r"\b([XYZRT])\s*=\s*([^\s,]+)")
 _POSITIONS: Final = {"X": 0, "Y": 1, "Z": 2, "R": 3, "T": 4}
 _TWO: Final = re.compile(r"\s*(\S+)\s+([\d.]+)\s*(\S*)\s*")
@@ -68,6 +69,9 @@ def _off(raw: str) -> bool:
 
 
 _millimetres: Final = partial(units.length, to="mm", bare="mm")
+#: Keys of the size that was scanned. The JSM-6700F has only that of the saved picture, with the bar if it is below.
+_SCANNED_SIZE: Final = ("$CM_FULL_SIZE", "$CM_IMAGE_SIZE")
+_SAVED_SIZE: Final = "$CM_IMAGE_RES"
 _STAGE_KEYS: Final = ("$CM_STAGE_POSITION", "$CM_STAGE_POS")
 
 ROWS: Final = (
@@ -106,13 +110,19 @@ class JeolReader:
         """Decode the MakerNote, else the sidecar."""
         note = _maker_note(frame)
         flags: tuple[str, ...] = ()
+        sidecar: Sidecar | None = None
         if note:
             values, source = pairs(note, _TAB), f"tag {_MAKER_NOTE}"
         else:
-            name, content = _sidecar(frame) or ("", "")
-            values, source, flags = pairs(content, "\n"), "sidecar", cut_flags(name, content)
+            found = _sidecar(frame)
+            if found is None:
+                return Findings({})
+            beside, content = found
+            sidecar = beside.identity
+            values, source, flags = pairs(content, "\n"), "sidecar", sidecar_flags(frame, beside, content)
             if not _fits(values, frame):
-                return Findings({}, (f"sidecar {name} is of another frame and not read",))
+                foreign = f"sidecar {sidecar.name} is of another frame and not read"
+                return Findings({}, (foreign,), sidecar=sidecar)
         readings = read_rows(ROWS, values, source) | _acquired_at(values, source, frame)
         full_width, full_height = _size(values)
         if not note:
@@ -121,20 +131,17 @@ class JeolReader:
             readings["pixel_size_nm"] = scaled_pixel(readings["pixel_size_nm"], full_width, frame.width)
         readings |= _data_bar_height(values, source, frame, full_width, full_height)
         readings |= field_width(readings, frame.width)
-        return Findings(readings, flags, _display_width_mm(values), label_nm(values.get("$SM_MICRON_MARKER")))
+        label = label_nm(values.get("$SM_MICRON_MARKER"))
+        return Findings(readings, flags, _display_width_mm(values), label, sidecar)
 
 
 READER: Final = JeolReader()
 
 
-def pairs(content: str, separator: str) -> dict[str, str]:
-    """Give the values by key, ``$$SM_WD`` and ``$SM_WD`` both as the latter; of a repeated key the first with a value."""
-    values: dict[str, str] = {}
-    for line in whole_lines(content, separator).split(separator):
-        match = _KEY.match(line.strip())
-        if match and not values.get(f"${match[1]}"):
-            values[f"${match[1]}"] = match[2].strip()
-    return values
+def pairs(content: str, separator: str) -> HeaderText:
+    """Return the values by key, ``$$SM_WD`` and ``$SM_WD`` both as the latter."""
+    found = (_KEY.match(line.strip()) for line in whole_lines(content, separator).split(separator))
+    return HeaderText((f"${match[1]}", match[2].strip()) for match in found if match)
 
 
 def _maker_note(frame: RawFrame) -> str:
@@ -151,25 +158,29 @@ def _maker_note(frame: RawFrame) -> str:
     return note if exif.is_cut(_MAKER_NOTE) or note.endswith("\x00") else note + _TAB
 
 
-def _sidecar(frame: RawFrame) -> tuple[str, str] | None:
+def _sidecar(frame: RawFrame) -> tuple[TextBeside, str] | None:
     found = find_sidecar(frame, (f"{frame.path.stem}.txt",), "cp1252", lambda content: "$CM_" in content)
     if found is None:
         return None
-    name, content = found
-    return name, content.replace("\u0192\u00ca", "\u03bc")  # Shift-JIS's Greek mu, as cp1252 shows it
+    beside, content = found
+    return beside, content.replace("\u0192\u00ca", "\u03bc")  # Shift-JIS's Greek mu, as cp1252 shows it
 
 
-def _size(values: dict[str, str]) -> tuple[float, float]:
-    """Give width and height that were scanned, zeros where they are not known."""
-    raw = values.get("$CM_FULL_SIZE") or values.get("$CM_IMAGE_SIZE") or ""
+def _size(values: Mapping[str, str]) -> tuple[float, float]:
+    """Return width and height that were scanned, zeros if they are not known."""
+    return _two_numbers(next((values[key] for key in (*_SCANNED_SIZE, _SAVED_SIZE) if values.get(key)), ""))
+
+
+def _two_numbers(raw: str) -> tuple[float, float]:
+    """Return the numbers of ``"1280 960"`` or ``"1280x960"``, zeros if it is no size."""
     try:
-        width, height = (units.number(part) for part in raw[:40].split())
+        width, height = (units.number(part) for part in raw[:40].lower().replace("x", " ").split())
     except ValueError:
         return 0.0, 0.0
     return (width, height) if width >= 1 and height >= 1 else (0.0, 0.0)
 
 
-def _fits(values: dict[str, str], frame: RawFrame) -> bool:
+def _fits(values: Mapping[str, str], frame: RawFrame) -> bool:
     """Tell whether the scanned shape is that of the frame, alone or with a strip of up to a quarter below."""
     width, height = _size(values)
     if not width:
@@ -178,7 +189,7 @@ def _fits(values: dict[str, str], frame: RawFrame) -> bool:
     return rows - 1 <= frame.height <= 1.25 * rows
 
 
-def _display_width_mm(values: dict[str, str]) -> float | None:
+def _display_width_mm(values: Mapping[str, str]) -> float | None:
     try:
         width, _ = (units.number(part) for part in values.get("$SM_STANDARD_FIELD_SIZE", "")[:40].split())
     except ValueError:
@@ -186,7 +197,7 @@ def _display_width_mm(values: dict[str, str]) -> float | None:
     return width if width > 0 else None
 
 
-def _acquired_at(values: dict[str, str], source: str, frame: RawFrame) -> dict[str, Reading]:
+def _acquired_at(values: Mapping[str, str], source: str, frame: RawFrame) -> dict[str, Reading]:
     date, time, where = values.get("$CM_DATE", ""), values.get("$CM_TIME", ""), f"{source} $CM_DATE $CM_TIME"
     exif = sub_page(frame.pages[frame.picture], _EXIF) if frame.pages and not (date and time) else None
     stamp = (exif.raw(_DATE_TIME_ORIGINAL) or b"")[:40].decode("ascii", errors="replace") if exif else ""
@@ -199,7 +210,7 @@ def _acquired_at(values: dict[str, str], source: str, frame: RawFrame) -> dict[s
     return {"acquired_at": read_value(lambda _: iso_time(date, time), stamp or f"{date} {time}", where)}
 
 
-def _beam_current(values: dict[str, str], source: str) -> dict[str, Reading]:
+def _beam_current(values: Mapping[str, str], source: str) -> dict[str, Reading]:
     """Read the probe current, in A; 0 is what instruments write that do not measure it."""
     key = "$SM_PROBE_CURRENT"
     if key not in values:
@@ -210,7 +221,7 @@ def _beam_current(values: dict[str, str], source: str) -> dict[str, Reading]:
     return {"beam_current_na": reading}
 
 
-def _pixel_of_bar(values: dict[str, str], source: str) -> dict[str, Reading]:
+def _pixel_of_bar(values: Mapping[str, str], source: str) -> dict[str, Reading]:
     """Divide the micron bar's label by its length in scanned pixels, a whole number: right within 1/length."""
     marker, bar = values.get("$SM_MICRON_MARKER"), values.get("$SM_MICRON_BAR")
     if marker is None or bar is None:
@@ -230,13 +241,14 @@ def _pixel_of_bar(values: dict[str, str], source: str) -> dict[str, Reading]:
 
 
 def _data_bar_height(
-    values: dict[str, str], source: str, frame: RawFrame, full_width: float, full_height: float
+    values: Mapping[str, str], source: str, frame: RawFrame, full_width: float, full_height: float
 ) -> dict[str, Reading]:
     """Count the rows that the file has beyond the scanned ones: 64 of 1024, or $SM_PNU_HEIGHT; text may overlay the rest."""
-    if not full_width:
+    raw = next((values[key] for key in _SCANNED_SIZE if values.get(key)), "")
+    if not full_width or not raw:
         return {}
     rows = round(frame.width * full_height / full_width)
-    raw, key = values.get("$CM_FULL_SIZE") or values.get("$CM_IMAGE_SIZE") or "", f"{source} $CM_FULL_SIZE"
+    key = f"{source} $CM_FULL_SIZE"
     height = frame.height - rows
     if not 0 <= height < frame.height / 2:
         reason = f"scanned as {full_width:g} x {full_height:g}, saved as {frame.width} x {frame.height}: cropped"

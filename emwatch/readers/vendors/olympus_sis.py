@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.frame import Reading
-from emwatch.readers.computed import field_width
-from emwatch.readers.field_table import text, unknown
+from emwatch.readers.field_table import field_width, text, unknown
 from emwatch.readers.raw_frame import Findings
 
 if TYPE_CHECKING:

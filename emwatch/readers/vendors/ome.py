@@ -12,11 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from emwatch import units
-from emwatch.readers.computed import field_width
 from emwatch.readers.dates import iso_stamp
-from emwatch.readers.field_table import Row, read_rows, text, unknown
+from emwatch.readers.field_table import Row, field_width, read_rows, text, unknown
+from emwatch.readers.header_text import parse_xml
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.xml_text import parse_xml
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

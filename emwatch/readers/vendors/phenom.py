@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.frame import Reading
-from emwatch.readers.computed import data_bar_height, field_width
 from emwatch.readers.dates import iso_stamp
-from emwatch.readers.field_table import Row, read_rows, text
+from emwatch.readers.field_table import Row, data_bar_height, field_width, read_rows, text
+from emwatch.readers.header_text import parse_xml
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.xml_text import parse_xml
 
 if TYPE_CHECKING:
     from emwatch.readers.raw_frame import RawFrame

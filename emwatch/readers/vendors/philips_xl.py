@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.frame import Reading
-from emwatch.readers.computed import field_width
-from emwatch.readers.field_table import Row, read_rows, text, unknown
-from emwatch.readers.ini import read_ini
+from emwatch.readers.field_table import Row, field_width, read_rows, text, unknown
+from emwatch.readers.header_text import read_ini
 from emwatch.readers.raw_frame import Findings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from emwatch.readers.raw_frame import RawFrame
 
 _TAG = 34680
@@ -70,7 +71,7 @@ class PhilipsXlReader:
 READER: Final = PhilipsXlReader()
 
 
-def _pixel_size(values: dict[str, str], readings: dict[str, Reading], source: str, width: int) -> dict[str, Reading]:
+def _pixel_size(values: Mapping[str, str], readings: dict[str, Reading], source: str, width: int) -> dict[str, Reading]:
     """Divide the width of the photograph, SizeY x RatioXY in mm, by magnification and columns."""
     times = readings.get("magnification")
     raw = [values.get(f"ImageDevice.{key}", "") for key in ("SizeY", "RatioXY")]

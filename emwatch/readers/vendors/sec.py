@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.readers.dates import iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text, whole_lines
+from emwatch.readers.field_table import Row, read_rows, read_value, text
+from emwatch.readers.header_text import find_sidecar, read_ini, sidecar_flags
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.sidecar import cut_flags, find_sidecar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from emwatch.frame import Reading
-    from emwatch.readers.raw_frame import RawFrame
+    from emwatch.readers.raw_frame import RawFrame, TextBeside
 
 _HEADING: Final = "[Image Info]"
 _MORNING, _AFTERNOON = "\uc624\uc804", "\uc624\ud6c4"
@@ -58,33 +60,23 @@ class SecReader:
 
     def read(self, frame: RawFrame) -> Findings:
         """Decode the sidecar."""
-        name, content = _sidecar(frame) or ("", "")
-        values = lines(content)
-        return Findings(read_rows(ROWS, values, "sidecar") | _acquired_at(values), cut_flags(name, content))
+        found = _sidecar(frame)
+        if found is None:
+            return Findings({})
+        beside, content = found
+        values, _ = read_ini(content, ":")
+        readings = read_rows(ROWS, values, "sidecar") | _acquired_at(values)
+        return Findings(readings, sidecar_flags(frame, beside, content), sidecar=beside.identity)
 
 
 READER: Final = SecReader()
 
 
-def _sidecar(frame: RawFrame) -> tuple[str, str] | None:
+def _sidecar(frame: RawFrame) -> tuple[TextBeside, str] | None:
     return find_sidecar(frame, (f"{frame.path.name}.txt",), "cp949", lambda content: _HEADING in content[:4000])
 
 
-def lines(content: str) -> dict[str, str]:
-    """Give the values by ``Section.Key``; a section within another is written ``[   - Working Distance]``."""
-    values: dict[str, str] = {}
-    section = ""
-    for line in whole_lines(content).split("\n"):
-        stripped = line.strip()
-        if stripped.startswith("[") and stripped.endswith("]") and len(stripped) <= 100:
-            section = stripped[1:-1].strip(" -")
-        elif ":" in stripped:
-            key, _, value = stripped.partition(":")
-            values.setdefault(f"{section}.{key.strip()[:100]}", value.strip())
-    return values
-
-
-def _acquired_at(values: dict[str, str]) -> dict[str, Reading]:
+def _acquired_at(values: Mapping[str, str]) -> dict[str, Reading]:
     """Join the day of Date, whose time may be in Korean ("오후 7:34:06"), and Time, which is that of the same moment."""
     stamp, time = values.get("Image Info.Date", ""), values.get("Image Info.Time", "")
     if not stamp:

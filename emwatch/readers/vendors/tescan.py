@@ -14,16 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from emwatch import units
-from emwatch.frame import Reading
-from emwatch.readers.computed import data_bar_height, field_width
+from emwatch.frame import Reading, Sidecar
 from emwatch.readers.dates import iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text
-from emwatch.readers.ini import read_ini
+from emwatch.readers.field_table import Row, data_bar_height, field_width, read_rows, read_value, text
+from emwatch.readers.header_text import HeaderText, decode_text, find_sidecar, read_ini, sidecar_flags
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.sidecar import cut_flags, decode_text, find_sidecar
 
 if TYPE_CHECKING:
-    from emwatch.readers.raw_frame import RawFrame
+    from collections.abc import Mapping
+
+    from emwatch.readers.raw_frame import RawFrame, TextBeside
 
 _TAG = 50431
 _SECTIONS: Final = {2: "MAIN", 3: "SEM", 4: "FIB"}
@@ -80,33 +80,35 @@ class TescanReader:
         readings = _readings(values, f"tag {_TAG}", frame)
         if frame.is_tag_cut(_TAG):
             flags = (f"tag {_TAG} is cut off",)
-        beside = _sidecar(frame) if flags or not values else None
-        if beside:
-            name, content = beside
+        found = _sidecar(frame) if flags or not values else None
+        sidecar: Sidecar | None = None
+        if found:
+            beside, content = found
+            sidecar = beside.identity
             further, odd = read_ini(content)
             if any(values.get(key, further.get(key)) != further.get(key, values.get(key)) for key in _IDENTITY):
-                flags = (*flags, f"sidecar {name} is of another frame and not read")
+                flags = (*flags, f"sidecar {sidecar.name} is of another frame and not read")
             else:
                 readings = _readings(further, "sidecar", frame) | readings
                 flags = (*flags, *odd)
-            flags = (*flags, *cut_flags(name, content))
+            flags = (*flags, *sidecar_flags(frame, beside, content))
         nothing = () if readings else (f"tag {_TAG} holds no key",)
-        return Findings(readings, (*flags, *nothing))
+        return Findings(readings, (*flags, *nothing), sidecar=sidecar)
 
 
 READER: Final = TescanReader()
 
 
-def _sidecar(frame: RawFrame) -> tuple[str, str] | None:
+def _sidecar(frame: RawFrame) -> tuple[TextBeside, str] | None:
     """Look for ``frame-tif.hdr``, ``frame.hdr`` and ``frame.tif.hdr``; ENVI and others call theirs ``.hdr`` too."""
     name, stem, suffix = frame.path.name, frame.path.stem, frame.path.suffix[1:]
     names = (f"{stem}-{suffix}.hdr", f"{stem}-{suffix.lower()}.hdr", f"{stem}.hdr", f"{name}.hdr")
-    return find_sidecar(frame, names, "cp1252", lambda content: "[MAIN]" in content)
+    return find_sidecar(frame, names, "cp1252", lambda content: "[main]" in content.lower())
 
 
-def blocks(raw: bytes) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Give the values of the tag's texts by ``Section.Key``, and a flag where the blocks break off."""
-    values: dict[str, str] = {}
+def blocks(raw: bytes) -> tuple[HeaderText, tuple[str, ...]]:
+    """Return the values of the tag's texts by ``Section.Key``, and a flag if the blocks break off."""
+    values = HeaderText()
     at = 0
     while at + 6 <= len(raw):
         size, kind = struct.unpack_from("<IH", raw, at)
@@ -115,7 +117,8 @@ def blocks(raw: bytes) -> tuple[dict[str, str], tuple[str, ...]]:
             content = decode_text(raw[at + 6 : stop], "cp1252")
             # A key that is there twice, and a heading within the text, must not end up in another section.
             found, _ = read_ini(f"[{_SECTIONS[kind]}]\n{content}")
-            values = found | values
+            for key, value in found.items():
+                values.add(key, value)
         if size < 2 or stop > len(raw):
             return values, (f"tag {_TAG} breaks off in a block",)
         if kind == 0:
@@ -124,13 +127,11 @@ def blocks(raw: bytes) -> tuple[dict[str, str], tuple[str, ...]]:
     return values, () if not raw or at == len(raw) else (f"tag {_TAG} breaks off in a block",)
 
 
-def _readings(values: dict[str, str], source: str, frame: RawFrame) -> dict[str, Reading]:
-    sections = [section for section in ("SEM", "FIB") if any(key.startswith(f"{section}.") for key in values)]
+def _readings(values: HeaderText, source: str, frame: RawFrame) -> dict[str, Reading]:
+    sections = [section for section in ("SEM", "FIB") if values.below(section)]
     section = sections[0] if sections else "SEM"
-    named = values | {
-        _BEAM + key[len(section) :]: value for key, value in values.items() if key.startswith(f"{section}.")
-    }
-    found = read_rows(ROWS, named, source)
+    values.add_below(_BEAM, values.below(section))
+    found = read_rows(ROWS, values, source)
     found = {name: replace(reading, source=reading.source.replace(_BEAM, section)) for name, reading in found.items()}
     if len(sections) == 2:
         reason = "the header describes both beams and does not say which took the frame"
@@ -155,7 +156,7 @@ def _tilt_correction(readings: dict[str, Reading]) -> dict[str, Reading]:
     }
 
 
-def _acquired_at(values: dict[str, str], source: str) -> dict[str, Reading]:
+def _acquired_at(values: Mapping[str, str], source: str) -> dict[str, Reading]:
     """
     Join Date and Time, which Essence writes in UTC and earlier software in the computer's zone.
 

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Final
 from emwatch import units
 from emwatch.frame import Reading
 from emwatch.readers.dates import iso_stamp, iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown
-from emwatch.readers.ini import read_ini
+from emwatch.readers.field_table import Row, field_width, read_rows, read_value, text, unknown
+from emwatch.readers.header_text import parse_xml, read_ini
 from emwatch.readers.raw_frame import Findings
-from emwatch.readers.xml_text import parse_xml
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emwatch.readers.header_text import HeaderText
     from emwatch.readers.raw_frame import RawFrame
 
 _TAG_INI, _TAG_XML = 34682, 34683
@@ -44,9 +46,9 @@ def _beam(raw: str) -> str:
     word = raw.strip().lower()
     if word in {"ebeam", "electron"}:
         return "electron"
-    if word in {"ibeam", "irbeam", "ion"}:
+    if word in {"ibeam", "ion"}:
         return "ion"
-    raise ValueError(f"{raw.strip()[:40]!r} is neither an electron nor an ion beam")
+    raise ValueError(f"{raw.strip()[:40]!r} is neither an electron nor an ion beam")  # IRBeam is an infrared camera
 
 
 def _utf16_hex(raw: str) -> str:
@@ -141,6 +143,7 @@ class ThermoFisherReader:
         for name, reading in from_xml.items():
             if name not in readings or (readings[name].value is None and reading.value is not None):
                 readings[name] = reading
+        readings |= field_width(readings, frame.width)
         readings |= _magnification(values, readings, source)
         readings |= _data_bar_height(values, frame, source)
         cut = tuple(f"tag {block} is cut off" for block in (tag, _TAG_XML) if frame.is_tag_cut(block))
@@ -151,12 +154,11 @@ class ThermoFisherReader:
 READER: Final = ThermoFisherReader()
 
 
-def _name_active_sections(values: dict[str, str]) -> None:
+def _name_active_sections(values: HeaderText) -> None:
     """Repeat the sections of the beam and the scan in use under one name; an IBeam frame carries the ions' HV and WD."""
-    for alias, section in ((_BEAM, values.get("Beam.Beam", "")), (_SCAN, values.get("Beam.Scan", ""))):
-        if section:
-            prefix = f"{section}."
-            values |= {alias + name[len(section) :]: value for name, value in values.items() if name.startswith(prefix)}
+    for alias, key in ((_BEAM, "Beam.Beam"), (_SCAN, "Beam.Scan")):
+        if section := values.get(key, ""):
+            values.add_below(alias, values.below(section))
 
 
 def _merge_sample(readings: dict[str, Reading]) -> None:
@@ -166,7 +168,7 @@ def _merge_sample(readings: dict[str, Reading]) -> None:
         readings["sample"] = plain
 
 
-def _locale_time(values: dict[str, str], readings: dict[str, Reading], source: str) -> dict[str, Reading]:
+def _locale_time(values: Mapping[str, str], readings: dict[str, Reading], source: str) -> dict[str, Reading]:
     known = readings.get("acquired_at")
     if (known and known.value is not None) or not values.get("User.Date") or not values.get("User.Time"):
         return {}
@@ -176,7 +178,7 @@ def _locale_time(values: dict[str, str], readings: dict[str, Reading], source: s
     }
 
 
-def _magnification(values: dict[str, str], readings: dict[str, Reading], source: str) -> dict[str, Reading]:
+def _magnification(values: Mapping[str, str], readings: dict[str, Reading], source: str) -> dict[str, Reading]:
     field = readings.get("horizontal_field_width_um")
     if field is None or not isinstance(field.value, float) or field.value <= 0:
         return {}
@@ -190,7 +192,7 @@ def _magnification(values: dict[str, str], readings: dict[str, Reading], source:
     return {"magnification": Reading(times, raw, f"{source} {key} / HFW", computed=True, reason=reason)}
 
 
-def _canvas(values: dict[str, str]) -> tuple[float | None, str, str]:
+def _canvas(values: Mapping[str, str]) -> tuple[float | None, str, str]:
     """Give the width in metres of the display that the magnification is for, with its raw text and key."""
     for key in ("Image.MagCanvasRealWidth", "Image.MagnificationMode"):
         raw = values.get(key, "")
@@ -209,7 +211,7 @@ def _canvas(values: dict[str, str]) -> tuple[float | None, str, str]:
     return None, "", ""
 
 
-def _data_bar_height(values: dict[str, str], frame: RawFrame, source: str) -> dict[str, Reading]:
+def _data_bar_height(values: Mapping[str, str], frame: RawFrame, source: str) -> dict[str, Reading]:
     """
     Rows that the file has beyond the scanned ones: 29 to 79 where there is a bar, 0 where there is none.
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from emwatch import units
 from emwatch.frame import Reading
 from emwatch.readers.dates import iso_time
-from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown, whole_lines
+from emwatch.readers.field_table import Row, read_rows, read_value, text, unknown
+from emwatch.readers.header_text import whole_lines
 from emwatch.readers.raw_frame import Findings
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ _PAIR: Final = re.compile(rf"^[ \t]*+(?P<key>(?={_KEY})\w++)[ \t]*+(?:\n\s*+(?!{
 
 #: The width of the display for which AP_PIXEL_SIZE is given, whatever the width of the saved picture.
 _DISPLAY_WIDTH_PX: Final = 1024
-
-#: A stage that is said to be tilted is so by more than the rounding of its angle; one that is not may be off by its backlash.
-_FLAT_DEG: Final = 0.05
-_TILTED_DEG: Final = 1.0
 
 
 def _beam(raw: str) -> str:
@@ -107,10 +104,9 @@ class ZeissReader:
                 for name in _ELECTRON_ONLY
                 if name in readings
             }
-        flags = _tilted_or_not(values, readings)
-        if frame.is_tag_cut(tag):
-            flags = (f"{source} is cut off", *flags)
-        return Findings(readings, flags if values else (*flags, f"{source} holds no key"))
+        cut = (f"{source} is cut off",) if frame.is_tag_cut(tag) else ()
+        nothing = () if values else (f"{source} holds no key",)
+        return Findings(readings, (*cut, *nothing))
 
 
 READER: Final = ZeissReader()
@@ -129,15 +125,6 @@ def pairs(header: str) -> dict[str, str]:
         if key not in values:
             values[key] = line.partition("=" if "=" in line else ":")[2]
     return values
-
-
-def _tilted_or_not(values: dict[str, str], readings: dict[str, Reading]) -> tuple[str, ...]:
-    """DP_TILTED says in a word whether the stage is tilted, AP_STAGE_AT_T by how much; DP_STAGE_TILTED is only the axis."""
-    said, tilt = values.get("DP_TILTED", "").strip().lower(), readings.get("stage_tilt_deg")
-    if tilt is None or not isinstance(tilt.value, float):
-        return ()
-    against = (said == "yes" and abs(tilt.value) < _FLAT_DEG) or (said == "no" and abs(tilt.value) >= _TILTED_DEG)
-    return (f"stage tilt: {tilt.value:g}\u00b0 in AP_STAGE_AT_T, but DP_TILTED says {said}",) if against else ()
 
 
 def _acquired_at(values: dict[str, str], source: str) -> dict[str, Reading]:

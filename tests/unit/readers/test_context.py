@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emwatch.frame import Reading
-from emwatch.readers.computed import with_context
+from emwatch.readers.checks import with_context
 
 
 def _said(name: str, **readings: Any) -> str:

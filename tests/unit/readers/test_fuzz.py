@@ -20,6 +20,7 @@ from emwatch.readers.frame_reader import read_frame
 from emwatch.readers.raw_frame import RawFrame
 from emwatch.readers.sandbox.limits import Limits
 from emwatch.readers.tiff import parse_pages
+from tests.beside import texts_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +94,7 @@ def _cases(build: Any) -> dict[str, tuple[bytes, Callable[[bytes], RawFrame]]]:
         return make
 
     def beside(name: str) -> Callable[[bytes], RawFrame]:
-        return lambda header: RawFrame(Path("frame.jpg"), b"", "JPEG", 32, 30, sidecar={name: header}.get)
+        return lambda header: RawFrame(Path("frame.jpg"), b"", "JPEG", 32, 30, sidecar=texts_beside({name: header}))
 
     def whole(start: bytes) -> Callable[[bytes], RawFrame]:
         def make(rest: bytes) -> RawFrame:

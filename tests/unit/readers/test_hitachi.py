@@ -12,6 +12,7 @@ from emwatch.readers.raw_frame import RawFrame
 from emwatch.readers.registry import read_header
 from emwatch.readers.tiff import parse_pages
 from emwatch.readers.vendors.hitachi import READER
+from tests.beside import texts_beside
 
 _GOLDEN = {
     "magnification": 1200.0,
@@ -52,7 +53,7 @@ def _frame(build: Any, sidecar: bytes | None = None, tags: dict[int, bytes] | No
     shape = {"width": 32, "height": 30} | size
     data = build.tiff(tags=tags) if tags else b""
     pages = parse_pages("frame.tif", data, 64) if tags else ()
-    return RawFrame(Path("/nowhere/frame.tif"), data, "TIFF", pages=pages, sidecar=found.get, **shape)
+    return RawFrame(Path("/nowhere/frame.tif"), data, "TIFF", pages=pages, sidecar=texts_beside(found), **shape)
 
 
 def _values(frame: RawFrame) -> Any:

@@ -163,21 +163,48 @@ def test_a_tiff_of_a_few_bytes_is_truncated(build: Any, size: int) -> None:
 
 @pytest.mark.parametrize("rows_per_strip", [None, 1, 8])
 @pytest.mark.parametrize("unwritten_rows", [4, 20, 39])
-def test_space_reserved_and_never_written_is_truncated(build: Any, rows_per_strip: Any, unwritten_rows: int) -> None:
+def test_a_black_tail_is_a_whole_frame_that_may_still_be_written(
+    build: Any, rows_per_strip: Any, unwritten_rows: int
+) -> None:
     if rows_per_strip == 8 and unwritten_rows < 8:
         unwritten_rows = 8
     pixels = _GREY8.copy()
     pixels[-unwritten_rows:] = 0
+    data = build.tiff(pixels, rows_per_strip=rows_per_strip)
+
+    header = image.read_header("frame.tif", data, Limits())
+
+    assert header.black_tail
+    np.testing.assert_array_equal(pixels, image.decode("frame.tif", data, header))
+
+
+def test_a_bmp_that_ends_in_zeros_may_still_be_written() -> None:
+    pixels = _GREY8.copy()
+    pixels[:4] = 0  # a BMP has its lowest row first
+
+    found = [image.read_header("a.bmp", _encoded(Image.fromarray(each), "BMP"), Limits()) for each in (pixels, _GREY8)]
+
+    assert [each.black_tail for each in found] == [True, False]
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_compressed_space_reserved_and_never_written_is_truncated(compression: str) -> None:
+    data = bytearray(_encoded(Image.fromarray(_GREY8), "TIFF", compression=compression))
+    offsets, counts = image.read_header("frame.tif", bytes(data), Limits()).pages[0].segments
+    start, size = int(offsets[-1]), int(counts[-1])
+    data[start : start + size] = bytes(size)
 
     with pytest.raises(errors.Truncated, match="never written"):
-        image.read_header("frame.tif", build.tiff(pixels, rows_per_strip=rows_per_strip), Limits())
+        image.read_header("frame.tif", bytes(data), Limits())
 
 
 def test_a_black_margin_below_the_bar_is_no_unwritten_space(build: Any) -> None:
     pixels = np.full((960, 64), 90, np.uint8)
     pixels[-8:] = 0  # as on real Hitachi frames, where it fills the last strip
 
-    assert image.read_header("frame.tif", build.tiff(pixels, rows_per_strip=6), Limits()).height == 960
+    header = image.read_header("frame.tif", build.tiff(pixels, rows_per_strip=6), Limits())
+
+    assert (header.height, header.black_tail) == (960, False)
 
 
 def test_a_frame_that_is_black_throughout_is_a_frame(build: Any) -> None:
@@ -304,8 +331,8 @@ def test_damaged_compressed_pixels_are_an_error_and_not_zeros() -> None:
         _decoded(bytes(data))
 
 
-def test_compressed_16_bit_colour_is_refused_rather_than_halved(build: Any) -> None:
-    data = build.tiff(_GREY16[..., np.newaxis].repeat(3, axis=2), replace={259: (3, (5,))})
+def test_16_bit_colour_that_cannot_be_decoded_is_refused_rather_than_halved(build: Any) -> None:
+    data = build.tiff(_GREY16[..., np.newaxis].repeat(3, axis=2), replace={259: (3, (7,))})
 
-    with pytest.raises(errors.Unreadable, match="16 bits per sample"):
+    with pytest.raises(errors.Unreadable, match="3 samples of 16 bits a pixel"):
         _decoded(data)

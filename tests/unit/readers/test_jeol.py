@@ -12,6 +12,7 @@ from emwatch.readers.raw_frame import RawFrame
 from emwatch.readers.registry import read_header
 from emwatch.readers.tiff import parse_pages
 from emwatch.readers.vendors.jeol import READER
+from tests.beside import texts_beside
 
 _SIDECAR_GOLDEN = {
     "magnification": 1800.0,
@@ -58,7 +59,7 @@ _NOTE_GOLDEN = {
 def _beside(sidecar: bytes | None, *, name: str = "frame.bmp", width: int = 32, height: int = 30) -> RawFrame:
     """Give a picture without tags of its own, with a sidecar called ``frame.txt``."""
     found = {"frame.txt": sidecar} if sidecar is not None else {}
-    return RawFrame(Path("/nowhere") / name, b"", "BMP", width, height, sidecar=found.get)
+    return RawFrame(Path("/nowhere") / name, b"", "BMP", width, height, sidecar=texts_beside(found))
 
 
 def _within(data: bytes, **size: int) -> RawFrame:

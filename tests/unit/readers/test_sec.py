@@ -10,6 +10,7 @@ import pytest
 from emwatch.frame import Reading
 from emwatch.readers.raw_frame import RawFrame
 from emwatch.readers.vendors.sec import READER
+from tests.beside import texts_beside
 
 _GOLDEN = {
     "magnification": 500.0,
@@ -23,7 +24,7 @@ _GOLDEN = {
 
 
 def _frame(text: bytes, name: str = "frame.jpg.txt") -> RawFrame:
-    return RawFrame(Path("/nowhere/frame.jpg"), b"", "JPEG", 32, 24, sidecar={name: text}.get)
+    return RawFrame(Path("/nowhere/frame.jpg"), b"", "JPEG", 32, 24, sidecar=texts_beside({name: text}))
 
 
 def _values(text: bytes) -> Any:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emwatch.readers.raw_frame import RawFrame, sidecar_beside
-from emwatch.readers.sidecar import decode_text, find_sidecar
+from emwatch.readers.header_text import decode_text, find_sidecar
+from emwatch.readers.raw_frame import RawFrame, TextBeside, sidecar_beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 def _frame(path: Path) -> RawFrame:
     return RawFrame(path, b"", "TIFF", 1, 1, sidecar=sidecar_beside(path))
+
+
+def _data(beside: TextBeside | None) -> bytes | None:
+    return None if beside is None else beside.data
 
 
 def _any(_text: str) -> bool:
@@ -39,7 +43,10 @@ def test_bytes_of_no_encoding_are_replaced_and_cost_nothing_else() -> None:
 def test_a_sidecar_is_found_beside_the_frame_and_with_a_suffix_in_capitals(tmp_path: Path) -> None:
     (tmp_path / "frame.TXT").write_text("text", encoding="ascii")
 
-    assert find_sidecar(_frame(tmp_path / "frame.tif"), ["frame.txt"], "ascii", _any) == ("frame.TXT", "text")
+    found = find_sidecar(_frame(tmp_path / "frame.tif"), ["frame.txt"], "ascii", _any)
+
+    assert found is not None
+    assert (found[0].identity.name, found[1]) == ("frame.TXT", "text")
 
 
 def test_an_operators_note_is_no_sidecar(tmp_path: Path) -> None:
@@ -69,7 +76,7 @@ def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("text", encoding="ascii")
     (tmp_path / "frame.txt").symlink_to("other.txt")
 
-    assert sidecar_beside(tmp_path / "frame.tif")("frame.txt") == b"text"
+    assert _data(sidecar_beside(tmp_path / "frame.tif")("frame.txt")) == b"text"
 
 
 def test_a_link_to_itself_is_not_there(tmp_path: Path) -> None:
@@ -89,7 +96,7 @@ def test_more_than_a_mebibyte_is_no_sidecar(tmp_path: Path) -> None:
     (tmp_path / "whole.txt").write_bytes(b"x" * (1024 * 1024))
     lookup = sidecar_beside(tmp_path / "frame.tif")
 
-    assert (lookup("frame.txt"), len(lookup("whole.txt") or b"")) == (None, 1024 * 1024)
+    assert (lookup("frame.txt"), len(_data(lookup("whole.txt")) or b"")) == (None, 1024 * 1024)
 
 
 def test_each_name_is_read_once(tmp_path: Path) -> None:

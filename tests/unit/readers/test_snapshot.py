@@ -153,6 +153,8 @@ def test_a_sidecar_is_found_beside_the_frame_and_nowhere_else(written: Callable[
     written(b"[MAIN]", "frame-tif.hdr")
     lookup = sidecar_beside(frame)
 
-    assert lookup("frame-tif.hdr") == b"[MAIN]"
+    found = lookup("frame-tif.hdr")
+    assert found is not None
+    assert found.data == b"[MAIN]"
     assert lookup("other.hdr") is None
     assert lookup(f"..{os.sep}{tmp_path.name}{os.sep}frame-tif.hdr") is None

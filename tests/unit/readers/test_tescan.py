@@ -12,6 +12,7 @@ from emwatch.frame import Reading
 from emwatch.readers.raw_frame import Findings, RawFrame
 from emwatch.readers.tiff import parse_pages
 from emwatch.readers.vendors.tescan import READER
+from tests.beside import texts_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,13 @@ def _tescan(build: Any) -> Any:
         block = build.tescan(changes) if raw is None else raw
         data = build.tiff(tags={50431: block} if tag else {})
         frame = RawFrame(
-            Path("/nowhere") / name, data, "TIFF", 32, 30, parse_pages("x", data, 64), sidecar=(sidecars or {}).get
+            Path("/nowhere") / name,
+            data,
+            "TIFF",
+            32,
+            30,
+            parse_pages("x", data, 64),
+            sidecar=texts_beside(sidecars or {}),
         )
         return READER.read(frame) if READER.recognises(frame) else None
 

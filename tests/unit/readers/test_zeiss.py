@@ -80,24 +80,13 @@ def test_the_tilt_correction_angle_is_not_the_stage_tilt(zeiss: Callable[..., Fi
     assert readings["tilt_correction_deg"].value == 54.0
 
 
-@pytest.mark.parametrize(
-    ("said", "tilt", "flagged"),
-    [
-        ("Yes", "52.6", False),
-        ("Yes", "0.0", True),
-        ("No", "0.0", False),
-        ("No", "0.4", False),
-        ("No", "52.6", True),
-        ("in X", "52.6", False),
-    ],
-)
-def test_a_stage_said_to_be_tilted_that_is_not_is_flagged(
-    zeiss: Callable[..., Findings], said: str, tilt: str, *, flagged: bool
-) -> None:
+@pytest.mark.parametrize("said", ["Yes", "No", "in X"])
+@pytest.mark.parametrize("tilt", ["0.0", "10.0"])
+def test_the_word_for_a_tilted_stage_raises_no_flag(zeiss: Callable[..., Findings], said: str, tilt: str) -> None:
+    # It contradicts the angle on 11 of 17 frames of instruments that do not keep it.
     changes = {"DP_TILTED": f"Stage Tilted = {said}", "AP_STAGE_AT_T": f"Stage at T =  {tilt} \u00b0"}
-    flags = [flag for flag in zeiss(changes).flags if flag.startswith("stage tilt: ")]
 
-    assert bool(flags) is flagged
+    assert zeiss(changes).flags == ()
 
 
 def test_a_stage_tilt_of_minus_zero_is_zero(zeiss: Callable[..., Findings]) -> None:
