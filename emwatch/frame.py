@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -303,11 +302,6 @@ class Outcome:
     first_seen_at: datetime | None = None  #: when emwatch first saw the file, where that is known
 
 
-#: What is learned of a frame later than this after it was recorded, as from a data bar or a late sidecar, raises no alert:
-#: whoever took it has left the microscope. After the same time a channel gives an alert up.
-ALERT_WITHIN: Final = timedelta(days=3)
-
-
 @dataclass(frozen=True, slots=True)
 class Alert:
     """A match on its way to one channel. ``key`` is the same at every repetition, so that a receiver can drop repeats."""
@@ -323,7 +317,8 @@ class Alert:
     probability: float
     magnification: float | None
     stage_tilt_deg: float | None
-    recorded_at: str  #: ISO 8601 with offset
+    recorded_at: str  #: when the frame was recorded, ISO 8601 with offset
+    queued_at: str  #: when the alert was queued: later where a data bar, a sidecar or another model brought the match
     attempts: int
 
 

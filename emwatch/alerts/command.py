@@ -36,6 +36,7 @@ PLACEHOLDERS: Final = (
     "reason",
     "key",
     "recorded_at",
+    "queued_at",
     "frame_id",
 )
 

@@ -19,7 +19,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import AlertError, LedgerError
-from emwatch.frame import ALERT_WITHIN, Alert
+from emwatch.frame import Alert
 from emwatch.worker import Worker
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Patience:
     first_pause_s: float = 1.0
     longest_pause_s: float = 300.0
     longest_probe_s: float = 60.0
-    give_up_after: timedelta = ALERT_WITHIN
+    give_up_after: timedelta = timedelta(days=3)
     most_attempts: int = 1000
 
     def pause(self, failures: int, chance: float, longest_s: float | None = None) -> timedelta:
@@ -231,7 +231,7 @@ class Outbox:
                 _log.warning("alerts: %s is down, alerts wait: %s", alert.channel, error)
             line.down_until = now + self._patience.pause(line.failures, self._chance(), self._patience.longest_probe_s)
         attempts = alert.attempts + 1
-        age = now - datetime.fromisoformat(alert.recorded_at)
+        age = now - datetime.fromisoformat(alert.queued_at)
         if attempts >= self._patience.most_attempts or age > self._patience.give_up_after:
             _log.error("alerts: %s given up after %d attempts: %s", alert.key, attempts, error)
             self._store.alert_dead(alert.id, error)
@@ -283,7 +283,9 @@ class Outbox:
         for name, line in self._lines.items():
             if line.channel.kind != "terminal" and not line.retired:
                 key = hashlib.sha256(f"{at} {name} {text}".encode("utf-8", "backslashreplace")).hexdigest()[:32]
-                line.announcements.append(Alert(0, key, name, "emwatch", text, 0, about, "", 0.0, None, None, at, 0))
+                line.announcements.append(
+                    Alert(0, key, name, "emwatch", text, 0, about, "", 0.0, None, None, at, at, 0)
+                )
         self.wake()
 
     def drain(self, timeout_s: float) -> bool:

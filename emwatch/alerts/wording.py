@@ -25,6 +25,7 @@ def as_document(alert: Alert) -> dict[str, str | float | int | None]:
         "magnification": alert.magnification,
         "stage_tilt_deg": alert.stage_tilt_deg,
         "recorded_at": alert.recorded_at,
+        "queued_at": alert.queued_at,
         "attempt": alert.attempts + 1,
     }
 

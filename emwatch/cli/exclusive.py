@@ -39,7 +39,9 @@ def alone_with_the_ledger(config: Config, *, what: str) -> Iterator[Ledger]:
         ) from error
     try:
         gap = timedelta(minutes=config.ledger.session_gap_minutes)
-        with Ledger(path, session_gap=gap, backups=config.ledger.backups) as ledger:
+        with Ledger(
+            path, session_gap=gap, alert_max_age=config.alerts.max_age, backups=config.ledger.backups
+        ) as ledger:
             yield ledger
     finally:
         lock.release()

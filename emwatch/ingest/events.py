@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -42,6 +43,16 @@ class Notice:
     level: Literal["info", "warning", "error"]
     text: str
     path: Path | None = None
+
+
+def held_back(frames: int, max_age: timedelta) -> Notice:
+    """Sum up the frames that met a target and raised no alert because of their age."""
+    raised = "1 frame that meets a target raised" if frames == 1 else f"{frames:,} frames that meet a target raised"
+    return Notice(
+        "info",
+        f"{raised} no alert: older than {max_age / timedelta(days=1):g} days (alerts.max_age_days); "
+        "'emwatch log --hits' shows what was recorded",
+    )
 
 
 Happening = FrameDone | Ready | Notice

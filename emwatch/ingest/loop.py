@@ -83,6 +83,7 @@ class Ingest:
             if self._once and self._ready and self._nothing_is_left():
                 return
             self._hints.wait(self._nap(self._clock.monotonic()))
+        self._pipeline.tell_of_held_back()
 
     def _nothing_is_left(self) -> bool:
         return not self._scan.is_sweeping and not self._settle and self._pipeline.is_idle

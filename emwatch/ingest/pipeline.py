@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import Empty, FrameError, LedgerError, NotAFrame, Truncated, Unsteady, Vanished
 from emwatch.frame import FrameReading, FrameState, Outcome, Prediction
-from emwatch.ingest.events import FrameDone
+from emwatch.ingest.events import FrameDone, held_back
 from emwatch.targets.rules import match_targets
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class Pipeline:
         self._skipped = skipped
         self._reading: FrameInWork | None = None  # handed to the reader
         self._unrecorded: FrameInWork | None = None  # the ledger could not take it yet
+        self._held_back = 0  # frames too old to raise alerts
         self._faults: set[tuple[type[Exception], str]] = set()
 
     def look_for(self, targets: Sequence[Target]) -> None:
@@ -133,6 +134,7 @@ class Pipeline:
             return True
         frame = self._reading or self.begin(choose())
         if frame is None:
+            self.tell_of_held_back()
             return False
         self._finish(frame)
         self._reading = self.begin(choose())
@@ -196,12 +198,19 @@ class Pipeline:
         self._unrecorded = None
         self._outage.end()
         self._settle.forget(frame.path, frame.stat_key)
+        self._held_back += recorded.held_back > 0
         if recorded.alerts:
             self._recorded()
         if outcome.state is FrameState.SKIPPED:
             self._skipped(frame.path)
         lag_s = self._clock.monotonic() - frame.first_seen
         self._tell(FrameDone(recorded.frame_id, outcome, recorded.new, recorded.duplicate_of, lag_s, len(self._settle)))
+
+    def tell_of_held_back(self) -> None:
+        """Sum up the frames since the last time that were too old to raise alerts."""
+        frames, self._held_back = self._held_back, 0
+        if frames:
+            self._tell(held_back(frames, self._ledger.alert_max_age))
 
     def _log_fault(self, path: Path, error: Exception) -> None:
         """Log where a fault of our own came from, once for each place: it may well meet every frame."""

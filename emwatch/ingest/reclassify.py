@@ -40,6 +40,7 @@ class Reclassified:
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     alerts: int = 0
+    held_back: int = 0  #: frames that meet a new target, but are too old to raise alerts
     known: int = 0  #: frames passed over, as the bundle had judged them before
 
     @property
@@ -72,7 +73,9 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
         problem = _problem(frame, reading)
         if problem is None and not isinstance(reading, FrameError):
             prediction = judge.classify(reading.views, reading.coloured_share)
-            result.alerts += ledger.add_prediction(frame.frame_id, prediction, clock.now(), matched)
+            queued = ledger.add_prediction(frame.frame_id, prediction, clock.now(), matched)
+            result.alerts += queued.alerts
+            result.held_back += queued.held_back > 0
             result.judged += 1
             if frame.category is not None and frame.category != prediction.category:
                 result.moves[frame.category, prediction.category] += 1

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, exists, select, text, update
 
 from emwatch.frame import FrameState, text_to_path
 from emwatch.ledger import row_values
-from emwatch.ledger.recording import write_matches
+from emwatch.ledger.outbox import AlertRules, Queued, write_matches
 from emwatch.ledger.schema import BAR_UNREAD, acquisition, frames, predictions
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from emwatch.frame import AcquisitionMetadata, Match, Prediction
-    from emwatch.ledger.care.replacement import Before
 
 _of = frames.alias("of")
 _CURRENT: Final = (frames.c.superseded_by.is_(None), frames.c.state == FrameState.RECORDED)
@@ -43,7 +42,6 @@ NEWEST_UNREAD: Final = _COLUMNS.where(
     .scalar_subquery()
 )
 _OF_FRAME: Final = _UNREAD.where(acquisition.c.frame_id == bindparam("of_frame"))
-_FRAME: Final = select(frames).where(frames.c.id == bindparam("of_frame"))
 _METADATA: Final = select(acquisition).where(
     acquisition.c.frame_id == bindparam("of_frame"), acquisition.c.bar_read_at.is_(None)
 )
@@ -70,12 +68,11 @@ class BarFindings:
     What a data bar means for a frame, asked within the transaction.
 
     ``completed``: from the frame's metadata as stored to those with the bar's; ``matched``: from the frame's prediction
-    and those metadata to the targets it meets. ``alert``: whether new matches raise alerts.
+    and those metadata to the targets it meets.
     """
 
     completed: Callable[[AcquisitionMetadata], AcquisitionMetadata]
     matched: Callable[[Prediction, AcquisitionMetadata], tuple[Match, ...]]
-    alert: bool = True
 
 
 def unread(connection: Connection, *, of_frame: int | None, before_id: int | None) -> UnreadBar | None:
@@ -88,26 +85,17 @@ def unread(connection: Connection, *, of_frame: int | None, before_id: int | Non
 
 
 def write_bar(
-    connection: Connection,
-    frame_id: int,
-    findings: BarFindings,
-    read_at: datetime,
-    before: Before,
-) -> int:
-    """Complete a frame's metadata and add what follows from it; give the number of alerts. Does nothing a second time."""
+    connection: Connection, frame_id: int, findings: BarFindings, read_at: datetime, rules: AlertRules
+) -> Queued:
+    """Complete a frame's metadata and add the matches and alerts that follow; does nothing a second time."""
     stored = connection.execute(_METADATA, {"of_frame": frame_id}).one_or_none()
     if stored is None:
-        return 0
+        return Queued()
     metadata = findings.completed(row_values.metadata_of(stored))
     values = {**row_values.metadata_values(metadata), "bar_read_at": read_at}
     connection.execute(_CHANGE_METADATA, {"of_frame": frame_id, **values})
-    frame = connection.execute(_FRAME, {"of_frame": frame_id}).one()
     said = connection.execute(_PREDICTION, {"of_frame": frame_id}).one_or_none()
     if said is None:
-        return 0
-    matches = findings.matched(row_values.prediction_of(said), metadata)
-    # A copy was alerted as its original, and what has been overwritten since is not on the screen any more.
-    alert = findings.alert and frame.duplicate_of is None and frame.superseded_by is None
-    key = row_values.stat_key_from(frame.stat_key)
-    alert = alert and not (matches and before.has_told(key, frame.path, frame.sha256))
-    return write_matches(connection, frame_id, (frame.path, frame.sha256), matches, read_at, alert=alert)
+        return Queued()
+    found = findings.matched(row_values.prediction_of(said), metadata)
+    return write_matches(connection, frame_id, found, read_at, rules)

@@ -1,19 +1,121 @@
-"""The outbox's rows: alerts that are due, and what became of each."""
+"""The outbox's rows: which matches raise an alert, which alerts are due, and what became of each."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.frame import Alert, text_to_path
+from emwatch.ledger import row_values
+from emwatch.ledger.care.replacement import Before
 from emwatch.ledger.column_types import instant
-from emwatch.ledger.schema import acquisition, alerts, frames, predictions
+from emwatch.ledger.schema import acquisition, alerts, frames, matches, predictions
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Iterable
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
+
+    from emwatch.frame import Match
+
+#: Clocks and zones of instruments differ; a time further ahead than this is wrong and says nothing about age.
+_AHEAD: Final = timedelta(days=1)
+
+_MATCHED: Final = (
+    select(frames, acquisition.c.acquired_at)
+    .outerjoin(acquisition, acquisition.c.frame_id == frames.c.id)
+    .where(frames.c.id == bindparam("of_frame"))
+)
+_ADD_MATCH: Final = insert(matches).on_conflict_do_nothing()
+_ADD_ALERT: Final = insert(alerts).on_conflict_do_nothing()
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRules:
+    """
+    What decides whether a match may raise an alert, beside the frame itself.
+
+    Attributes:
+        max_age: older frames raise none.
+        before: the damaged ledgers that this one replaces; frames that they told of raise none.
+
+    """
+
+    max_age: timedelta = timedelta(days=3)
+    before: Before = field(default_factory=Before)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What new matches did: the number of ``alerts`` queued, and the matches ``held_back`` because the frame is too old."""
+
+    alerts: int = 0
+    held_back: int = 0
+
+
+def frame_age(
+    now: datetime, recorded_at: datetime, file_modified_at: datetime | None, acquired_at: datetime | None
+) -> timedelta:
+    """
+    Return the age of a frame: by the younger of its own two times, and never less than the age of its row.
+
+    One wrong clock then never makes a new frame old. A time in the future is no evidence.
+    """
+    own = [now - each for each in (file_modified_at, acquired_at) if each is not None and each <= now + _AHEAD]
+    return max(now - recorded_at, min(own, default=timedelta()))
+
+
+def may_alert(*, copy: bool, overwritten: bool, told: bool, age: timedelta, max_age: timedelta) -> bool:
+    """
+    Return whether a new match of a frame may raise an alert: the one rule for every writer.
+
+    A ``copy`` was alerted as its original, what was ``overwritten`` is no longer on the screen, an earlier ledger has
+    ``told`` of the frame, or it is so old that nobody waits for it.
+    """
+    return not (copy or overwritten or told or age > max_age)
+
+
+def write_matches(
+    connection: Connection, frame_id: int, found: Iterable[Match], made_at: datetime, rules: AlertRules
+) -> Queued:
+    """Add the matches that the frame does not have yet, and for each one alert per channel if it may raise alerts."""
+    new = [each for each in found if _is_new(connection, frame_id, each, made_at)]
+    if not new:
+        return Queued()
+    frame = connection.execute(_MATCHED, {"of_frame": frame_id}).one()
+    age = frame_age(made_at, frame.recorded_at, frame.file_modified_at, row_values.moment_of_text(frame.acquired_at))
+    told = rules.before.has_told(row_values.stat_key_from(frame.stat_key), frame.path, frame.sha256)
+    quiet = {"copy": frame.duplicate_of is not None, "overwritten": frame.superseded_by is not None, "told": told}
+    if may_alert(**quiet, age=age, max_age=rules.max_age):
+        return Queued(alerts=sum(_queue(connection, frame, each, made_at) for each in new))
+    return Queued(held_back=0 if any(quiet.values()) else len(new))
+
+
+def _is_new(connection: Connection, frame_id: int, match: Match, made_at: datetime) -> bool:
+    row = {"frame_id": frame_id, "target": match.target, "reason": match.reason, "made_at": made_at}
+    return connection.execute(_ADD_MATCH, row).rowcount > 0
+
+
+def _queue(connection: Connection, frame: Row[Any], match: Match, made_at: datetime) -> int:
+    rows = [
+        {
+            "key": row_values.alert_key(frame.path, frame.sha256, match.target, channel),
+            "frame_id": frame.id,
+            "channel": channel,
+            "target": match.target,
+            "reason": match.reason,
+            "state": "pending",
+            "next_try_at": made_at,
+            "created_at": made_at,
+        }
+        for channel in match.channels
+    ]
+    return sum(connection.execute(_ADD_ALERT, row).rowcount for row in rows)
+
 
 _PENDING: Final = alerts.c.state == "pending"
 
@@ -40,7 +142,7 @@ _WITH_FRAME: Final = (
 def due(
     connection: Connection, channel: str, now: datetime, limit: int, not_after: datetime | None
 ) -> tuple[Alert, ...]:
-    """Give a channel's alerts that are due, oldest first; a next try later than ``not_after`` is due as well."""
+    """Return a channel's alerts that are due, oldest first; a next try later than ``not_after`` is due as well."""
     when = alerts.c.next_try_at <= now
     if not_after is not None:
         when = or_(when, alerts.c.next_try_at > not_after)
@@ -58,7 +160,8 @@ def due(
             probability=row.probability or 0.0,
             magnification=row.magnification,
             stage_tilt_deg=row.stage_tilt_deg,
-            recorded_at=instant(row.created_at),
+            recorded_at=instant(row.recorded_at),
+            queued_at=instant(row.created_at),
             attempts=row.attempts,
         )
         for row in rows
@@ -66,7 +169,7 @@ def due(
 
 
 def next_at(connection: Connection, channel: str) -> datetime | None:
-    """Give when the next alert of a channel is due, ``None`` where none waits."""
+    """Return when the next alert of a channel is due, ``None`` if none waits."""
     found: datetime | None = connection.scalar(
         select(func.min(alerts.c.next_try_at, type_=alerts.c.next_try_at.type)).where(
             _PENDING, alerts.c.channel == channel
@@ -76,14 +179,14 @@ def next_at(connection: Connection, channel: str) -> datetime | None:
 
 
 def settle(connection: Connection, alert_id: int, **values: Any) -> int:
-    """Note one more attempt at a waiting alert; give 0 where it no longer waits."""
+    """Record one more attempt at a waiting alert; returns 0 if it no longer waits."""
     return connection.execute(
         update(alerts).where(_PENDING, alerts.c.id == alert_id).values(attempts=alerts.c.attempts + 1, **values)
     ).rowcount
 
 
 def make_due(connection: Connection, channel: str, now: datetime) -> None:
-    """End the waiting of a channel's alerts: it takes alerts again."""
+    """Make all waiting alerts of a channel due: it takes alerts again."""
     connection.execute(
         update(alerts).where(_PENDING, alerts.c.channel == channel, alerts.c.next_try_at > now).values(next_try_at=now)
     )

@@ -10,7 +10,8 @@ from sqlalchemy import bindparam, func, select
 from emwatch.frame import text_to_path
 from emwatch.ledger import row_values
 from emwatch.ledger.filters import conditions_of, needed_by
-from emwatch.ledger.recording import write_matches, write_prediction
+from emwatch.ledger.outbox import AlertRules, Queued, write_matches
+from emwatch.ledger.recording import write_prediction
 from emwatch.ledger.schema import acquisition, frames, predictions
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _JUDGED: Final = select(predictions.c.id).where(
     predictions.c.frame_id == bindparam("of_frame"), predictions.c.bundle_sha256 == bindparam("of_bundle")
 )
-_FRAME: Final = select(frames).where(frames.c.id == bindparam("of_frame"))
 _METADATA: Final = select(acquisition).where(acquisition.c.frame_id == bindparam("of_frame"))
 
 
@@ -64,22 +64,24 @@ def count_unjudged(connection: Connection, wanted: LogFilter, bundle_sha256: str
     return connection.scalar(select(func.count()).select_from(_without(wanted, bundle_sha256).subquery())) or 0
 
 
-def write_second_opinion(
-    connection: Connection, frame_id: int, prediction: Prediction, made_at: datetime, matched: Matched | None
-) -> int:
-    """Add a prediction, and what ``matched`` makes of it; give the number of alerts. What is there already stays."""
+def add_prediction(
+    connection: Connection,
+    frame_id: int,
+    prediction: Prediction,
+    made_at: datetime,
+    matched: Matched | None,
+    rules: AlertRules,
+) -> Queued:
+    """Add a prediction, and the matches and alerts that ``matched`` finds by it; what is there already stays."""
     of = {"of_frame": frame_id, "of_bundle": prediction.bundle_sha256}
     if connection.execute(_JUDGED, of).first() is not None:
-        return 0
+        return Queued()
     write_prediction(connection, frame_id, prediction, made_at)
     metadata = connection.execute(_METADATA, {"of_frame": frame_id}).one_or_none()
     if matched is None or metadata is None:
-        return 0
-    frame = connection.execute(_FRAME, {"of_frame": frame_id}).one()
+        return Queued()
     found = matched(prediction, row_values.metadata_of(metadata))
-    # A copy was alerted as its original, and what has been overwritten since is not on the screen any more.
-    alert = frame.duplicate_of is None and frame.superseded_by is None
-    return write_matches(connection, frame_id, (frame.path, frame.sha256), found, made_at, alert=alert)
+    return write_matches(connection, frame_id, found, made_at, rules)
 
 
 def _without(wanted: LogFilter, bundle_sha256: str) -> Select[tuple[int]]:

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from emwatch.frame import ALERT_WITHIN, FrameState
+from emwatch.frame import FrameState
 from emwatch.ledger import row_values
-from emwatch.ledger.care.replacement import Before
-from emwatch.ledger.schema import INCOMPLETE, acquisition, alerts, bundles, frames, matches, predictions
+from emwatch.ledger.outbox import AlertRules, Queued, write_matches
+from emwatch.ledger.schema import INCOMPLETE, acquisition, bundles, frames, predictions
 from emwatch.ledger.sessions import session_of
 
 if TYPE_CHECKING:
-    from datetime import datetime, tzinfo
+    from datetime import datetime
 
     from sqlalchemy import Connection, Row
 
-    from emwatch.frame import Match, Outcome, Prediction
+    from emwatch.frame import Outcome, Prediction
 
 
 # Statements are made once: building one costs more than running it.
@@ -52,8 +52,6 @@ _PUT_METADATA: Final = insert(acquisition).prefix_with("OR REPLACE")
 _WITHOUT_METADATA: Final = select(acquisition.c.frame_id).where(
     acquisition.c.frame_id == bindparam("of_frame"), INCOMPLETE
 )
-_ADD_MATCH: Final = insert(matches).on_conflict_do_nothing()
-_ADD_ALERT: Final = insert(alerts).on_conflict_do_nothing()
 _BUNDLE: Final = insert(bundles)
 #: An older emwatch did not write names down.
 _ADD_BUNDLE: Final = _BUNDLE.on_conflict_do_update(
@@ -76,41 +74,37 @@ class Recorded:
     What recording an outcome did.
 
     ``new``: the file has a row, a content or a state that it did not have before (a repeated failure is not new).
-    ``alerts``: how many rows were added to the outbox.
+    ``alerts``: the number of alerts queued. ``held_back``: the matches of a frame that is too old to raise alerts.
     """
 
     frame_id: int
     new: bool
     duplicate_of: int | None = None
     alerts: int = 0
+    held_back: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Sitting:
-    """
-    How sessions are told apart and named, and which instrument the frames are from.
+class RecordingSettings:
+    """The pause that separates two sessions, and what decides whether a match may raise an alert."""
 
-    ``before``: frames that damaged ledgers had told of raise no alert again.
-    """
-
-    gap: timedelta
-    zone: tzinfo | None
-    instrument_id: str
-    before: Before = field(default_factory=Before)
+    session_gap: timedelta = timedelta(minutes=120)
+    alerts: AlertRules = field(default_factory=AlertRules)
 
 
-def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetime, sitting: Sitting) -> Recorded:
+def write_outcome(
+    connection: Connection, outcome: Outcome, recorded_at: datetime, settings: RecordingSettings
+) -> Recorded:
     """Apply one outcome; see `emwatch.ledger.writer.Ledger.record` for the rules."""
     path = row_values.path_text(outcome.path)
-    quiet = bool(outcome.matches) and sitting.before.has_told(outcome.stat_key, path, outcome.sha256)
     current = connection.execute(_ROW_OF_PATH, {"path": path}).one_or_none()
     same = None
     if current is not None:
         same = connection.execute(_ROW_OF_CONTENT, {"path": path, "sha256": outcome.sha256}).one_or_none()
     if same is not None and same.state == FrameState.RECORDED:
         seen = _seen_again(connection, same, current, outcome)
-        fresh = recorded_at - same.recorded_at <= ALERT_WITHIN
-        return replace(seen, alerts=_add_late_findings(connection, seen, outcome, recorded_at, fresh=fresh))
+        queued = _add_late_findings(connection, seen, outcome, recorded_at, settings.alerts)
+        return replace(seen, alerts=queued.alerts, held_back=queued.held_back)
     if current is not None and current.state == FrameState.RECORDED and _says_nothing_of_the_content(outcome):
         retry_at = _retry_at(outcome, recorded_at, current)
         _change(connection, current.id, attempts=current.attempts + 1, retry_at=retry_at)
@@ -118,12 +112,10 @@ def write_outcome(connection: Connection, outcome: Outcome, recorded_at: datetim
     values = row_values.frame_values(outcome, recorded_at)
     values["retry_at"] = _retry_at(outcome, recorded_at, current)
     values["duplicate_of"] = _original_of(connection, path, outcome)
-    values["session_id"] = _session(connection, outcome, values, sitting)
-    frame_id, new = _place(connection, path, (current, same), values, sitting)
-    added = _add_findings(
-        connection, frame_id, outcome, recorded_at, alert=values["duplicate_of"] is None and not quiet
-    )
-    return Recorded(frame_id, new, values["duplicate_of"], added)
+    values["session_id"] = _session(connection, outcome, values, settings.session_gap)
+    frame_id, new = _place(connection, path, (current, same), values)
+    queued = _add_findings(connection, frame_id, outcome, recorded_at, settings.alerts)
+    return Recorded(frame_id, new, values["duplicate_of"], queued.alerts, queued.held_back)
 
 
 def _retry_at(outcome: Outcome, now: datetime, current: Row[Any] | None) -> datetime | None:
@@ -148,14 +140,14 @@ def _seen_again(connection: Connection, same: Row[Any], current: Row[Any] | None
 
 
 def _add_late_findings(
-    connection: Connection, seen: Recorded, outcome: Outcome, recorded_at: datetime, *, fresh: bool
-) -> int:
-    """Add metadata that came after the frame, and what follows from it; give the number of alerts."""
+    connection: Connection, seen: Recorded, outcome: Outcome, recorded_at: datetime, rules: AlertRules
+) -> Queued:
+    """Add metadata that came after the frame, and the matches and alerts that follow from it."""
     if outcome.reading is None or outcome.reading.metadata.vendor is None:
-        return 0
+        return Queued()
     if connection.execute(_WITHOUT_METADATA, {"of_frame": seen.frame_id}).first() is None:
-        return 0
-    return _add_findings(connection, seen.frame_id, outcome, recorded_at, alert=fresh and seen.duplicate_of is None)
+        return Queued()
+    return _add_findings(connection, seen.frame_id, outcome, recorded_at, rules)
 
 
 def _says_nothing_of_the_content(outcome: Outcome) -> bool:
@@ -170,11 +162,11 @@ def _original_of(connection: Connection, path: str, outcome: Outcome) -> int | N
     return None if found is None else found.duplicate_of or found.id
 
 
-def _session(connection: Connection, outcome: Outcome, values: row_values.Values, sitting: Sitting) -> int | None:
+def _session(connection: Connection, outcome: Outcome, values: row_values.Values, gap: timedelta) -> int | None:
     written_at = values["file_modified_at"]
     if written_at is None or outcome.state not in {FrameState.RECORDED, FrameState.FAILED}:
         return None
-    return session_of(connection, written_at, sitting.gap, sitting.zone)
+    return session_of(connection, written_at, gap)
 
 
 def _place(
@@ -182,7 +174,6 @@ def _place(
     path: str,
     present: tuple[Row[Any] | None, Row[Any] | None],
     values: row_values.Values,
-    sitting: Sitting,
 ) -> tuple[int, bool]:
     """Put the outcome into the row it belongs to: the unfinished current one, an earlier one of this content, a new one."""
     current, same = present
@@ -194,7 +185,7 @@ def _place(
         _change(connection, row.id, attempts=row.attempts + 1, **values)
         before = (current.sha256, current.state, current.code)
         return int(row.id), before != (values["sha256"], values["state"], values["code"])
-    values = {**values, "path": path, "first_seen_at": first_seen_at, "instrument_id": sitting.instrument_id}
+    values = {**values, "path": path, "first_seen_at": first_seen_at}
     if current is not None:
         # Points at itself for a moment: two current rows of one path are refused, and the new id is not known yet.
         _change(connection, current.id, superseded_by=current.id)
@@ -215,52 +206,15 @@ def _put_last(connection: Connection, row: Row[Any], current: Row[Any]) -> None:
 
 
 def _add_findings(
-    connection: Connection, frame_id: int, outcome: Outcome, recorded_at: datetime, *, alert: bool
-) -> int:
-    """Add metadata, prediction, matches and, unless the frame is a copy, the alerts; give the number of alerts."""
+    connection: Connection, frame_id: int, outcome: Outcome, recorded_at: datetime, rules: AlertRules
+) -> Queued:
+    """Add metadata, prediction and matches, and the alerts that the matches may raise."""
     if outcome.reading is not None:
         values = row_values.metadata_values(outcome.reading.metadata)
         connection.execute(_PUT_METADATA, {"frame_id": frame_id, **values})
     if outcome.prediction is not None:
         write_prediction(connection, frame_id, outcome.prediction, recorded_at)
-    if not outcome.matches:
-        return 0
-    content = (row_values.path_text(outcome.path), outcome.sha256)
-    return write_matches(connection, frame_id, content, outcome.matches, recorded_at, alert=alert)
-
-
-def write_matches(
-    connection: Connection,
-    frame_id: int,
-    content: tuple[str, str],
-    found: tuple[Match, ...],
-    made_at: datetime,
-    *,
-    alert: bool,
-) -> int:
-    """
-    Add matches and, where ``alert``, one alert for each of their channels; give the number of alerts.
-
-    ``content``: the frame's path as stored, and its sha256. What is there already stays as it is.
-    """
-    rows = [{"frame_id": frame_id, "target": each.target, "reason": each.reason, "made_at": made_at} for each in found]
-    if rows:
-        connection.execute(_ADD_MATCH, rows)
-    added = 0
-    for match in found if alert else ():
-        for channel in match.channels:
-            row = {
-                "key": row_values.alert_key(*content, match.target, channel),
-                "frame_id": frame_id,
-                "channel": channel,
-                "target": match.target,
-                "reason": match.reason,
-                "state": "pending",
-                "next_try_at": made_at,
-                "created_at": made_at,
-            }
-            added += connection.execute(_ADD_ALERT, row).rowcount
-    return added
+    return write_matches(connection, frame_id, outcome.matches, recorded_at, rules)
 
 
 def write_prediction(connection: Connection, frame_id: int, prediction: Prediction, made_at: datetime) -> None:

@@ -12,7 +12,7 @@ from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, ReviewVerdict, text_to_path
 from emwatch.ledger import row_values
 from emwatch.ledger.filters import conditions_of, needed_by
-from emwatch.ledger.schema import frames, predictions, reviews, sessions
+from emwatch.ledger.schema import acquisition, frames, predictions, reviews, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,7 +59,7 @@ class ReviewRow:
     note: str
     counts: bool
     session: str | None
-    instrument_id: str
+    instrument: str | None  #: as the instrument names itself
     recorded_at: datetime
 
 
@@ -103,14 +103,14 @@ def of_frames(connection: Connection, wanted: LogFilter) -> list[ReviewRow]:
             reviews,
             frames.c.path,
             frames.c.sha256,
-            frames.c.instrument_id,
+            acquisition.c.instrument,
             frames.c.recorded_at,
             sessions.c.name.label("session"),
         )
         .select_from(
-            reviews.join(frames, frames.c.id == reviews.c.frame_id).outerjoin(
-                sessions, sessions.c.id == frames.c.session_id
-            )
+            reviews.join(frames, frames.c.id == reviews.c.frame_id)
+            .outerjoin(sessions, sessions.c.id == frames.c.session_id)
+            .outerjoin(acquisition, acquisition.c.frame_id == frames.c.id)
         )
         .where(reviews.c.frame_id.in_(chosen))
         .order_by(reviews.c.reviewed_at.desc(), reviews.c.id.desc())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.frame import CATEGORIES, FIELDS, AcquisitionMetadata, FieldKind, Prediction, Reading, StatKey, path_to_text
@@ -12,7 +13,6 @@ from emwatch.ledger.column_types import moment_of_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy import Row
@@ -38,6 +38,15 @@ def stat_key_text(key: StatKey | None) -> str | None:
 def stat_key_from(text: str | None) -> StatKey | None:
     """Read a stat key written by `stat_key_text`."""
     return None if text is None else StatKey(*map(int, text.split(":")))
+
+
+def moment_of_text(text: str | None) -> datetime | None:
+    """Return the moment of an ``acquired_at``; without an offset it is taken as this machine's local time."""
+    try:
+        moment = None if text is None else datetime.fromisoformat(text)
+        return moment if moment is None or moment.tzinfo is not None else moment.astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def stat_values(key: StatKey | None) -> Values:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -19,14 +18,15 @@ from emwatch.ledger.care.prune import Prune, Pruned, prune
 from emwatch.ledger.current import Counters, Known
 from emwatch.ledger.database import BUSY_TIMEOUT_MS
 from emwatch.ledger.held_file import READING, HeldFile
-from emwatch.ledger.predictions import write_second_opinion
-from emwatch.ledger.recording import Recorded, Sitting, write_outcome
+from emwatch.ledger.outbox import AlertRules, Queued
+from emwatch.ledger.predictions import add_prediction
+from emwatch.ledger.recording import Recorded, RecordingSettings, write_outcome
 from emwatch.ledger.reviews import write_reviews
 from emwatch.ledger.schema import frames, replacements, roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime, tzinfo
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from emwatch.ledger.care.salvage import Salvage
     from emwatch.ledger.predictions import Matched
 
-__all__ = ["BarFindings", "Counters", "Known", "Ledger", "Recorded", "UnreadBar"]
+__all__ = ["BarFindings", "Counters", "Known", "Ledger", "Queued", "Recorded", "UnreadBar"]
 
 
 class Ledger:
@@ -50,8 +50,7 @@ class Ledger:
     Args:
         path: the SQLite file; made, with its folder, where it is missing.
         session_gap: frames written within this time of each other are of one session.
-        zone: for the names of sessions; ``None`` is this machine's zone.
-        instrument_id: stored with every frame.
+        alert_max_age: older frames raise no alert; may be changed while the ledger is open.
         clock: dates the copy made before a migration, and what is moved aside.
         busy_timeout_ms: how long another program's lock is waited for.
         backups: where backups lie; a damaged ledger is begun again from the newest of them.
@@ -63,8 +62,7 @@ class Ledger:
         path: Path,
         *,
         session_gap: timedelta = timedelta(minutes=120),
-        zone: tzinfo | None = None,
-        instrument_id: str = "",
+        alert_max_age: timedelta = timedelta(days=3),
         clock: Clock | None = None,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
         backups: Path | None = None,
@@ -76,7 +74,8 @@ class Ledger:
             busy_timeout_ms=busy_timeout_ms,
             backups=backups or path.parent / "backups",
         )
-        self._rules = Sitting(session_gap, zone, instrument_id)
+        self.alert_max_age = alert_max_age
+        self._session_gap = session_gap
 
     @property
     def replaced(self) -> Replaced | None:
@@ -94,8 +93,8 @@ class Ledger:
         return self._file.copy
 
     @property
-    def _sitting(self) -> Sitting:
-        return replace(self._rules, before=self._file.before)
+    def _alert_rules(self) -> AlertRules:
+        return AlertRules(self.alert_max_age, self._file.before)
 
     def __enter__(self) -> Self:
         return self
@@ -130,22 +129,25 @@ class Ledger:
         (b) A path whose current row is failed, skipped or baseline: that row is updated, so a file has one row.
         (c) A recorded frame with another content: a new row that supersedes it.
         (d) A content recorded under another path: a row with ``duplicate_of``, but no alert.
-        (e) Otherwise each match adds one alert per channel, with a key that is the same for ever.
+        (e) Otherwise each match adds one alert per channel, with a key that is the same for ever, unless the frame is
+            older than ``alert_max_age``.
         """
         with self._file.transaction() as connection:
-            return write_outcome(connection, outcome, recorded_at, self._sitting)
+            return write_outcome(
+                connection, outcome, recorded_at, RecordingSettings(self._session_gap, self._alert_rules)
+            )
 
     def add_prediction(
         self, frame_id: int, prediction: Prediction, made_at: datetime, matched: Matched | None = None
-    ) -> int:
+    ) -> Queued:
         """
         Add what another bundle says of a recorded frame; it becomes the frame's newest prediction.
 
         What this bundle said of it before stays, and nothing is added then. ``matched``: from the prediction and the stored
-        metadata to the targets met; with it, new matches and their alerts are added. Gives the number of new alerts.
+        metadata to the targets met; with it, new matches and the alerts they may raise are added.
         """
         with self._file.transaction() as connection:
-            return write_second_opinion(connection, frame_id, prediction, made_at, matched)
+            return add_prediction(connection, frame_id, prediction, made_at, matched, self._alert_rules)
 
     def add_reviews(self, reviews: Sequence[Review]) -> None:
         """Add what people say of frames, all or nothing; the very same review a second time changes nothing."""
@@ -161,15 +163,15 @@ class Ledger:
         with self._file.transaction(READING) as connection:
             return bars.unread(connection, of_frame=of_frame, before_id=before_id)
 
-    def add_data_bar(self, frame_id: int, findings: BarFindings, read_at: datetime) -> int:
+    def add_data_bar(self, frame_id: int, findings: BarFindings, read_at: datetime) -> Queued:
         """
-        Complete a frame's metadata by what its data bar shows, add matches and alerts; give the number of new alerts.
+        Complete a frame's metadata by what its data bar shows, and add the matches and alerts that follow.
 
-        A match or alert that is there already stays as it is, a copy raises no alert, and a second time changes nothing.
+        A match or alert that is there already stays as it is, and a second time changes nothing.
         Metadata that came meanwhile, as with a late sidecar, are those that are completed.
         """
         with self._file.transaction() as connection:
-            return bars.write_bar(connection, frame_id, findings, read_at, self._sitting.before)
+            return bars.write_bar(connection, frame_id, findings, read_at, self._alert_rules)
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
         """Give the current rows of some files; those without one are left out."""
@@ -205,10 +207,9 @@ class Ledger:
             "state": FrameState.BASELINE,
             "first_seen_at": seen_at,
             "recorded_at": seen_at,
-            "instrument_id": self._sitting.instrument_id,
         }
         # In a ledger that was begun anew, what came after the damage is news and not known.
-        before = self._sitting.before
+        before = self._file.before
         rows = [
             {"path": row_values.path_text(path), **row_values.stat_values(key), **same}
             for path, key in entries
@@ -247,7 +248,7 @@ class Ledger:
         ``repaired_at``: ``other`` is the damaged one that this one stands in for, and need not be taken over again.
         """
         with self._file.transaction() as connection:
-            merged = take_over(connection, other, self._sitting, send_waiting=send_waiting)
+            merged = take_over(connection, other, self._session_gap, send_waiting=send_waiting)
             if repaired_at is not None:
                 of_it = replacements.c.set_aside == other.path.name
                 connection.execute(update(replacements).where(of_it).values(recovered_at=repaired_at))

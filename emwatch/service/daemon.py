@@ -165,6 +165,7 @@ class Daemon:
 
         def take_over(new: Config) -> None:
             outbox.exchange(new.alerts.open_channels(self._show))
+            ledger.alert_max_age = new.alerts.max_age
             for each in (pipeline, bars):
                 if each is not None:
                     each.look_for(new.wanted())
@@ -217,7 +218,13 @@ class Daemon:
         settings = self._config.ledger
         gap = timedelta(minutes=settings.session_gap_minutes)
         ledger = stack.enter_context(
-            Ledger(settings.path, session_gap=gap, clock=self._clock, backups=settings.backups)
+            Ledger(
+                settings.path,
+                session_gap=gap,
+                alert_max_age=self._config.alerts.max_age,
+                clock=self._clock,
+                backups=settings.backups,
+            )
         )
         checked_at = self._clock.now().isoformat(timespec="seconds")
         standing.notes["check"] = {"result": ledger.looked_over, "at": checked_at}

@@ -10,13 +10,12 @@ import logging
 import threading
 import time
 from collections import deque
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.errors import EmwatchError, FrameError, LedgerError, Vanished
-from emwatch.frame import ALERT_WITHIN, DATA_BAR_SOURCE, AcquisitionMetadata, FrameState, path_to_text
-from emwatch.ingest.events import FrameDone, Notice
+from emwatch.frame import AcquisitionMetadata, FrameState, path_to_text
+from emwatch.ingest.events import FrameDone, Notice, held_back
 from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import BarFindings
 from emwatch.readers.data_bar.bar import merge
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.clock import Clock
-    from emwatch.frame import Match, Prediction, Target
+    from emwatch.frame import Target
     from emwatch.ingest.events import Happening
     from emwatch.ledger.writer import Ledger, UnreadBar
 
@@ -113,7 +112,7 @@ class DataBars:
         self._next_pass: float | None = clock.monotonic()  # None: nothing is left that another pass would find
         self._in_pass = False
         self._last_work = clock.monotonic()
-        self._late = 0
+        self._held_back = 0
         self._turns = 0
         self._at_rest = threading.Event()
         self.worker = Worker("reading data bars", self._run, wake=self._wake)
@@ -202,34 +201,17 @@ class DataBars:
         return True
 
     def _record(self, bar: UnreadBar, seen: AcquisitionMetadata) -> None:
-        now = self._clock.now()
-        fresh = now - bar.recorded_at <= ALERT_WITHIN
-        matched = self._matched if fresh else self._matched_late
-        findings = BarFindings(lambda stored: merge(stored, seen), matched, alert=fresh)
-        alerts = self._ledger.add_data_bar(bar.frame_id, findings, now)
+        findings = BarFindings(lambda stored: merge(stored, seen), self._matched)
+        queued = self._ledger.add_data_bar(bar.frame_id, findings, self._clock.now())
         logger.debug("%s: %d values in its data bar", path_to_text(bar.path), len(seen.readings))
-        if alerts:
+        self._held_back += queued.held_back > 0
+        if queued.alerts:
             self._recorded()
 
-    def _matched_late(self, prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:
-        """Match as for any frame, and count what only the bar brought: no alert will tell of it."""
-        matched = self._matched
-        found = matched(prediction, metadata)
-        stated = {name: each for name, each in metadata.readings.items() if each.source != DATA_BAR_SOURCE}
-        self._late += len(found) > len(matched(prediction, replace(metadata, readings=stated)))
-        return found
-
-    def _tell_of_late_matches(self) -> None:
-        late, self._late = self._late, 0
-        if late:
-            frames = "1 frame meets" if late == 1 else f"{late:,} frames meet"
-            self._tell(
-                Notice(
-                    "info",
-                    f"{frames} a target by what the data bar shows, without an alert: recorded more than "
-                    f"{ALERT_WITHIN.days} days ago (emwatch log --hits)",
-                )
-            )
+    def _tell_of_held_back(self) -> None:
+        frames, self._held_back = self._held_back, 0
+        if frames:
+            self._tell(held_back(frames, self._ledger.alert_max_age))
 
     def _next(self) -> UnreadBar | None:
         while (frame_id := self._newest_offered()) is not None:
@@ -278,7 +260,7 @@ class DataBars:
                 failed_starts = 0
                 self._turns += 1
                 continue
-            self._tell_of_late_matches()
+            self._tell_of_held_back()
             with self._asked:
                 if not self._fresh and not self.worker.stopping.is_set():
                     self._at_rest.set()

@@ -112,7 +112,20 @@ def _rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
 def _make_alert() -> Callable[..., Alert]:
     def make(key: str = "k1", path: str = "/acq/frame.tif", reason: str = "Tips 0.93 >= 0.80") -> Alert:
         return Alert(
-            1, key, "any", "tips", reason, 1, Path(path), "Tips", 0.93, None, 52.0, "2026-01-01T00:00:00+00:00", 0
+            1,
+            key,
+            "any",
+            "tips",
+            reason,
+            1,
+            Path(path),
+            "Tips",
+            0.93,
+            None,
+            52.0,
+            "2026-01-01T00:00:00+00:00",
+            "2026-01-01T02:00:00+00:00",
+            0,
         )
 
     return make

@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     import subprocess
@@ -330,3 +332,24 @@ def test_a_directory_that_is_not_there_at_the_start_is_told_of_once(emwatch: Pro
         daemon.communicate(timeout=30)
 
     assert sum(" warning " in line or " error " in line for line in told) == 1
+
+
+def test_an_archive_raises_no_alert_is_summed_up_once_and_is_recorded_with_its_hits(emwatch: Program) -> None:
+    alerts = emwatch.home / "alerts"
+    config = emwatch.home / "config.yaml"
+    config.write_text(
+        "model: {engine: stub}\ntargets: [{name: any, min_probability: 0, alerts: [horn]}]\n"
+        f"alerts: {{horn: {{kind: command, argv: [/bin/sh, -c, 'echo \"$0\" >> {alerts}', '{{path}}']}}}}\n",
+        encoding="utf-8",
+    )
+    for number in range(5):
+        path = emwatch.watched / f"{number}.png"
+        Image.fromarray(np.random.default_rng(number).integers(1, 255, (64, 64), np.uint8)).save(path)
+        if number:
+            os.utime(path, (time.time() - 40 * 86400,) * 2)
+    done = emwatch("run", "--once", "--plain", "--config", config)
+
+    assert alerts.read_text().splitlines() == [str(emwatch.watched / "0.png")]
+    assert (done.stdout + done.stderr).count("raised no alert") == 1
+    assert "4 frames that meet a target raised no alert" in done.stdout + done.stderr
+    assert len(emwatch.rows("--hits")) == 5

@@ -123,6 +123,7 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
                 "judged_before": result.known,
                 "moves": [{"before": old, "now": new, "frames": n} for (old, new), n in result.moves.most_common()],
                 "alerts": result.alerts,
+                "held_back": result.held_back,
                 "problems": [{"path": each.path, "kind": each.kind, "reason": each.reason} for each in result.problems],
             }
         )
@@ -143,5 +144,6 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
     words += [f"{result.known} were before"] if result.known else []
     words += [f"{sum(result.moves.values())} of another category than before", *counts]
     words += [f"{result.alerts} alerts queued; 'emwatch run' delivers them"] if result.alerts else []
+    words += [f"{result.held_back} too old for an alert (alerts.max_age_days)"] if result.held_back else []
     words += [] if finished else ["stopped; the same command goes on from here"]
     click.echo("; ".join(words), err=True)

@@ -16,10 +16,11 @@ from emwatch.ledger.database import driver_of
 from emwatch.ledger.sessions import session_of
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from sqlalchemy import Connection
 
     from emwatch.ledger.care.salvage import Row, Salvage
-    from emwatch.ledger.recording import Sitting
 
 _NOT_SENT: Final = "taken over from another ledger, not sent"
 #: Links between rows of one ledger mean nothing in another.
@@ -39,9 +40,9 @@ class Merged:
 class _Target:
     """The ledger that takes over; everything in the one transaction of ``connection``."""
 
-    def __init__(self, connection: Connection, sitting: Sitting) -> None:
+    def __init__(self, connection: Connection, session_gap: timedelta) -> None:
         driver = driver_of(connection)
-        self.connection, self.sitting, self.driver = connection, sitting, driver
+        self.connection, self.session_gap, self.driver = connection, session_gap, driver
         self._columns = {
             table: {row[1] for row in driver.execute(f"PRAGMA table_info('{table}')")}
             for table in ("frames", "metadata", "predictions", "reviews", "matches", "alerts", "bundles", "roots")
@@ -63,13 +64,13 @@ class _Target:
         return None if found is None else int(found[0])
 
 
-def merge(connection: Connection, other: Salvage, sitting: Sitting, *, send_waiting: bool) -> Merged:
+def merge(connection: Connection, other: Salvage, session_gap: timedelta, *, send_waiting: bool) -> Merged:
     """
     Take over all rows of ``other``, within a transaction.
 
     ``send_waiting``: alerts that wait there go on waiting here; else they are given up, as nobody wants them any more.
     """
-    target, merged = _Target(connection, sitting), Merged()
+    target, merged = _Target(connection, session_gap), Merged()
     for table in ("bundles", "roots"):
         for row in other.rows(table):
             target.insert(table, row, "INSERT OR IGNORE")
@@ -143,7 +144,7 @@ def _session(target: _Target, row: Row) -> int | None:
     if row["state"] not in {FrameState.RECORDED, FrameState.FAILED} or not row["file_modified_at"]:
         return None
     written_at = datetime.fromisoformat(row["file_modified_at"])
-    return session_of(target.connection, written_at, target.sitting.gap, target.sitting.zone)
+    return session_of(target.connection, written_at, target.session_gap)
 
 
 def _link_copies(target: _Target) -> None:

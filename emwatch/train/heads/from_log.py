@@ -114,8 +114,8 @@ def _frame(row: ReviewRow, category: str) -> LabelledFrame | LeftOut:
     frame = LabelledFrame(
         row.path,
         CATEGORIES.index(category),
-        source=f"log {row.instrument_id} {sitting}".replace("  ", " "),
-        instrument=row.instrument_id,
+        source=" ".join(word for word in ("log", row.instrument, sitting) if word),
+        instrument=row.instrument or "",
     )
     try:
         frame.grey()

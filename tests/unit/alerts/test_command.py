@@ -14,7 +14,7 @@ from emwatch.frame import Alert
 
 ALERT = Alert(
     7, "key7", "lamp", "wires", "Nanowires 0.93 >= 0.80", 3, Path("/acq/a b.tif"), "Nanowires", 0.9349, 25_000.0, None,
-    "2026-01-01T00:00:00.000000+00:00", 2,
+    "2026-01-01T00:00:00.000000+00:00", "2026-01-01T02:00:00.000000+00:00", 2,
 )  # fmt: skip
 
 

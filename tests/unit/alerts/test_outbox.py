@@ -32,7 +32,20 @@ class MemoryStore:
     def add(self, key: str, channel: str, now: datetime) -> int:
         number = len(self.slots) + 1
         alert = Alert(
-            number, key, channel, "t", "why", number, Path("/a.tif"), "Tips", 0.9, None, None, now.isoformat(), 0
+            number,
+            key,
+            channel,
+            "t",
+            "why",
+            number,
+            Path("/a.tif"),
+            "Tips",
+            0.9,
+            None,
+            None,
+            now.isoformat(),
+            now.isoformat(),
+            0,
         )
         self.slots[number] = Slot(alert, now)
         return number

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+@pytest.fixture(autouse=True, scope="package")
+def _utc() -> Iterator[None]:
+    """Name sessions in UTC, wherever the tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 @pytest.fixture(name="noon", scope="session")
 def _noon() -> datetime:
     return NOON
@@ -34,7 +45,7 @@ def _noon() -> datetime:
 
 @pytest.fixture(name="ledger")
 def _ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite", zone=UTC) as ledger:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
         yield ledger
 
 

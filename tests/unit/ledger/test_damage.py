@@ -47,9 +47,10 @@ def damage(path: Path, *, how: str, seed: int = 1) -> None:
 
 
 def filled(path: Path, frame_of: Callable[..., Outcome], *, frames: int = 30) -> None:
-    with Ledger(path, zone=UTC) as ledger:
+    with Ledger(path) as ledger:
         for number in range(frames):
-            ledger.record(frame_of(f"/acq/{number}.tif", str(number), targets=("t",)), datetime.now(UTC))
+            now = datetime.now(UTC)
+            ledger.record(frame_of(f"/acq/{number}.tif", str(number), targets=("t",), written_at=now), now)
         for alert in ledger.due_alerts("terminal", datetime.now(UTC), 1000):
             ledger.alert_delivered(alert.id, datetime.now(UTC))
 

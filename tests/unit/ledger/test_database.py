@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 WRITER = """
-import sys
+import sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from emwatch.frame import FrameState, Match, Outcome, StatKey
@@ -34,7 +34,7 @@ from emwatch.ledger.writer import Ledger
 with Ledger(Path(sys.argv[1])) as ledger:
     start = int(sys.argv[2])
     for number in range(start, start + 100_000):
-        key = StatKey(number, number, number, number)
+        key = StatKey(number, time.time_ns(), time.time_ns(), number)
         match = Match("t", "why", ("terminal",))
         path = Path(f"/acq/{number}.tif")
         ledger.record(Outcome(path, FrameState.RECORDED, key, f"{number:064x}", matches=(match,)), datetime.now(UTC))

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from emwatch.frame import SIDECAR_CUT, AcquisitionMetadata, Match, Outcome, Prediction, Reading
 from emwatch.ledger.bars import NEWEST_UNREAD
-from emwatch.ledger.writer import BarFindings, Counters, Ledger
+from emwatch.ledger.writer import BarFindings, Counters, Ledger, Queued
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +28,13 @@ def _completed(stored: AcquisitionMetadata) -> AcquisitionMetadata:
     return replace(stored, readings={**_BAR, **stored.readings}, flags=(*stored.flags, "from the bar"))
 
 
-def _findings(*targets: str, alert: bool = True, seen: list[Any] | None = None) -> BarFindings:
+def _findings(*targets: str, seen: list[Any] | None = None) -> BarFindings:
     def matched(prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:
         if seen is not None:
             seen.append((prediction, metadata))
         return tuple(Match(name, "magnification 500x", ("terminal", "horn")) for name in targets)
 
-    return BarFindings(_completed, matched, alert)
+    return BarFindings(_completed, matched)
 
 
 def _rows(ledger: Ledger, question: str) -> list[Any]:
@@ -90,7 +90,7 @@ def test_a_bar_completes_the_row_and_brings_matches_and_alerts(
     added = ledger.add_data_bar(frame_id, _findings("late", seen=seen), noon + timedelta(seconds=2))
     assert outcome.reading is not None
 
-    assert added == 2
+    assert added == Queued(alerts=2)
     assert [(outcome.prediction, _completed(outcome.reading.metadata))] == seen
     assert _rows(ledger, "SELECT magnification, stage_tilt_deg, vendor, bar_read_at FROM metadata") == [
         (500.0, 3.0, "zeiss", "2026-03-01T12:00:02.000000+00:00")
@@ -107,7 +107,7 @@ def test_a_bar_counts_once(ledger: Ledger, frame_of: Callable[..., Outcome], noo
     frame_id = ledger.record(frame_of(), noon).frame_id
     added = [ledger.add_data_bar(frame_id, _findings("late"), noon) for _ in range(2)]
 
-    assert added == [2, 0]
+    assert added == [Queued(alerts=2), Queued()]
     assert _rows(ledger, "SELECT flags FROM metadata") == [('["odd","from the bar"]',)]
 
 
@@ -116,7 +116,7 @@ def test_an_alert_that_was_given_is_not_given_again(
 ) -> None:
     frame_id = ledger.record(frame_of(targets=("known",), channels=("terminal", "horn")), noon).frame_id
 
-    assert ledger.add_data_bar(frame_id, _findings("known"), noon) == 0
+    assert ledger.add_data_bar(frame_id, _findings("known"), noon) == Queued()
     assert _rows(ledger, "SELECT reason FROM matches") == [("because known",)]
 
 
@@ -124,7 +124,7 @@ def test_a_copy_matches_without_an_alert(ledger: Ledger, frame_of: Callable[...,
     ledger.record(frame_of("/acq/a.tif"), noon)
     copy = ledger.record(frame_of("/acq/b.tif"), noon).frame_id
 
-    assert ledger.add_data_bar(copy, _findings("late"), noon) == 0
+    assert ledger.add_data_bar(copy, _findings("late"), noon) == Queued()
     assert _rows(ledger, "SELECT frame_id, target FROM matches") == [(copy, "late")]
 
 
@@ -133,7 +133,7 @@ def test_an_old_frame_matches_without_an_alert(
 ) -> None:
     frame_id = ledger.record(frame_of(), noon).frame_id
 
-    assert ledger.add_data_bar(frame_id, _findings("late", alert=False), noon) == 0
+    assert ledger.add_data_bar(frame_id, _findings("late"), noon + timedelta(days=4)) == Queued(held_back=1)
     assert _rows(ledger, "SELECT target FROM matches") == [("late",)]
 
 
@@ -143,7 +143,7 @@ def test_content_overwritten_meanwhile_raises_no_alert(
     old = ledger.record(frame_of(content="old"), noon).frame_id
     ledger.record(frame_of(content="new"), noon)
 
-    assert ledger.add_data_bar(old, _findings("late"), noon) == 0
+    assert ledger.add_data_bar(old, _findings("late"), noon) == Queued()
 
 
 def test_a_sidecar_that_came_meanwhile_is_completed_and_not_overwritten(

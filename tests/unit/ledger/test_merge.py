@@ -6,7 +6,7 @@ import random
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ def ask(ledger: Ledger, question: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(name="other")
 def _other(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "other.sqlite", zone=UTC) as other:
+    with Ledger(tmp_path / "other.sqlite") as other:
         yield other
 
 

@@ -33,7 +33,7 @@ def _reader(
     a Tips, b Nanowires (a hit), c Powder (uncertain, overwritten by d), e a copy of b, f failed, g skipped, h baseline.
     """
     path = tmp_path_factory.mktemp("log") / "ledger.sqlite"
-    with Ledger(path, zone=UTC) as ledger:
+    with Ledger(path) as ledger:
         low = {"magnification": 1000.0, "stage_tilt_deg": 0.0}
         high = {"magnification": 50_000.0, "stage_tilt_deg": 52.0}
         ledger.record(frame_of("/acq/a.tif", "a", numbers=low, probability=0.6, written_at=after(-48)), after(0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -430,7 +430,7 @@ def test_whatever_happens_to_files_the_ledger_stays_one_story(
     recorded: set[tuple[str, str]] = set()
     alerted: set[str] = set()
     alerts = 0
-    with Ledger(path, zone=UTC) as ledger:
+    with Ledger(path) as ledger:
         for file, content, state, hit in steps:
             if state is FrameState.RECORDED and content not in {"", "locked"}:
                 done = ledger.record(frame_of(file, content, targets=("t",) if hit else ()), noon)

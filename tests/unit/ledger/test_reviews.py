@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,7 +119,7 @@ def test_reviews_are_taken_over_with_their_frames_and_go_with_them(
     tmp_path: Path, ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
 ) -> None:
     ledger.record(frame_of("/acq/here.tif", "here"), noon)
-    with Ledger(tmp_path / "other.sqlite", zone=UTC) as other:
+    with Ledger(tmp_path / "other.sqlite") as other:
         other.record(frame_of("/acq/there.tif", "there"), noon)
         other.add_reviews([said(1, "Powder", noon)])
         for _ in range(2):

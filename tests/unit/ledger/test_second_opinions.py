@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from emwatch.frame import AcquisitionMetadata, Match, Outcome, Prediction
+from emwatch.ledger.outbox import Queued
 from emwatch.ledger.query import LedgerReader, LogFilter
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ def test_what_a_bundle_has_said_is_never_overwritten(
         before = reader.scores(1)
         for bundle in ("b", "c"):
             said = prediction_of("Nanowires", 0.99, bundle=bundle)
-            assert ledger.add_prediction(1, said, noon + 2 * HOUR, lambda *_: (Match("t", "r", ("terminal",)),)) == 0
+            assert (
+                ledger.add_prediction(1, said, noon + 2 * HOUR, lambda *_: (Match("t", "r", ("terminal",)),))
+                == Queued()
+            )
         assert reader.scores(1) == before
         assert [(row.category, row.targets) for row in reader.rows()] == [("Powder", ())]
 
@@ -68,7 +72,7 @@ def test_matches_and_alerts_are_added_only_where_asked_for_by_the_stored_metadat
     silent = [ledger.add_prediction(1, prediction_of("Nanowires", bundle="c"), noon)]
     asked = [ledger.add_prediction(each, prediction_of("Nanowires", bundle="d"), noon, wires) for each in (1, 2, 3)]
 
-    assert (silent, asked) == ([0], [2, 0, 0])
+    assert (silent, asked) == ([Queued()], [Queued(alerts=2), Queued(), Queued()])
     with LedgerReader(ledger.path) as reader:
         assert {row.path.name: row.targets for row in reader.rows()} == {
             "a.tif": ("wires",),

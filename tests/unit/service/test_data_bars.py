@@ -25,7 +25,7 @@ from emwatch.frame import (
 )
 from emwatch.ingest.events import Notice
 from emwatch.ledger.schema import BAR_FIELDS
-from emwatch.ledger.writer import BarFindings, Ledger
+from emwatch.ledger.writer import BarFindings, Ledger, Queued
 from emwatch.service.data_bars import DataBars
 from emwatch.testing import ManualClock
 
@@ -72,7 +72,7 @@ class FlakyLedger(Ledger):
 
     full = 0
 
-    def add_data_bar(self, frame_id: int, findings: BarFindings, read_at: Any) -> int:
+    def add_data_bar(self, frame_id: int, findings: BarFindings, read_at: Any) -> Queued:
         if self.full:
             self.full -= 1
             raise LedgerError("no space left on the disk")
@@ -110,7 +110,8 @@ class Rig:
     def record(
         self, name: str, numbers: dict[str, float] | None = None, *, uncertain: bool = False, content: str = ""
     ) -> int:
-        key = StatKey(1, 1, 1, 1)
+        written_ns = int(self.clock.now().timestamp()) * 10**9
+        key = StatKey(1, written_ns, written_ns, 1)
         readings = {each: Reading(value, str(value), "tag") for each, value in (numbers or {}).items()}
         metadata = AcquisitionMetadata("maker" if numbers else None, readings)
         path, sha256 = Path("/acq") / name, _sha256(content or name)
@@ -118,7 +119,10 @@ class Rig:
         reading = FrameReading(path, sha256, key, "TIFF", 170, 170, "uint8", 1, metadata, views)
         scores = dict.fromkeys(CATEGORIES, 0.0) | {"Tips": 1.0}
         prediction = Prediction("Tips", 1.0, scores, uncertain, 1.0, "ab" * 32)
-        outcome = Outcome(path, FrameState.RECORDED, key, sha256, reading=reading, prediction=prediction)
+        matches = self.bars._matched(prediction, metadata)
+        outcome = Outcome(
+            path, FrameState.RECORDED, key, sha256, reading=reading, prediction=prediction, matches=matches
+        )
         return self.ledger.record(outcome, self.clock.now()).frame_id
 
     def run_dry(self) -> None:
@@ -258,9 +262,9 @@ def test_how_many_old_frames_match_without_an_alert_is_told_once(rig: Rig) -> No
     rig.bars.start()
     assert rig.bars.finish(lambda: False)
 
-    (notice,) = [each for each in rig.told if "without an alert" in each.text]
-    assert (notice.level, notice.text.partition(" a target")[0]) == ("info", "2 frames meet")
-    assert rig.alerts() == []
+    (notice,) = [each for each in rig.told if "no alert" in each.text]
+    assert (notice.level, notice.text.partition(":")[0]) == ("info", "2 frames that meet a target raised no alert")
+    assert rig.alerts() == [("any tilt", "told by its file")]
 
 
 def test_a_bar_that_cannot_be_read_is_flagged_and_not_tried_again(rig: Rig) -> None:

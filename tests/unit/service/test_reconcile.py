@@ -30,7 +30,7 @@ class Rig:
     def __init__(self, tmp_path: Path) -> None:
         self.root = tmp_path / "frames"
         self.root.mkdir()
-        self.ledger = Ledger(tmp_path / "ledger.sqlite", zone=UTC)
+        self.ledger = Ledger(tmp_path / "ledger.sqlite")
         self.comparison: Comparison
 
     def write(self, name: str, content: str = "") -> Path:

@@ -32,7 +32,7 @@ def said(frame_id: int, category: str, seconds: int = 0) -> Review:
 
 @pytest.fixture(name="ledger")
 def _ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite", zone=UTC) as ledger:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
         frame = Outcome(Path("/acq/a.tif"), FrameState.RECORDED, StatKey(9, 1, 1, 1), "a" * 64)
         ledger.record(frame, NOON)
         yield ledger

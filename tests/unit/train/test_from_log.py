@@ -12,8 +12,19 @@ import pytest
 from PIL import Image
 
 from emwatch.errors import DatasetError
-from emwatch.frame import CATEGORIES, FrameState, Outcome, Review, ReviewVerdict, StatKey
+from emwatch.frame import (
+    CATEGORIES,
+    AcquisitionMetadata,
+    FrameReading,
+    FrameState,
+    Outcome,
+    Reading,
+    Review,
+    ReviewVerdict,
+    StatKey,
+)
 from emwatch.ledger.query import LedgerReader, LogFilter
+from emwatch.ledger.sessions import session_name
 from emwatch.ledger.writer import Ledger
 from emwatch.train.dataset.labelled import LabelledFrame
 from emwatch.train.heads.from_log import FromLog, beside, check_categories, reviewed_frames
@@ -28,7 +39,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(name="ledger")
 def _ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite", zone=UTC, instrument_id="sigma") as ledger:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
         yield ledger
 
 
@@ -41,7 +52,10 @@ def frame(folder: Path, name: str, seed: int = 0) -> Path:
 def record(ledger: Ledger, path: Path, written_at: datetime = NOON) -> int:
     ns = int(written_at.timestamp()) * 10**9
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    outcome = Outcome(path, FrameState.RECORDED, StatKey(path.stat().st_size, ns, ns, 1), sha256)
+    key = StatKey(path.stat().st_size, ns, ns, 1)
+    metadata = AcquisitionMetadata("zeiss", {"instrument": Reading("sigma", "Sigma", "tag")})
+    reading = FrameReading(path, sha256, key, "PNG", 64, 48, "uint8", 1, metadata, np.zeros((1, 1, 1), np.float32))
+    outcome = Outcome(path, FrameState.RECORDED, key, sha256, reading=reading)
     frame_id: int = ledger.record(outcome, NOON).frame_id
     return frame_id
 
@@ -65,8 +79,8 @@ def test_the_newest_review_names_the_category_and_the_sitting_the_source(tmp_pat
 
     frames = found(ledger).frames
     assert [(each.path.name, CATEGORIES[each.category], each.source) for each in frames] == [
-        ("2.png", "Fibres", "log sigma 2026-03-03T12:00"),
-        ("0.png", "Powder", "log sigma 2026-03-01T12:00"),
+        ("2.png", "Fibres", f"log sigma {session_name(NOON + 2 * DAY)}"),
+        ("0.png", "Powder", f"log sigma {session_name(NOON)}"),
     ]
     assert [each.path.name for each in found(ledger, LogFilter(path="2.*")).frames] == ["2.png"]
 
