@@ -7,12 +7,13 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, TextIO
 
 from emwatch.cli.terminal.display import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LEVELS: Final = ("error", "warning", "info", "debug")
 #: syslog(3) priorities, understood by journald at the start of a line (sd-daemon(3)).
@@ -49,8 +50,25 @@ def _is_journal(environ: Mapping[str, str]) -> bool:
     return given == f"{status.st_dev}:{status.st_ino}"
 
 
+#: Takes the writing of each line while something else than the logging thread is to do it.
+_lines_to: Callable[[Callable[[], None]], None] | None = None
+
+
+def send_lines_to(put: Callable[[Callable[[], None]], None] | None) -> None:
+    """Hand the writing of each log line to ``put``, which calls it in its own time; ``None``: write at once again."""
+    global _lines_to  # noqa: PLW0603 - the logs of a process are one
+    _lines_to = put
+
+
 class _StderrNow(logging.StreamHandler[TextIO]):
     """Writes to what stderr is at the moment of writing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or hand the writing over."""
+        if _lines_to is None:
+            super().emit(record)
+        else:
+            _lines_to(partial(super().emit, record))
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch import __version__
-from emwatch.cli.exits import Exit
+from emwatch.cli.exits import Exit, leave
 from emwatch.cli.lazy import Entry, LazyGroup
 from emwatch.cli.options import VERBOSITY
 from emwatch.cli.terminal.display import printable, wants_colour
@@ -112,4 +112,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         cli.main(args=None if arguments is None else list(arguments), prog_name="emwatch")
     except KeyboardInterrupt:  # while starting, before a command runs
-        sys.exit(Exit.INTERRUPTED)
+        leave(Exit.INTERRUPTED)
+    except SystemExit as ended:
+        leave(ended.code)

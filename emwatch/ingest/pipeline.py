@@ -173,7 +173,9 @@ class Pipeline:
         reading = frame.reading
         if reading is None:
             return _failed(frame)
-        read = Outcome(frame.path, FrameState.RECORDED, reading.stat_key, sha256=reading.sha256, reading=reading)
+        # Whoever hears of the frame needs no pixels, and may keep it for a while.
+        kept = replace(reading, views=reading.views[:0].copy())
+        read = Outcome(frame.path, FrameState.RECORDED, reading.stat_key, sha256=reading.sha256, reading=kept)
         try:
             prediction = self._judge.classify(reading.views, reading.coloured_share)
             matches = match_targets(self._targets, prediction, reading.metadata)

@@ -8,18 +8,21 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from functools import partial
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from queue import Empty, Full, Queue, SimpleQueue
+from typing import TYPE_CHECKING, Final
 
+from emwatch.cli import early_hangups, exits, logging_setup
 from emwatch.cli.terminal.display import is_terminal
 from emwatch.cli.terminal.lines import PlainLines
 from emwatch.ingest.events import Notice
 from emwatch.service.daemon import Daemon
 from emwatch.service.progress import Progress
+from emwatch.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
+    from types import FrameType, TracebackType
+    from typing import Self
 
     from emwatch.cli.terminal.live import LiveView
     from emwatch.config import Config
@@ -27,7 +30,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 0.2
+#: Events and log lines that wait for an output that stands still.
+MOST_WAITING: Final = 2_000
+STANDS_STILL_S: Final = 2.0
+_SUM_UP_EVERY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.2
 _ENDED = 0  # no signal has this number
 
 
@@ -48,8 +55,8 @@ def run_in_foreground(
     """
     progress = Progress()
     view = _view(progress, plain=plain or lines_to_stderr, lines_to_stderr=lines_to_stderr, every_failure=once)
-    tell = _Shower(view)
-    daemon = Daemon(config, tell=tell, show=view.show, once=once, progress=progress, reread=reread)
+    output = Output(view)
+    daemon = Daemon(config, tell=output.tell, show=view.show, once=once, progress=progress, reread=reread)
     failure: list[BaseException] = []
     caught: SimpleQueue[int] = SimpleQueue()
 
@@ -63,45 +70,95 @@ def run_in_foreground(
 
     # A second Ctrl-C ends the process even if this thread waits for a share for ever.
     worker = threading.Thread(target=work, name="ingest", daemon=True)
-    with _signals(caught), view:
+    with _signals(caught), output:
         worker.start()
-        _attend(daemon, caught, until, tell)
+        _attend(daemon, caught, until, output.tell)
         worker.join()
     if failure:
         raise failure[0]
     return progress
 
 
-class _Shower:
-    """Shows what happens, for as long as somebody reads."""
+class Output:
+    """
+    Shows events and log lines in a thread of its own.
+
+    A terminal that was stopped, or a pipe that nobody reads, holds up neither the recording nor a stop. What comes
+    meanwhile waits, up to `MOST_WAITING`; the rest is counted. At the end, an output that does not move for
+    `STANDS_STILL_S` seconds is given up.
+    """
 
     def __init__(self, view: LiveView | PlainLines) -> None:
         self._view = view
+        self._waiting: Queue[Callable[[], None]] = Queue(MOST_WAITING)
+        self._worker = Worker("output", self._run, wake=self._wake)
+        self._left_out = 0
+        self._shown = 0
         self._lost = False
 
-    def __call__(self, happening: Happening) -> None:
-        self._attempt(partial(self._view.tell, happening))
+    def __enter__(self) -> Self:
+        self._worker.start()
+        logging_setup.send_lines_to(self._put)
+        return self
 
-    def sum_up(self) -> None:
-        """Let plain lines say what they held back of a flood."""
-        if isinstance(self._view, PlainLines):
-            self._attempt(self._view.sum_up)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        logging_setup.send_lines_to(None)
+        self._worker.ask_to_stop()
+        shown = -1
+        while shown != self._shown:  # a slow reader gets all of it
+            shown = self._shown
+            if self._worker.join(STANDS_STILL_S):
+                return
+        exits.abandon_output()
 
-    def _attempt(self, say: Callable[[], None]) -> None:
+    def tell(self, happening: Happening) -> None:
+        """Show an event, in the order in which they came; returns at once, from any thread."""
+        self._put(partial(self._view.tell, happening))
+
+    def _put(self, show: Callable[[], None]) -> None:
         try:
-            say()
+            self._waiting.put_nowait(show)
+        except Full:
+            self._left_out += 1
+
+    def _wake(self) -> None:
+        with suppress(Full):
+            self._waiting.put_nowait(lambda: None)
+
+    def _run(self) -> None:
+        self._attempt(self._view.__enter__)
+        while not (self._worker.stopping.is_set() and self._waiting.empty()):
+            with suppress(Empty):
+                self._attempt(self._waiting.get(timeout=_SUM_UP_EVERY_S))
+            if self._left_out and self._waiting.empty():
+                left_out, self._left_out = self._left_out, 0
+                text = f"{left_out:,} lines were left out while the output stood still; the ledger has every frame"
+                self._attempt(partial(self._view.tell, Notice("warning", text)))
+            self._attempt(self._view.sum_up)
+        self._attempt(partial(self._view.__exit__, None, None, None))
+
+    def _attempt(self, show: Callable[[], object]) -> None:
+        try:
+            show()
         except (OSError, ValueError) as error:  # the pipe is closed, the disk full: that must not cost a frame
             if not self._lost:
                 self._lost = True
                 logger.warning("the output cannot be written any more (%s); recording goes on", error)
+        self._shown += 1
 
 
-def _attend(daemon: Daemon, caught: SimpleQueue[int], until: Callable[[], bool] | None, tell: _Shower) -> None:
+def _attend(
+    daemon: Daemon,
+    caught: SimpleQueue[int],
+    until: Callable[[], bool] | None,
+    tell: Callable[[Happening], None],
+) -> None:
     """Pass on to the daemon what signals ask for, until it has ended."""
     stopping = False
     while True:
         numbers = _next_signals(caught)
-        tell.sum_up()
         if _ENDED in numbers:
             return
         if not stopping and not numbers.isdisjoint((signal.SIGINT, signal.SIGTERM)):
@@ -153,6 +210,8 @@ def _signals(caught: SimpleQueue[int]) -> Iterator[None]:
     if hangup := getattr(signal, "SIGHUP", None):  # not on Windows
         kinds.append(hangup)
     before: dict[int, signal._HANDLER] = {number: signal.signal(number, note) for number in kinds}
+    while not early_hangups.empty():
+        caught.put(early_hangups.get())
     try:
         yield
     finally:

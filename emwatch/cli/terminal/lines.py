@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from emwatch.cli.options import VERBOSITY
 from emwatch.cli.terminal.display import counted, degrees_text, printable
-from emwatch.cli.terminal.flood import Flood
 from emwatch.frame import FrameState
 from emwatch.ingest.events import FrameDone, Notice, Ready
 
@@ -26,7 +24,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+#: Failures that come by the thousand are summed up: hits must not drown in them, and the ledger has each with its reason.
+MOST_LINES: Final = 20
+WITHIN_S: Final = 60.0
+SUMMED_UP_EVERY_S: Final = 10.0
+
+_LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def frame_words(done: FrameDone) -> tuple[str, str, str, str, str]:
@@ -60,6 +63,41 @@ def is_quiet(happening: Happening) -> bool:
     return isinstance(happening, FrameDone) and happening.outcome.state is FrameState.SKIPPED
 
 
+class Flood:
+    """
+    Lets the first failures through, `MOST_LINES` in any `WITHIN_S`, and counts the others for a line now and then.
+
+    Moments are monotonic, in seconds. One thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._admitted: deque[float] = deque(maxlen=MOST_LINES)
+        self._held_back: Counter[str] = Counter()
+        self._since: float | None = None
+
+    def admits(self, code: str, now: float) -> bool:
+        """Tell whether a failure gets a line of its own; else it is counted, by its code."""
+        if not self._held_back and (len(self._admitted) < MOST_LINES or now - self._admitted[0] >= WITHIN_S):
+            self._admitted.append(now)
+            return True
+        if self._since is None:
+            self._since = now
+        self._held_back[code] += 1
+        return False
+
+    def summary(self, now: float, *, at_once: bool = False) -> str:
+        """Say how many were held back since the last time, where it is time to; else nothing."""
+        if self._since is None or (now - self._since < SUMMED_UP_EVERY_S and not at_once):
+            return ""
+        seconds = max(1, round(now - self._since))
+        kinds = ", ".join(f"{count:,} {code}" for code, count in self._held_back.most_common())
+        total = self._held_back.total()
+        files = "file" if total == 1 else "files"
+        self._held_back.clear()
+        self._since = None
+        return f"failed: {total:,} more {files} in {seconds} s ({kinds}); emwatch log --failed lists each, -v shows each at once"
+
+
 class PlainLines:
     """
     Results on stdout (or stderr, where stdout is for a JSON document); notices are log lines, with their level.
@@ -82,7 +120,6 @@ class PlainLines:
         self._every_failure = every_failure or self._everything
         self._monotonic = monotonic
         self._flood = Flood()
-        self._guard = threading.Lock()  # over the flood, which is summed up from another thread
 
     def __enter__(self) -> Self:
         return self
@@ -90,8 +127,7 @@ class PlainLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError, ValueError):  # nobody reads any more
-            self.sum_up(at_once=True)
+        self.sum_up(at_once=True)
 
     def tell(self, happening: Happening) -> None:
         """Print one happening."""
@@ -119,15 +155,12 @@ class PlainLines:
         self._line(alert_line(alert))
 
     def sum_up(self, *, at_once: bool = False) -> None:
-        """Print a line for the failures of a flood that had none, if it is time to; from any thread."""
-        with self._guard:
-            summary = self._flood.summary(self._monotonic(), at_once=at_once)
-        if summary:
+        """Print a line for the failures of a flood that had none, if it is time to."""
+        if summary := self._flood.summary(self._monotonic(), at_once=at_once):
             self._line(summary)
 
     def _admits(self, outcome: Outcome) -> bool:
-        with self._guard:
-            return self._every_failure or self._flood.admits(outcome.code, self._monotonic())
+        return self._every_failure or self._flood.admits(outcome.code, self._monotonic())
 
     def _line(self, text: str) -> None:
         click.echo(text, err=self._results_to_stderr)

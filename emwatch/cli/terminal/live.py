@@ -80,6 +80,9 @@ class LiveView:
         self._console.print(Text(f"{_now()}  ★ {alert_line(alert)}", style="bold black on green"), soft_wrap=True)
         self._console.bell()
 
+    def sum_up(self, *, at_once: bool = False) -> None:
+        """Do nothing: failures take no lines of their own here."""
+
     def picture(self) -> RenderableType:
         """Give what is shown at this moment."""
         with self._guard:
