@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -46,7 +47,7 @@ def read_frame(path: Path, prepare: Prepare | None, limits: Limits | None = None
     and there are no views. Damaged metadata never costs the frame. Raises a `errors.FrameError`.
     """
     limits = limits or Limits()
-    snapshot = take_snapshot(path, limits.file_bytes)
+    snapshot = take_snapshot(path, limits.file_bytes, check=partial(image.check_start, limits=limits))
     name = path_to_text(path)
     header = image.read_header(name, snapshot.data, limits)
     raw = RawFrame(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from emwatch.readers.sandbox.limits import Limits
+    from emwatch.readers.sandbox.snapshot import OpenFile
 
 _MAGICS: Final = (
     *((magic, "TIFF") for magic in tiff.MAGICS),
@@ -31,6 +33,14 @@ _MAGICS: Final = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"BM", "BMP"),
 )
+#: So much of a file is read to recognise it, and of its end to see that a PNG or JPEG is whole.
+_HEAD_BYTES: Final = 4096
+_TAIL_BYTES: Final = 65536
+
+#: Of a larger file the structure is looked at before it is read whole: one that is written slowly is looked at often.
+_LARGE_BYTES: Final = 4 * 1024 * 1024
+_JUST_NOW_S: Final = 3.0
+
 _SUFFIXES: Final = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 
 #: What a damaged file makes Pillow raise; it documents none of it (seen in mutated frames: all of these).
@@ -89,6 +99,29 @@ def _start(data: bytes) -> str:
     return f"the bytes {head[:8].hex(' ')}"
 
 
+def check_start(name: str, file: OpenFile, limits: Limits) -> None:
+    """
+    Refuse a file that is no image by its first bytes, and a large one that is not whole yet by its structure.
+
+    Raises `errors.NotAFrame`, `errors.Truncated`, and `errors.Unsteady` for a large file that was written to a moment ago and
+    ends in zeros. What passes may still be refused once it is read.
+    """
+    head = file[:_HEAD_BYTES]
+    image_format = recognise(name, head)
+    if file.size < _LARGE_BYTES:
+        return
+    if image_format != "TIFF":
+        _check_whole(name, file.size, head, file[-_TAIL_BYTES:], image_format)
+        return
+    pages = tiff.parse_pages(name, file, limits.pages)
+    page = pages[tiff.picture_page(pages)]
+    tiff.check_complete(name, page)
+    if 0 <= time.time() - file.modified_s < _JUST_NOW_S and tiff.has_black_tail(page):
+        raise errors.Unsteady(
+            f"{name}: just written to, and its last rows are black or not written yet; it is read later"
+        )
+
+
 def read_header(name: str, data: bytes, limits: Limits) -> Header:
     """
     Read and judge an image's header: its size against the limits, and whether all of it is there.
@@ -98,7 +131,7 @@ def read_header(name: str, data: bytes, limits: Limits) -> Header:
     image_format = recognise(name, data)
     if image_format == "TIFF":
         return _tiff_header(name, data, limits)
-    _check_whole(name, data, image_format)
+    _check_whole(name, len(data), data, data[-_TAIL_BYTES:], image_format)
     with _decoder_errors(name), _open(data, image_format) as image:
         width, height = image.size
         mode = image.mode
@@ -147,7 +180,7 @@ def _check_size(
     if decoded > limits.frame_bytes:
         raise errors.TooLarge(
             f"{name}: {width} x {height} pixels are {decoded} bytes, more than the {limits.frame_bytes} a frame may have; "
-            "export it smaller"
+            "export it smaller, or raise watch.max_frame_mb"
         )
     if compressed and decoded > max(limits.inflation_free_bytes, limits.inflation * size):
         raise errors.TooLarge(
@@ -156,21 +189,21 @@ def _check_size(
         )
 
 
-def _check_whole(name: str, data: bytes, image_format: str) -> None:
-    """Look for the end that every whole PNG and JPEG has, and for the rows that a BMP promises."""
+def _check_whole(name: str, size: int, head: bytes, tail: bytes, image_format: str) -> None:
+    """Refuse a PNG or JPEG without its end, and a BMP with fewer rows than it promises."""
     if image_format == "PNG":
-        whole = b"IEND\xaeB`\x82" in data[-65536:]  # with its checksum, which is always this
+        whole = b"IEND\xaeB`\x82" in tail  # with its checksum, which is always this
     elif image_format == "JPEG":
-        whole = b"\xff\xd9" in data[-65536:]
+        whole = b"\xff\xd9" in tail
     else:
-        if len(data) < 30:
+        if size < 30:
             raise errors.Truncated(f"{name}: ends within its header; the writer has not finished or failed")
-        offset, (width, height, _, bits) = struct.unpack_from("<I", data, 10)[0], struct.unpack_from("<iiHH", data, 18)
-        compression = struct.unpack_from("<I", data, 30)[0] if len(data) >= 34 else 0
-        whole = compression in (1, 2, 4, 5) or len(data) >= offset + abs(height) * ((abs(width) * bits + 31) // 32 * 4)
+        offset, (width, height, _, bits) = struct.unpack_from("<I", head, 10)[0], struct.unpack_from("<iiHH", head, 18)
+        compression = struct.unpack_from("<I", head, 30)[0] if size >= 34 else 0
+        whole = compression in (1, 2, 4, 5) or size >= offset + abs(height) * ((abs(width) * bits + 31) // 32 * 4)
     if not whole:
         raise errors.Truncated(
-            f"{name}: {len(data)} bytes without the end of a {image_format}; the writer has not finished or failed"
+            f"{name}: {size} bytes without the end of a {image_format}; the writer has not finished or failed"
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -39,6 +39,14 @@ STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS = 273, 274, 27
 PLANAR, TILE_OFFSETS, TILE_COUNTS, SAMPLE_FORMAT, FILL_ORDER = 284, 324, 325, 339, 266
 
 
+class Data(Protocol):
+    """The bytes of a file, all at hand, or read part by part from an open file."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tag:
     """Where the values of one tag lie in the file."""
@@ -53,7 +61,7 @@ class Tag:
 class Page:
     """One image file directory of a TIFF."""
 
-    data: bytes
+    data: Data
     order: str  #: ``<`` or ``>``
     tags: Mapping[int, Tag]
 
@@ -73,7 +81,7 @@ class Page:
         if found is None or found.kind not in _UNSIGNED or found.stop > len(self.data):
             return np.empty(0, np.uint64)
         dtype = np.dtype(self.order + _UNSIGNED[found.kind])
-        return np.frombuffer(self.data, dtype, found.count, found.start).astype(np.uint64)
+        return np.frombuffer(self.data[found.start : found.stop], dtype).astype(np.uint64)
 
     def number(self, tag: int, default: int = 0) -> int:
         """Give the first whole number of a tag."""
@@ -88,7 +96,7 @@ class Page:
         found = self.tags.get(tag)
         if found is None or found.kind != _RATIO or found.stop > len(self.data) or found.count < 1:
             return None
-        numerator, denominator = struct.unpack_from(self.order + "II", self.data, found.start)
+        numerator, denominator = struct.unpack(self.order + "II", self.data[found.start : found.start + 8])
         return numerator, denominator
 
     @property
@@ -110,7 +118,7 @@ class Page:
         return self.number(HEIGHT) * ((self.number(WIDTH) * samples * bits + 7) // 8)
 
 
-def parse_pages(name: str, data: bytes, max_pages: int) -> tuple[Page, ...]:
+def parse_pages(name: str, data: Data, max_pages: int) -> tuple[Page, ...]:
     """
     Read the pages of a TIFF, in the order of the file; ``name`` is for messages.
 
@@ -119,7 +127,7 @@ def parse_pages(name: str, data: bytes, max_pages: int) -> tuple[Page, ...]:
     """
     order, big = ("<" if data[:2] == b"II" else ">"), data[2:4] in {b"+\x00", b"\x00+"}
     try:
-        (offset,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+        (offset,) = struct.unpack_from(order + ("Q" if big else "I"), data[:16], 8 if big else 4)
         pages: list[Page] = []
         seen: set[int] = set()
         while offset:
@@ -141,8 +149,8 @@ def parse_pages(name: str, data: bytes, max_pages: int) -> tuple[Page, ...]:
     return tuple(pages)
 
 
-def _parse_page(name: str, data: bytes, offset: int, order: str, *, big: bool) -> tuple[Page, int]:
-    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, offset)
+def _parse_page(name: str, data: Data, offset: int, order: str, *, big: bool) -> tuple[Page, int]:
+    (count,) = struct.unpack(order + ("Q" if big else "H"), data[offset : offset + (8 if big else 2)])
     if count == 0:
         raise errors.Truncated(f"{name}: its list of tags is empty; the writer has not finished or failed")
     if count > _MOST_TAGS:
@@ -152,17 +160,17 @@ def _parse_page(name: str, data: bytes, offset: int, order: str, *, big: bool) -
     at = offset + (8 if big else 2)
     entry = struct.Struct(order + ("HHQ" if big else "HHI"))
     value_bytes, step, pointer = (8, 20, "Q") if big else (4, 12, "I")
+    directory = data[at : at + count * step + value_bytes]
     tags: dict[int, Tag] = {}
-    for _ in range(count):
-        number, kind, values = entry.unpack_from(data, at)
+    for place in range(0, count * step, step):
+        number, kind, values = entry.unpack_from(directory, place)
         length = _TYPE_BYTES.get(kind, 0) * values
-        start = at + entry.size
+        start = at + place + entry.size
         if length > value_bytes:
-            (start,) = struct.unpack_from(order + pointer, data, start)
+            (start,) = struct.unpack_from(order + pointer, directory, place + entry.size)
         if length and number not in tags:  # of a repeated tag the first counts, as in libtiff
             tags[number] = Tag(kind, values, start, start + length)
-        at += step
-    (following,) = struct.unpack_from(order + pointer, data, at)
+    (following,) = struct.unpack_from(order + pointer, directory, count * step)
     return Page(data, order, MappingProxyType(tags)), following
 
 

@@ -128,7 +128,7 @@ def _joined_strips(
 ) -> npt.NDArray[np.uint8]:
     row = layout.width * layout.pixel_bytes
     needed = layout.height * row
-    data = np.frombuffer(page.data, np.uint8)
+    data = np.frombuffer(page.data[:], np.uint8)
     strip = min(page.number(tiff.ROWS_PER_STRIP, 2**32 - 1) * row, needed)
     strips = -(-needed // strip) if strip else 0
     offsets, counts = offsets[:strips], counts[:strips]  # a damaged header may list millions that overlap
@@ -151,7 +151,7 @@ def _joined_tiles(
     places = list(itertools.product(range(0, layout.height, rows), range(0, layout.width, columns)))
     if len(offsets) < len(places) or min(counts[: len(places)]) < rows * wide:
         raise errors.Truncated(f"{name}: its tiles hold fewer bytes than its picture has; save the frame again")
-    data = np.frombuffer(page.data, np.uint8)
+    data = np.frombuffer(page.data[:], np.uint8)
     joined = np.empty((layout.height, layout.stored_width * layout.pixel_bytes), np.uint8)
     for (top, left), offset in zip(places, offsets[: len(places)], strict=True):
         tile = data[offset : offset + rows * wide].reshape(rows, wide)

@@ -34,8 +34,10 @@ class Limits:
 def reading_limits(config: Config) -> Limits:
     """Give the limits that are configured."""
     watch = config.watch
+    frame_bytes = watch.max_frame_mb * _MIB
     return Limits(
-        frame_bytes=watch.max_frame_mb * _MIB,
+        file_bytes=max(Limits().file_bytes, 2 * frame_bytes),
+        frame_bytes=frame_bytes,
         seconds=watch.read_seconds,
         memory_bytes=watch.read_memory_mb * _MIB,
     )

@@ -1,4 +1,4 @@
-"""One look at a file: its bytes, read once, with the sha256 and the stat key of those very bytes."""
+"""The bytes of a file at one moment, with the sha256 and the stat key of those very bytes."""
 
 from __future__ import annotations
 
@@ -40,11 +40,42 @@ class Snapshot:
     stat_key: StatKey
 
 
-def take_snapshot(path: Path, max_bytes: int, *, read: Callable[[int, int], bytes] | None = None) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file that is open, before it is read whole."""
+
+    descriptor: int
+    size: int
+    modified_s: float  #: seconds of the Unix clock
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, part: slice) -> bytes:
+        """Return a part, fewer bytes where the file ends. Raises `OSError`."""
+        start, stop, _ = part.indices(self.size)
+        os.lseek(self.descriptor, start, os.SEEK_SET)
+        chunks: list[bytes] = []
+        missing = stop - start
+        while missing > 0 and (chunk := os.read(self.descriptor, missing)):
+            chunks.append(chunk)
+            missing -= len(chunk)
+        return b"".join(chunks)
+
+
+def take_snapshot(
+    path: Path,
+    max_bytes: int,
+    *,
+    check: Callable[[str, OpenFile], None] | None = None,
+    read: Callable[[int, int], bytes] | None = None,
+) -> Snapshot:
     """
     Read a whole file without writing, locking or touching it.
 
-    ``read(descriptor, size)`` is how the bytes are fetched; tests pass their own to disturb the file meanwhile.
+    ``check`` gets the open file first and may refuse it with a `errors.FrameError`, so that a large file that is no frame,
+    or not yet one, costs a few kilobytes. ``read(descriptor, size)`` is how the bytes are fetched; tests pass their own to
+    disturb the file meanwhile.
 
     Raises `errors.Vanished`, `errors.Denied`, `errors.ReadFailed`, `errors.NotAFrame` (not a regular file),
     `errors.Empty`, `errors.TooLarge` (more than ``max_bytes``) and `errors.Unsteady` (changed while it was read).
@@ -54,7 +85,15 @@ def take_snapshot(path: Path, max_bytes: int, *, read: Callable[[int, int], byte
         descriptor = _open(path)
         try:
             before = os.fstat(descriptor)
-            _check_kind_and_size(name, before, max_bytes)
+            _check_kind(name, before)
+            if check is not None:
+                check(name, OpenFile(descriptor, before.st_size, before.st_mtime))
+                os.lseek(descriptor, 0, os.SEEK_SET)
+            if before.st_size > max_bytes:
+                raise errors.TooLarge(
+                    f"{name}: {before.st_size} bytes, more than the {max_bytes} a frame's file may have; export it smaller, "
+                    "or raise watch.max_frame_mb"
+                )
             data = (read or _read_all)(descriptor, before.st_size)
             after = os.fstat(descriptor)
         finally:
@@ -92,16 +131,12 @@ def _open(path: Path) -> int:
     return os.open(path, _OPEN_FLAGS)
 
 
-def _check_kind_and_size(name: str, status: os.stat_result, max_bytes: int) -> None:
+def _check_kind(name: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "not a regular file")
         raise errors.NotAFrame(f"{name}: is {kind}; expected an image file")
     if status.st_size == 0:
         raise errors.Empty(f"{name}: has no bytes; expected an image. If its writer failed, save the frame again")
-    if status.st_size > max_bytes:
-        raise errors.TooLarge(
-            f"{name}: {status.st_size} bytes, more than the {max_bytes} a frame's file may have; export it smaller"
-        )
 
 
 def _read_all(descriptor: int, size: int) -> bytes:

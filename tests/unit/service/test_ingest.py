@@ -81,6 +81,7 @@ class Reader:
             pages=1,
             metadata=metadata,
             views=np.zeros((1, 170, 170), np.float32),
+            unsettled="its last rows are black, or not written yet" if content.startswith(b"dark") else "",
         )
 
 
@@ -643,6 +644,28 @@ def test_a_sidecar_that_comes_late_brings_the_metadata_and_the_alert_that_waited
     assert sorted(alert.target for alert in alerts) == ["any tip", "large"]
     assert {alert.magnification for alert in alerts} == {5000.0}
     assert rig.done() == [("a.tif", "recorded"), ("a.txt", "skipped")]
+
+
+def test_a_frame_with_a_black_tail_is_delayed_by_seconds_and_never_fails(rig: Rig) -> None:
+    path = rig.write("a.tif", "dark")
+    rig.hints.file(path, closed=True)
+    before = rig.clock.monotonic()
+    rig.until(rig.ingest(patience_s=0.0), lambda: rig.done() == [("a.tif", "recorded")], within_s=10.0)
+
+    assert 3.0 <= rig.clock.monotonic() - before < 5.0
+
+
+def test_a_black_tail_that_was_not_written_yet_is_read_when_it_is(rig: Rig) -> None:
+    path = rig.write("a.tif", "dark")
+    rig.hints.file(path, closed=True)
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: rig.reader.read == ["a.tif"])
+    rig.write("a.tif", "bright")
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+
+    assert rig.done() == [("a.tif", "recorded")]
+    assert rig.known("a.tif").state == FrameState.RECORDED
+    assert [each.outcome.reading.unsettled for each in rig.told if isinstance(each, FrameDone)] == [""]  # type: ignore[union-attr]
 
 
 def test_a_sweep_asked_for_during_a_sweep_is_not_forgotten(rig: Rig) -> None:

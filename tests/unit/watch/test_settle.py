@@ -209,3 +209,18 @@ def test_what_was_read_leaves_nothing_behind(settle: Settle) -> None:
         settle.forget(path)
 
     assert max(len(settle._live), len(settle._newest), len(settle._later)) < 100
+
+
+def test_a_whole_file_that_may_still_be_in_work_waits_for_a_few_seconds_without_a_change(settle: Settle) -> None:
+    path = paths(1)[0]
+    settle.see(path, key(1), now=100.0, closed=True)
+    settle.taken(path)
+
+    assert settle.unsettled(path, 100.1)
+    assert settle.next_ready(102.9) is None
+    settle.see(path, key(2), now=102.9)  # written to again
+    settle.taken(path)
+    assert settle.unsettled(path, 103.5)
+    assert settle.next_ready(105.8) is None
+    assert settle.next_ready(105.9) == path
+    assert not settle.unsettled(path, 105.9)
