@@ -33,6 +33,37 @@ _MAGNIFICATION: Final = re.compile(r"(?P<prefix>[kKM]?)\s*[xX\u00d7]?")
 _LEADING_X: Final = re.compile(r"\s*[xX\u00d7]\s*(?=[\d.])")
 
 
+_RANGE_END: Final = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([kKM]?)[xX]?")
+_FACTORS: Final[Mapping[str, float]] = MappingProxyType({"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6})
+
+
+def parse_range(text: str) -> tuple[float | None, float | None]:
+    """
+    Return the low and high end of what people write as ``5k..20k``, ``1000..`` or ``..5000``; k and M are thousand and million.
+
+    Raises `ValueError` with what was expected.
+    """
+    low_text, dots, high_text = (part.strip() for part in text.partition(".."))
+    if not dots or not (low_text or high_text):
+        raise ValueError(f"{text!r}: write LO..HI, LO.. or ..HI, for example 5k..20k")
+    low, high = _range_end(low_text), _range_end(high_text)
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"{text!r}: the low end is above the high end")
+    return low, high
+
+
+def _range_end(text: str) -> float | None:
+    if not text:
+        return None
+    found = _RANGE_END.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a number such as 52, 2.5 or 20k")
+    number = float(found[1]) * _FACTORS[found[2]]
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is too large a number")
+    return number
+
+
 def split_quantity(text: str) -> tuple[Decimal, str]:
     """
     Split text into its number and its unit, e.g. ``"186,1 nm"`` into 186.1 and ``"nm"``.

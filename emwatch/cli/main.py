@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "simulate": Entry(
         "emwatch.cli.commands.simulate", "simulate", "Pretend to be a microscope: draw and write frames."
     ),
+    "serve": Entry("emwatch.cli.commands.serve", "serve", "Serve the local page: live view, gallery, review, ask."),
     "docs": Entry("emwatch.cli.commands.docs", "docs", "Read the documentation that comes with emwatch."),
     "demo": Entry("emwatch.cli.commands.demo", "demo", "Show everything at work on a pretend microscope."),
 }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from emwatch.frame import CATEGORIES, Window
+from emwatch.units import parse_range
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     _WindowType = click.ParamType[Window]
 else:
     _WindowType = click.ParamType  # takes no type argument at run time in older click
-
-_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([kKM]?)[xX]?")
-_FACTORS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6}
 
 
 class Number(click.FloatRange):
@@ -52,24 +49,10 @@ class Range(_WindowType):
         """Turn the text into a window."""
         if isinstance(value, Window):
             return value
-        low_text, dots, high_text = str(value).strip().partition("..")
-        if not dots or not (low_text.strip() or high_text.strip()):
-            self.fail(f"{value!r}: write LO..HI, LO.. or ..HI, for example 5k..20k", param, ctx)
-        low, high = self._number(low_text, param, ctx), self._number(high_text, param, ctx)
-        if low is not None and high is not None and low > high:
-            self.fail(f"{value!r}: the low end is above the high end", param, ctx)
-        return Window(low, high)
-
-    def _number(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        if not text.strip():
-            return None
-        found = _NUMBER.fullmatch(text.strip())
-        if found is None:
-            self.fail(f"{text!r} is not a number such as 52, 2.5 or 20k", param, ctx)
-        number = float(found[1]) * _FACTORS[found[2]]
-        if not math.isfinite(number):
-            self.fail(f"{text!r} is too large a number", param, ctx)
-        return number
+        try:
+            return Window(*parse_range(str(value)))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def moment(text: str | None, now: datetime, *, option: str, end: bool = False) -> datetime | None:

@@ -172,7 +172,26 @@ class AlertsConfig(Section):
 
 
 class WebConfig(Section):
-    """Nothing yet: this version has no local page."""
+    """The local page of `emwatch serve`."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8754
+    names: Annotated[tuple[Text, ...], OneOrMany] = ()
+    token_file: Path | None = None
+    ask_per_minute: Annotated[int, Field(ge=0, le=6000)] = 30
+
+    def read_token(self) -> str:
+        """
+        Return the token that a browser on another machine must know, "" if none is configured.
+
+        Raises `ConfigError` if the file cannot be read.
+        """
+        if self.token_file is None:
+            return ""
+        try:
+            return self.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"web.token_file: {self.token_file}: cannot be read as text: {error}") from error
 
 
 class LogConfig(Section):

@@ -36,6 +36,9 @@ class LogFilter:
         uncertain: ``None`` takes both.
         reviewed: a person has said something of it (``True``) or nothing (``False``).
         path: glob over the file's name or, with a separator in it, over its whole path, in the ledger's spelling.
+        ids: rows with these numbers only; empty takes all.
+        before: rows that come after this one, a time of recording and a number, in a listing with the newest first.
+        after_id: rows with a higher number.
         superseded: also contents that were overwritten since.
         duplicates: also copies of a frame recorded under another path.
         limit: at most so many rows, after sorting.
@@ -56,6 +59,9 @@ class LogFilter:
     uncertain: bool | None = None
     reviewed: bool | None = None
     path: str | None = None
+    ids: tuple[int, ...] = ()
+    before: tuple[datetime, int] | None = None
+    after_id: int | None = None
     superseded: bool = False
     duplicates: bool = True
     limit: int | None = None
@@ -158,6 +164,7 @@ def conditions_of(wanted: LogFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [frames.c.state.in_(wanted.states)]
     if not wanted.superseded:
         found.append(frames.c.superseded_by.is_(None))
+    found += _of_rows(wanted)
     if not wanted.duplicates:
         found.append(frames.c.duplicate_of.is_(None))
     if wanted.categories:
@@ -180,6 +187,18 @@ def conditions_of(wanted: LogFilter) -> list[ColumnElement[bool]]:
     if wanted.path is not None:
         pattern = wanted.path if os.sep in wanted.path else f"*{os.sep}{wanted.path}"
         found.append(frames.c.path.op("GLOB", is_comparison=True)(pattern))
+    return found
+
+
+def _of_rows(wanted: LogFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.ids:
+        found.append(frames.c.id.in_(wanted.ids))
+    if wanted.after_id is not None:
+        found.append(frames.c.id > wanted.after_id)
+    if wanted.before is not None:
+        at, number = wanted.before
+        found.append(or_(frames.c.recorded_at < at, and_(frames.c.recorded_at == at, frames.c.id < number)))
     return found
 
 

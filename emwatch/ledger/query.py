@@ -203,6 +203,22 @@ class LedgerReader:
             return None
         return row_values.metadata_of(row)
 
+    def newest_id(self) -> int:
+        """Return the highest number of a row, 0 in an empty ledger."""
+        if self._empty:
+            return 0
+        with self._snapshot() as connection:
+            return connection.scalar(select(func.max(frames.c.id))) or 0
+
+    def image_size(self, frame_id: int) -> tuple[int, int] | None:
+        """Return width and height of a frame in pixels, ``None`` for a file that was never read as one."""
+        if self._empty:
+            return None
+        question = select(frames.c.width, frames.c.height).where(frames.c.id == frame_id)
+        with self._snapshot() as connection:
+            row = connection.execute(question).one_or_none()
+        return None if row is None or row.width is None else (row.width, row.height)
+
     def targets(self) -> tuple[str, ...]:
         """Give the names of all targets ever met, in order."""
         if self._empty:

@@ -13,6 +13,8 @@ _LONGEST_SHARE: Final = 0.3
 #: Below this length, rounding to whole pixels would make the bar wrong by more than 2 %.
 _SHORTEST_PX: Final = 25
 _ROUND: Final = (1, 2, 5)
+_MICRO: Final = "µ"
+_WHITE: Final = (255, 255, 255, 255)
 _UNITS: Final = ((1e6, "mm"), (1e3, "µm"), (1.0, "nm"))
 
 
@@ -55,15 +57,34 @@ def draw_scale_bar(picture: Image.Image, bar: ScaleBar, bottom_px: int) -> None:
     thickness = max(2, letter_px // 5)
     font = ImageFont.load_default(letter_px)
     pen = ImageDraw.Draw(picture, "RGBA")
-    text_width = math.ceil(pen.textlength(bar.label, font=font))
+    text_width = math.ceil(pen.textlength(_without_micro(bar.label), font=font))
     plate_width = max(bar.length_px, text_width) + 2 * margin
     plate_height = letter_px + thickness + 3 * margin
     right, bottom = picture.width - margin, bottom_px - margin
     left, top = right - plate_width, max(0, bottom - plate_height)
     pen.rectangle((left, top, right - 1, bottom - 1), fill=(0, 0, 0, 150))
     middle = (left + right) / 2
-    pen.text((middle - text_width / 2, top + margin / 2), bar.label, font=font, fill=(255, 255, 255, 255))
+    _write(pen, (middle - text_width / 2, top + margin / 2), bar.label, letter_px)
     start = round(middle - bar.length_px / 2)
     foot = bottom - margin
     # Pillow includes the last pixel of a rectangle.
     pen.rectangle((start, foot - thickness, start + bar.length_px - 1, foot - 1), fill=(255, 255, 255, 255))
+
+
+def _without_micro(text: str) -> str:
+    return text.replace(_MICRO, "u")
+
+
+def _write(pen: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, letter_px: int) -> None:
+    """Write a label. Pillow's own font has no micro sign: it is a u with a longer left stem, so the stem is added."""
+    font = ImageFont.load_default(letter_px)
+    shown = _without_micro(text)
+    pen.text(corner, shown, font=font, fill=_WHITE)
+    at = text.find(_MICRO)
+    if at >= 0:
+        start = corner[0] + pen.textlength(shown[:at], font=font)
+        _, _, _, baseline = pen.textbbox((start, corner[1]), "u", font=font)
+        inked = font.getmask("u").getbbox()
+        left = round(start) + (inked[0] if inked else 0)
+        stem = max(1, round(letter_px / 11))
+        pen.rectangle((left, baseline - letter_px / 3, left + stem - 1, baseline + letter_px / 5), fill=_WHITE)

@@ -1,0 +1,158 @@
+"""The JSON API under /api/v1, and what monitoring asks for. `openapi.json` describes it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, abort, jsonify, request
+
+from emwatch.service.status import status_document
+from emwatch.web.ask import AskedTooOftenError
+from emwatch.web.asking import FilterError, filter_of
+from emwatch.web.frames import PAGE
+from emwatch.web.live import TooManyPagesError
+from emwatch.web.metrics import CONTENT_TYPE, metrics_text
+from emwatch.web.openapi import document
+from emwatch.web.pages import local_now, state
+from emwatch.web.reviews import ReviewError, review_frames
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("api", __name__)
+monitoring = Blueprint("monitoring", __name__)
+
+_SIZES = (160, 320, 640, 1280, 2560)
+
+
+@blueprint.get("/frames")
+def frames() -> ResponseReturnValue:
+    """Return one page of rows, the newest first."""
+    wanted = filter_of(request.args, local_now())
+    return jsonify(state().frames.page(wanted, _limit(), _before()))
+
+
+@blueprint.get("/frames/count")
+def count() -> ResponseReturnValue:
+    """Return how many rows a filter has."""
+    return jsonify(count=state().frames.count(filter_of(request.args, local_now())))
+
+
+@blueprint.get("/frames/<int:frame_id>")
+def frame(frame_id: int) -> ResponseReturnValue:
+    """Return all that is known of a frame."""
+    return jsonify(state().frames.whole(frame_id))
+
+
+@blueprint.get("/frames/<int:frame_id>/picture")
+def picture(frame_id: int) -> ResponseReturnValue:
+    """Return the frame as JPEG, stretched to 8 bits, its longer side at most ``size`` pixels."""
+    asked = request.args.get("size", "640")
+    if not asked.isascii() or not asked.isdecimal() or len(asked) > 5:
+        raise FilterError(f"size: {asked!r} is not a number of pixels")
+    size = next((each for each in _SIZES if each >= int(asked)), _SIZES[-1])
+    jpeg = state().frames.picture(frame_id, size, with_scale_bar=request.args.get("scale_bar") == "1")
+    response = Response(jpeg, mimetype="image/jpeg")
+    response.headers["Cache-Control"] = "private, max-age=3600"
+    return response
+
+
+@blueprint.get("/events")
+def events() -> ResponseReturnValue:
+    """Send new frames as they are recorded; with Last-Event-ID, those that were missed first."""
+    last = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
+    last_id = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else None
+    try:
+        stream = state().broadcast.events(last_id)
+    except TooManyPagesError as error:
+        abort(503, str(error))
+    response = Response(stream, mimetype="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+@blueprint.get("/status")
+def status() -> ResponseReturnValue:
+    """Return what `emwatch status --json` prints."""
+    return jsonify(status_document(state().config, local_now()))
+
+
+@blueprint.get("/targets")
+def targets() -> ResponseReturnValue:
+    """Return each target with how often and when it was last met."""
+    names = [each.name for each in state().config.targets]
+    return jsonify(targets=state().frames.targets_seen(names))
+
+
+@blueprint.get("/choices")
+def choices() -> ResponseReturnValue:
+    """Return what filters can name: targets and sessions."""
+    return jsonify(state().frames.choices())
+
+
+@blueprint.post("/reviews")
+def reviews() -> ResponseReturnValue:
+    """Hand reviews to the daemon, which records them within seconds."""
+    asked: Any = request.get_json(silent=True)
+    config = state().config
+    try:
+        given = review_frames(config.ledger.path, asked, state().frames.row, local_now())
+    except ReviewError as error:
+        abort(400, str(error))
+    return jsonify(reviews=given), 202
+
+
+@blueprint.post("/ask")
+def ask() -> ResponseReturnValue:
+    """Return category and metadata of an uploaded picture; nothing is stored."""
+    upload = request.files.get("picture")
+    if upload is None or not upload.filename:
+        abort(400, "picture: expected a file, sent as multipart/form-data")
+    try:
+        with upload.stream:
+            return jsonify(state().ask.about(upload.filename, upload))
+    except AskedTooOftenError as error:
+        abort(429, str(error))
+
+
+@blueprint.get("/openapi.json")
+def openapi() -> ResponseReturnValue:
+    """Return the description of this API."""
+    return jsonify(document())
+
+
+@monitoring.get("/healthz", endpoint="healthz")
+def healthz() -> ResponseReturnValue:
+    """Return 200 while the daemon runs and is not silent, else 503."""
+    found = status_document(state().config, local_now())
+    well = found["running"] and found["state"] in {"starting", "watching"} and not found["ledger"]["trouble"]
+    return jsonify(ok=well, state=found["state"], warnings=len(found["warnings"])), 200 if well else 503
+
+
+@monitoring.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    """Return the metrics as OpenMetrics text."""
+    text = metrics_text(status_document(state().config, local_now()), state().broadcast.pages)
+    return Response(text, content_type=CONTENT_TYPE)
+
+
+def _limit() -> int:
+    text = request.args.get("limit", str(PAGE))
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:6]) <= 500:
+        raise FilterError(f"limit: {text!r} is not a number from 1 to 500")
+    return int(text)
+
+
+def _before() -> tuple[datetime, int] | None:
+    text = request.args.get("before")
+    if not text:
+        return None
+    at, _, number = text.rpartition("_")
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or not (number.isascii() and number.isdecimal() and len(number) < 19):
+        raise FilterError(f"before: {text!r} is not what an earlier page gave as `before`")
+    return moment, int(number)

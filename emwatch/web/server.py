@@ -1,0 +1,72 @@
+"""Serves the page: checks where it may be reached from, then hands requests to waitress."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import platformdirs
+
+from emwatch.errors import ConfigError, EmwatchError
+from emwatch.web.app import Settings, create_app
+from emwatch.web.security import Access, is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emwatch.config import Config
+
+#: Each open page holds one thread for its events; the rest answers requests.
+_THREADS: Final = 40
+_SHORTEST_TOKEN: Final = 16
+
+
+def serve_page(config: Config, cache: Path | None, ready: Callable[[str], None]) -> None:
+    """
+    Serve until the process is stopped; ``ready`` hears the address.
+
+    Raises:
+        ConfigError: the page would be reachable from other machines without a token.
+        EmwatchError: the address cannot be used.
+
+    """
+    from waitress import create_server
+
+    web = config.web
+    token = web.read_token()
+    if not is_loopback(web.host) and len(token) < _SHORTEST_TOKEN:
+        raise ConfigError(
+            f"web.host: {web.host} can be reached from other machines, and there is no token: write web.token_file, the "
+            f"path of a file with at least {_SHORTEST_TOKEN} characters; or write web.host: 127.0.0.1"
+        )
+    names = frozenset({"localhost", "127.0.0.1", "::1", web.host, *web.names})
+    app = create_app(config, Settings(Access(names, token), cache or picture_folder(), web.ask_per_minute))
+    try:
+        server = create_server(
+            app,
+            host=web.host,
+            port=web.port,
+            threads=_THREADS,
+            ident="emwatch",
+            channel_timeout=30,
+            clear_untrusted_proxy_headers=True,
+        )
+    except (OSError, socket.gaierror) as error:
+        raise EmwatchError(
+            f"the page cannot be served on {web.host}:{web.port}: {error.strerror or error}; choose another web.port"
+        ) from error
+    host = f"[{web.host}]" if ":" in web.host else web.host
+    ready(f"http://{host}:{server.effective_port}/")
+    try:
+        server.run()
+    finally:
+        server.close()
+
+
+def picture_folder() -> Path:
+    """Return where pictures are kept: systemd's cache directory, else the user's."""
+    # systemd joins several directories with colons; the first is ours (systemd.exec(5)).
+    given = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
+    return Path(given or platformdirs.user_cache_dir("emwatch", appauthor=False)) / "pictures"

@@ -1,0 +1,111 @@
+import { ask, element, health, named, noHealth, picture, scores } from "./common.js";
+
+const shown = document.getElementById("shown");
+const said = document.getElementById("said");
+const done = document.getElementById("done");
+const queue = [];
+const answered = [];
+const seen = new Set();
+let current = null;
+
+async function fill() {
+  const wanted = new URLSearchParams(location.search);
+  if (wanted.has("id")) {
+    take([await ask(`/api/v1/frames/${wanted.get("id")}`)]);
+    history.replaceState(null, "", "/review");
+    return;
+  }
+  const [hits, doubtful, rest] = await Promise.all([
+    ask("/api/v1/frames?state=recorded&reviewed=0&hits=1&limit=50"),
+    ask("/api/v1/frames?state=recorded&reviewed=0&uncertain=1&limit=100"),
+    ask("/api/v1/frames?state=recorded&reviewed=0&limit=50"),
+  ]);
+  take(hits.frames);
+  take(doubtful.frames.sort((a, b) => a.margin - b.margin));
+  take(rest.frames.sort((a, b) => a.margin - b.margin));
+}
+
+function take(frames) {
+  for (const frame of frames) {
+    if (seen.has(frame.id)) continue;
+    seen.add(frame.id);
+    queue.push(frame);
+  }
+}
+
+async function next() {
+  if (!queue.length) await fill();
+  current = queue.shift() || null;
+  if (!current) {
+    shown.replaceChildren(element("p", { role: "status" }, "Every frame has been reviewed."));
+    return;
+  }
+  shown.replaceChildren(
+    element("div", { class: "shot" }, element("img", { src: `${picture(current, 1280)}&scale_bar=1`, alt: current.name })),
+    element("p", { class: "verdict" }, named(current)),
+    element("p", {}, current.targets.length ? element("span", { class: "badge" }, current.targets.join(", ")) : null, ` #${current.id} ${current.name}`),
+    scores(current.scores.slice(0, 3)),
+  );
+}
+
+async function send(frame, verdict, category) {
+  const body = { frames: [frame.id], verdict };
+  if (category) body.category = category;
+  await ask("/api/v1/reviews", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+async function answer(verdict, category) {
+  if (!current) return;
+  const frame = current;
+  try {
+    await send(frame, verdict, category);
+  } catch (error) {
+    said.textContent = error.message;
+    return;
+  }
+  const words = verdict === "relabel" ? category : verdict === "confirm" ? frame.category : verdict;
+  answered.push(frame);
+  said.textContent = `#${frame.id}: ${words}`;
+  done.prepend(element("li", { "data-id": frame.id }, `#${frame.id} ${frame.name}: ${words}`));
+  await next();
+}
+
+async function undo() {
+  const frame = answered.pop();
+  if (!frame) {
+    said.textContent = "nothing to undo";
+    return;
+  }
+  await send(frame, "unsure");
+  done.querySelector(`[data-id="${frame.id}"]`)?.remove();
+  if (current) queue.unshift(current);
+  queue.unshift(frame);
+  said.textContent = `#${frame.id}: taken back`;
+  await next();
+}
+
+const buttons = [...document.querySelectorAll("#answers button")];
+const relabels = buttons.filter((each) => each.dataset.verdict === "relabel");
+for (const each of buttons) each.addEventListener("click", () => press(each));
+
+function press(button) {
+  if (button.dataset.skip) return next();
+  if (button.dataset.undo) return undo();
+  return answer(button.dataset.verdict, button.dataset.category);
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+  const byKey = { c: () => answer("confirm"), r: () => answer("reject"), u: () => answer("unsure"), z: undo, " ": next };
+  let action = byKey[event.key];
+  if (/^[0-9]$/.test(event.key)) {
+    const button = relabels[(Number(event.key) + 9) % 10];
+    action = () => answer("relabel", button.dataset.category);
+  }
+  if (!action || (event.key === " " && event.target.matches("button"))) return;
+  event.preventDefault();
+  action();
+});
+
+ask("/api/v1/status").then(health, noHealth);
+next().catch((error) => { shown.replaceChildren(element("p", { class: "bad" }, error.message)); });
