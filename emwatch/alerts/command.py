@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import threading
-from typing import IO, TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
 from emwatch.alerts.channel import ChannelSettings
+from emwatch.alerts.program import run_program
 from emwatch.alerts.secrets import hushed
 from emwatch.alerts.wording import as_document, as_words
 from emwatch.errors import AlertError
@@ -44,7 +41,6 @@ PLACEHOLDERS: Final = (
 _NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS")
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_]*)\}")
-_KEPT_BYTES: Final = 4096
 _LONGEST_COMPLAINT: Final = 300
 
 
@@ -101,29 +97,16 @@ class CommandChannel:
         """
         words = as_words(alert)
         arguments = [_filled(each, words) for each in self._command]
+        letter = json.dumps(as_document(alert)).encode("utf-8")
         try:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=_environment(words),
-                start_new_session=True,  # so that the timeout reaches whatever the program started
-            )
+            ended = run_program(arguments, letter, _environment(words), self._timeout_s)
         except (OSError, ValueError) as error:
             raise AlertError(f"command {self._command[0]}: cannot be started ({error})") from error
-        output = _Tail(process.stdout)
-        complaint = _Tail(process.stderr)
-        _Letter(process.stdin, json.dumps(as_document(alert)).encode("utf-8"))
-        try:
-            status = process.wait(self._timeout_s)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            raise AlertError(f"command {self._command[0]}: killed, not done after {self._timeout_s:g} s") from None
-        if status != 0:
-            said = hushed(complaint.last_line() or output.last_line() or "it said nothing", arguments[1:])
-            said = escaped(said[:_LONGEST_COMPLAINT])
-            raise AlertError(f"command {self._command[0]}: exit status {status}: {said}")
+        if ended.status is None:
+            raise AlertError(f"command {self._command[0]}: killed, not done after {self._timeout_s:g} s")
+        if ended.status != 0:
+            said = escaped(hushed(ended.last_line or "no message", arguments[1:])[:_LONGEST_COMPLAINT])
+            raise AlertError(f"command {self._command[0]}: exit status {ended.status}: {said}")
 
 
 def _filled(argument: str, words: dict[str, str]) -> str:
@@ -143,49 +126,3 @@ def _filled(argument: str, words: dict[str, str]) -> str:
 def _environment(words: dict[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     return inherited | {f"EMWATCH_ALERT_{name.upper()}": word for name, word in words.items()}
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
-
-
-class _Tail:
-    """Reads a pipe to its end and keeps the last bytes: a chatty program neither blocks nor fills the memory."""
-
-    def __init__(self, pipe: IO[bytes] | None) -> None:
-        self._kept = b""
-        self._thread = threading.Thread(target=self._read, args=(pipe,), name="alert output", daemon=True)
-        self._thread.start()
-
-    def _read(self, pipe: IO[bytes] | None) -> None:
-        if pipe is not None:
-            with pipe:
-                while piece := os.read(pipe.fileno(), 65536):
-                    self._kept = (self._kept + piece)[-_KEPT_BYTES:]
-
-    def last_line(self) -> str:
-        """Give the last line that is not empty, raw; what a left-behind child may still write is not waited for."""
-        self._thread.join(1.0)
-        lines = [line.strip() for line in self._kept.decode("utf-8", "backslashreplace").splitlines()]
-        return next((line for line in reversed(lines) if line), "")
-
-
-class _Letter:
-    """Writes a program's standard input beside it: a program that does not read it is not waited for."""
-
-    def __init__(self, pipe: IO[bytes] | None, content: bytes) -> None:
-        self._content = content
-        threading.Thread(target=self._write, args=(pipe,), name="alert input", daemon=True).start()
-
-    def _write(self, pipe: IO[bytes] | None) -> None:
-        try:
-            if pipe is not None:
-                with pipe:
-                    pipe.write(self._content)
-        except OSError:
-            return  # it does not read its standard input: its choice

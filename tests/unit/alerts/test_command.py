@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -134,3 +136,85 @@ def test_a_program_that_leaves_a_child_behind_is_not_waited_for() -> None:
 def test_a_program_that_is_not_there_is_an_alert_error_naming_it() -> None:
     with pytest.raises(AlertError, match=r"no-such-program: cannot be started"):
         CommandChannel(["no-such-program"]).send(ALERT)
+
+
+LEAVES_A_CHILD = "sleep 30 & echo $! >> {}; exit 0"
+
+
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_children_left_behind_cost_no_thread_and_no_descriptor_each_and_end_at_the_time_limit(tmp_path: Path) -> None:
+    children = tmp_path / "children"
+    channel = CommandChannel(["sh", "-c", LEAVES_A_CHILD.format(children)], timeout_s=1.5)
+    channel.send(ALERT)
+    threads, descriptors = threading.active_count(), _descriptors()
+
+    for _ in range(12):
+        channel.send(ALERT)
+
+    assert threading.active_count() <= max(threads, 2)  # one looks after all of them
+    assert _descriptors() == descriptors
+    for child in children.read_text().split():
+        _wait_until_gone(int(child))
+
+
+def test_a_child_that_ends_by_itself_within_the_time_limit_is_left_to_do_its_work(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    channel = CommandChannel(["sh", "-c", f"(sleep 1.2; touch {done}) & exit 0"], timeout_s=10)
+
+    channel.send(ALERT)
+
+    deadline = time.monotonic() + 8
+    while not done.exists():
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+def test_a_child_that_goes_on_writing_does_not_hold_up_the_alert() -> None:
+    begun = time.monotonic()
+
+    CommandChannel(["sh", "-c", "yes & exit 0"], timeout_s=5).send(ALERT)
+
+    assert time.monotonic() - begun < 3
+
+
+def test_a_program_that_closes_its_pipes_and_works_on_is_waited_for() -> None:
+    begun = time.monotonic()
+
+    CommandChannel(["sh", "-c", "exec <&- >&- 2>&-; sleep 1"], timeout_s=5).send(ALERT)
+
+    assert time.monotonic() - begun >= 1
+
+
+CROWDED = """
+import resource, os, sys
+from pathlib import Path
+from emwatch.alerts.command import CommandChannel
+from emwatch.errors import AlertError
+from emwatch.frame import Alert
+alert = Alert(1, "k", "c", "t", "r", 1, Path("/a.tif"), "Tips", 0.9, None, None, "2026-01-01T00:00:00+00:00", 0)
+resource.setrlimit(resource.RLIMIT_NPROC, (int(sys.argv[1]),) * 2)
+os.setuid(54321)
+for command in (["true"], ["sh", "-c", "sleep 9 >/dev/null 2>&1 & exit 0"]):
+    try:
+        CommandChannel(command).send(alert)
+    except AlertError as error:
+        print("refused:", error)
+    else:
+        print("delivered")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may start only so many processes")
+@pytest.mark.parametrize("tasks", [1, 2, 3, 4])
+def test_a_limit_on_tasks_is_an_alert_error_or_no_trouble_at_all(tasks: int) -> None:
+    """Threads and processes count as tasks: where one cannot be started, nothing but `AlertError` leaves the channel."""
+    done = subprocess.run(
+        [sys.executable, "-c", CROWDED, str(tasks)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    first, _ = done.stdout.splitlines()
+    assert first.startswith("refused: command true: cannot be started" if tasks == 1 else "delivered")
