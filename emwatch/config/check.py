@@ -80,7 +80,7 @@ def _resolved(branch: Branch, key: str, problems: list[Problem]) -> Branch:
     try:
         path = Path(text).expanduser()
     except RuntimeError:
-        problems.append(Problem(branch.origin, key, f"{text}: there is no such user; write the whole path"))
+        problems.append(Problem(branch.origin, key, f"{_shown(text)}: there is no such user; write the whole path"))
         return replace(branch, value=Refused)
     return replace(branch, value=Path(os.path.normpath((branch.origin.folder or Path.cwd()) / path)))
 
@@ -180,6 +180,7 @@ def _explained(detail: ErrorDetails, branch: Branch) -> str:
         "path_type": f"expected a path as text, found {found}" + _quoting(value),
         "is_instance_of": f"expected a path as text, found {found}" + _quoting(value),
         "too_short": "expected at least one entry",
+        "string_unicode": f"expected text, found {found}: only a path may hold bytes that are not UTF-8",
         "string_pattern_mismatch": f"expected 1 to 80 printable characters, found {found}",
         "union_tag_not_found": f"is missing `kind`: write {' or '.join(f'`kind: {each}`' for each in BY_KIND)}",
     }

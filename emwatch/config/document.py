@@ -27,6 +27,7 @@ _NULL: Final = "tag:yaml.org,2002:null"
 _BOOL: Final = "tag:yaml.org,2002:bool"
 _INT: Final = "tag:yaml.org,2002:int"
 _FLOAT: Final = "tag:yaml.org,2002:float"
+_DECIMAL = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\.(inf|Inf|INF))|\.(nan|NaN|NAN)")
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
@@ -189,6 +190,9 @@ class _NodeReader:
                 self.problems.append(Problem(origin, path, "a key must be plain text"))
                 continue
             key = str(key_node.value)
+            if problem := _half_character(key):
+                self.problems.append(Problem(origin, path, problem))
+                continue
             here = join(path, key)
             if key_node.tag != _STR:
                 self.problems.append(
@@ -224,6 +228,7 @@ def _scalar_value(text: str, tag: str, *, plain: bool) -> tuple[str, object]:
     problem = ""
     if tag == _STR:
         value = text
+        problem = _half_character(text)
         if plain and _EXPONENT.fullmatch(text):
             problem = f'YAML reads {text} as text; write {float(text):g} for the number, "{text}" in quotes for text'
     elif tag == _BOOL:
@@ -233,11 +238,26 @@ def _scalar_value(text: str, tag: str, *, plain: bool) -> tuple[str, object]:
             problem = f'YAML reads {text} as {meant}; write {meant} if you mean that, "{text}" in quotes for text'
     elif tag == _INT and re.fullmatch(r"[-+]?(0|[1-9][0-9]{0,39})", text):
         value = int(text)
-    elif tag == _FLOAT and ":" not in text and "_" not in text:
+    elif tag == _FLOAT and _DECIMAL.fullmatch(text):
         value = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     elif tag != _NULL:
         problem = _odd_scalar(text, tag)
     return problem, value
+
+
+def _half_character(text: str) -> str:
+    r"""
+    Return what is wrong with text that no file and no terminal can hold, else an empty text.
+
+    ``"\ud83d\ude00"`` is two halves of a character to YAML. U+DC80 to U+DCFF stand for the bytes of a path that is not
+    UTF-8, and pass.
+    """
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        return f"\\u{code:04x} is half of a character: write the character itself, or \\U and its eight digits"
+    return ""
 
 
 def _odd_scalar(text: str, tag: str) -> str:
@@ -255,7 +275,7 @@ def _odd_number(text: str) -> str:
     if "_" in text:
         return f'YAML reads {text} as the number {text.replace("_", "")}; write that, or "{text}" in quotes for text'
     digits = text.lstrip("+-")
-    if re.fullmatch(r"0[0-7]+", digits):
+    if re.fullmatch(r"0[0-7]{1,40}", digits):
         return (
             f"YAML reads {text} as the octal number {int(digits, 8)}; write {int(digits)} for the number, "
             f'"{text}" in quotes for text'

@@ -60,7 +60,7 @@ def load(
     """
     environ = os.environ if environ is None else environ
     if config_file is None and environ.get("EMWATCH_CONFIG"):
-        config_file = Path(environ["EMWATCH_CONFIG"]).expanduser()
+        config_file = _from_home(environ["EMWATCH_CONFIG"])
     tree = _defaults(environ)
     problems: list[Problem] = []
     files: list[Path] = []
@@ -81,6 +81,13 @@ def load(
         problems.sort(key=lambda problem: (problem.origin.source, problem.origin.order))
         raise ConfigError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
     return Loaded(config, _origins(tree), tuple(files), tuple(warnings))
+
+
+def _from_home(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"environment EMWATCH_CONFIG: {text}: there is no such user; write the whole path") from error
 
 
 def _defaults(environ: Mapping[str, str]) -> Branch:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emwatch.config import load
 from emwatch.errors import ConfigError
@@ -135,6 +137,31 @@ BROKEN = {
     "key of a channel": Broken(
         "alerts:\n  a: {kind: command, argv: [x], timeout: 3}\n", "2:33", "alerts.a.timeout", "`timeout_seconds`"
     ),
+    "half a character in a path": Broken(
+        'watch: {directory: "/a\\ud800b"}\n', "1:20", "watch.directory", r"\ud800 is half of a character"
+    ),
+    "half a character in a list of paths": Broken(
+        'watch: {directory: [/a, "/b\\udfff"]}\n', "1:25", "watch.directory[1]", r"\udfff is half of a character"
+    ),
+    "half a character in a home": Broken(
+        'ledger: {path: "~\\ud800/x"}\n', "1:16", "ledger.path", r"\ud800 is half of a character"
+    ),
+    "half a character in a pattern": Broken(
+        'watch: {include: ["\\ud800"]}\n', "1:19", "watch.include[0]", r"\ud800 is half of a character"
+    ),
+    "half a character in a program": Broken(
+        'alerts:\n  a: {kind: command, argv: ["\\ud800"]}\n', "2:29", "alerts.a.argv[0]", "half of a character"
+    ),
+    "half a character in a name": Broken('alerts:\n  "\\ud800": {}\n', "2:3", "alerts", "half of a character"),
+    "half a character in a section": Broken('"\\ud800": {}\n', "1:1", "", "half of a character"),
+    "a character in halves": Broken(
+        'watch: {mode: "\\ud83d\\ude00"}\n', "1:15", "watch.mode", r"\ud83d is half of a character"
+    ),
+    "a byte in a name": Broken('targets:\n- {name: "\\udce9"}\n', "2:10", "targets[0].name", "not UTF-8"),
+    "a number that is none": Broken('watch: {sweep_seconds: !!float "x"}\n', "1:24", "watch.sweep_seconds", "decimal"),
+    "octal without end": Broken(
+        f"watch: {{sweep_seconds: 0{'7' * 5000}}}\n", "1:24", "watch.sweep_seconds", "not a decimal number"
+    ),
     "web": Broken("web:\n  port: 80\n", "2:3", "web.port", "no keys yet"),
 }
 
@@ -233,3 +260,51 @@ def test_a_bad_variable_is_named(variable: str, text: str, says: str) -> None:
         load(environ={variable: text}, user_file=NOWHERE, system_file=NOWHERE)
 
     assert str(caught.value).startswith(f"environment {variable}: {says}")
+
+
+def test_a_configuration_variable_with_an_unknown_home_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"EMWATCH_CONFIG: ~nobody-of-that-name/c\.yaml: there is no such user"):
+        load(environ={"EMWATCH_CONFIG": "~nobody-of-that-name/c.yaml"}, user_file=NOWHERE, system_file=NOWHERE)
+
+
+_WORDS = (
+    *("watch", "directory", "ledger", "path", "targets", "name", "alerts", "kind", "command", "argv", "max_age_days"),
+    *(
+        ": ",
+        ":\n  ",
+        "\n- ",
+        "- ",
+        "\n",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        '"',
+        "'",
+        "|",
+        ">",
+        "?",
+        "%",
+        "---",
+        "#",
+        "\t",
+        "<<",
+    ),
+    *("\\ud800", "\\x00", "~", "~x", "!!int ", "!!float ", "!!timestamp ", "!!set ", "&a ", "*a", "1", "1.5", ".inf"),
+    *("null", "true", "0x1", "1_0", "1:2", "017"),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.lists(st.sampled_from(_WORDS) | st.text(max_size=3), max_size=25).map("".join))
+def test_whatever_stands_in_the_file_it_is_a_configuration_or_a_mistake(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yaml"
+    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+
+    try:
+        load(file, environ={}, user_file=NOWHERE, system_file=NOWHERE)
+    except ConfigError as error:
+        assert str(file) in str(error)  # noqa: PT017 - either way is right
