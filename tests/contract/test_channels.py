@@ -16,11 +16,10 @@ from emwatch.alerts.registry import BY_KIND
 from emwatch.alerts.terminal import TerminalChannel
 from emwatch.cli.terminal.lines import PlainLines
 from emwatch.errors import AlertError
-from emwatch.frame import Alert
-from emwatch.testing import RecordingChannel
+from emwatch.testing import RecordingChannel, make_alert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from emwatch.frame import Alert
 
 
 class Rig(Protocol):
@@ -108,29 +107,6 @@ def _rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     return RIGS[request.param](tmp_path)
 
 
-@pytest.fixture(name="make_alert")
-def _make_alert() -> Callable[..., Alert]:
-    def make(key: str = "k1", path: str = "/acq/frame.tif", reason: str = "Tips 0.93 >= 0.80") -> Alert:
-        return Alert(
-            1,
-            key,
-            "any",
-            "tips",
-            reason,
-            1,
-            Path(path),
-            "Tips",
-            0.93,
-            None,
-            52.0,
-            "2026-01-01T00:00:00+00:00",
-            "2026-01-01T02:00:00+00:00",
-            0,
-        )
-
-    return make
-
-
 def test_every_registered_kind_is_under_this_contract() -> None:
     assert set(BY_KIND) <= set(RIGS)
 
@@ -140,34 +116,34 @@ def test_a_channel_is_one_and_says_its_kind(rig: Rig) -> None:
     assert rig.channel.kind in RIGS
 
 
-def test_an_alert_is_with_the_receiver_when_send_returns(rig: Rig, make_alert: Callable[..., Alert]) -> None:
+def test_an_alert_is_with_the_receiver_when_send_returns(rig: Rig) -> None:
     rig.channel.send(make_alert("k1"))
 
     assert rig.received() == ["k1"]
 
 
-def test_alerts_arrive_in_the_order_they_were_sent(rig: Rig, make_alert: Callable[..., Alert]) -> None:
+def test_alerts_arrive_in_the_order_they_were_sent(rig: Rig) -> None:
     for key in ("k1", "k2", "k3"):
         rig.channel.send(make_alert(key))
 
     assert rig.received() == ["k1", "k2", "k3"]
 
 
-def test_the_same_alert_may_come_again_with_the_same_key(rig: Rig, make_alert: Callable[..., Alert]) -> None:
+def test_the_same_alert_may_come_again_with_the_same_key(rig: Rig) -> None:
     rig.channel.send(make_alert("k1"))
     rig.channel.send(make_alert("k1"))
 
     assert rig.received() == ["k1", "k1"]
 
 
-def test_a_receiver_that_fails_is_an_alert_error_and_nothing_else(rig: Rig, make_alert: Callable[..., Alert]) -> None:
+def test_a_receiver_that_fails_is_an_alert_error_and_nothing_else(rig: Rig) -> None:
     rig.break_receiver()
 
     with pytest.raises(AlertError, match=rig.channel.kind):
         rig.channel.send(make_alert("k1"))
 
 
-def test_a_channel_takes_alerts_again_once_its_receiver_is_mended(rig: Rig, make_alert: Callable[..., Alert]) -> None:
+def test_a_channel_takes_alerts_again_once_its_receiver_is_mended(rig: Rig) -> None:
     rig.break_receiver()
     with pytest.raises(AlertError):
         rig.channel.send(make_alert("k1"))
@@ -189,7 +165,7 @@ def test_a_channel_takes_alerts_again_once_its_receiver_is_mended(rig: Rig, make
         "/acq/" + "long" * 1000,
     ],
 )
-def test_no_file_name_stops_an_alert(rig: Rig, make_alert: Callable[..., Alert], path: str) -> None:
-    rig.channel.send(make_alert("k1", path, "reason with \0 and \x1b[2J and \n"))
+def test_no_file_name_stops_an_alert(rig: Rig, path: str) -> None:
+    rig.channel.send(make_alert(path=Path(path), reason="reason with \0 and \x1b[2J and \n"))
 
     assert rig.received() == ["k1"]

@@ -12,12 +12,19 @@ import pytest
 
 from emwatch.alerts.command import CommandChannel
 from emwatch.errors import AlertError
-from emwatch.frame import Alert
+from emwatch.testing import make_alert
 
-ALERT = Alert(
-    7, "key7", "lamp", "wires", "Nanowires 0.93 >= 0.80", 3, Path("/acq/a b.tif"), "Nanowires", 0.9349, 25_000.0, None,
-    "2026-01-01T00:00:00.000000+00:00", "2026-01-01T02:00:00.000000+00:00", 2,
-)  # fmt: skip
+ALERT = make_alert(
+    "key7",
+    "lamp",
+    target="wires",
+    reason="Nanowires 0.93 >= 0.80",
+    path=Path("/acq/a b.tif"),
+    category="Nanowires",
+    probability=0.9349,
+    magnification=25_000.0,
+    attempts=2,
+)
 
 
 def python(script: str, *arguments: str, timeout_s: float = 10.0) -> CommandChannel:
@@ -190,16 +197,14 @@ def test_a_program_that_closes_its_pipes_and_works_on_is_waited_for() -> None:
 
 CROWDED = """
 import resource, os, sys
-from pathlib import Path
 from emwatch.alerts.command import CommandChannel
 from emwatch.errors import AlertError
-from emwatch.frame import Alert
-alert = Alert(1, "k", "c", "t", "r", 1, Path("/a.tif"), "Tips", 0.9, None, None, "2026-01-01T00:00:00+00:00", 0)
+from emwatch.testing import make_alert
 resource.setrlimit(resource.RLIMIT_NPROC, (int(sys.argv[1]),) * 2)
 os.setuid(54321)
 for command in (["true"], ["sh", "-c", "sleep 9 >/dev/null 2>&1 & exit 0"]):
     try:
-        CommandChannel(command).send(alert)
+        CommandChannel(command).send(make_alert())
     except AlertError as error:
         print("refused:", error)
     else:

@@ -4,14 +4,17 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from emwatch.alerts.outbox import Outbox, Patience, Step
 from emwatch.clock import SystemClock
 from emwatch.errors import LedgerError
-from emwatch.frame import Alert
-from emwatch.testing import ManualClock, RecordingChannel
+from emwatch.testing import ManualClock, RecordingChannel, make_alert
+
+if TYPE_CHECKING:
+    from emwatch.frame import Alert
 
 
 @dataclass
@@ -31,22 +34,8 @@ class MemoryStore:
 
     def add(self, key: str, channel: str, now: datetime) -> int:
         number = len(self.slots) + 1
-        alert = Alert(
-            number,
-            key,
-            channel,
-            "t",
-            "why",
-            number,
-            Path("/a.tif"),
-            "Tips",
-            0.9,
-            None,
-            None,
-            now.isoformat(),
-            now.isoformat(),
-            0,
-        )
+        at = now.isoformat()
+        alert = make_alert(key, channel, id=number, frame_id=number, recorded_at=at, queued_at=at)
         self.slots[number] = Slot(alert, now)
         return number
 

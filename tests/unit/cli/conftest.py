@@ -14,16 +14,12 @@ import pytest
 
 from emwatch.errors import Truncated
 from emwatch.frame import (
-    CATEGORIES,
     AcquisitionMetadata,
-    FrameReading,
     FrameState,
-    Match,
     Outcome,
-    Prediction,
     Reading,
-    StatKey,
 )
+from emwatch.testing import make_failure, make_metadata, make_outcome, make_prediction, make_stat_key
 
 if TYPE_CHECKING:
     from emwatch.readers.sandbox.limits import Limits
@@ -145,29 +141,19 @@ def write_ledger(path: Path, rows: tuple[Row, ...]) -> Path:
 
 def _outcome(row: Row) -> Outcome:
     path = Path("/data/sem") / row.name
-    key = StatKey(1000, int((datetime.now(UTC) - timedelta(hours=row.hours_ago)).timestamp() * 1e9), 1, 1)
+    written_at = datetime.now(UTC) - timedelta(hours=row.hours_ago)
     if row.category is None:
-        return Outcome(path, row.state, key, code="truncated", reason=f"{path}: ends early")
+        key = make_stat_key(written_at)
+        return make_failure(path, state=row.state, stat_key=key, reason=f"{path}: ends early")
     numbers = {"magnification": row.magnification, "stage_tilt_deg": row.tilt}
-    readings = {name: Reading(value, str(value), "test") for name, value in numbers.items() if value is not None}
-    rest = (1 - row.probability) / (len(CATEGORIES) - 1)
-    scores = {name: row.probability if name == row.category else rest for name in CATEGORIES}
-    sha256 = row.name.encode().hex().ljust(64, "0")[:64]
-    reading = FrameReading(
+    return make_outcome(
         path,
-        sha256,
-        key,
-        "TIFF",
-        64,
-        48,
-        "uint8",
-        1,
-        AcquisitionMetadata("Zeiss", readings),
-        None,  # type: ignore[arg-type]  # the ledger does not store views
+        row.name,
+        targets=(row.target,) if row.target else (),
+        written_at=written_at,
+        metadata=make_metadata("Zeiss", **{name: value for name, value in numbers.items() if value is not None}),
+        prediction=make_prediction(row.category, row.probability, uncertain=row.uncertain),
     )
-    prediction = Prediction(row.category, row.probability, scores, row.uncertain, row.probability - rest, "b" * 64)
-    matches = (Match(row.target, "because", ("terminal",)),) if row.target else ()
-    return Outcome(path, row.state, key, sha256=sha256, reading=reading, prediction=prediction, matches=matches)
 
 
 class Bars:

@@ -1,31 +1,24 @@
 from __future__ import annotations
 
-import hashlib
 import time
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from emwatch.frame import (
-    CATEGORIES,
-    AcquisitionMetadata,
-    FrameReading,
     FrameState,
-    Match,
     Outcome,
     Prediction,
-    Reading,
     StatKey,
 )
 from emwatch.ledger.writer import Ledger
+from emwatch.testing import NOON, make_failure, make_metadata, make_outcome, make_prediction, make_stat_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    from datetime import datetime
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -51,24 +44,20 @@ def _ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture(name="key_of", scope="session")
 def _key_of() -> Callable[..., StatKey]:
-    def make(written_at: datetime = NOON, size: int = 1000, inode: int = 7) -> StatKey:
-        mtime_ns = int(written_at.timestamp() * 1_000_000) * 1000
-        return StatKey(size, mtime_ns, mtime_ns, inode)
-
-    return make
+    return make_stat_key
 
 
 @pytest.fixture(name="prediction_of", scope="session")
 def _prediction_of() -> Callable[..., Prediction]:
     def make(category: str, probability: float = 0.9, *, uncertain: bool = False, bundle: str = "b") -> Prediction:
-        scores = dict.fromkeys(CATEGORIES, (1 - probability) / 9) | {category: probability}
-        return Prediction(category, probability, scores, uncertain, probability - 0.05, bundle * 64, novelty=0.25)
+        made = make_prediction(category, probability, uncertain=uncertain, bundle_sha256=bundle * 64)
+        return replace(made, margin=probability - 0.05, novelty=0.25)
 
     return make
 
 
 @pytest.fixture(name="frame_of", scope="session")
-def _frame_of(key_of: Callable[..., StatKey], prediction_of: Callable[..., Prediction]) -> Callable[..., Outcome]:
+def _frame_of(prediction_of: Callable[..., Prediction]) -> Callable[..., Outcome]:
     """Make the outcome of a frame that was read; ``content`` stands for its bytes."""
 
     def make(
@@ -83,24 +72,18 @@ def _frame_of(key_of: Callable[..., StatKey], prediction_of: Callable[..., Predi
         numbers: dict[str, float] | None = None,
         **said: object,
     ) -> Outcome:
-        sha256 = hashlib.sha256(content.encode()).hexdigest()
-        key = key or key_of(written_at)
-        readings = {name: Reading(value, f"{value} raw", f"tag {name}") for name, value in (numbers or {}).items()}
-        metadata = AcquisitionMetadata("zeiss", readings, ("odd",))
-        views = np.zeros((1, 1, 1), np.float32)
-        reading = FrameReading(Path(path), sha256, key, "TIFF", 1024, 768, "uint8", 1, metadata, views)
-        matches = tuple(Match(target, f"because {target}", channels) for target in targets)
-        prediction = prediction_of(category, **said)
-        return Outcome(
-            Path(path), FrameState.RECORDED, key, sha256, reading=reading, prediction=prediction, matches=matches
-        )
+        key = key or make_stat_key(written_at)
+        metadata = make_metadata(flags=("odd",), **numbers or {})
+        outcome = make_outcome(path, content, targets=targets, channels=channels, stat_key=key)
+        reading = replace(outcome.reading, stat_key=key, metadata=metadata)
+        return replace(outcome, reading=reading, prediction=prediction_of(category, **said))
 
     return make
 
 
 @pytest.fixture(name="failure_of", scope="session")
-def _failure_of(key_of: Callable[..., StatKey]) -> Callable[..., Outcome]:
-    """Make the outcome of a file that was looked into in vain; ``content`` "" where its bytes are not known."""
+def _failure_of() -> Callable[..., Outcome]:
+    """Make the outcome of a file that could not be read; ``content`` is "" if its bytes are not known."""
 
     def make(
         path: str = "/acq/a.tif",
@@ -109,7 +92,6 @@ def _failure_of(key_of: Callable[..., StatKey]) -> Callable[..., Outcome]:
         code: str = "truncated",
         retry_after_s: float | None = None,
     ) -> Outcome:
-        sha256 = hashlib.sha256(content.encode()).hexdigest() if content else ""
-        return Outcome(Path(path), state, key_of(), sha256, code, f"{path}: {code}", retry_after_s)
+        return make_failure(path, content, code, state=state, retry_after_s=retry_after_s)
 
     return make

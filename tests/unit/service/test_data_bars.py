@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 from emwatch.errors import Denied, EmwatchError, LedgerError, ReaderDied, Unsteady, Vanished
 from emwatch.frame import (
-    CATEGORIES,
     AcquisitionMetadata,
-    FrameReading,
-    FrameState,
-    Outcome,
-    Prediction,
     Reading,
-    StatKey,
     Target,
     Window,
 )
@@ -27,7 +21,7 @@ from emwatch.ingest.events import Notice
 from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import BarFindings, Ledger, Queued
 from emwatch.service.data_bars import DataBars
-from emwatch.testing import ManualClock
+from emwatch.testing import ManualClock, make_metadata, make_outcome, make_prediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,8 +73,8 @@ class FlakyLedger(Ledger):
         return super().add_data_bar(frame_id, findings, read_at)
 
 
-def _sha256(name: str) -> str:
-    return name.encode().hex().ljust(64, "0")
+def _sha256(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 class Rig:
@@ -110,18 +104,16 @@ class Rig:
     def record(
         self, name: str, numbers: dict[str, float] | None = None, *, uncertain: bool = False, content: str = ""
     ) -> int:
-        written_ns = int(self.clock.now().timestamp()) * 10**9
-        key = StatKey(1, written_ns, written_ns, 1)
-        readings = {each: Reading(value, str(value), "tag") for each, value in (numbers or {}).items()}
-        metadata = AcquisitionMetadata("maker" if numbers else None, readings)
-        path, sha256 = Path("/acq") / name, _sha256(content or name)
-        views = np.zeros((1, 170, 170), np.float32)
-        reading = FrameReading(path, sha256, key, "TIFF", 170, 170, "uint8", 1, metadata, views)
-        scores = dict.fromkeys(CATEGORIES, 0.0) | {"Tips": 1.0}
-        prediction = Prediction("Tips", 1.0, scores, uncertain, 1.0, "ab" * 32)
+        metadata = make_metadata("maker" if numbers else None, **numbers or {})
+        prediction = make_prediction("Tips", 1.0, uncertain=uncertain)
         matches = self.bars._matched(prediction, metadata)
-        outcome = Outcome(
-            path, FrameState.RECORDED, key, sha256, reading=reading, prediction=prediction, matches=matches
+        outcome = make_outcome(
+            Path("/acq") / name,
+            content or name,
+            written_at=self.clock.now(),
+            metadata=metadata,
+            prediction=prediction,
+            matches=matches,
         )
         return self.ledger.record(outcome, self.clock.now()).frame_id
 

@@ -2,17 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from emwatch.frame import CATEGORIES, AcquisitionMetadata, Match, Prediction, Reading, Target, Window
+from emwatch.frame import AcquisitionMetadata, Match, Prediction, Target, Window
 from emwatch.targets.rules import Condition, explain, match_targets
+from emwatch.testing import make_metadata, make_prediction
 
 
 def prediction(category: str = "Nanowires", probability: float = 0.93, *, uncertain: bool = False) -> Prediction:
-    scores = dict.fromkeys(CATEGORIES, (1 - probability) / 9) | {category: probability}
-    return Prediction(category, probability, scores, uncertain=uncertain, margin=0.5, bundle_sha256="b" * 64)
-
-
-def metadata(**numbers: float | None) -> AcquisitionMetadata:
-    return AcquisitionMetadata("zeiss", {name: Reading(value, str(value), "tag") for name, value in numbers.items()})
+    return make_prediction(category, probability, uncertain=uncertain)
 
 
 WIRES = Target("wires", ("Nanowires",), 0.8)
@@ -26,36 +22,36 @@ TWO = Target("two", ("Tips", "Nanowires"), 0.5)
 @pytest.mark.parametrize(
     ("target", "said", "known", "expected"),
     [
-        (WIRES, prediction(), metadata(), "Nanowires 0.93 >= 0.80"),
-        (WIRES, prediction(probability=0.8), metadata(), "Nanowires 0.80 >= 0.80"),
-        (WIRES, prediction(probability=0.8004), metadata(), "Nanowires 0.8004 >= 0.8000"),
-        (TWO, prediction("Tips", 0.6), metadata(), "Tips 0.60 >= 0.50"),
+        (WIRES, prediction(), make_metadata(), "Nanowires 0.93 >= 0.80"),
+        (WIRES, prediction(probability=0.8), make_metadata(), "Nanowires 0.80 >= 0.80"),
+        (WIRES, prediction(probability=0.8004), make_metadata(), "Nanowires 0.8004 >= 0.8000"),
+        (TWO, prediction("Tips", 0.6), make_metadata(), "Tips 0.60 >= 0.50"),
         (
             CLOSE_UP,
             prediction(),
-            metadata(magnification=25_000.0),
+            make_metadata(magnification=25_000.0),
             "Nanowires 0.93 >= 0.80, magnification 25,000x within 10,000..50,000",
         ),
         (
             CLOSE_UP,
             prediction(),
-            metadata(magnification=10_000.0),
+            make_metadata(magnification=10_000.0),
             "Nanowires 0.93 >= 0.80, magnification 10,000x within 10,000..50,000",
         ),
         (
             TILTED,
             prediction(),
-            metadata(stage_tilt_deg=52.0),
+            make_metadata(stage_tilt_deg=52.0),
             "any frame (Nanowires 0.93), stage tilt 52° within 40..",
         ),
         (
             TILTED,
             prediction(uncertain=True),
-            metadata(stage_tilt_deg=52.25),
+            make_metadata(stage_tilt_deg=52.25),
             "any frame (uncertain, Nanowires 0.93), stage tilt 52.25° within 40..",
         ),
-        (ANYTHING, prediction(), metadata(), "any frame (Nanowires 0.93)"),
-        (SURE, prediction("Tips", 0.95), metadata(), "Tips 0.95 >= 0.90"),
+        (ANYTHING, prediction(), make_metadata(), "any frame (Nanowires 0.93)"),
+        (SURE, prediction("Tips", 0.95), make_metadata(), "Tips 0.95 >= 0.90"),
     ],
 )
 def test_a_frame_that_meets_every_condition_is_a_match_with_its_reason(
@@ -69,30 +65,30 @@ def test_a_frame_that_meets_every_condition_is_a_match_with_its_reason(
 @pytest.mark.parametrize(
     ("target", "said", "known", "expected"),
     [
-        (WIRES, prediction("Tips"), metadata(), "Tips 0.93 is not Nanowires"),
-        (WIRES, prediction(probability=0.79), metadata(), "Nanowires 0.79 < 0.80"),
-        (WIRES, prediction(probability=0.79996), metadata(), "Nanowires 0.79996 < 0.80000"),
-        (WIRES, prediction(uncertain=True), metadata(), "uncertain, Nanowires 0.93: the model is not sure"),
-        (SURE, prediction(uncertain=True), metadata(), "uncertain, Nanowires 0.93: the model is not sure"),
-        (CLOSE_UP, prediction(), metadata(), "magnification unknown, wanted 10,000..50,000"),
-        (CLOSE_UP, prediction(), metadata(magnification=None), "magnification unknown, wanted 10,000..50,000"),
+        (WIRES, prediction("Tips"), make_metadata(), "Tips 0.93 is not Nanowires"),
+        (WIRES, prediction(probability=0.79), make_metadata(), "Nanowires 0.79 < 0.80"),
+        (WIRES, prediction(probability=0.79996), make_metadata(), "Nanowires 0.79996 < 0.80000"),
+        (WIRES, prediction(uncertain=True), make_metadata(), "uncertain, Nanowires 0.93: the model is not sure"),
+        (SURE, prediction(uncertain=True), make_metadata(), "uncertain, Nanowires 0.93: the model is not sure"),
+        (CLOSE_UP, prediction(), make_metadata(), "magnification unknown, wanted 10,000..50,000"),
+        (CLOSE_UP, prediction(), make_metadata(magnification=None), "magnification unknown, wanted 10,000..50,000"),
         (
             CLOSE_UP,
             prediction(),
-            metadata(magnification=50_001.0),
+            make_metadata(magnification=50_001.0),
             "magnification 50,001x outside 10,000..50,000",
         ),
         (
             Target("open", magnification=Window()),
             prediction(),
-            metadata(magnification=float("nan")),
+            make_metadata(magnification=float("nan")),
             "magnification unknown, wanted any value",
         ),
-        (TILTED, prediction(), metadata(stage_tilt_deg=39.99), "stage tilt 39.99° outside 40.."),
+        (TILTED, prediction(), make_metadata(stage_tilt_deg=39.99), "stage tilt 39.99° outside 40.."),
         (
             Target("flat", stage_tilt_deg=Window(high=1)),
             prediction(),
-            metadata(stage_tilt_deg=-0.5),
+            make_metadata(stage_tilt_deg=-0.5),
             None,
         ),
     ],
@@ -109,13 +105,15 @@ def test_a_frame_that_misses_a_condition_is_no_match_and_the_sentence_says_why(
 def test_matches_come_in_the_order_of_the_targets_with_their_own_channels() -> None:
     loud = Target("loud", ("Nanowires",), channels=("terminal", "lamp"))
 
-    actual = [(each.target, each.channels) for each in match_targets([loud, TILTED, WIRES], prediction(), metadata())]
+    actual = [
+        (each.target, each.channels) for each in match_targets([loud, TILTED, WIRES], prediction(), make_metadata())
+    ]
 
     assert actual == [("loud", ("terminal", "lamp")), ("wires", ("terminal",))]
 
 
 def test_every_condition_is_explained_even_after_one_is_missed() -> None:
-    actual = explain(CLOSE_UP, prediction("Tips"), metadata(magnification=20_000.0))
+    actual = explain(CLOSE_UP, prediction("Tips"), make_metadata(magnification=20_000.0))
 
     assert [
         Condition("category", False, "Tips 0.93 is not Nanowires"),

@@ -14,18 +14,13 @@ from PIL import Image
 from emwatch.errors import DatasetError
 from emwatch.frame import (
     CATEGORIES,
-    AcquisitionMetadata,
-    FrameReading,
-    FrameState,
-    Outcome,
-    Reading,
     Review,
     ReviewVerdict,
-    StatKey,
 )
 from emwatch.ledger.query import LedgerReader, LogFilter
 from emwatch.ledger.sessions import session_name
 from emwatch.ledger.writer import Ledger
+from emwatch.testing import make_metadata, make_outcome, make_reading, make_stat_key
 from emwatch.train.dataset.labelled import LabelledFrame
 from emwatch.train.heads.from_log import FromLog, beside, check_categories, reviewed_frames
 
@@ -50,12 +45,11 @@ def frame(folder: Path, name: str, seed: int = 0) -> Path:
 
 
 def record(ledger: Ledger, path: Path, written_at: datetime = NOON) -> int:
-    ns = int(written_at.timestamp()) * 10**9
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    key = StatKey(path.stat().st_size, ns, ns, 1)
-    metadata = AcquisitionMetadata("zeiss", {"instrument": Reading("sigma", "Sigma", "tag")})
-    reading = FrameReading(path, sha256, key, "PNG", 64, 48, "uint8", 1, metadata, np.zeros((1, 1, 1), np.float32))
-    outcome = Outcome(path, FrameState.RECORDED, key, sha256, reading=reading)
+    key = make_stat_key(written_at, size=path.stat().st_size)
+    metadata = make_metadata(instrument="sigma")
+    reading = make_reading(path, sha256=sha256, stat_key=key, metadata=metadata)
+    outcome = make_outcome(path, reading=reading, sha256=sha256, stat_key=key)
     frame_id: int = ledger.record(outcome, NOON).frame_id
     return frame_id
 
