@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from emwatch.classify.preprocess import prepare, prepare_five, prepared_by
+from emwatch.classify.preprocess import CLIPPED_PERCENT, eight_bits, prepare, prepare_five, prepared_by
 from emwatch.errors import Unreadable
 
 
@@ -180,3 +180,13 @@ def test_the_decoder_child_finds_the_maker_by_its_name(views: int, count: int) -
     maker = getattr(importlib.import_module(module), name)
 
     assert len(maker(np.zeros((50, 60, 3), np.uint16))) == count
+
+
+@pytest.mark.parametrize("kind", ["u2", "i2", "u4", "f4"])
+def test_a_stretch_by_rows_gives_the_values_of_one_over_the_whole_frame(kind: str) -> None:
+    pixels = np.random.default_rng(4).normal(3000, 900, (301, 170)).clip(0, 60000).astype(kind)
+    values = pixels.astype(np.float32)
+    low, high = (float(at) for at in np.percentile(values, (CLIPPED_PERCENT, 100 - CLIPPED_PERCENT)))
+    expected = np.rint((np.clip(values, low, high) - np.float32(low)) * np.float32(255 / (high - low)))
+
+    np.testing.assert_array_equal(eight_bits(pixels), expected.astype(np.uint8))
