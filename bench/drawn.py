@@ -86,7 +86,7 @@ def figures(logits: np.ndarray, categories: np.ndarray) -> dict[str, float]:
 
 def worth_of_kinds(ridge: RidgeOnce, drawn: list[DrawnFrame], categories: np.ndarray) -> dict[str, float]:
     """Tell what balanced accuracy loses without each kind."""
-    names = np.array([f"{CATEGORIES[frame.category]}: {frame.kind}" for frame in drawn])
+    names = np.array([f"{CATEGORIES[frame.category]}: {frame.kind} ({frame.painter})" for frame in drawn])
     with_all = balanced(ridge.logits(np.ones(len(drawn), dtype=bool)), categories)
     return {
         str(name): with_all - balanced(ridge.logits(names != name), categories)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.canvas import blurred
+from emwatch.simulate.kind import Kind
+from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import lay_ground
-from emwatch.simulate.scenes.kind import Kind
 
 if TYPE_CHECKING:
-    from emwatch.simulate.canvas import Canvas, Plane
+    from emwatch.simulate.planes import Plane
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def blood_cells(canvas: Canvas) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from emwatch.simulate.kind import Kind
 from emwatch.simulate.scenes.ground import lay_ground
-from emwatch.simulate.scenes.kind import Kind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from emwatch.simulate.canvas import Canvas, Point
+    from emwatch.simulate.planes import Point
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def _bent(canvas: Canvas, at: Point, angle: float, bend: float, step: float) -> npt.NDArray[np.float64]:

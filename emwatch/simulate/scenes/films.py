@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.canvas import blurred
+from emwatch.simulate.kind import Kind
+from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import lay_ground
-from emwatch.simulate.scenes.kind import Kind
 
 if TYPE_CHECKING:
-    from emwatch.simulate.canvas import Canvas
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def polycrystal(canvas: Canvas) -> None:

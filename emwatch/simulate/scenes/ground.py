@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from emwatch.simulate.canvas import Canvas
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def lay_ground(canvas: Canvas, *, rough: bool = True) -> float:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.canvas import blurred
+from emwatch.simulate.kind import Kind
+from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import bright, lay_ground
-from emwatch.simulate.scenes.kind import Kind
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
-    from emwatch.simulate.canvas import Canvas, Plane, Point
+    from emwatch.simulate.planes import Plane, Point
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def _box(x0: float, y0: float, x1: float, y1: float) -> list[Point]:

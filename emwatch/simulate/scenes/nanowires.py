@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from emwatch.simulate.kind import Kind
 from emwatch.simulate.scenes.ground import bright, lay_ground
-from emwatch.simulate.scenes.kind import Kind
-from emwatch.simulate.solids import Face, prism, put, turned
+from emwatch.simulate.scenes.solids import Face, prism, put, turned
 
 if TYPE_CHECKING:
-    from emwatch.simulate.canvas import Canvas
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def forest_side(canvas: Canvas) -> None:

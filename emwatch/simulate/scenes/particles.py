@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.canvas import blurred
+from emwatch.simulate.kind import Kind
+from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import bright, lay_ground
-from emwatch.simulate.scenes.kind import Kind
-from emwatch.simulate.solids import Face, anyhow, prism, put
+from emwatch.simulate.scenes.solids import Face, anyhow, prism, put
 
 if TYPE_CHECKING:
-    from emwatch.simulate.canvas import Canvas, Point
+    from emwatch.simulate.planes import Point
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def spheres(canvas: Canvas) -> None:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.canvas import blurred
+from emwatch.simulate.kind import Kind
+from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import bright, lay_ground
-from emwatch.simulate.scenes.kind import Kind
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
-    from emwatch.simulate.canvas import Canvas, Plane
+    from emwatch.simulate.planes import Plane
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def _flat_angle(canvas: Canvas) -> float:

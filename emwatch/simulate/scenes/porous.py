@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.canvas import blurred
-from emwatch.simulate.scenes.kind import Kind
+from emwatch.simulate.kind import Kind
+from emwatch.simulate.planes import blurred
 
 if TYPE_CHECKING:
-    from emwatch.simulate.canvas import Canvas
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def closed_foam(canvas: Canvas) -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.scenes.kind import Kind
+from emwatch.simulate.kind import Kind
 from emwatch.simulate.scenes.particles import convex, facets
 
 if TYPE_CHECKING:
-    from emwatch.simulate.canvas import Canvas, Plane
+    from emwatch.simulate.planes import Plane
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 def _heap(canvas: Canvas, relief: float) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emwatch.frame import CATEGORIES
-from emwatch.simulate.painter import draw_frame, kinds_of
+from emwatch.simulate.painter import PAINTERS, draw_frame, kinds_of
 from emwatch.train.heads.data_bars import with_drawn_bar
 
 if TYPE_CHECKING:
@@ -26,35 +26,44 @@ _FIRST_SEED: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class DrawnFrame:
-    """A frame yet to be drawn: made when asked for, the same each time."""
+    """A frame yet to be drawn: made when asked for, the same each time; painter, kind and seed name it."""
 
     category: int
+    painter: str
     kind: str
     seed: int
 
     def draw(self, width_px: int = _WIDTH_PX) -> npt.NDArray[np.uint8]:
-        """Draw it, 4:3: grey (height, width), with a data bar or without."""
-        drawing = draw_frame(CATEGORIES[self.category], self.seed, width_px, width_px * 3 // 4, kind=self.kind)
+        """Return the picture, 4:3: grey (height, width), with a data bar or without."""
+        name, height_px = CATEGORIES[self.category], width_px * 3 // 4
+        drawing = draw_frame(name, self.seed, width_px, height_px, painter=self.painter, kind=self.kind)
         pixels = drawing.pixels.astype(np.uint8)
         random = np.random.default_rng((self.seed, self.category))
         return with_drawn_bar(pixels, random) if random.random() < _BAR_SHARE else pixels
 
 
 def drawn_frames(per_category: int, seed: int) -> list[DrawnFrame]:
-    """List the drawn frames of a seed, category after category, its kinds in turn so that none is rare by chance."""
+    """
+    Return the drawn frames of a seed, category after category.
+
+    The painters draw in turn, and each takes its kinds in turn, so that none is rare by chance.
+    """
     return [
-        DrawnFrame(category, kinds[number % len(kinds)], _first(seed) + number)
-        for category, kinds in enumerate(map(kinds_of, CATEGORIES))
+        DrawnFrame(category, painter, kinds[number // len(PAINTERS) % len(kinds)], _first(seed) + number)
+        for category, name in enumerate(CATEGORIES)
         for number in range(per_category)
+        for painter in [PAINTERS[number % len(PAINTERS)]]
+        for kinds in [kinds_of(name, painter)]
     ]
 
 
 def every_kind(per_kind: int, seed: int) -> list[DrawnFrame]:
-    """List as many drawn frames of each kind, kind after kind."""
+    """Return as many drawn frames of each kind of each painter, kind after kind."""
     return [
-        DrawnFrame(category, kind, _first(seed) + number)
+        DrawnFrame(category, painter, kind, _first(seed) + number)
         for category, name in enumerate(CATEGORIES)
-        for kind in kinds_of(name)
+        for painter in PAINTERS
+        for kind in kinds_of(name, painter)
         for number in range(per_kind)
     ]
 

@@ -50,7 +50,7 @@ def of_frame(frame: LabelledFrame, dressed: Dressed) -> Picture:
 
 def of_drawing(frame: DrawnFrame) -> Picture:
     """Give a frame that the pretend microscope draws."""
-    name = f"{frame.category} {frame.kind} {frame.seed}".encode()
+    name = f"{frame.category} {frame.painter} {frame.kind} {frame.seed}".encode()
     code = ("emwatch.simulate", "emwatch.train.heads.drawn", "emwatch.train.heads.data_bars")
     return Picture(lambda: name, frame.draw, "drawn", code)
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from emwatch.simulate.canvas import Canvas
-from emwatch.simulate.solids import anyhow, prism, put, turned
+from emwatch.simulate.scenes.canvas import Canvas
+from emwatch.simulate.scenes.solids import anyhow, prism, put, turned
 
 
 def _area(outline: list[tuple[float, float]]) -> float:

@@ -5,24 +5,27 @@ from collections import Counter
 import numpy as np
 
 from emwatch.frame import CATEGORIES
-from emwatch.simulate.painter import kinds_of
+from emwatch.simulate.painter import PAINTERS, kinds_of
 from emwatch.train.heads.drawn import drawn_frames, every_kind
 
 
-def test_the_kinds_of_a_category_come_in_turn() -> None:
+def test_painters_and_the_kinds_of_a_category_come_in_turn() -> None:
     frames = drawn_frames(per_category=20, seed=0)
 
     assert [frame.category for frame in frames] == sorted(20 * [*range(len(CATEGORIES))])
     for category, name in enumerate(CATEGORIES):
-        counts = Counter(frame.kind for frame in frames if frame.category == category)
-        assert set(counts) == set(kinds_of(name)[:20])
-        assert max(counts.values()) - min(counts.values()) <= 1
+        for painter in PAINTERS:
+            drawn = [frame.kind for frame in frames if (frame.category, frame.painter) == (category, painter)]
+            counts = Counter(drawn)
+            assert len(drawn) == 10
+            assert set(counts) == set(kinds_of(name, painter)[:10])
+            assert max(counts.values()) - min(counts.values()) <= 1
 
 
 def test_every_kind_is_drawn_as_often() -> None:
-    counts = Counter((frame.category, frame.kind) for frame in every_kind(per_kind=2, seed=1))
+    counts = Counter((frame.category, frame.painter, frame.kind) for frame in every_kind(per_kind=2, seed=1))
 
-    assert len(counts) == sum(len(kinds_of(name)) for name in CATEGORIES)
+    assert len(counts) == sum(len(kinds_of(name, painter)) for name in CATEGORIES for painter in PAINTERS)
     assert set(counts.values()) == {2}
 
 

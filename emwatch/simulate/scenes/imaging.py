@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emwatch.simulate.canvas import Canvas, Plane, blurred, resized
+from emwatch.simulate.planes import Plane, blurred, resized
+from emwatch.simulate.scenes.canvas import Canvas
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from emwatch.simulate.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,31 @@ class Imaging:
             grain=sometimes(0.6, 0.02, 0.16),
             grain_px=math.exp(rng.uniform(math.log(3.0), math.log(24.0))),
         )
+
+
+def picture_of(
+    kind: Kind[Canvas],
+    scene_rng: np.random.Generator,
+    imaging_rng: np.random.Generator,
+    size: tuple[int, int],
+    tilt_deg: float | None = None,
+) -> tuple[Plane, float]:
+    """Return the grey picture (0..1) of a kind's scene, of ``size`` (width, height), and its tilt in degrees."""
+    imaging = Imaging.drawn(imaging_rng, tilt_deg)
+    z, tone = _painted(kind, scene_rng, *size, imaging.tilt_deg)
+    return seen(z, tone, imaging, imaging_rng), imaging.tilt_deg
+
+
+def _painted(
+    kind: Kind[Canvas], rng: np.random.Generator, width: int, height: int, tilt_deg: float
+) -> tuple[Plane, Plane]:
+    """Paint a scene tall enough to be foreshortened to the frame by the tilt."""
+    tall = round(height / math.cos(math.radians(min(tilt_deg, 60.0))))
+    canvas = Canvas(rng, width, tall, unit=height)
+    kind.paint(canvas)
+    if tall == height:
+        return canvas.z, canvas.tone
+    return resized(canvas.z, width, height), resized(canvas.tone, width, height)
 
 
 def seen(z: Plane, tone: Plane, imaging: Imaging, rng: np.random.Generator) -> Plane:
@@ -189,11 +215,3 @@ def _noise(light: Plane, imaging: Imaging, rng: np.random.Generator) -> Plane:
     grain *= np.sqrt(electrons, out=electrons)
     grain += light
     return grain
-
-
-def digitised(light: Plane, bits: int) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    """Turn 0..1 into 8- or 16-bit grey values, clipped."""
-    top = 2**bits - 1
-    grey = np.clip(light * np.float32(top) + np.float32(0.5), 0, top)
-    deep: npt.NDArray[np.uint16] = grey.astype(np.uint16)
-    return deep.astype(np.uint8) if bits == 8 else deep

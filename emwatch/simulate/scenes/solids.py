@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from emwatch.simulate.canvas import Canvas, Point
+    from emwatch.simulate.planes import Point
+    from emwatch.simulate.scenes.canvas import Canvas
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,27 @@
+"""A kind of scene: its name, how to paint it, and at which field widths such things are imaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What a painter paints on: each painter has its own.
+Surface = TypeVar("Surface")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[Surface]):
+    """
+    A kind of scene of one painter.
+
+    ``field_width_um``: from the narrowest to the widest field in which the scene makes sense. ``source``: the text or
+    description from which it is known that such frames are taken, and that they belong to this category.
+    """
+
+    name: str
+    paint: Callable[[Surface], None]
+    field_width_um: tuple[float, float]
+    source: str = ""
