@@ -36,6 +36,8 @@ __all__ = [
     "writing_engine",
 ]
 
+#: A -wal that grew while somebody read for long is cut back to this size with the next checkpoint that is complete.
+WAL_KEPT_BYTES: Final = 8_000_000
 #: Key in ``Connection.info``: the statement that opens the next transaction, ``BEGIN IMMEDIATE`` unless set.
 BEGIN: Final = "emwatch.begin"
 
@@ -56,7 +58,13 @@ def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Eng
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
         # The timeout comes first: switching to WAL needs a lock, too.
         journal = "TRUNCATE" if crosses_network(file_system_type(path.parent)) else "WAL"
-        pragmas = (f"busy_timeout={busy_timeout_ms}", f"journal_mode={journal}", "synchronous=FULL", "foreign_keys=ON")
+        pragmas = (
+            f"busy_timeout={busy_timeout_ms}",
+            f"journal_mode={journal}",
+            f"journal_size_limit={WAL_KEPT_BYTES}",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        )
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
 

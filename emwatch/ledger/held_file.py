@@ -7,9 +7,11 @@ What is in the tables is no business of this module.
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import DBAPIError
@@ -19,11 +21,12 @@ from emwatch.ledger.care import replacement
 from emwatch.ledger.care.replacement import Before
 from emwatch.ledger.care.upgrade import bring_up_to_date
 from emwatch.ledger.database import BEGIN, driver_of, ledger_errors, writing_engine
-from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, connect_to_read, look_over
+from emwatch.ledger.file_lock import FileKey, FileLock, file_key
+from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, beside, connect_to_read, look_over
+from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -45,6 +48,7 @@ class HeldFile:
     One SQLite file with one connection, for any number of threads: they take turns.
 
     A file that turns out to be damaged is moved aside and another begun, at the start or in between; ``replaced`` says so.
+    A file that is deleted, moved or replaced while it is open is written again from what is open. A link is followed.
 
     Raises:
         LedgerError: the file cannot be used; `LedgerUnavailableError` where trying again helps.
@@ -57,49 +61,66 @@ class HeldFile:
         self._busy_timeout_ms = busy_timeout_ms
         self._backups = backups
         self._lock = threading.Lock()
+        self._file_lock = FileLock()
+        self._files: dict[Path, FileKey] = {}
+        self._news: list[str] = []
         self._connection: Connection
         self._doubts = 0
         self._closed = False
-        #: What the damaged ledgers knew that this one stands in for.
+        #: What the ledgers knew that this one stands in for.
         self.before = Before()
-        #: What was done where the file was found to be damaged.
+        #: What was done when the file was found to be damaged.
         self.replaced: Replaced | None = None
-        #: How far the file was looked over at the start: ``ok``, ``not finished``, ``new ledger``.
+        #: How far the file was checked at the start: ``ok``, ``not finished``, ``new ledger``.
         self.looked_over = "new ledger"
         try:
             with ledger_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._look_over()
-                self._open()
+                self._begin()
         except LedgerDamagedError as error:
-            if not replacement.looks_like_ours(path, self._backups):
+            if not replacement.looks_like_ours(self._file, self._backups):
                 raise LedgerError(
                     f"{path}: is not a ledger, or damaged beyond recognition: give another path as `ledger.path`; "
                     "if it was the ledger, move it aside, keep it, and start again"
                 ) from error
             self._replace(error)
 
-    def _look_over(self) -> None:
-        size = self.path.stat().st_size if self.path.is_file() else 0
-        wal = self.path.with_name(f"{self.path.name}-wal")
-        if size:
-            self.looked_over = look_over(self.path, _LOOKING_OVER_S)
+    @property
+    def _file(self) -> Path:
+        """The file itself, where ``path`` is a link: SQLite keeps the -wal beside it."""
+        return Path(os.path.realpath(self.path))
+
+    def _begin(self) -> None:
+        file = self._file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists():
+            self._file_lock.take(file)
+        wal = beside(file, "-wal")
+        if file.exists() and file.stat().st_size:
+            self.looked_over = look_over(file, _LOOKING_OVER_S)
         elif wal.exists() and wal.stat().st_size:  # SQLite would delete it
             raise LedgerDamagedError(f"{self.path}: only its -wal file has something in it")
+        self._open()
 
     def _open(self) -> None:
-        """Open the file, bring its tables up to date, and note the damaged ledgers that it stands in for."""
-        self._connection = writing_engine(self.path, busy_timeout_ms=self._busy_timeout_ms).connect()
+        """Open the file, bring its tables up to date, and note the ledgers that it stands in for."""
+        file = self._file
+        self._file_lock.take(file)
+        self._connection = writing_engine(file, busy_timeout_ms=self._busy_timeout_ms).connect()
         try:
             now = self._clock.now()
-            #: The copy made before a migration, where there was one.
-            self.copy = bring_up_to_date(self._connection, self.path, now)
+            #: The copy made before a migration, if there was one.
+            self.copy = bring_up_to_date(self._connection, file, now)
             with self._connection.begin():
                 driver = driver_of(self._connection)
-                replacement.note(driver, self.path, now)
-                before = Before(replacement.stood_in_for(driver, self.path))
+                replacement.note(driver, file, now)
+                before = Before(replacement.stood_in_for(driver, file))
             self.before.close()
             self.before = before
+            self._files = {
+                each: file_key(each)
+                for each in (self.path, beside(file, "-wal"), beside(file, "-shm"))
+                if each == self.path or each.exists()
+            }
         except BaseException:
             self._disconnect()
             raise
@@ -108,8 +129,110 @@ class HeldFile:
         """Move the damaged file aside, none of it deleted, and begin another."""
         logger.info("%s", error)
         with ledger_errors(self.path):
-            self.replaced = replacement.replace(self.path, self._backups, self._clock.now())
+            self._file_lock.release()
+            self.replaced = replacement.replace(self._file, self._backups, self._clock.now())
             self._open()
+
+    def look_after(self) -> None:
+        """
+        Check that the open files are still what their names lead to, and begin again if not; costs three `stat`.
+
+        Every transaction does so by itself.
+
+        Raises:
+            LedgerError: it is not, and another cannot be begun now; what is open stays so, and the next call tries again.
+
+        """
+        with self._lock, ledger_errors(self.path):
+            if not self._closed:
+                self._be_open()
+
+    def wal_bytes(self) -> int:
+        """Return how large the -wal is now, 0 without one."""
+        try:
+            return beside(self._file, "-wal").stat().st_size
+        except OSError:
+            return 0
+
+    def cut_back_wal(self) -> None:
+        """
+        Fold the -wal into the file and empty it, as far as nobody reads; waits for nobody.
+
+        Raises:
+            LedgerError: the disk does not take it.
+
+        """
+        with self._lock, ledger_errors(self.path):
+            if self._closed or self._connection.closed:
+                return
+            driver = driver_of(self._connection)
+            driver.execute("PRAGMA busy_timeout=0").close()
+            try:
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                driver.execute(f"PRAGMA busy_timeout={self._busy_timeout_ms}").close()
+
+    def take_news(self) -> list[str]:
+        """Return what was done since the last call about a file that was lost or damaged while in use."""
+        news, self._news = self._news, []
+        return news
+
+    def _be_open(self) -> None:
+        if not self._connection.closed and (lost := self._lost()) is not None:
+            self._begin_again(lost)
+        elif self._connection.closed:  # the disk did not take the one to be begun after damage or loss
+            self._open()
+
+    def _lost(self) -> Path | None:
+        """Return which of the open files is no longer what its name leads to."""
+        for path, key in self._files.items():
+            try:
+                if file_key(path) != key:
+                    return path
+            except (FileNotFoundError, NotADirectoryError):
+                return path
+            except OSError:  # cannot be told just now
+                continue
+        return None
+
+    def _begin_again(self, lost: Path) -> None:
+        """
+        Go on after the files were deleted, moved or replaced while they were open.
+
+        Until it is closed, the connection holds everything. It is written out beside the place, and put there unless
+        there is another ledger now: then that one is used, and stands in for the one that was written out.
+        """
+        file = self._file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            written = replacement.write_out(driver_of(self._connection), file, self._clock.now())
+        except LedgerDamagedError as error:
+            self._disconnect()
+            self._news.append(f"{lost}: was deleted, moved or replaced while emwatch had it open")
+            self._replace(error)
+            self._news.append(f"{self.path}: {self.replaced}")
+            return
+        main = self._files[self.path]
+        self._disconnect()
+        for each, key in self._files.items():  # what is left under the old names is written out
+            if each != self.path and _leads_to(each, key):
+                each.unlink()
+        if not _leads_to(file, main) and replacement.is_usable(file):
+            self._news.append(
+                f"{self.path}: another ledger took its place while emwatch had it open, and is used from now on. The one "
+                f"before is kept as {written.name}: what it knows raises no alert again, and `emwatch db repair` takes its "
+                "rows over"
+            )
+        else:
+            if file.exists() and not _leads_to(file, main):
+                file.rename(replacement.aside_name(file, "foreign", self._clock.now()))
+            written.replace(file)
+            flush(file.parent)
+            self._news.append(
+                f"{lost}: was deleted, moved or replaced while emwatch had it open. The ledger was written again whole from "
+                "what was open: nothing is lost. To use another one, stop emwatch first"
+            )
+        self._open()
 
     def close(self) -> None:
         """Fold the WAL into the file and let go of it."""
@@ -129,6 +252,7 @@ class HeldFile:
         with suppress(DBAPIError):
             self._connection.close()
         self._connection.engine.dispose()
+        self._file_lock.release()
 
     @contextmanager
     def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[Connection]:
@@ -138,8 +262,7 @@ class HeldFile:
                 with ledger_errors(self.path):
                     if self._closed:
                         raise LedgerError(f"{self.path}: the ledger was closed; nothing more can be recorded")
-                    if self._connection.closed:  # the disk did not take the one to be begun after damage
-                        self._open()
+                    self._be_open()
                     self._connection.info[BEGIN] = begin
                     with self._connection.begin():
                         yield self._connection
@@ -177,4 +300,12 @@ class HeldFile:
             self._disconnect()
         self._disconnect()
         self._replace(error)
-        return LedgerUnavailableError(f"{self.path}: {self.replaced}")
+        self._news.append(f"{self.path}: {self.replaced}")
+        return LedgerUnavailableError(self._news[-1])
+
+
+def _leads_to(path: Path, key: FileKey) -> bool:
+    try:
+        return file_key(path) == key
+    except OSError:
+        return False

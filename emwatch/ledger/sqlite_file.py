@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final, Literal
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from emwatch.errors import LedgerError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from emwatch.ledger.file_lock import is_stray_link, is_used_by_another
 
 BUSY_TIMEOUT_MS: Final = 5000
 _NO_LEDGER: Final = (
@@ -32,17 +31,55 @@ class LedgerDamagedError(LedgerError):
 
 
 def connect_to_read(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sqlite3.Connection:
-    """Open a ledger without being able to write it, beside the writer or without one."""
-    path = path.absolute()
+    """
+    Open a ledger without being able to write it, beside the writer or without one.
+
+    Raises:
+        LedgerError: the name is a hard link, and what was recorded last may lie beside the ledger's other name.
+        LedgerUnavailableError: its writer is just beginning, and this user may not write there.
+        sqlite3.Error: it cannot be opened.
+
+    """
+    file = Path(os.path.realpath(path))  # SQLite looks for the -wal beside the file that a link leads to
     mode = "mode=ro"
-    if not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK):
-        # Nobody writes, and SQLite could not create the -shm it wants: read the file as it is. With a live -wal this
-        # would silently show an old or empty ledger.
-        mode += "&immutable=1"
-    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
+    if not beside(file, "-wal").exists() and file.exists():
+        if is_stray_link(file):
+            raise LedgerError(
+                f"{path}: is a hard link, and what was recorded last may lie beside the ledger's other name: use that name, "
+                "or make a copy"
+            )
+        if not os.access(file.parent, os.W_OK):
+            # Nobody writes, and SQLite could not create the -shm it wants: read the file as it is. With a live -wal
+            # this would silently show an old or empty ledger.
+            if _is_in_use(file):
+                raise LedgerUnavailableError(f"{path}: is just being opened for writing: try again")
+            if _is_in_wal_mode(file):
+                mode += "&immutable=1"
+    connection = sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout={busy_timeout_ms}").close()
     connection.execute("PRAGMA cache_size=-32000").close()  # 32 MB: a filter over years of frames reads many pages
     return connection
+
+
+def beside(ledger: Path, suffix: str) -> Path:
+    """Return the path of a file that belongs to a ledger, such as its ``-wal``."""
+    return ledger.with_name(f"{ledger.name}{suffix}")
+
+
+def _is_in_use(file: Path) -> bool:
+    try:
+        return is_used_by_another(file)
+    except OSError:  # SQLite will say what is wrong with it
+        return False
+
+
+def _is_in_wal_mode(file: Path) -> bool:
+    """Return whether a database keeps a -wal: so says its header (https://sqlite.org/fileformat.html, offset 19)."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(20)[19:] == b"\2"
+    except OSError:
+        return False
 
 
 def must_be_there(path: Path) -> None:
@@ -72,7 +109,7 @@ def explained(path: Path, error: Any) -> LedgerError:
         return LedgerUnavailableError(
             f"{path}: locked by another program: close whatever has the ledger open for writing"
         )
-    if name.startswith("SQLITE_IOERR"):
+    if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY_DBMOVED")):  # a file that was moved is found with the next try
         return LedgerUnavailableError(
             f"{path}: the disk does not take it ({error}): look at the disk and its free space"
         )
@@ -83,9 +120,15 @@ def explained(path: Path, error: Any) -> LedgerError:
             "`emwatch db repair` brings back what can be read of it"
         )
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError):
-        what = f"cannot be opened ({why}): the folder must exist and be readable, and writable for `emwatch run`"
-        return LedgerError(f"{path}: {_CUT_OFF if name == 'SQLITE_READONLY_ROLLBACK' else what}")
+        return LedgerError(f"{path}: {_CUT_OFF if name == 'SQLITE_READONLY_ROLLBACK' else _not_opened(path, why)}")
     return LedgerError(f"{path}: {why}")
+
+
+def _not_opened(path: Path, why: object) -> str:
+    with suppress(OSError):
+        if path.exists() and not os.access(path, os.R_OK):
+            return f"cannot be opened ({why}): this user may not read the file itself: change its owner or its mode"
+    return f"cannot be opened ({why}): the folder must exist and be readable, and writable for `emwatch run`"
 
 
 def look_over(path: Path, seconds: float) -> Literal["ok", "not finished"]:

@@ -108,6 +108,22 @@ class Ledger:
         """Fold the WAL into the file and let go of it."""
         self._file.close()
 
+    def look_after(self) -> None:
+        """Check that the file is still what its name leads to, and begin again if not; see `HeldFile.look_after`."""
+        self._file.look_after()
+
+    def wal_bytes(self) -> int:
+        """Return how large the -wal is now, 0 without one."""
+        return self._file.wal_bytes()
+
+    def cut_back_wal(self) -> None:
+        """Fold the -wal into the file and empty it, as far as nobody reads; waits for nobody."""
+        self._file.cut_back_wal()
+
+    def take_news(self) -> list[str]:
+        """Return what was done since the last call about a file that was lost or damaged while in use."""
+        return self._file.take_news()
+
     def examine(self, seconds: float = 60.0) -> str:
         """
         Look the file over, beside everything else, for at most so many seconds; gives ``ok`` or ``not finished``.

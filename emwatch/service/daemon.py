@@ -24,6 +24,7 @@ from emwatch.readers.data_bar.sandbox import BarSandbox
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import bar_limits, reading_limits
 from emwatch.service.data_bars import DataBars, MissingBarReader
+from emwatch.service.ledger_watch import LedgerWatch
 from emwatch.service.lock import SingleInstance
 from emwatch.service.model import LiveModel
 from emwatch.service.progress import Progress, Teller
@@ -110,7 +111,7 @@ class Daemon:
     def _run(self, stack: ExitStack) -> None:
         config, clock = self._config, self._clock
         directories = self._directories()
-        standing = self._hold_lock(stack, directories)
+        lock, standing = self._hold_lock(stack, directories)
         sandbox = stack.enter_context(Sandbox(prepare=prepared_by(config.model.views), limits=reading_limits(config)))
         sandbox.start()
         ledger = self._open_ledger(stack, standing)
@@ -177,6 +178,7 @@ class Daemon:
             partial(self._pass_on, model, reload),
             model.tick,
             LiveReviews(ledger, tell).tick,
+            LedgerWatch(ledger, lock, tell, partial(_ledger_trouble, standing)).tick,
             standing.publish,
             lambda now: _revive((*outbox.workers, *workers), now, tell),
         ]
@@ -204,7 +206,7 @@ class Daemon:
         if self._once:
             self._finish(bars, outbox, tick)
 
-    def _hold_lock(self, stack: ExitStack, directories: list[WatchedDirectory]) -> Standing:
+    def _hold_lock(self, stack: ExitStack, directories: list[WatchedDirectory]) -> tuple[SingleInstance, Standing]:
         ledger = self._config.ledger.path
         lock = SingleInstance(ledger)
         lock.acquire()
@@ -212,7 +214,7 @@ class Daemon:
         standing = Standing(ledger, self._clock, directories, self._hints, self._progress, self._once)
         standing.become("starting")
         stack.callback(standing.become, "ended")
-        return standing
+        return lock, standing
 
     def _open_ledger(self, stack: ExitStack, standing: Standing) -> Ledger:
         settings = self._config.ledger
@@ -293,6 +295,10 @@ class Daemon:
 
     def _directories(self) -> list[WatchedDirectory]:
         return [WatchedDirectory(root, self._config.watch, self._hints) for root in checked_roots(self._config)]
+
+
+def _ledger_trouble(standing: Standing) -> str:
+    return standing.ledger_trouble()  # which is set last
 
 
 def _revive(workers: Iterable[Worker], now: float, tell: Teller) -> None:

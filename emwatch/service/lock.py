@@ -3,52 +3,68 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
+import stat
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import EmwatchError
+from emwatch.foreign_file import OPEN_FLAGS
+from emwatch.ledger.file_lock import PRIVATE_MODE, is_stray_link, is_used_by_another, lock, lock_soon
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-_TRIES: Final = 10  # since whoever asks for the holder keeps the lock for a moment
-_PAUSE_S: Final = 0.02
+#: A process number has at most seven digits on Linux.
+_LONGEST_NUMBER: Final = 10
 
 
 def lock_file(ledger: Path) -> Path:
-    """Give the file that is locked by whoever writes a ledger."""
+    """Return the file that is locked by whoever writes a ledger."""
     return ledger.with_name(f"{ledger.name}.lock")
 
 
 def holder(ledger: Path) -> int | None:
     """
-    Give the process that holds a ledger's lock, 0 where it did not write its number; ``None``: nobody does.
+    Return the process that holds a ledger's lock, ``None`` if nobody does.
+
+    0 stands for a process that is not known by its number: it did not write it, or has the ledger under another name.
 
     Raises:
         PermissionError: the lock may not be looked at by this user.
 
     """
     try:
-        descriptor = os.open(lock_file(ledger), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        descriptor = os.open(lock_file(ledger), OPEN_FLAGS)
     except FileNotFoundError:
-        return None
+        return _holder_of_file(ledger)
     try:
-        _lock(descriptor, shared=True)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return _holder_of_file(ledger)
+        lock(descriptor, shared=True)
     except OSError:
-        written = os.read(descriptor, 32).decode(errors="replace").strip()
-        return int(written) if written.isdigit() else 0
-    else:
-        return None
+        return _number_in(descriptor) or 0
     finally:
         os.close(descriptor)
+    return _holder_of_file(ledger)
+
+
+def _holder_of_file(ledger: Path) -> int | None:
+    try:
+        return 0 if is_used_by_another(ledger) else None
+    except FileNotFoundError:
+        return None
+
+
+def _number_in(descriptor: int) -> int | None:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    written = os.read(descriptor, 32).strip()
+    return int(written) if written.isdigit() and len(written) <= _LONGEST_NUMBER else None
 
 
 class SingleInstance:
     """Hold the lock of a ledger for as long as it may be written; the file stays, the lock does not."""
 
     def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
         self._path = lock_file(ledger)
         self._descriptor: int | None = None
 
@@ -60,54 +76,67 @@ class SingleInstance:
             EmwatchError: another daemon holds it, or the file cannot be opened.
 
         """
+        if is_stray_link(self._ledger):
+            raise EmwatchError(
+                f"{self._ledger}: is a hard link, and what was recorded last may lie beside the ledger's other name: give that "
+                "name as `ledger.path`, or a copy"
+            )
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o640)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+            descriptor = os.open(self._path, flags, PRIVATE_MODE)
         except OSError as error:
             raise EmwatchError(
                 f"{self._path}: cannot be created: {error.strerror or error}; emwatch needs a directory it may write to: "
                 "set ledger.path"
             ) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise EmwatchError(f"{self._path}: is not a regular file; remove it")
         try:
-            _lock_soon(descriptor)
+            lock_soon(descriptor)
         except OSError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() if hasattr(os, "pread") else ""
+            process = _number_in(descriptor)
             os.close(descriptor)
             raise EmwatchError(
-                f"{self._path}: another emwatch{f' (process {holder})' if holder else ''} already works on this ledger; "
+                f"{self._path}: another emwatch{f' (process {process})' if process else ''} already works on this ledger; "
                 "stop it first, or give this one a ledger.path of its own"
             ) from error
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
 
+    def renew(self) -> bool:
+        """
+        Take the lock again if its file was deleted or replaced; returns whether it was.
+
+        Raises:
+            EmwatchError: another process has taken it meanwhile.
+
+        """
+        if self._descriptor is None:
+            return False
+        held = os.fstat(self._descriptor)
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            pass
+        except OSError:  # cannot be told just now
+            return False
+        else:
+            if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
+                return False
+        before, self._descriptor = self._descriptor, None
+        try:
+            self.acquire()
+        except EmwatchError:
+            self._descriptor = before
+            raise
+        os.close(before)
+        return True
+
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-def _lock_soon(descriptor: int) -> None:
-    for _ in range(_TRIES):
-        try:
-            return _lock(descriptor)
-        except OSError:
-            time.sleep(_PAUSE_S)
-    return _lock(descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int, *, shared: bool = False) -> None:  # noqa: ARG001 - locks there are never shared
-        # Far behind the process number, so that others may still read it.
-        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int, *, shared: bool = False) -> None:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

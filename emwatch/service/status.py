@@ -11,20 +11,22 @@ import platform
 import shutil
 import sqlite3
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch import __version__
 from emwatch.errors import LedgerError
 from emwatch.filesystem import crosses_network, file_system_type
-from emwatch.frame import path_to_text
+from emwatch.frame import path_to_text, text_to_path
 from emwatch.ledger.care.backups import backups_of, made_at
+from emwatch.ledger.sqlite_file import beside
 from emwatch.ledger.summary import Summary, summarise
+from emwatch.service.ledger_watch import LARGE_WAL_BYTES, wal_trouble
 from emwatch.service.lock import holder
 from emwatch.service.status_file import read_standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from emwatch.config import Config
 
@@ -61,7 +63,7 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
         "ledger": {
             "path": path_to_text(ledger),
             "bytes": _size(ledger),
-            "wal_bytes": _size(ledger.with_name(f"{ledger.name}-wal")),
+            "wal_bytes": _size(beside(Path(os.path.realpath(ledger)), "-wal")),
             "revision": summary.revision,
             "trouble": trouble or (told.get("ledger_trouble", "") if pid is not None else ""),
             "check": told.get("check"),
@@ -218,6 +220,8 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
         yield f"no sign of life for {silent_s:.0f} s: it waits for something, most likely a share that does not answer"
     if document["ledger"]["trouble"]:
         yield document["ledger"]["trouble"]
+    if (document["ledger"]["wal_bytes"] or 0) > LARGE_WAL_BYTES:
+        yield wal_trouble(text_to_path(document["ledger"]["path"]), document["ledger"]["wal_bytes"])
     yield from _warnings_about_the_configuration(document["configuration"] or {})
     for each in document["directories"]:
         if each["mode"] in {"degraded", "unavailable"}:

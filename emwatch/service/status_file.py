@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emwatch import __version__
 from emwatch.foreign_file import parse_json, read_bounded
 from emwatch.frame import path_to_text
+from emwatch.ledger.file_lock import PRIVATE_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +97,8 @@ class Standing:
         told = json.dumps(self._document(now)).encode("ascii")
         try:
             # Not synced: after a power cut nobody runs, and an older or empty file says no less.
-            unfinished.write_bytes(told)
+            with open(unfinished, "wb", opener=_private) as made:
+                made.write(told)
             unfinished.replace(file)
         except OSError as error:  # a full disk costs this file, never a frame
             logger.debug("%s: cannot be written: %s", unfinished, error)
@@ -129,6 +131,10 @@ class Standing:
             "model": self.model(),
             **self.notes,
         }
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0), PRIVATE_MODE)
 
 
 def _write_over(file: Path, content: bytes) -> None:

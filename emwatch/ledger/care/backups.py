@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import LedgerError
+from emwatch.ledger.file_lock import make_private
 from emwatch.ledger.sqlite_file import connect_to_read, explained, look_over, must_be_there
 from emwatch.whole_file import flush
 
@@ -49,7 +50,7 @@ def _moment(name: str) -> datetime | None:
         return None
 
 
-class _StoppedError(Exception):
+class StoppedError(Exception):
     """Nobody waits for the backup any more."""
 
 
@@ -73,12 +74,13 @@ def make_backup(
         directory.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             unfinished.unlink()
-        _copy(ledger, unfinished, pause_s, stop)
+        with closing(connect_to_read(ledger)) as source:
+            copy_whole(source, unfinished, pause_s=pause_s, stop=stop)
         look_over(unfinished, _LONGEST_LOOK_S)
         flush(unfinished)
         unfinished.replace(backup)
         flush(directory)
-    except _StoppedError:
+    except StoppedError:
         return None
     except sqlite3.Error as error:
         of_ledger = error.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
@@ -92,14 +94,26 @@ def make_backup(
     return backup
 
 
-def _copy(ledger: Path, target: Path, pause_s: float, stop: Callable[[], bool]) -> None:
-    with closing(connect_to_read(ledger)) as source, closing(sqlite3.connect(target, isolation_level=None)) as copy:
+def copy_whole(
+    source: sqlite3.Connection, target: Path, *, pause_s: float = 0.0, stop: Callable[[], bool] = bool
+) -> None:
+    """
+    Copy what a connection sees at one moment into a new file that needs nothing beside it; see `make_backup`.
+
+    Raises:
+        StoppedError: ``stop`` said so.
+        OSError: the file cannot be made.
+        sqlite3.Error: the source cannot be read or the copy not be written.
+
+    """
+    make_private(target)
+    with closing(sqlite3.connect(target, isolation_level=None)) as copy:
         # In a transaction of its own the source stays as it is; else every commit would begin the copy anew.
         in_wal = source.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
         def rest(_status: int, _left: int, _all: int) -> None:
             if stop():
-                raise _StoppedError
+                raise StoppedError
             time.sleep(pause_s if in_wal else 0.0)  # without a WAL the writer waits for whoever reads
 
         source.execute("BEGIN")

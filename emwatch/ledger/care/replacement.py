@@ -8,18 +8,20 @@ damage are read and recorded again, but raise no alert again. `emwatch db repair
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from emwatch.errors import LedgerError
 from emwatch.ledger.care import backups as backup_files
 from emwatch.ledger.column_types import instant
-from emwatch.ledger.sqlite_file import connect_to_read, look_over
+from emwatch.ledger.file_lock import make_private
+from emwatch.ledger.sqlite_file import beside, connect_to_read, look_over
 from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ class Replaced:
 
 
 def set_aside_files(ledger: Path) -> list[Path]:
-    """Give the damaged ledgers that were moved aside, oldest first."""
-    name = re.compile(rf"{re.escape(ledger.name)}\.corrupt-\d{{8}}T\d{{6}}Zx*")
+    """Return the ledgers that were moved aside: damaged ones, and lost ones that were written out again; by name."""
+    name = re.compile(rf"{re.escape(ledger.name)}\.(corrupt|lost)-\d{{8}}T\d{{6}}Zx*")
     try:
         return sorted(each for each in ledger.parent.iterdir() if name.fullmatch(each.name))
     except FileNotFoundError:
@@ -78,7 +80,53 @@ def looks_like_ours(ledger: Path, backups: Path) -> bool:
         return True  # only its -wal is left
     if head.startswith(_MAGIC):
         return head[68:72] == _APPLICATION_ID
-    return not head.strip(b"\0") or _beside(ledger, "-wal").exists() or bool(backup_files.backups_of(ledger, backups))
+    return not head.strip(b"\0") or beside(ledger, "-wal").exists() or bool(backup_files.backups_of(ledger, backups))
+
+
+def aside_name(ledger: Path, why: Literal["corrupt", "lost", "foreign"], now: datetime) -> Path:
+    """Return a name beside a ledger that no file has yet."""
+    aside = ledger.with_name(f"{ledger.name}.{why}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
+    while os.path.lexists(aside):
+        aside = aside.with_name(f"{aside.name}x")
+    return aside
+
+
+def write_out(connection: sqlite3.Connection, ledger: Path, now: datetime) -> Path:
+    """
+    Write all that an open connection holds to a file of its own beside a ledger; returns the file, checked and whole.
+
+    Raises:
+        LedgerDamagedError: what the connection holds is damaged.
+        OSError, sqlite3.Error: the file cannot be written.
+
+    """
+    written = aside_name(ledger, "lost", now)
+    try:
+        backup_files.copy_whole(connection, written)
+        look_over(written, _LONGEST_LOOK_S)
+        flush(written)
+        flush(written.parent)
+    except BaseException:
+        for suffix in ("", *_BESIDE):
+            with suppress(OSError):
+                beside(written, suffix).unlink()
+        raise
+    return written
+
+
+def is_usable(ledger: Path) -> bool:
+    """Return whether a file is a sound ledger that holds something."""
+    try:
+        look_over(ledger, _LONGEST_LOOK_S)
+        with closing(connect_to_read(ledger)) as connection:
+            found = (
+                connection.execute("PRAGMA application_id").fetchone()
+                + connection.execute("SELECT count(*) FROM alembic_version").fetchone()
+            )
+            return bool(found == (int.from_bytes(_APPLICATION_ID), 1))
+    except (LedgerError, sqlite3.Error, OSError) as error:
+        logger.debug("%s: cannot be used: %s", ledger, error)
+        return False
 
 
 def replace(ledger: Path, backups: Path, now: datetime) -> Replaced:
@@ -88,16 +136,14 @@ def replace(ledger: Path, backups: Path, now: datetime) -> Replaced:
     Nobody may have the ledger open for writing. Killed in between, the next start goes on: what was moved aside is
     found by its name.
     """
-    aside = ledger.with_name(f"{ledger.name}.corrupt-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
-    while aside.exists():
-        aside = aside.with_name(f"{aside.name}x")
+    aside = aside_name(ledger, "corrupt", now)
     if ledger.exists():
         ledger.rename(aside)
-    elif (before := set_aside_files(ledger)) and not _beside(before[-1], "-wal").exists():
+    elif (before := set_aside_files(ledger)) and not beside(before[-1], "-wal").exists():
         aside = before[-1]  # killed between the two: its -wal follows it
     for suffix in _BESIDE:
         with suppress(FileNotFoundError):
-            _beside(ledger, suffix).rename(_beside(aside, suffix))
+            beside(ledger, suffix).rename(beside(aside, suffix))
     if not aside.exists():  # only its -wal is left; a touch would move the time of what is there
         aside.touch()
     return Replaced(aside, _restore(ledger, backups))
@@ -107,6 +153,7 @@ def _restore(ledger: Path, backups: Path) -> Path | None:
     for backup in reversed(backup_files.backups_of(ledger, backups)):
         unfinished = ledger.with_name(f"{ledger.name}.restoring")
         try:
+            make_private(unfinished)
             shutil.copyfile(backup, unfinished)
             look_over(unfinished, _LONGEST_LOOK_S)
             flush(unfinished)
@@ -115,7 +162,7 @@ def _restore(ledger: Path, backups: Path) -> Path | None:
             logger.warning("%s: cannot be begun from: %s", backup, error)
             continue
         finally:
-            for each in (unfinished, *(_beside(unfinished, suffix) for suffix in _BESIDE)):
+            for each in (unfinished, *(beside(unfinished, suffix) for suffix in _BESIDE)):
                 with suppress(OSError):
                     each.unlink()
         return backup
@@ -143,7 +190,7 @@ def stood_in_for(connection: sqlite3.Connection, ledger: Path) -> list[tuple[Pat
 
 def _last_written(aside: Path) -> datetime:
     """Give when the last frame was recorded: the files' own times, which a rename does not change."""
-    wal = _beside(aside, "-wal")
+    wal = beside(aside, "-wal")
     newest = wal if wal.exists() and wal.stat().st_size else aside
     return datetime.fromtimestamp(newest.stat().st_mtime, UTC)
 
@@ -167,10 +214,6 @@ def connect_to_evidence(aside: Path) -> sqlite3.Connection:
     if not aside.stat().st_size:  # SQLite would delete its -wal, also when it may only read
         raise LedgerError(f"{aside}: is empty")
     return connect_to_read(aside)
-
-
-def _beside(ledger: Path, suffix: str) -> Path:
-    return ledger.with_name(f"{ledger.name}{suffix}")
 
 
 class Before:

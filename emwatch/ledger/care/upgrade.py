@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import LedgerError
 from emwatch.ledger.database import driver_of, revision_of
+from emwatch.ledger.file_lock import make_private
 from emwatch.ledger.schema import REVISION
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def _copied(source: sqlite3.Connection, path: Path, revision: str, now: datetime
     copy = path.with_name(f"{path.name}.revision-{revision}-{now:%Y%m%dT%H%M%S%z}")
     unfinished = copy.with_name(f"{copy.name}.part")
     try:
+        make_private(unfinished)
         with closing(sqlite3.connect(unfinished)) as target:
             source.backup(target)
         unfinished.replace(copy)

@@ -203,7 +203,7 @@ def test_a_closed_ledger_has_no_wal_and_says_that_it_is_closed(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"not a database at all" * 100, "not a ledger, or damaged beyond recognition"), (None, "cannot be opened")],
+    [(b"not a database at all" * 100, "not a ledger, or damaged beyond recognition"), (None, "is a directory")],
     ids=["text", "directory"],
 )
 def test_a_file_that_is_no_ledger_is_refused_and_left_alone(

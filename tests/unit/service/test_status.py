@@ -74,7 +74,8 @@ def outcome(rig: Rig, name: str, *, state: FrameState = FrameState.RECORDED, mat
     prediction = Prediction("Tips", 1.0, {"Tips": 1.0}, uncertain=False, margin=1.0, bundle_sha256="ab")
     matches = (Match("any", "because", ("terminal",)),) if matched else ()
     said = prediction if state is FrameState.RECORDED else None
-    return Outcome(rig.root / name, state, StatKey(1, 2, 3, 4), sha256=name, prediction=said, matches=matches)
+    at = int(rig.clock.now().timestamp() * 1e9)
+    return Outcome(rig.root / name, state, StatKey(1, at, at, 4), sha256=name, prediction=said, matches=matches)
 
 
 def test_without_a_daemon_or_a_ledger_it_says_so(config: Config, tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""The ledger's files, checked every few seconds: whether they are still in their place, and how large the -wal is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from emwatch.errors import EmwatchError
+from emwatch.frame import path_to_text
+from emwatch.ingest.events import Notice
+from emwatch.ledger.sqlite_file import beside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emwatch.ingest.events import Happening
+    from emwatch.ledger.writer import Ledger
+    from emwatch.service.lock import SingleInstance
+
+_EVERY_S: Final = 2.0
+_CUT_BACK_EVERY_S: Final = 10.0
+#: A -wal of this size has not been emptied for thousands of frames: somebody reads without an end.
+LARGE_WAL_BYTES: Final = 64_000_000
+
+
+class LedgerWatch:
+    """
+    Looks after the ledger's files, between two frames; `tick` costs a few system calls every two seconds.
+
+    ``tell`` hears of each trouble once. ``known`` returns the trouble that was told of already.
+    """
+
+    def __init__(
+        self, ledger: Ledger, lock: SingleInstance, tell: Callable[[Happening], None], known: Callable[[], str] = str
+    ) -> None:
+        self._ledger = ledger
+        self._lock = lock
+        self._tell = tell
+        self._known = known
+        self._next_look = 0.0
+        self._next_cut = 0.0
+        self._wal_told = False
+        self._told = ""
+
+    def tick(self, now: float) -> None:
+        """Look if it is time to; ``now``: monotonic seconds."""
+        if now < self._next_look:
+            return
+        self._next_look = now + _EVERY_S
+        path = self._ledger.path
+        try:
+            if self._lock.renew():
+                self._tell(
+                    Notice("warning", f"{path}: its lock file was deleted, and was made again: leave it alone", path)
+                )
+            self._ledger.look_after()
+            self._see_to_the_wal(now)
+            self._told = ""
+        except EmwatchError as error:
+            if str(error) not in (self._told, self._known()):
+                self._tell(Notice("error", str(error), path))
+            self._told = str(error)
+        for text in self._ledger.take_news():
+            if text not in self._known():
+                self._tell(Notice("error", text, path))
+
+    def _see_to_the_wal(self, now: float) -> None:
+        large = self._ledger.wal_bytes() > LARGE_WAL_BYTES
+        if large and now >= self._next_cut:
+            self._next_cut = now + _CUT_BACK_EVERY_S
+            self._ledger.cut_back_wal()
+            large = self._ledger.wal_bytes() > LARGE_WAL_BYTES
+            if large and not self._wal_told:
+                self._wal_told = True
+                self._tell(
+                    Notice("warning", wal_trouble(self._ledger.path, self._ledger.wal_bytes()), self._ledger.path)
+                )
+        if not large and self._wal_told:
+            self._wal_told = False
+            self._tell(
+                Notice("info", f"{self._ledger.path}: its -wal was emptied; nobody reads without an end any more")
+            )
+
+
+def wal_trouble(ledger: Path, size_bytes: int) -> str:
+    """Return what to tell of a -wal that grows since somebody reads: which program, where that can be seen."""
+    readers = ", ".join(readers_of(ledger))
+    return (
+        f"{path_to_text(ledger)}: a program has kept the ledger open for reading, and its -wal has grown to "
+        f"{size_bytes / 1e6:.0f} MB: close it{f' ({readers})' if readers else ''}; the -wal shrinks then"
+    )
+
+
+def readers_of(ledger: Path) -> list[str]:
+    """Return the other processes that have a ledger open, as ``name (process N)``: as far as this user may see, on Linux."""
+    wal = beside(Path(os.path.realpath(ledger)), "-wal")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(process.name) != os.getpid() and any(each.readlink() == wal for each in (process / "fd").iterdir()):
+                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                found.append(f"{name} (process {process.name})")
+        except OSError:  # not ours to look at, or gone meanwhile
+            continue
+    return found
