@@ -14,6 +14,10 @@ class Clock(Protocol):
         """Seconds that never jump; for waiting and for durations."""
         ...
 
+    def processor(self) -> float:
+        """Seconds of processor time that the calling thread has used; waiting does not count."""
+        ...
+
     def now(self) -> datetime:
         """Wall clock with its offset; for labels only."""
         ...
@@ -25,6 +29,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds that never jump."""
         return time.monotonic()
+
+    def processor(self) -> float:
+        """Return the calling thread's processor time in seconds."""
+        return time.thread_time()
 
     def now(self) -> datetime:
         """Wall clock, in UTC."""

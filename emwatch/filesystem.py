@@ -25,6 +25,11 @@ _WITHOUT_EVENTS: Final = frozenset(
 )
 #: Types whose files another machine may write, too: SQLite's WAL needs memory that all its users share.
 _NETWORK: Final = _WITHOUT_EVENTS - {"fuseblk", "overlay"}
+#: Types that change a directory's mtime with its entries (POSIX), as seen from here. Not overlay, where a merged directory
+#: shows the time of its upper layer; not cifs, whose servers may keep FAT.
+_WITH_DIRECTORY_TIMES: Final = frozenset(
+    {"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "jfs", "bcachefs", "tmpfs", "nfs", "nfs4"}
+)
 _MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 
@@ -56,6 +61,11 @@ def file_system_type(directory: Path, mount_table: Path = _MOUNT_TABLE) -> str:
 def lacks_events(kind: str) -> bool:
     """Tell whether files can appear on a file system of this type without an event."""
     return kind in _WITHOUT_EVENTS or kind.startswith("fuse.")
+
+
+def keeps_directory_times(kind: str) -> bool:
+    """Return whether an unchanged directory mtime on this type of file system means unchanged names in it."""
+    return kind in _WITH_DIRECTORY_TIMES
 
 
 def crosses_network(kind: str) -> bool:

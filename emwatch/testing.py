@@ -49,7 +49,7 @@ NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 class ManualClock:
     """
-    A clock that moves only by `advance`; implements `emwatch.clock.Clock`.
+    A clock that moves only by `advance` and `compute`; implements `emwatch.clock.Clock`.
 
     Args:
         start: the wall clock at 0 monotonic seconds.
@@ -59,10 +59,15 @@ class ManualClock:
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._start = start
         self._elapsed_s = 0.0
+        self._processor_s = 0.0
 
     def monotonic(self) -> float:
         """Return the seconds advanced so far."""
         return self._elapsed_s
+
+    def processor(self) -> float:
+        """Return the seconds of processor time used so far."""
+        return self._processor_s
 
     def now(self) -> datetime:
         """Return the start plus the seconds advanced so far."""
@@ -71,6 +76,11 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Move both the monotonic and the wall clock."""
         self._elapsed_s += seconds
+
+    def compute(self, seconds: float) -> None:
+        """Use processor time, which passes on the other clocks as well."""
+        self._processor_s += seconds
+        self.advance(seconds)
 
 
 class RecordingChannel:

@@ -1,5 +1,5 @@
 """
-Where to look: hints and sweeps are held against the ledger, and what is new there settles.
+Where files are found: hints, listed names and sweeps are compared with the ledger, and what is new there settles.
 
 The directory is the truth and the ledger the only memory of what is done; nothing here remembers a file beyond that.
 """
@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from emwatch.errors import LedgerError, WatchError
+from emwatch.errors import ConfigError, LedgerError, WatchError
 from emwatch.ingest.changes import Changes
 from emwatch.ingest.events import Notice
 from emwatch.watch.hints import ASKED
 from emwatch.watch.patterns import frames_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from emwatch.clock import Clock
@@ -29,21 +29,37 @@ if TYPE_CHECKING:
     from emwatch.ledger.writer import Ledger
     from emwatch.watch.directory import WatchedDirectory
     from emwatch.watch.hints import HintBox
+    from emwatch.watch.names import Appeared
     from emwatch.watch.settle import Settle
     from emwatch.watch.sweep import Listing
 
 logger = logging.getLogger(__name__)
 
-_SUPERVISE_EVERY_S = 2.0
-_SWEEP_SLICE_S = 0.02
-_RETRY_S = 5.0
-_LOSS_NOTICES_EVERY_S = 60.0
+_SUPERVISE_EVERY_S: Final = 2.0
+#: What looking for files may take between two files that are read; longer before readiness, so that it comes soon.
+_SLICE_S: Final = 0.02
+_FIRST_SLICE_S: Final = 0.5
+#: systemd waits five minutes for READY (TimeoutStartSec); a first sweep of a slow share may take longer.
+_READY_AFTER_S: Final = 60.0
+#: The kernel stamps files with the time of its last tick.
+_TICK_NS: Final = 50_000_000
+_RETRY_S: Final = 5.0
+_LOSS_NOTICES_EVERY_S: Final = 60.0
 #: Files kept waiting: a sweep pauses at the first number, and beyond the second hints are left to the next sweep, so
 #: that a backlog of any size takes the same memory.
 _PAUSE_SWEEPS_AT: Final = 5_000
 _DROP_HINTS_AT: Final = 20_000
+_HINTS_AT_A_TIME: Final = 100
 _MOST_SWEEPS: Final = 100
 _MOST_TROUBLES: Final = 1_000
+
+
+@dataclass(slots=True)
+class _Effort:
+    """What a walk or sweep under way has taken so far: time, and processor time without the waiting."""
+
+    begun_at: float
+    processor_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -53,22 +69,35 @@ class _Sweeping:
     directory: WatchedDirectory
     listings: Iterator[Listing]
     full: bool
-    spent_s: float = 0.0
+    effort: _Effort
     begun: bool = False
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to be done with one directory, and when; moments are monotonic."""
+
+    next_sweep: float
+    next_walk: float
+    baseline: dict[Path, StatKey] | None  # files of the first sweep, if they are to be taken as known
+    asked: bool = False  # to be swept again, however far the present sweep is
+    swept: bool = False
+    walked: bool = False
+    walk: tuple[Iterator[Appeared], _Effort] | None = field(default=None)
 
 
 class Scan:
     """
     Looks at the watched directories a little at a time, and lets settle what the ledger does not know as it is.
 
-    ``once``: sweep each directory once, and supervise nothing. ``baseline``: take what the first full sweep of a directory finds
-    as already known, where the ledger has none yet. Belongs to the thread of the loop.
+    ``once``: sweep each directory once, and supervise nothing. ``baseline``: what was in a directory before this object
+    was made is taken as known, if the ledger has no baseline of it yet. Belongs to the thread of the loop.
     """
 
     def __init__(  # noqa: PLR0913 - the loop's wiring, every part named at its one call
         self,
         *,
-        directories: Sequence[WatchedDirectory],
+        directories: list[WatchedDirectory],
         hints: HintBox,
         settle: Settle,
         ledger: Ledger,
@@ -79,7 +108,7 @@ class Scan:
         once: bool,
         baseline: bool,
     ) -> None:
-        self._directories = directories
+        self._directories = directories  # shared: links that are followed change it
         self._hints = hints
         self._settle = settle
         self._ledger = ledger
@@ -89,25 +118,21 @@ class Scan:
         self._tell = tell
         self._alive = alive
         self._once = once
-        #: Files of the first sweep of directories that have no baseline yet, where one is wanted.
-        self._baselines: dict[WatchedDirectory, dict[Path, StatKey]] = {
-            directory: {} for directory in directories if baseline and not ledger.baseline_taken(directory.root)
-        }
-        for directory in directories:
-            directory.held_files = not once and ledger.knows_files_below(directory.root)
+        self._takes_baseline = baseline
+        self._began = clock.monotonic()
+        self._began_ns = int(clock.now().timestamp() * 1e9) - _TICK_NS
+        self._plans = {directory: self._plan(directory) for directory in directories}
         self._sweeps: deque[_Sweeping] = deque()
-        self._next_sweep = {directory: clock.monotonic() for directory in directories}
-        self._asked: set[WatchedDirectory] = set()  # to be swept again, however far the present sweep is
-        self._swept_once: set[WatchedDirectory] = set()
-        self._overview = False
-        self._next_supervision = clock.monotonic()
+        self._hinted: dict[Path, bool] = {}  # files to look at, and whether their writers closed them
+        self._sidecars: deque[Path] = deque()  # recorded; frames beside them may have waited for them
+        self._ready = False
+        self._next_supervision = self._began
         self._next_loss_notice = -math.inf
         self._troubles: set[str] = set()
-        self._sidecars: deque[Path] = deque()  # recorded; frames beside them may have waited for them
 
     def advance(self, now: float) -> bool:
         """
-        Follow what hints say and go on with the sweeps for a moment; tell whether there was anything to sweep.
+        Follow what hints say and go on with walks and sweeps for a moment; returns whether there was anything to look at.
 
         Raises:
             WatchError: with ``once``, a directory is not available.
@@ -115,21 +140,27 @@ class Scan:
 
         """
         self._supervise(now)
-        self._start_sweeps(now)
         self._take_hints(now)
+        self._follow_hints(now)
         self._follow_sidecars(now)
-        return self._sweep_a_little(now)
+        self._start(now)
+        walked = self._walk_a_little(now)
+        return self._sweep_a_little(now) or walked or bool(self._hinted)
 
     def is_ready(self) -> bool:
-        """Tell whether each directory has been seen whole once, or so much of it that sweeping waits for the work."""
-        if not self._overview:
-            self._overview = len(self._swept_once) == len(self._directories) or len(self._settle) >= _PAUSE_SWEEPS_AT
-        return self._overview
+        """Return whether each directory was seen whole once, or sweeping waits for the work, or takes very long."""
+        if not self._ready:
+            self._ready = (
+                all(self._plans[directory].swept for directory in self._directories)
+                or len(self._settle) >= _PAUSE_SWEEPS_AT
+                or self._clock.monotonic() - self._began >= _READY_AFTER_S
+            )
+        return self._ready
 
     @property
     def is_sweeping(self) -> bool:
-        """Whether a sweep is under way, or a sidecar is still to be followed."""
-        return bool(self._sweeps or self._sidecars)
+        """Whether a sweep is under way, or a hint or sidecar is still to be followed."""
+        return bool(self._sweeps or self._sidecars or self._hinted)
 
     def watching(self) -> tuple[str, ...]:
         """Return a description of how each directory is watched; empty with ``once``."""
@@ -140,87 +171,162 @@ class Scan:
         self._sidecars.append(path)
 
     def next_sweep_at(self) -> float:
-        """Give the monotonic moment at which the next full sweep begins; infinite where none will."""
+        """Return the monotonic moment at which the next walk or full sweep begins; infinite if none will."""
         if self._once:
             return math.inf
         sweeping = {each.directory for each in self._sweeps if each.full}  # one may be paused for long
-        return min((at for directory, at in self._next_sweep.items() if directory not in sweeping), default=math.inf)
+        sweeps = [self._plans[each].next_sweep for each in self._directories if each not in sweeping]
+        walks = [self._plans[each].next_walk for each in self._directories if self._is_walked(each)]
+        return min(sweeps + walks, default=math.inf)
 
     def sweep_again(self, directory: WatchedDirectory, now: float) -> None:
         """Begin again with a directory, now: what its sweeps under way saw is no longer there."""
-        self._next_sweep[directory] = min(self._next_sweep[directory], now)
+        plan = self._plans[directory]
+        plan.next_sweep, plan.walk = min(plan.next_sweep, now), None
         self._sweeps = deque(each for each in self._sweeps if each.directory is not directory)
 
     def directory_of(self, path: Path) -> WatchedDirectory | None:
-        """Give the watched directory that a file belongs to."""
+        """Return the watched directory that a file belongs to."""
         return next((directory for directory in self._directories if directory.owns(path)), None)
 
     def stat_key_of(self, path: Path) -> StatKey | None:
-        """Give how a file is now, ``None`` where there is none that is watched; raises `OSError` where that cannot be seen."""
+        """Return how a file is now, ``None`` if there is none that is watched; raises `OSError` if that cannot be seen."""
         directory = self.directory_of(path)
-        return None if directory is None else directory.look(path)
+        return None if directory is None else directory.stat_key_of(path)
+
+    def _plan(self, directory: WatchedDirectory) -> _Plan:
+        now = self._clock.monotonic()
+        directory.held_files = not self._once and self._ledger.knows_files_below(directory.root)
+        baseline: dict[Path, StatKey] | None = (
+            {} if self._takes_baseline and not self._ledger.baseline_taken(directory.root) else None
+        )
+        return _Plan(next_sweep=now, next_walk=now, baseline=baseline)
 
     def _supervise(self, now: float) -> None:
         if self._once or now < self._next_supervision:
             return
         self._next_supervision = now + _SUPERVISE_EVERY_S
-        for directory in self._directories:
+        for directory in tuple(self._directories):
+            self._follow_link(directory)
             trouble = directory.supervise(now)
             if trouble:
                 logger.warning("%s: %s; now watched thus: %s", directory.root, trouble, directory.describe())
-                self._asked.add(directory)
-        self._settle.quiet_s = max(directory.settle_s for directory in self._directories)
+                self._plans[directory].asked = True
 
-    def _start_sweeps(self, now: float) -> None:
+    def _follow_link(self, directory: WatchedDirectory) -> None:
+        """Watch where the link of a configured path leads now; what it led to before stays watched until it moves again."""
+        try:
+            target = directory.leads_elsewhere()
+        except ConfigError as error:
+            self._tell(Notice("error", f"{error}; still watching {directory.root}", directory.configured))
+            return
+        if target is None:
+            return
+        for former in [each for each in self._directories if each.former and each.configured == directory.configured]:
+            self._drop(former)
+        successor = directory.successor()
+        self._directories[self._directories.index(directory)] = successor
+        if not directory.owns(target) and not directory.root.is_relative_to(target):
+            self._directories.append(directory)
+        else:
+            self._drop(directory)
+        self._plans[successor] = self._plan(successor)
+        trouble = successor.arm()
+        text = f"{successor.configured}: leads to {successor.root} now, and to {directory.root} before; watching it"
+        self._tell(Notice("warning", f"{text} {trouble}".rstrip(), successor.root))
+
+    def _drop(self, directory: WatchedDirectory) -> None:
+        directory.disarm()
+        self._sweeps = deque(each for each in self._sweeps if each.directory is not directory)
+        if directory in self._directories:
+            self._directories.remove(directory)
+
+    def _is_walked(self, directory: WatchedDirectory) -> bool:
+        """Return whether new names are looked for in listings: no events tell of them, and the directory is there."""
+        return not (self._once or directory.events_come or directory.unavailable)
+
+    def _start(self, now: float) -> None:
+        """Begin the walks and sweeps that are due; a directory's first walk comes before its first sweep."""
         sweeping = {each.directory for each in self._sweeps if each.full}
         for directory in self._directories:
-            if directory in sweeping or (self._once and directory in self._swept_once and directory not in self._asked):
+            plan = self._plans[directory]
+            if self._is_walked(directory) and plan.walk is None and now >= plan.next_walk:
+                plan.walk = directory.walk(), _Effort(now)
+            if directory in sweeping or (self._once and plan.swept and not plan.asked):
                 continue
-            if now >= self._next_sweep[directory] or (directory in self._asked and not directory.unavailable):
-                self._asked.discard(directory)
+            if self._is_walked(directory) and not plan.walked:
+                continue
+            if now >= plan.next_sweep or (plan.asked and not directory.unavailable):
+                plan.asked = False
                 directory.full_sweep_begins()
-                self._sweeps.append(_Sweeping(directory, directory.sweep(), full=True))
+                self._sweeps.append(_Sweeping(directory, directory.sweep(), full=True, effort=_Effort(now)))
+
+    def _ask_for_sweeps(self) -> None:
+        for directory in self._directories:
+            self._plans[directory].asked = True
 
     def _take_hints(self, now: float) -> None:
         hinted = self._hints.take()
         for path in hinted.gone:
             self._settle.forget(path)
-        self._follow(hinted.files, now)
+            self._hinted.pop(path, None)
+        for path, closed in hinted.files.items():
+            self._hint(path, closed=closed)
         for folder in hinted.folders:
-            directory = self.directory_of(folder)
-            if directory is not None and len(self._sweeps) >= _MOST_SWEEPS:
-                self._asked.add(directory)
-            elif directory is not None:
-                self._sweeps.append(_Sweeping(directory, directory.sweep(folder), full=False))
+            self._sweep_folder(folder, now)
         for reason in hinted.everything:
             if reason != ASKED and now >= self._next_loss_notice:
                 self._next_loss_notice = now + _LOSS_NOTICES_EVERY_S
                 self._tell(Notice("warning", f"single events were lost ({reason}); looking at everything"))
-            self._asked.update(self._directories)
+            self._ask_for_sweeps()
 
-    def _follow(self, hinted: Mapping[Path, bool], now: float) -> None:
-        """Look at the files of hints, by path whether the writer closed them; where that is not possible now, a sweep will."""
-        present: dict[Path, StatKey] = {}
-        if len(self._settle) >= _DROP_HINTS_AT:
-            self._asked.update(self._directories)
-            hinted = {path: closed for path, closed in hinted.items() if path in self._settle}
-        for path in hinted:
-            try:
-                key = self.stat_key_of(path)
-            except OSError as error:
-                logger.debug("%s: cannot be looked at now: %s", path, error)
-                continue
-            if key is not None:
-                present[path] = key
+    def _hint(self, path: Path, *, closed: bool) -> None:
+        """Look at a file soon; if too many wait, a sweep finds it later."""
+        if len(self._settle) + len(self._hinted) >= _DROP_HINTS_AT and path not in self._settle:
+            self._ask_for_sweeps()
+        else:
+            self._hinted[path] = self._hinted.get(path, False) or closed
+
+    def _sweep_folder(self, folder: Path, now: float) -> None:
+        directory = self.directory_of(folder)
+        if directory is not None and len(self._sweeps) >= _MOST_SWEEPS:
+            self._plans[directory].asked = True
+        elif directory is not None:
+            self._sweeps.appendleft(_Sweeping(directory, directory.sweep(folder), full=False, effort=_Effort(now)))
+
+    def _follow_hints(self, began: float) -> None:
+        """Look at hinted files for a moment, the oldest hints first; if that is not possible now, a sweep will."""
+        while self._hinted:
+            now = self._clock.monotonic()
+            present: dict[Path, tuple[StatKey, bool]] = {}
+            while self._hinted and len(present) < _HINTS_AT_A_TIME:
+                path = next(iter(self._hinted))
+                closed = self._hinted.pop(path)
+                try:
+                    key = self.stat_key_of(path)
+                except OSError as error:
+                    logger.debug("%s: cannot be looked at now: %s", path, error)
+                    continue
+                if key is not None:
+                    present[path] = key, closed
+                if self._clock.monotonic() - began >= _SLICE_S:
+                    break
+            self._settle_hinted(present, now)
+            if self._clock.monotonic() - began >= _SLICE_S:
+                break
+
+    def _settle_hinted(self, present: Mapping[Path, tuple[StatKey, bool]], now: float) -> None:
         try:
-            news = self._changes.of_files({path: key for path, key in present.items() if path not in self._settle})
+            changed = self._changes.of_files(
+                {path: key for path, (key, _) in present.items() if path not in self._settle}
+            )
         except LedgerError as error:
             self._outage.begin(error)
-            self._asked.update(self._directories)
-            news = {}
-        for path, key in present.items():
-            if path in self._settle or path in news:
-                self._settle.see(path, key, now, closed=hinted[path], live=True)
+            self._ask_for_sweeps()
+            changed = {}
+        for path, (key, closed) in present.items():
+            if path in self._settle or path in changed:
+                self._settle.see(path, key, now, closed=closed, live=True)
 
     def _follow_sidecars(self, now: float) -> None:
         while self._sidecars and not self._outage.lasts():
@@ -236,25 +342,67 @@ class Scan:
                     return
             self._sidecars.popleft()
 
+    def _walk_a_little(self, began: float) -> bool:
+        """Go on with the walks for a moment: a file whose name is new is looked at as if an event had told of it."""
+        walked = False
+        for directory in tuple(self._directories):
+            plan = self._plans[directory]
+            if plan.walk is None:
+                continue
+            walk, effort = plan.walk
+            walked, processor = True, self._clock.processor()
+            try:
+                self._walk_some_folders(directory, walk, began)
+            except StopIteration:
+                plan.walk, plan.walked = None, True
+                effort.processor_s += self._clock.processor() - processor
+                now = self._clock.monotonic()
+                directory.walk_ended(now - effort.begun_at, effort.processor_s)
+                plan.next_walk = now + directory.walk_pause_s()
+            except WatchError as error:
+                plan.walk = None
+                self._unavailable(directory, str(error), began)
+            else:
+                effort.processor_s += self._clock.processor() - processor
+        return walked
+
+    def _walk_some_folders(self, directory: WatchedDirectory, walk: Iterator[Appeared], began: float) -> None:
+        """Raise `StopIteration` at the end of the walk."""
+        while True:
+            appeared = next(walk)
+            directory.expect_mounted(appeared.folder, empty=appeared.empty)
+            for path in appeared.files:
+                self._hint(path, closed=False)
+            for folder in appeared.folders:
+                self._sweep_folder(folder, began)
+            if self._clock.monotonic() - began >= self._slice_s:
+                return
+
+    @property
+    def _slice_s(self) -> float:
+        return _SLICE_S if self._ready else _FIRST_SLICE_S
+
     def _sweep_a_little(self, began: float) -> bool:
-        """Go on with the sweeps for a moment; at the start until each directory has been seen whole once."""
+        """Go on with the sweeps for a moment."""
         if not self._sweeps or self._outage.lasts() or self._paused():
             return False
         while self._sweeps and not self._paused():
-            sweeping, before = self._sweeps[0], self._clock.monotonic()
-            self._sweep_some_files(sweeping, before)
+            sweeping, processor = self._sweeps[0], self._clock.processor()
+            try:
+                self._sweep_some_files(sweeping, processor)
+            finally:
+                sweeping.effort.processor_s += self._clock.processor() - processor
             after = self._clock.monotonic()
-            sweeping.spent_s += after - before
-            if self._overview and after - began >= _SWEEP_SLICE_S:
+            if after - began >= self._slice_s:
                 break
             self._alive(after)
         return True
 
     def _paused(self) -> bool:
-        """Tell whether a sweep waits for the backlog to shrink; each begins, since it also says whether its directory is there."""
+        """Return whether a sweep waits for the backlog to shrink; each begins, which shows whether its directory is there."""
         return len(self._settle) >= _PAUSE_SWEEPS_AT and self._sweeps[0].begun
 
-    def _sweep_some_files(self, sweeping: _Sweeping, now: float) -> None:
+    def _sweep_some_files(self, sweeping: _Sweeping, processor: float) -> None:
         directory = sweeping.directory
         try:
             sweeping.begun = True
@@ -262,55 +410,65 @@ class Scan:
             if listing is None:
                 self._sweeps.popleft()
                 if sweeping.full:
+                    sweeping.effort.processor_s += self._clock.processor() - processor
                     self._finish_sweep(sweeping)
                 return
-            directory.expect_mounted(listing)
+            directory.expect_mounted(listing.folder, empty=listing.empty)
             self._available(directory)
-            if sweeping.full:
-                directory.note_folders(listing.folders)
-            self._compare(directory, listing, now)
+            if sweeping.full and listing.inode is not None:
+                directory.note_folder(listing.inode, listing.folder)
+            self._compare(directory, listing)
         except WatchError as error:
             self._sweeps.popleft()
-            self._unavailable(directory, str(error), now)
+            self._unavailable(directory, str(error), self._clock.monotonic())
         except LedgerError as error:
             if self._sweeps and self._sweeps[0] is sweeping:
                 self._sweeps.popleft()
             self._outage.begin(error)
-            self._asked.add(directory)
+            self._plans[directory].asked = True
 
-    def _compare(self, directory: WatchedDirectory, listing: Listing, now: float) -> None:
-        """Hold some files against the ledger: what is not known there, or has changed, settles."""
+    def _compare(self, directory: WatchedDirectory, listing: Listing) -> None:
+        """Compare some files with the ledger: what is not known there, or has changed, settles; what came since the start, as live."""
         if len(self._troubles) > _MOST_TROUBLES:
             self._troubles.clear()
         if listing.trouble and listing.trouble not in self._troubles:
             self._troubles.add(listing.trouble)
             logger.warning("%s", listing.trouble)
-        news = self._changes.in_folder(listing.folder, listing.files)
-        baseline = self._baselines.get(directory)
-        if baseline is not None:
-            baseline.update(news)
-            return
-        for path, key in news.items():
-            self._settle.see(path, key, now)
+        changed = self._changes.in_folder(listing.folder, listing.files)
+        now, baseline = self._clock.monotonic(), self._plans[directory].baseline
+        for path, key in changed.items():
+            came_since = key.ctime_ns > self._began_ns
+            if baseline is not None and not came_since and path not in self._settle:
+                baseline[path] = key
+            else:
+                self._settle.see(path, key, now, live=came_since and not self._once)
 
     def _finish_sweep(self, sweeping: _Sweeping) -> None:
-        directory = sweeping.directory
-        baseline = self._baselines.get(directory)
-        if baseline is not None:
-            self._ledger.baseline(directory.root, list(baseline.items()), self._clock.now())
-            del self._baselines[directory]
-            self._tell(Notice("info", f"{directory.root}: {len(baseline)} files were there before; taken as known"))
+        directory, effort = sweeping.directory, sweeping.effort
+        plan = self._plans[directory]
+        if plan.baseline is not None:
+            self._ledger.baseline(directory.root, list(plan.baseline.items()), self._clock.now())
+            text = f"{directory.root}: {len(plan.baseline)} files were there before; taken as known"
+            plan.baseline = None
+            self._tell(Notice("info", text))
         self._outage.ledger_answers()
-        self._swept_once.add(directory)
-        directory.full_sweep_ended(self._clock.now())
-        self._next_sweep[directory] = self._clock.monotonic() + directory.pause_s(sweeping.spent_s)
+        plan.swept = True
+        now = self._clock.monotonic()
+        directory.full_sweep_ended(self._clock.now(), now - effort.begun_at, effort.processor_s)
+        plan.next_sweep = now + directory.sweep_pause_s()
 
     def _unavailable(self, directory: WatchedDirectory, reason: str, now: float) -> None:
         """Wait for a directory that is not there; what the ledger knows of it stays."""
         if self._once:
             raise WatchError(reason)
-        self._next_sweep[directory] = now + min(directory.sweep_s, _RETRY_S)
-        self._swept_once.add(directory)
+        if directory.former:
+            self._drop(directory)
+            self._tell(
+                Notice("info", f"{reason}; the link leads elsewhere, so it is no longer watched", directory.root)
+            )
+            return
+        plan = self._plans[directory]
+        plan.next_sweep, plan.swept = now + min(directory.sweep_s, _RETRY_S), True
         if not directory.unavailable:
             directory.unavailable = reason
             directory.disarm()
@@ -322,7 +480,7 @@ class Scan:
             directory.unavailable = ""
             here = "is there now" if directory.swept_at is None else "is back"
             trouble = directory.arm()
-            self._asked.add(directory)  # what was listed before the events came may have changed since
+            self._plans[directory].asked = True  # what was listed before the events came may have changed since
             self._tell(
                 Notice("info", f"{directory.root}: the watched directory {here} {trouble}".rstrip(), directory.root)
             )

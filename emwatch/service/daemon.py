@@ -30,11 +30,11 @@ from emwatch.service.model import LiveModel
 from emwatch.service.progress import Progress, Teller
 from emwatch.service.reload import Reload
 from emwatch.service.review_inbox import LiveReviews
-from emwatch.service.roots import checked_roots
+from emwatch.service.roots import check_root, checked_roots
 from emwatch.service.status_file import Standing
 from emwatch.service.systemd import SystemdNotifier
 from emwatch.service.upkeep import Upkeep
-from emwatch.watch.directory import WatchedDirectory
+from emwatch.watch.directory import WatchedDirectory, settle_seconds
 from emwatch.watch.hints import ASKED, HintBox
 from emwatch.watch.settle import Settle
 
@@ -129,9 +129,7 @@ class Daemon:
             listeners.append(bars.hear)
         elif config.watch.data_bar == "auto":
             listeners.append(MissingBarReader(tell).hear)
-        settle = Settle(
-            max(directory.settle_s for directory in directories), 0 if self._once else config.watch.patience_seconds
-        )
+        settle = Settle(partial(settle_seconds, directories), 0 if self._once else config.watch.patience_seconds)
         chores: list[Callable[[float], None]] = []
 
         def tick(now: float) -> None:
@@ -294,7 +292,12 @@ class Daemon:
         outbox.drain(_LAST_ALERTS_S)
 
     def _directories(self) -> list[WatchedDirectory]:
-        return [WatchedDirectory(root, self._config.watch, self._hints) for root in checked_roots(self._config)]
+        checked_roots(self._config)
+        watch, check = self._config.watch, partial(check_root, self._config)
+        return [
+            WatchedDirectory(configured, watch, self._hints, partial(check, configured))
+            for configured in self._config.watched_directories()
+        ]
 
 
 def _ledger_trouble(standing: Standing) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 from emwatch.errors import ConfigError
@@ -17,37 +16,43 @@ if TYPE_CHECKING:
 
 def checked_roots(config: Config) -> tuple[Path, ...]:
     """
-    Give the watched directories with symbolic links resolved: events and the type of the file system are the real ones'.
+    Return the watched directories with symbolic links resolved: events and file system are those of the real place.
 
     Raises:
-        ConfigError: there is none, one is a file, two overlap (each frame would be there twice), or the ledger lies in one of them,
-            which emwatch never writes to.
+        ConfigError: there is none, or one may not be watched; see `check_root`.
 
     """
-    roots = tuple(directory.resolve() for directory in config.watched_directories())
-    for root in roots:
-        if os.path.isfile(root):  # noqa: PTH113 - a Path raises where it may not look; what is not there yet is waited for
-            raise ConfigError(
-                f"watch.directory: {path_to_text(root)} is a file; name the directory that frames come into"
-            )
-    for one, other in combinations(roots, 2):
-        if one.is_relative_to(other) or other.is_relative_to(one):
-            raise ConfigError(
-                f"watch.directory: {path_to_text(one)} and {path_to_text(other)} overlap; name each directory once"
-            )
+    roots = []
+    for configured in config.watched_directories():
+        root = configured.resolve()
+        check_root(config, configured, root)
+        roots.append(root)
     ledger = config.ledger.path.resolve()
-    if os.path.isdir(ledger):  # noqa: PTH112 - as above
+    if os.path.isdir(ledger):  # noqa: PTH112 - a Path raises where it may not look
         raise ConfigError(f"ledger.path: {path_to_text(ledger)} is a directory; name a file in it")
-    backups = config.ledger.backups.resolve()
-    for root in roots:
-        if ledger.is_relative_to(root):
+    return tuple(roots)
+
+
+def check_root(config: Config, configured: Path, root: Path) -> None:
+    """
+    Check the place that a configured directory leads to.
+
+    Raises:
+        ConfigError: it is a file, it overlaps with another watched directory (each frame would be there twice), or the
+            ledger or its backups lie in it, which emwatch never writes to.
+
+    """
+    name = path_to_text(root)
+    if os.path.isfile(root):  # noqa: PTH113 - a Path raises where it may not look; what is not there yet is waited for
+        raise ConfigError(f"watch.directory: {name} is a file; name the directory that frames come into")
+    directories = list(config.watched_directories())
+    directories.remove(configured)
+    for other in (each.resolve() for each in directories):
+        if root.is_relative_to(other) or other.is_relative_to(root):
+            raise ConfigError(f"watch.directory: {name} and {path_to_text(other)} overlap; name each directory once")
+    for key, path in (("ledger.path", config.ledger.path), ("ledger.backup_directory", config.ledger.backups)):
+        if path.resolve().is_relative_to(root):
             raise ConfigError(
-                f"ledger.path: {path_to_text(ledger)} lies in the watched directory {path_to_text(root)}, which emwatch "
-                "never writes to; choose a place outside it"
+                f"{key}: {path_to_text(path.resolve())} lies in the watched directory {name}, which emwatch never writes "
+                "to; choose a place outside it"
             )
-        if backups.is_relative_to(root):
-            raise ConfigError(
-                f"ledger.backup_directory: {path_to_text(backups)} lies in the watched directory {path_to_text(root)}, "
-                "which emwatch never writes to; choose a place outside it"
-            )
-    return roots

@@ -6,46 +6,77 @@ import math
 import stat
 from typing import TYPE_CHECKING
 
-from emwatch.errors import WatchError
-from emwatch.filesystem import file_system_type, lacks_events
-from emwatch.watch.events import Events
+from emwatch.errors import ConfigError, WatchError
+from emwatch.filesystem import crosses_network, file_system_type, keeps_directory_times, lacks_events
+from emwatch.watch.events import Events, why_unwatched
 from emwatch.watch.hints import ASKED
+from emwatch.watch.names import Names
 from emwatch.watch.patterns import Patterns
-from emwatch.watch.sweep import Listing, look, sweep
+from emwatch.watch.sweep import stat_key_of, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
     from emwatch.config.schema import WatchConfig
     from emwatch.frame import StatKey
     from emwatch.watch.events import Hints
+    from emwatch.watch.names import Appeared
+    from emwatch.watch.sweep import Listing
 
 _ARM_AGAIN_S = 60.0
 _TOO_SOON_S = 10.0
 _POLL_EVERY_S = 5.0
 _SWEEP_EVERY_S = 30.0
-_MOST_SWEEPING = 1 / 140  # of the time, while events come
-_MOST_POLLING = 1 / 40
+#: The most processor time that sweeps and walks may take, as a share of all time.
+_MOST_SWEEPING = 1 / 140
+_MOST_WALKING = 1 / 50
+#: A sweep that mostly waits for a share leaves it alone for twice as long as it took.
+_LEAVE_ALONE = 2.0
+#: However large the directory is, no pause is longer.
+_LONGEST_SWEEP_PAUSE_S = 300.0
+_LONGEST_WALK_PAUSE_S = 10.0
 
 
 class WatchedDirectory:
-    """A watched directory, supervised: events that die are armed anew, a root that vanished is waited for."""
+    """
+    A watched directory, supervised: events that die are armed anew, a root that vanished is waited for.
 
-    def __init__(self, root: Path, settings: WatchConfig, hints: Hints) -> None:
-        self.root = root
+    Args:
+        configured: the path as configured; a link in it is followed when it leads elsewhere.
+        settings: how it is watched.
+        hints: where events go.
+        check: raises `ConfigError` for a place that may not be watched, such as one that holds the ledger.
+
+    """
+
+    def __init__(
+        self,
+        configured: Path,
+        settings: WatchConfig,
+        hints: Hints,
+        check: Callable[[Path], None] = lambda _root: None,
+    ) -> None:
+        self.configured = configured
+        self.root = configured.resolve()
         self.patterns = Patterns(settings.include, settings.exclude)
         self._settings = settings
         self._hints = hints
+        self._check = check
         self._events: Events | None = None
         self._next_arming = 0.0
         self._armed = -math.inf
-        self._kind = file_system_type(root)
+        self._kind = file_system_type(self.root)
+        self._names = self._no_names()
         self._no_events = ""  # why, where they are wanted
-        self._folders: list[int] = []  # by inode, as the full sweep under way finds them
-        self._suspects: list[int] = []  # swept, and perhaps not watched: a folder just made has no watch for a moment
-        self._unwatched = 0
+        self._folders: dict[int, Path] = {}  # by inode, as the full sweep under way finds them
+        self._suspects: dict[int, Path] = {}  # swept, and perhaps not watched: a new folder has no watch for a moment
+        self._unwatched = ""  # how many folders raise no events, and why
+        self._refused: Path | None = None  # where the link leads, if that may not be watched
+        self._walk_s = self._walk_processor_s = 0.0  # how long the last walk took
+        self._sweep_s = self._sweep_processor_s = 0.0  # and the last full sweep
+        self.former = False  #: the link led here before; files of it may still come
         self.unavailable = ""
         self.held_files = False  #: known from the ledger, or seen since
         self._filled: tuple[int, int] | None = (
@@ -66,47 +97,99 @@ class WatchedDirectory:
         return 5.0 if lacks_events(self._kind) else 0.5
 
     @property
-    def _events_come(self) -> bool:
+    def events_come(self) -> bool:
+        """Whether every folder raises events. If not, its names are listed every few seconds."""
         return self._events is not None and not self._unwatched
+
+    @property
+    def ctime_tells(self) -> bool:
+        """Whether a file's ctime moves with each change of its content, as on a local disk."""
+        return not crosses_network(self._kind)
 
     @property
     def sweep_s(self) -> float:
         """How often everything is looked at: seldom only while events come."""
-        usual_s = self._settings.sweep_seconds or (_SWEEP_EVERY_S if self._events_come else _POLL_EVERY_S)
-        return usual_s if self._events_come or self.polled else min(usual_s, _POLL_EVERY_S)
+        usual_s = self._settings.sweep_seconds or (_SWEEP_EVERY_S if self.events_come else _POLL_EVERY_S)
+        return usual_s if self.events_come or self.polled else min(usual_s, _POLL_EVERY_S)
 
-    def pause_s(self, spent_s: float) -> float:
-        """Seconds until the next sweep, after one that took ``spent_s``: however many files there are, sweeping stays cheap."""
-        return max(self.sweep_s, spent_s / (_MOST_SWEEPING if self._events_come else _MOST_POLLING))
+    def sweep_pause_s(self) -> float:
+        """Return the seconds until the next sweep: however many files there are, sweeping stays cheap."""
+        longest_s = max(self.sweep_s, _LONGEST_SWEEP_PAUSE_S)
+        return min(max(self.sweep_s, self._sweep_processor_s / _MOST_SWEEPING, _LEAVE_ALONE * self._sweep_s), longest_s)
+
+    def walk_pause_s(self) -> float:
+        """Return the seconds until the names are listed again."""
+        longest_s = max(self.sweep_s, _LONGEST_WALK_PAUSE_S)
+        return min(max(self.sweep_s, self._walk_processor_s / _MOST_WALKING), longest_s)
+
+    @property
+    def new_within_s(self) -> float:
+        """How late a new file is taken up at present, at most: listing its name, and settling."""
+        return self.settle_s + (0.0 if self.events_come else self._walk_s + self.walk_pause_s())
+
+    @property
+    def changed_within_s(self) -> float:
+        """How late a file that was written again under its name is taken up at present, at most."""
+        return self.settle_s + (0.0 if self.events_come else self._sweep_s + self.sweep_pause_s())
 
     def mode(self) -> tuple[str, str]:
-        """Give ``events``, ``polling``, ``degraded`` or ``unavailable``, and why where it is not events."""
+        """Return ``events``, ``polling``, ``degraded`` or ``unavailable``, and why if it is not events."""
         if self.unavailable:
             return "unavailable", self.unavailable
         if self._events is not None:
-            return ("degraded", self._unwatched_words()) if self._unwatched else ("events", "")
+            return ("degraded", self._unwatched) if self._unwatched else ("events", "")
         if self.polled:
             return "polling", "watch.mode: poll" if self._settings.mode == "poll" else f"{self._kind} gives no events"
         return "degraded", self._no_events or "events are not armed yet"
 
     @property
     def file_system(self) -> str:
-        """Name the type of the file system, empty where it cannot be told."""
+        """Name the type of the file system, empty if it is not known."""
         return self._kind
 
     def describe(self) -> str:
-        """Say in words how this directory is watched."""
-        how = f"sweeping every {self.sweep_s:g} s"
+        """Return a description of how this directory is watched."""
+        name = f"{self.root}" if self.configured.absolute() == self.root else f"{self.configured} ({self.root})"
         if self.unavailable:
-            return f"{self.root}: waiting for it to appear"
+            return f"{name}: waiting for it to appear"
         if self._events is not None:
-            return f"{self.root} by events, {how}"
+            return f"{name} by events, sweeping every {self.sweep_s:g} s"
         why = f" ({self._kind} gives no events)" if self.polled and self._settings.mode == "auto" else ""
-        return f"{self.root} by polling{why}, {how}"
+        return f"{name} by polling{why}, listed every {self.sweep_s:g} s"
+
+    def leads_elsewhere(self) -> Path | None:
+        """
+        Return where a link in the configured path leads now, ``None`` if it is still `root` or leads nowhere.
+
+        Raises:
+            ConfigError: it leads to a place that may not be watched; raised once.
+
+        """
+        if self.former:
+            return None
+        try:
+            target = self.configured.resolve(strict=True)
+        except (OSError, RuntimeError):
+            return None  # the next sweep says so
+        if target in (self.root, self._refused):
+            return None
+        try:
+            self._check(target)
+        except ConfigError:
+            self._refused = target
+            raise
+        return target
+
+    def successor(self) -> WatchedDirectory:
+        """Return a directory for where the link leads now; this one is the former one from here on."""
+        self.former = True
+        return WatchedDirectory(self.configured, self._settings, self._hints, self._check)
 
     def arm(self) -> str:
         """Start events where they are wanted and not there yet; gives the trouble in words (empty: none)."""
-        self._kind = file_system_type(self.root)  # a share may have been mounted there meanwhile
+        kind = file_system_type(self.root)
+        if kind != self._kind:  # a share may have been mounted there meanwhile
+            self._kind, self._names = kind, self._no_names()
         if self.polled or self._events is not None:
             return ""
         events = Events(self.root, self._hints, recursive=self._settings.recursive)
@@ -144,7 +227,7 @@ class WatchedDirectory:
         self.arm()
         return ""
 
-    def expect_mounted(self, listing: Listing) -> None:
+    def expect_mounted(self, folder: Path, *, empty: bool) -> None:
         """
         Notice a mount point whose share is gone: an empty directory where another one, with files in it, was before.
 
@@ -154,48 +237,49 @@ class WatchedDirectory:
             WatchError: it is such a one.
 
         """
-        if listing.folder != self.root:
+        if folder != self.root:
             return
         try:
             status = self.root.stat()
         except OSError:
             return  # the next sweep says so
         identity = (status.st_dev, status.st_ino)
-        if not listing.empty:
+        if not empty:
             self.held_files, self._filled = True, identity
         elif self.held_files and identity != self._filled:
             raise WatchError(f"{self.root}: is empty, and held files before; if it is a share, it is not mounted")
 
-    def note_folders(self, folders: Iterable[int]) -> None:
-        """Note sub-folders, by inode, that the full sweep under way will enter."""
-        self._folders += folders
+    def note_folder(self, inode: int, folder: Path) -> None:
+        """Note a sub-folder that the full sweep under way could list."""
+        self._folders[inode] = folder
 
     def full_sweep_begins(self) -> None:
         """Forget what an earlier, perhaps unfinished sweep noted."""
-        self._folders = []
+        self._folders = {}
 
-    def full_sweep_ended(self, at: datetime) -> None:
-        """Note the time, and hold the folders that were found against those that raise events."""
-        self.swept_at = at
-        folders, self._folders = self._folders, []
-        if self._events is not None and self._events.unwatched(folders) != self._unwatched:
+    def full_sweep_ended(self, at: datetime, took_s: float, processor_s: float) -> None:
+        """Note the time, and compare the folders that were found with those that raise events."""
+        self.swept_at, self._sweep_s, self._sweep_processor_s = at, took_s, processor_s
+        folders, self._folders = self._folders, {}
+        if self._events is not None and bool(self._events.unwatched(folders)) != bool(self._unwatched):
             self._suspects = folders
 
-    def _count_unwatched(self, folders: list[int]) -> str:
-        """Count the folders without events; gives the trouble in words where there were none before."""
-        before, self._suspects = self._unwatched, []
-        self._unwatched = 0 if self._events is None else self._events.unwatched(folders)
-        return self._unwatched_words() if self._unwatched and not before else ""
+    def walk_ended(self, took_s: float, processor_s: float) -> None:
+        """Note what a walk through the names took."""
+        self._walk_s, self._walk_processor_s = took_s, processor_s
 
-    def _unwatched_words(self) -> str:
-        return (
-            f"{self._unwatched} folders raise no events because the system's watches have run out "
-            "(raise fs.inotify.max_user_watches with sysctl and start emwatch again)"
+    def _count_unwatched(self, folders: dict[int, Path]) -> str:
+        """Count the folders without events; returns the trouble in words if there was none before."""
+        before, self._suspects = self._unwatched, {}
+        unwatched = [] if self._events is None else self._events.unwatched(folders)
+        self._unwatched = (
+            f"{len(unwatched)} folders raise no events: {why_unwatched(unwatched[0])}" if unwatched else ""
         )
+        return "" if before else self._unwatched
 
     def disarm(self) -> None:
         """Stop events."""
-        self._suspects, self._unwatched = [], 0
+        self._suspects, self._unwatched = {}, ""
         if self._events is not None:
             self._events.stop()
             self._events = None
@@ -212,11 +296,35 @@ class WatchedDirectory:
             return False
         return stat.S_ISDIR(status.st_mode) and self._filled in (None, (status.st_dev, status.st_ino))
 
-    def look(self, path: Path) -> StatKey | None:
-        """Give the present state of a file of this directory; raises `OSError` where it cannot be told."""
-        return look(path, self.root, self.patterns)
+    def stat_key_of(self, path: Path) -> StatKey | None:
+        """Return the present state of a file, ``None`` if it is gone or not wanted; raises `OSError` if that is not known."""
+        return stat_key_of(path, self.root, self.patterns)
 
     def sweep(self, start: Path | None = None) -> Iterator[Listing]:
-        """List what is there, folder by folder."""
+        """List what is there, folder by folder; raises `WatchError`."""
+        try:
+            self.configured.resolve(strict=not self.former)
+        except (OSError, RuntimeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise WatchError(f"{self.configured}: the watched directory is not available: {reason}") from error
         settings = self._settings
-        return sweep(self.root, self.patterns, start=start, recursive=settings.recursive, max_depth=settings.max_depth)
+        yield from sweep(
+            self.root, self.patterns, start=start, recursive=settings.recursive, max_depth=settings.max_depth
+        )
+
+    def walk(self) -> Iterator[Appeared]:
+        """List the names, folder by folder, and yield what appeared since the last walk; raises `WatchError`."""
+        return self._names.walk()
+
+    def _no_names(self) -> Names:
+        return Names(
+            self.root,
+            self.patterns,
+            max_depth=self._settings.max_depth if self._settings.recursive else 0,
+            trusts_times=keeps_directory_times(self._kind),
+        )
+
+
+def settle_seconds(directories: Iterable[WatchedDirectory], path: Path) -> float:
+    """Return how long a file must stay the same: as its own directory has it, whatever others are watched."""
+    return next((each.settle_s for each in directories if each.owns(path)), 0.5)

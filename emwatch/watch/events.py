@@ -7,6 +7,8 @@ says what is wrong with the hints, so that the caller sweeps and arms them anew.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import logging
 import os
 import threading
@@ -29,11 +31,12 @@ from watchdog.observers import Observer
 from emwatch.errors import WatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from watchdog.observers.api import BaseObserver
 
 _OPEN_FILES: Final = Path("/proc/self/fdinfo")
+_IN_CREATE: Final = 0x100  # inotify(7)
 
 
 class Hints(Protocol):
@@ -100,10 +103,8 @@ class Events:
         except (OSError, RuntimeError) as error:  # RuntimeError: no further thread can be started
             if observer is not None:
                 observer.stop()
-            raise WatchError(
-                f"{self._root}: no events from this directory: {getattr(error, 'strerror', None) or error}; it is polled "
-                "instead (where watches have run out, raise fs.inotify.max_user_watches or max_user_instances with sysctl)"
-            ) from error
+            reason = _reason(error.errno) if isinstance(error, OSError) else error
+            raise WatchError(f"{self._root}: no events from this directory: {reason}; it is polled instead") from error
         # Lost events are told as warnings: they must come through whatever the operator wants to see of the log.
         logging.getLogger("watchdog.observers").setLevel(logging.WARNING)
         logging.getLogger("watchdog.observers.inotify_c").addHandler(self._overflow)
@@ -136,18 +137,44 @@ class Events:
             return "another directory took its place"
         return ""
 
-    def unwatched(self, folders: Iterable[int]) -> int:
+    def unwatched(self, folders: Mapping[int, Path]) -> list[Path]:
         """
-        Count the folders, given by inode, that raise no events although they should.
+        Return the folders, given by inode, that raise no events although they should.
 
         watchdog leaves out, without a word, each folder below the root for which the system grants no watch. What is
-        watched is told by proc(5), ``/proc/self/fdinfo``; 0 where it cannot be known.
+        watched is told by proc(5), ``/proc/self/fdinfo``; none if it cannot be known.
         """
         if not self._recursive or self._identity is None:
-            return 0
+            return []
         watched = _watched_inodes()
         # Where even the root is not among them, the file system numbers its inodes in another way.
-        return sum(1 for each in folders if each not in watched) if self._identity[1] in watched else 0
+        return [path for each, path in folders.items() if each not in watched] if self._identity[1] in watched else []
+
+
+def why_unwatched(folder: Path) -> str:
+    """Return why a folder raises no events: found out by asking the system for a watch on it (inotify(7))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = libc.inotify_init1(os.O_CLOEXEC)
+    code = ctypes.get_errno()
+    if descriptor >= 0:
+        added = libc.inotify_add_watch(descriptor, os.fsencode(folder), _IN_CREATE)
+        code = ctypes.get_errno() if added < 0 else 0
+        os.close(descriptor)
+    return _reason(code) if code else "they were made faster than they could be watched"
+
+
+def _reason(code: int | None) -> str:
+    """Return why the system grants no watch, and what to do about it."""
+    match code:
+        case errno.ENOSPC:
+            return "the system's watches have run out (raise fs.inotify.max_user_watches with sysctl and start emwatch again)"
+        case errno.EMFILE:
+            return (
+                "the system's event queues or this program's open files have run out (raise fs.inotify.max_user_instances "
+                "with sysctl, or the limit of open files, and start emwatch again)"
+            )
+        case _:
+            return os.strerror(code) if code else "the system gives no reason"
 
 
 class _Handler(FileSystemEventHandler):

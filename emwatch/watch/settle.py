@@ -11,9 +11,10 @@ import heapq
 import math
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from emwatch.frame import StatKey
@@ -26,6 +27,8 @@ _UNSETTLED_S = 3.0
 #: oldest, so that the operator hears of what is under the beam and no file waits for ever.
 _MANY_LIVE = 32
 _OLDEST_EVERY = 4
+#: Reading a larger file takes seconds: it goes behind the other live ones.
+_LARGE_BYTES = 64 << 20
 
 
 @dataclass(slots=True)
@@ -56,20 +59,21 @@ class Settle:
     Paths between first sight and being read; each step costs O(log n), whatever the backlog.
 
     Args:
-        quiet_s: how long size and times must stay the same; a file closed by its writer needs no quiet time.
+        quiet_s: returns how long a file's size and times must stay the same, which depends on its directory; a file
+            closed by its writer needs no quiet time.
         patience_s: how long an unchanged file may be found incomplete before that is recorded as a failure.
 
     """
 
-    def __init__(self, quiet_s: float, patience_s: float) -> None:
-        self.quiet_s = quiet_s
+    def __init__(self, quiet_s: Callable[[Path], float], patience_s: float) -> None:
+        self._quiet_s = quiet_s
         self._patience_s = patience_s
         self._waiting: dict[Path, _Waiting] = {}
         self._numbers = count()
         self._later: list[tuple[float, int, int, Path]] = []  # by due time
         self._live: list[tuple[int, int, Path]] = []  # ready to be read, by first sight
         self._newest: list[tuple[int, int, Path]] = []  # the same, the last one first
-        self._swept: list[tuple[int, int, Path]] = []  # ready too, found by a sweep
+        self._bulk: list[tuple[bool, int, int, Path]] = []  # ready too: large live ones, then what a sweep found
         self._turn = 0
 
     def __len__(self) -> int:
@@ -84,10 +88,10 @@ class Settle:
         if entry is None:
             entry = _Waiting(key, next(self._numbers), first_seen=now, unchanged_since=now, live=live)
             self._waiting[path] = entry
-            self._queue(path, entry, now + self.quiet_s)
+            self._queue(path, entry, now + self._quiet_s(path))
         elif entry.key != key:
             entry.key, entry.unchanged_since, entry.tries = key, now, 0
-            self._queue(path, entry, now + self.quiet_s)
+            self._queue(path, entry, now + self._quiet_s(path))
         if closed:
             entry.live = True
             # Opened and closed again without a change while it is read: the reading under way is of the same bytes.
@@ -105,7 +109,7 @@ class Settle:
 
     def next_ready(self, now: float) -> Path | None:
         """
-        Give the file to read next: live ones first, then what a sweep found, each in the order in which they were seen.
+        Return the file to read next: live ones in the order of first sight, then large live ones, then what a sweep found.
 
         In a backlog of live ones mostly the newest.
         """
@@ -113,17 +117,20 @@ class Settle:
             _, order, ticket, path = heapq.heappop(self._later)
             if not self._counts(path, ticket):
                 continue
-            if self._waiting[path].live:
+            entry = self._waiting[path]
+            if entry.live and entry.key.size <= _LARGE_BYTES:
                 heapq.heappush(self._live, (order, ticket, path))
                 heapq.heappush(self._newest, (-order, ticket, path))
             else:
-                heapq.heappush(self._swept, (order, ticket, path))
+                heapq.heappush(self._bulk, (not entry.live, order, ticket, path))
         newest_first = self._turn % _OLDEST_EVERY != 0 and len(self._live) > _MANY_LIVE
-        for lane in (self._newest if newest_first else self._live, self._swept):
-            while lane and not self._counts(lane[0][2], lane[0][1]):
+        lanes: tuple[list[Any], ...] = (self._newest if newest_first else self._live, self._bulk)
+        for lane in lanes:
+            while lane and not self._counts(lane[0][-1], lane[0][-2]):
                 heapq.heappop(lane)
             if lane:
-                return lane[0][2]
+                ready: Path = lane[0][-1]
+                return ready
         return None
 
     def taken(self, path: Path) -> None:
@@ -142,7 +149,7 @@ class Settle:
         if now - entry.unchanged_since >= self._patience_s:
             return False
         entry.tries += 1
-        wait_s = max(self.quiet_s, _SHORTEST_WAIT_S) * 2.0 ** min(entry.tries, 10)
+        wait_s = max(self._quiet_s(path), _SHORTEST_WAIT_S) * 2.0 ** min(entry.tries, 10)
         self._queue(path, entry, now + min(wait_s, _LONGEST_WAIT_S))
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,14 @@ from emwatch.errors import WatchError
 from emwatch.frame import StatKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from emwatch.watch.patterns import Patterns
 
 
 #: Files of one listing at most, so that a loop that sweeps can do other things in between.
 _FILES_AT_A_TIME = 500
+_SECONDS_AT_A_TIME = 0.1
 _NAMED = 5  # links of a folder in one message
 
 
@@ -27,33 +29,40 @@ class Listing:
     """
     Some of the wanted files directly inside one folder, by name; ``trouble`` says what of it could not be read.
 
-    ``folders``: the inodes of the sub-folders that will be entered. ``empty``: there is nothing at all in the folder.
+    ``inode``: of the folder, in the first listing of each sub-folder. ``empty``: there is nothing at all in the folder.
     """
 
     folder: Path
     files: Mapping[str, StatKey]
     trouble: str = ""
-    folders: tuple[int, ...] = ()
+    inode: int | None = None
     empty: bool = False
 
 
 def sweep(
-    root: Path, patterns: Patterns, *, start: Path | None = None, recursive: bool = True, max_depth: int = 16
+    root: Path,
+    patterns: Patterns,
+    *,
+    start: Path | None = None,
+    recursive: bool = True,
+    max_depth: int = 16,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Iterator[Listing]:
     """
     List the wanted files of a directory tree, folder by folder, parents first; ``start``: only of that folder below it.
 
     Folders behind symbolic links are not entered; a link to a file counts only if the file lies inside the root.
-    A file or folder that cannot be looked at is told as trouble and costs only itself.
+    A file or folder that cannot be looked at is told as trouble and costs only itself. A listing ends after 500 files, or
+    0.1 s where looking at each takes long.
 
     Raises:
         WatchError: the root itself cannot be listed: it is unavailable, which does not mean that its files are gone.
 
     """
     start = start or root
-    pending = [(start, len(start.relative_to(root).parts))]
+    pending: list[tuple[Path, int, int | None]] = [(start, len(start.relative_to(root).parts), None)]
     while pending:
-        folder, depth = pending.pop()
+        folder, depth, inode = pending.pop()
         if depth > (max_depth if recursive else 0):
             if recursive:
                 yield Listing(folder, {}, f"{folder}: deeper than watch.max_depth ({max_depth}); not looked into")
@@ -68,17 +77,37 @@ def sweep(
             if not isinstance(error, FileNotFoundError):
                 yield Listing(folder, {}, f"{folder}: cannot be listed: {error.strerror or error}")
             continue
-        if contents.empty:
-            yield Listing(folder, {}, empty=True)
-        elif contents.trouble or contents.folders or not contents.names:  # at least one, which says that it is there
-            yield Listing(folder, {}, contents.trouble, tuple(contents.folders.values()))
-        for at in range(0, len(contents.names), _FILES_AT_A_TIME):
-            yield _listing(folder, contents.names[at : at + _FILES_AT_A_TIME], contents.links, root)
-        folders = (folder / name for name in sorted(contents.folders, reverse=True))
-        pending.extend((each, depth + 1) for each in folders)
+        yield from _listings(folder, contents, root, inode, monotonic)
+        pending.extend(
+            (folder / name, depth + 1, each) for name, each in sorted(contents.folders.items(), reverse=True)
+        )
 
 
-def look(path: Path, root: Path, patterns: Patterns) -> StatKey | None:
+def _listings(
+    folder: Path, contents: _Contents, root: Path, inode: int | None, monotonic: Callable[[], float]
+) -> Iterator[Listing]:
+    """Yield a folder's files in pieces; at least one, which says that the folder is there."""
+    if not contents.names:
+        yield Listing(folder, {}, contents.trouble, inode, contents.empty)
+    at, trouble = 0, contents.trouble
+    while at < len(contents.names):
+        end = monotonic() + _SECONDS_AT_A_TIME
+        files: dict[str, StatKey] = {}
+        outward: list[str] = []
+        first = at
+        while at < len(contents.names) and at - first < _FILES_AT_A_TIME and (at == first or monotonic() < end):
+            problem = _look_into(folder, contents.names[at], contents.links, root, files, outward)
+            trouble = trouble or problem
+            at += 1
+        if outward and not trouble:
+            more = f" and {len(outward) - _NAMED} more" if len(outward) > _NAMED else ""
+            some = ", ".join(outward[:_NAMED])
+            trouble = f"{folder}: links that lead out of the watched directory are not followed: {some}{more}"
+        yield Listing(folder, files, trouble, inode)
+        inode, trouble = None, ""
+
+
+def stat_key_of(path: Path, root: Path, patterns: Patterns) -> StatKey | None:
     """
     Give the present state of one file, ``None`` where it is gone, not wanted, or not a regular file inside the root.
 
@@ -132,29 +161,23 @@ def _contents(folder: Path, root: Path, patterns: Patterns) -> _Contents:
     return contents
 
 
-def _listing(folder: Path, names: Sequence[str], links: set[str], root: Path) -> Listing:
-    """Look at some files of a folder."""
-    files: dict[str, StatKey] = {}
-    trouble = ""
-    outward: list[str] = []
-    for name in names:
-        path = os.path.join(folder, name)  # noqa: PTH118 - a third of the time, and there may be 100,000
-        try:
-            if name not in links:
-                status: os.stat_result | None = os.lstat(path)
-            elif (status := _follow(Path(path), root)) is None and _leads_out(Path(path), root):
-                outward.append(name)
-            if status is not None and stat.S_ISREG(status.st_mode):
-                files[name] = StatKey.of(status)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            trouble = trouble or _cannot_be_looked_at(folder / name, error)
-    if outward and not trouble:
-        more = f" and {len(outward) - _NAMED} more" if len(outward) > _NAMED else ""
-        some = ", ".join(outward[:_NAMED])
-        trouble = f"{folder}: links that lead out of the watched directory are not followed: {some}{more}"
-    return Listing(folder, files, trouble)
+def _look_into(
+    folder: Path, name: str, links: set[str], root: Path, files: dict[str, StatKey], outward: list[str]
+) -> str:
+    """Add the state of one file to ``files``, or a link to ``outward``; returns what is wrong with it, or ""."""
+    path = os.path.join(folder, name)  # noqa: PTH118 - a third of the time
+    try:
+        if name not in links:
+            status: os.stat_result | None = os.lstat(path)
+        elif (status := _follow(Path(path), root)) is None and _leads_out(Path(path), root):
+            outward.append(name)
+        if status is not None and stat.S_ISREG(status.st_mode):
+            files[name] = StatKey.of(status)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return _cannot_be_looked_at(folder / name, error)
+    return ""
 
 
 def _cannot_be_looked_at(path: Path, error: OSError) -> str:

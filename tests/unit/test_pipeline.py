@@ -58,7 +58,7 @@ def test_a_fault_that_meets_every_frame_costs_each_a_row_and_its_traceback_is_lo
 ) -> None:
     clock = ManualClock()
     told: list[Any] = []
-    settle, outage = Settle(0.0, 0.0), LedgerOutage(clock, told.append, gives_up=True)
+    settle, outage = Settle(lambda _path: 0.0, 0.0), LedgerOutage(clock, told.append, gives_up=True)
     with Ledger(tmp_path / "ledger.sqlite3", clock=clock) as ledger:
         pipeline = Pipeline(
             reader=Reader(),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from emwatch.config.schema import WatchConfig
-from emwatch.errors import Denied, LedgerError, NotAFrame, Truncated, Vanished, WatchError
+from emwatch.errors import ConfigError, Denied, LedgerError, NotAFrame, Truncated, Vanished, WatchError
 from emwatch.frame import (
     CATEGORIES,
     AcquisitionMetadata,
@@ -35,7 +36,7 @@ from emwatch.ingest.scan import Scan
 from emwatch.ledger.writer import Known, Ledger, Recorded
 from emwatch.testing import ManualClock
 from emwatch.watch import sweep as sweep_module
-from emwatch.watch.directory import WatchedDirectory
+from emwatch.watch.directory import WatchedDirectory, settle_seconds
 from emwatch.watch.hints import HintBox
 from emwatch.watch.settle import Settle
 
@@ -103,7 +104,8 @@ class FlakyLedger(Ledger):
 
     full = False
     held = False
-    asks_for_s = 0.0  # how long it takes to find out what a sweep finds
+    computes_s = 0.0  # processor time it takes to find out what a sweep finds
+    waits_s = 0.0  # and time in which it only waits
     asked = 0
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
@@ -115,8 +117,8 @@ class FlakyLedger(Ledger):
         if self.held:
             raise LedgerError("the database is locked")
         self.asked += 1
-        if self.asks_for_s:
-            self._file._clock.advance(self.asks_for_s)
+        self._file._clock.compute(self.computes_s)  # type: ignore[attr-defined]
+        self._file._clock.advance(self.waits_s)  # type: ignore[attr-defined]
         return super().unlike(*args)
 
     def baseline(self, *args: Any) -> int:
@@ -147,12 +149,12 @@ class Rig:
     def __init__(self, tmp_path: Path) -> None:
         self.root = tmp_path / "frames"
         self.root.mkdir()
-        self.clock = ManualClock()
+        self.clock = ManualClock(datetime.now(UTC) + timedelta(days=1))  # the files are older than the start
         self.hints = SteppedHints(self.clock)
         self.reader, self.judge = Reader(), Judge()
         self.ledger = FlakyLedger(tmp_path / "ledger.sqlite3", clock=self.clock)
         self.told: list[object] = []
-        self.directory: WatchedDirectory | None = None
+        self.directories: list[WatchedDirectory] = []
 
     def write(self, name: str, content: str) -> Path:
         path = self.root / name
@@ -162,16 +164,18 @@ class Rig:
 
     def ingest(self, **options: Any) -> Ingest:
         settings = WatchConfig(mode=options.pop("mode", "poll"), sweep_seconds=10.0, settle_seconds=0.5, exclude=())
-        directory = self.directory = WatchedDirectory(self.root, settings, self.hints)
+        check = options.pop("check", lambda _root: None)
+        directory = WatchedDirectory(options.pop("configured", self.root), settings, self.hints, check)
+        self.directories = [directory, *options.pop("others", [])]
         directory.arm()
         targets = [Target("any tip", ("Tips",))]
         targets += [Target("large", magnification=Window(low=1000.0))] if options.pop("large", False) else []
         once, tell = options.pop("once", False), self.told.append
-        settle = Settle(directory.settle_s, options.pop("patience_s", 30.0))
+        settle = Settle(partial(settle_seconds, self.directories), options.pop("patience_s", 30.0))
         outage = LedgerOutage(self.clock, tell, gives_up=once)
         shared: Any = {"settle": settle, "outage": outage, "clock": self.clock, "tell": tell}
         self.scan = Scan(
-            directories=[directory],
+            directories=self.directories,
             hints=self.hints,
             ledger=self.ledger,
             alive=lambda _now: None,
@@ -208,6 +212,9 @@ class Rig:
             if isinstance(each, FrameDone) and each.new
         ]
 
+    def paths(self) -> list[Path]:
+        return [each.outcome.path for each in self.told if isinstance(each, FrameDone) and each.new]
+
     def notices(self) -> list[str]:
         return [each.text for each in self.told if isinstance(each, Notice)]
 
@@ -216,8 +223,8 @@ class Rig:
 def _rig(tmp_path: Path) -> Iterator[Rig]:
     rig = Rig(tmp_path)
     yield rig
-    if rig.directory is not None:
-        rig.directory.disarm()
+    for directory in rig.directories:
+        directory.disarm()
     rig.ledger.close()
 
 
@@ -393,11 +400,139 @@ def test_a_paused_sweep_does_not_keep_the_loop_busy(rig: Rig, monkeypatch: pytes
 
 def test_sweeps_that_take_long_are_made_less_often(rig: Rig) -> None:
     rig.write("a.tif", "a")
-    rig.ledger.asks_for_s = 2.0
-    end = rig.clock.monotonic() + 400.0
+    rig.ledger.computes_s = 1.0
+    end = rig.clock.monotonic() + 600.0
     rig.ingest().run(lambda: rig.clock.monotonic() > end)
 
-    assert 4 <= rig.ledger.asked <= 6  # every 80 s and not every 10 s, as many files would cost a fifth of a core
+    assert 4 <= rig.ledger.asked <= 6  # every 140 s and not every 10 s, as many files would cost a tenth of a core
+
+
+def test_no_pause_between_sweeps_is_longer_than_five_minutes(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    rig.ledger.computes_s = 60.0
+    end = rig.clock.monotonic() + 3600.0
+    rig.ingest().run(lambda: rig.clock.monotonic() > end)
+
+    assert 9 <= rig.ledger.asked <= 11
+
+
+def test_a_sweep_that_only_waits_for_a_share_is_made_again_soon(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    rig.ledger.waits_s = 2.0
+    end = rig.clock.monotonic() + 240.0
+    rig.ingest().run(lambda: rig.clock.monotonic() > end)
+
+    assert 18 <= rig.ledger.asked <= 22  # every 12 s; 40 times its time would be every 82 s
+
+
+def test_a_new_name_is_found_while_a_sweep_takes_minutes(rig: Rig) -> None:
+    rig.write("old/a.tif", "a")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+    rig.ledger.waits_s = 200.0
+    rig.until(ingest, lambda: rig.ledger.asked == 2, within_s=1000)
+    rig.ledger.waits_s = 0.0
+    path = rig.write("old/new.tif", "new")
+    before = rig.clock.monotonic()
+    rig.until(ingest, lambda: len(rig.done()) == 2, within_s=1000)
+
+    assert rig.known(path.relative_to(rig.root).as_posix()).state is FrameState.RECORDED
+    assert rig.clock.monotonic() - before <= 12.0
+
+
+def test_each_directory_has_its_own_settling_time(rig: Rig, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    slow = WatchedDirectory(share, WatchConfig(mode="poll", settle_seconds=30.0), rig.hints)
+    rig.write("a.tif", "a")
+    ingest = rig.ingest(others=[slow])
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+
+    assert rig.clock.monotonic() < 5.0
+
+
+def test_a_baseline_is_what_was_there_at_the_start_by_its_times(rig: Rig) -> None:
+    old = rig.write("old.tif", "old").stat().st_ctime_ns
+    rig.clock._start = datetime.fromtimestamp(old / 1e9, UTC) + timedelta(milliseconds=51)  # a tick of the kernel is 50
+    ingest = rig.ingest(baseline=True)
+    while rig.write("new.tif", "new").stat().st_ctime_ns <= old + 2_000_000:
+        pass
+    rig.until(ingest, lambda: rig.ledger.baseline_taken(rig.root))
+    rig.until(ingest, lambda: rig.done() == [("new.tif", "recorded")])
+
+    assert rig.known("old.tif").state is FrameState.BASELINE
+
+
+def test_ready_is_told_after_a_minute_however_long_the_first_sweep_takes(rig: Rig) -> None:
+    for folder in range(20):
+        rig.write(f"{folder:02}/a.tif", f"frame {folder}")
+    rig.ledger.waits_s = 30.0
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: any(isinstance(each, Ready) for each in rig.told), within_s=1000)
+
+    assert rig.clock.monotonic() <= 100.0
+    assert rig.ledger.asked < 10
+
+
+def test_a_live_frame_goes_before_the_rest_of_the_first_sweep(rig: Rig) -> None:
+    for folder in range(20):
+        rig.write(f"{folder:02}/a.tif", f"frame {folder}")
+    rig.ledger.waits_s = 1.0
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: rig.ledger.asked == 2)
+    rig.hints.file(rig.write("live.tif", "live"), closed=True)
+    rig.until(ingest, lambda: ("live.tif", "recorded") in rig.done())
+
+    assert rig.ledger.asked < 6
+
+
+def test_a_link_that_leads_elsewhere_is_followed_with_one_notice_and_no_frame_is_lost(rig: Rig, tmp_path: Path) -> None:
+    rig.write("a.tif", "a")
+    link, other = tmp_path / "current", tmp_path / "next"
+    link.symlink_to(rig.root)
+    other.mkdir()
+    ingest = rig.ingest(configured=link)
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+    link.unlink()
+    link.symlink_to(other)
+    (other / "b.tif").write_text("b", encoding="utf-8")
+    rig.write("c.tif", "c")  # its writer still has the old folder
+    rig.until(ingest, lambda: len(rig.paths()) == 3)
+
+    assert sorted(rig.paths()) == sorted([rig.root / "a.tif", other / "b.tif", rig.root / "c.tif"])
+    assert [text for text in rig.notices() if str(other) in text and "leads to" in text] == rig.notices()
+
+
+def test_a_link_to_a_place_that_may_not_be_watched_is_not_followed(rig: Rig, tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    link.symlink_to(rig.root)
+
+    def refuse(root: Path) -> None:
+        raise ConfigError(f"ledger.path: lies in {root}")
+
+    ingest = rig.ingest(configured=link, check=refuse)
+    rig.until(ingest, rig.clock.monotonic)
+    link.unlink()
+    link.symlink_to(tmp_path)
+    rig.write("a.tif", "a")
+    rig.until(ingest, lambda: len(rig.done()) == 1)
+
+    assert len(rig.notices()) == 1
+    assert "still watching" in rig.notices()[0]
+
+
+def test_a_link_that_leads_nowhere_is_waited_for(rig: Rig, tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    link.symlink_to(rig.root)
+    ingest = rig.ingest(configured=link)
+    rig.until(ingest, rig.clock.monotonic)
+    link.unlink()
+    rig.until(ingest, lambda: bool(rig.notices()))
+    link.symlink_to(rig.root)
+    rig.until(ingest, lambda: len(rig.notices()) == 2)
+
+    assert "waiting for it to come back" in rig.notices()[0]
+    assert "is back" in rig.notices()[1]
 
 
 def test_a_directory_that_was_never_there_appears_and_does_not_come_back(rig: Rig) -> None:
@@ -672,7 +807,7 @@ def test_a_sweep_asked_for_during_a_sweep_is_not_forgotten(rig: Rig) -> None:
     rig.write("d/a.tif", "a")
     ingest = rig.ingest()
     rig.until(ingest, lambda: len(rig.done()) == 1)
-    rig.scan._start_sweeps(rig.clock.monotonic() + 100)
+    rig.scan._start(rig.clock.monotonic() + 100)
     rig.hints.everything("overflow")
     rig.scan._take_hints(rig.clock.monotonic())
     rig.scan._sweep_a_little(rig.clock.monotonic())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emwatch.errors import WatchError
-from emwatch.watch.events import Events
+from emwatch.watch.events import Events, why_unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,16 +156,21 @@ def test_lost_events_are_heard_of_although_the_log_shows_errors_only(hints: Hint
     hints.until(("everything", "Inotify queue overflowed", False))
 
 
-def test_folders_without_a_watch_are_counted(root: Path, hints: HintQueue) -> None:
-    folders = [root / name for name in ("one", "two")]
+def test_folders_without_a_watch_are_named(root: Path, hints: HintQueue) -> None:
+    folders = {(root / name): 0 for name in ("one", "two")}
     for folder in folders:
         folder.mkdir()
     events = Events(root, hints)
-    assert events.unwatched([1]) == 0, "nothing is watched yet, so nothing is missing"
+    assert events.unwatched({1: root}) == [], "nothing is watched yet, so nothing is missing"
     events.start()
-    watched = [folder.stat().st_ino for folder in folders]
+    watched = {folder.stat().st_ino: folder for folder in folders}
     try:
-        assert events.unwatched(watched) == 0
-        assert events.unwatched([*watched, max(watched) + 1_000_000]) == 1
+        assert events.unwatched(watched) == []
+        assert events.unwatched({**watched, max(watched) + 1_000_000: root / "three"}) == [root / "three"]
     finally:
         events.stop()
+
+
+def test_why_a_folder_raises_no_events_is_found_out_and_not_guessed(root: Path) -> None:
+    assert why_unwatched(root / "gone") == "No such file or directory"
+    assert "faster" in why_unwatched(root)

@@ -20,7 +20,7 @@ def key(size: int, mtime_ns: int = 0) -> StatKey:
 
 @pytest.fixture(name="settle")
 def _settle() -> Settle:
-    return Settle(quiet_s=0.5, patience_s=10.0)
+    return Settle(lambda _path: 0.5, patience_s=10.0)
 
 
 def test_a_file_that_stays_the_same_for_the_quiet_time_is_ready(settle: Settle) -> None:
@@ -151,7 +151,7 @@ def test_a_large_backlog_is_worked_off_in_the_order_of_sight(settle: Settle) -> 
 
 
 def test_a_file_without_quiet_time_that_stays_incomplete_is_not_read_in_a_busy_loop() -> None:
-    settle = Settle(quiet_s=0.0, patience_s=3600.0)
+    settle = Settle(lambda _path: 0.0, patience_s=3600.0)
     settle.see(FRAME, key(10), now=0.0, closed=True)
     settle.taken(FRAME)
     settle.incomplete(FRAME, now=0.0)
@@ -160,7 +160,7 @@ def test_a_file_without_quiet_time_that_stays_incomplete_is_not_read_in_a_busy_l
 
 
 def test_a_file_may_stay_incomplete_for_a_day() -> None:
-    patient = Settle(quiet_s=0.5, patience_s=86_400.0)
+    patient = Settle(lambda _path: 0.5, patience_s=86_400.0)
     patient.see(FRAME, key(10), now=0.0)
     now, tries = 0.0, 0
     while patient.incomplete(FRAME, now):

@@ -12,7 +12,7 @@ import pytest
 from emwatch.errors import WatchError
 from emwatch.filesystem import file_system_type, lacks_events
 from emwatch.watch.patterns import Patterns, frames_beside
-from emwatch.watch.sweep import look, sweep
+from emwatch.watch.sweep import stat_key_of, sweep
 
 EVERYTHING = Patterns()
 
@@ -49,7 +49,7 @@ def test_odd_names_are_found_like_any_other(tmp_path: Path, name: bytes) -> None
     path = write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)))
 
     assert found(tmp_path) == [path.name]
-    assert look(path, tmp_path, EVERYTHING) is not None
+    assert stat_key_of(path, tmp_path, EVERYTHING) is not None
 
 
 def test_links_out_of_the_root_in_circles_or_nowhere_are_not_followed(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_links_out_of_the_root_in_circles_or_nowhere_are_not_followed(tmp_path: 
     (root / "loop").symlink_to(root, target_is_directory=True)
 
     assert found(root) == ["inside.tif", "real.tif"]
-    assert look(root / "outside.tif", root, EVERYTHING) is None
+    assert stat_key_of(root / "outside.tif", root, EVERYTHING) is None
     [listing] = sweep(root, EVERYTHING)
     assert listing.trouble.endswith("are not followed: outside.tif")
 
@@ -72,7 +72,7 @@ def test_a_pipe_or_socket_is_not_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.tif")
 
     assert found(tmp_path) == []
-    assert look(tmp_path / "x.tif", tmp_path, EVERYTHING) is None
+    assert stat_key_of(tmp_path / "x.tif", tmp_path, EVERYTHING) is None
 
 
 def test_an_unavailable_root_is_an_error_and_not_an_empty_directory(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_folder_hinted_below_the_depth_limit_is_not_entered(tmp_path: Path) ->
 
 def test_what_cannot_be_told_of_a_file_is_not_taken_for_gone(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="File name too long"):
-        look(tmp_path / ("x" * 300 + ".tif"), tmp_path, EVERYTHING)
+        stat_key_of(tmp_path / ("x" * 300 + ".tif"), tmp_path, EVERYTHING)
 
 
 @pytest.mark.parametrize(
