@@ -156,7 +156,6 @@ def main() -> None:
             f"\n{arguments.rows:,} rows, {large.stat().st_size / 1e6:.0f} MB, filled in {time.perf_counter() - begun:.0f} s"
         )
         with Ledger(large) as ledger:
-            print("counters                  ", milliseconds(ledger.counters))
             print("for `emwatch status`      ", milliseconds(lambda: summarise(large, seconds=60)))
             print("looked over               ", milliseconds(lambda: look_over(large, 600), 3))
             began = time.perf_counter()

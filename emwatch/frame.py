@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     import numpy as np
@@ -167,10 +167,6 @@ class Reading:
 DATA_BAR_SOURCE: Final = "data bar"
 
 
-#: In the flag of a frame that was read while the text beside it was being written: it is read again when that is whole.
-SIDECAR_CUT: Final = "breaks off, still being written or cut"
-
-
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """The state of the text file beside a frame whose values were read: it is read again when this changes."""
@@ -179,6 +175,11 @@ class Sidecar:
     sha256: str
     size: int
     mtime_ns: int
+    cut: bool = False  #: its last line has no end: it is still being written, or was cut off
+
+
+#: What most data bars show; the bar of a frame that lacks one of these is worth reading.
+BAR_FIELDS: Final = ("magnification", "pixel_size_nm", "accelerating_voltage_kv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +196,10 @@ class AcquisitionMetadata:
         reading = self.readings.get(name)
         return None if reading is None else reading.value
 
-    def lacks(self, names: Iterable[str]) -> bool:
-        """Tell whether one of these fields is unknown."""
-        return any(self.value(name) is None for name in names)
+    @property
+    def lacks_bar_fields(self) -> bool:
+        """``True`` if a field is unknown that most data bars show: the bar is worth reading."""
+        return any(self.value(name) is None for name in BAR_FIELDS)
 
     def number(self, name: str) -> float | None:
         """Give the value of a number field, ``None`` where it is unknown."""

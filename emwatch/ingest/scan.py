@@ -330,10 +330,13 @@ class Scan:
 
     def _follow_sidecars(self, now: float) -> None:
         while self._sidecars and not self._outage.lasts():
-            for path in frames_beside(self._sidecars[0]):
+            sidecar = self._sidecars[0]
+            for path in frames_beside(sidecar):
                 try:
-                    key = self.stat_key_of(path)
-                    if key is not None and path not in self._settle and self._ledger.lacks_metadata(path):
+                    key, beside = self.stat_key_of(path), self.stat_key_of(sidecar)
+                    if key is None or beside is None or path in self._settle:
+                        continue
+                    if self._ledger.wants_sidecar(path, sidecar, beside):
                         self._settle.see(path, key, now, live=True)
                 except OSError as error:
                     logger.debug("%s: cannot be looked at now: %s", path, error)

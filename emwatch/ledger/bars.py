@@ -93,6 +93,9 @@ def write_bar(
         return Queued()
     metadata = findings.completed(row_values.metadata_of(stored))
     values = {**row_values.metadata_values(metadata), "bar_read_at": read_at}
+    values = {
+        name: value for name, value in values.items() if not name.startswith("sidecar")
+    }  # a bar says nothing of it
     connection.execute(_CHANGE_METADATA, {"of_frame": frame_id, **values})
     said = connection.execute(_PREDICTION, {"of_frame": frame_id}).one_or_none()
     if said is None:

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Text, bindparam, exists, func, select, text, type_coerce
+from sqlalchemy import Text, bindparam, func, select, text, type_coerce
 
 from emwatch.frame import FrameState, path_to_text
 from emwatch.ledger import row_values
-from emwatch.ledger.schema import INCOMPLETE, acquisition, alerts, frames, matches
+from emwatch.ledger.schema import acquisition, frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection
 
     from emwatch.frame import StatKey
 
@@ -42,19 +42,6 @@ class Account:
     duplicate_of: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """Current rows: recorded frames, those of them that met a target, failed files; and alerts not yet delivered."""
-
-    frames: int = 0
-    hits: int = 0
-    failed: int = 0
-    waiting_alerts: int = 0
-
-
-#: A frame has met a target.
-IS_HIT: Final[ColumnElement[bool]] = exists().where(matches.c.frame_id == frames.c.id)
-
 _CURRENT: Final = frames.c.superseded_by.is_(None)
 
 _STATES: Final = {str(state): state for state in FrameState}
@@ -77,10 +64,10 @@ _UNLIKE: Final = text(
     " WHERE of.stat_key IS NOT given.value OR of.retry_at IS NOT NULL"
 )
 
-_WITHOUT_METADATA: Final = (
-    select(frames.c.id)
-    .join(acquisition, acquisition.c.frame_id == frames.c.id)
-    .where(_CURRENT, frames.c.path == bindparam("path"), INCOMPLETE)
+_METADATA_AT: Final = (
+    select(acquisition.c.vendor, acquisition.c.sidecar, acquisition.c.sidecar_cut)
+    .join(frames, acquisition.c.frame_id == frames.c.id)
+    .where(_CURRENT, frames.c.path == bindparam("path"))
 )
 
 
@@ -145,27 +132,16 @@ def any_below(connection: Connection, root: Path) -> bool:
     return connection.execute(below.limit(1)).first() is not None
 
 
-def lacks_metadata(connection: Connection, path: Path) -> bool:
-    """Tell whether a file's current row is a frame of which no vendor's metadata is known, or only half a sidecar was read."""
-    return connection.execute(_WITHOUT_METADATA, {"path": row_values.path_text(path)}).first() is not None
+def wants_sidecar(connection: Connection, path: Path, sidecar: Path, key: StatKey) -> bool:
+    """
+    Return whether a recorded frame is to be read again because of a text file beside it.
 
-
-def count(connection: Connection) -> Counters:
-    """Count the current rows and the waiting alerts."""
-    recorded = frames.c.state == FrameState.RECORDED
-    hits = (
-        select(func.count(matches.c.frame_id.distinct()))
-        .select_from(matches.join(frames, frames.c.id == matches.c.frame_id))
-        .where(_CURRENT, recorded)
-    )
-
-    def current(state: FrameState) -> int:
-        return connection.scalar(select(func.count()).select_from(frames).where(_CURRENT, frames.c.state == state)) or 0
-
-    return Counters(
-        frames=current(FrameState.RECORDED),
-        hits=connection.scalar(hits) or 0,
-        failed=current(FrameState.FAILED),
-        waiting_alerts=connection.scalar(select(func.count()).select_from(alerts).where(alerts.c.state == "pending"))
-        or 0,
-    )
+    It is if no vendor's metadata are known, if only a part of a sidecar was read, or if this file was read and has
+    changed since.
+    """
+    row = connection.execute(_METADATA_AT, {"path": row_values.path_text(path)}).one_or_none()
+    if row is None:
+        return False
+    known = row.sidecar is not None and row.sidecar["name"] == sidecar.name
+    changed = known and (row.sidecar["size"], row.sidecar["mtime_ns"]) != (key.size, key.mtime_ns)
+    return changed or row.vendor is None or bool(row.sidecar_cut)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, Select, and_, func, or_, select
 
 from emwatch.frame import FrameState, Window
+from emwatch.ledger.log_row import LOG_COLUMNS
 from emwatch.ledger.schema import acquisition, frames, matches, predictions, reviews, sessions
 
 if TYPE_CHECKING:
@@ -68,57 +69,6 @@ class LogFilter:
     newest_first: bool = True
 
 
-_TARGETS = (
-    select(func.json_group_array(matches.c.target))
-    .where(matches.c.frame_id == frames.c.id)
-    .correlate(frames)
-    .scalar_subquery()
-)
-
-#: The category that a person named last, or what was said instead.
-_REVIEWED = (
-    select(func.coalesce(reviews.c.category, reviews.c.verdict))
-    .where(reviews.c.frame_id == frames.c.id)
-    .order_by(reviews.c.reviewed_at.desc(), reviews.c.id.desc())
-    .limit(1)
-    .correlate(frames)
-    .scalar_subquery()
-)
-
-_COLUMNS = (
-    frames.c.id,
-    frames.c.path,
-    frames.c.sha256,
-    frames.c.state,
-    frames.c.code,
-    frames.c.reason,
-    frames.c.recorded_at,
-    frames.c.file_modified_at,
-    frames.c.size_bytes,
-    frames.c.attempts,
-    frames.c.duplicate_of,
-    frames.c.supersedes,
-    frames.c.superseded_by,
-    sessions.c.name.label("session"),
-    predictions.c.category,
-    predictions.c.probability,
-    predictions.c.uncertain,
-    predictions.c.margin,
-    predictions.c.novelty,
-    predictions.c.scores,
-    predictions.c.bundle_sha256,
-    acquisition.c.vendor,
-    acquisition.c.magnification,
-    acquisition.c.stage_tilt_deg,
-    acquisition.c.working_distance_mm,
-    acquisition.c.accelerating_voltage_kv,
-    acquisition.c.pixel_size_nm,
-    acquisition.c.detector,
-    acquisition.c.acquired_at,
-    _TARGETS.label("targets"),
-    _REVIEWED.label("reviewed"),
-)
-
 _NEWEST = and_(predictions.c.frame_id == frames.c.id, predictions.c.newest)
 _METADATA = acquisition.c.frame_id == frames.c.id
 
@@ -132,7 +82,7 @@ def rows_of(wanted: LogFilter) -> Select[Any]:
         shown = select(frames.c.id).select_from(needed_by(wanted)).where(*conditions).order_by(*order)
         conditions = [frames.c.id.in_(shown.limit(wanted.limit))]
     return (
-        select(*_COLUMNS)
+        select(*LOG_COLUMNS)
         .select_from(
             frames.outerjoin(predictions, _NEWEST)
             .outerjoin(acquisition, _METADATA)

@@ -2,71 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import func, select
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.pool import StaticPool
 
-from emwatch.frame import AcquisitionMetadata, FrameState, text_to_path
+from emwatch.frame import AcquisitionMetadata, FrameState
 from emwatch.ledger import current, reviews, row_values
-from emwatch.ledger.current import Account, Counters, count
+from emwatch.ledger.current import Account
 from emwatch.ledger.database import ledger_errors, readable_revision, reading_engine
 from emwatch.ledger.filters import LogFilter, count_of, rows_of
+from emwatch.ledger.log_row import LogRow, log_row
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
-from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
+from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions, tables
 from emwatch.ledger.sqlite_file import must_be_there
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Engine
 
 __all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "ReviewRow", "SessionRow", "ToReview", "Unjudged"]
 
 _ROWS_AT_A_TIME = 500
-
-
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """One line of the log: a file, what the model says of it, how it was acquired, which targets it met."""
-
-    id: int
-    path: Path
-    sha256: str
-    state: FrameState
-    code: str
-    reason: str
-    recorded_at: datetime
-    file_modified_at: datetime | None
-    size_bytes: int | None
-    attempts: int
-    duplicate_of: int | None
-    supersedes: int | None
-    superseded_by: int | None
-    session: str | None
-    category: str | None
-    probability: float | None
-    uncertain: bool | None
-    margin: float | None
-    novelty: float | None
-    scores: Mapping[str, float] | None
-    bundle_sha256: str | None
-    vendor: str | None
-    magnification: float | None
-    stage_tilt_deg: float | None
-    working_distance_mm: float | None
-    accelerating_voltage_kv: float | None
-    pixel_size_nm: float | None
-    detector: str | None
-    acquired_at: str | None
-    targets: tuple[str, ...]
-    reviewed: str | None  #: the category that a person named last; else ``reject`` or ``unsure``
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +46,13 @@ class SessionRow:
     failed: int
 
 
+def _empty_ledger() -> Engine:
+    """Return a ledger without rows, in memory: it stands for a file that was killed before its first commit."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    tables.create_all(engine)
+    return engine
+
+
 class LedgerReader:
     """
     The ledger, open for reading only: never disturbs the writer, never changes a byte.
@@ -94,9 +65,7 @@ class LedgerReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         must_be_there(path)
-        self._engine = reading_engine(path)
-        #: A file killed before its first commit has no tables: an empty log.
-        self._empty = readable_revision(path) is None
+        self._engine = reading_engine(path) if readable_revision(path) is not None else _empty_ledger()
 
     def __enter__(self) -> Self:
         return self
@@ -117,30 +86,22 @@ class LedgerReader:
 
     def accounts(self, folder: Path, names: Sequence[str]) -> dict[str, Account]:
         """Say of the files of a folder what is recorded of them, by name; those without a row are left out."""
-        if self._empty or not names:
-            return {}
         with self._snapshot() as connection:
             return current.accounts(connection, folder, names)
 
     def rows_below(self, folder: Path) -> int:
         """Count the current rows of files in a folder and below it."""
-        if self._empty:
-            return 0
         with self._snapshot() as connection:
             return current.rows_below(connection, folder)
 
     def rows(self, wanted: LogFilter = LogFilter()) -> Iterator[LogRow]:  # noqa: B008 - frozen, so one for all is right
         """Give the rows one by one, as they were at one moment; memory does not grow with their number."""
-        if self._empty:
-            return
         with self._snapshot() as connection:
             for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(rows_of(wanted)):
-                yield _log_row(row)
+                yield log_row(row)
 
     def count(self, wanted: LogFilter = LogFilter()) -> int:  # noqa: B008 - frozen, so one for all is right
         """Give the number of rows."""
-        if self._empty:
-            return 0
         with self._snapshot() as connection:
             return connection.scalar(count_of(wanted)) or 0
 
@@ -148,38 +109,23 @@ class LedgerReader:
         self, wanted: LogFilter, bundle_sha256: str, *, before_id: int | None = None, limit: int = _ROWS_AT_A_TIME
     ) -> list[Unjudged]:
         """Give so many frames of which a bundle has said nothing yet, the newest first, of those below ``before_id``."""
-        if self._empty:
-            return []
         with self._snapshot() as connection:
             return unjudged(connection, wanted, bundle_sha256, before_id=before_id, limit=limit)
 
     def count_unjudged(self, wanted: LogFilter, bundle_sha256: str) -> int:
         """Count all of `unjudged`."""
-        if self._empty:
-            return 0
         with self._snapshot() as connection:
             return count_unjudged(connection, wanted, bundle_sha256)
 
     def reviews(self, wanted: LogFilter) -> list[ReviewRow]:
         """Give all that people said of the wanted frames, the newest first."""
-        if self._empty:
-            return []
         with self._snapshot() as connection:
             return reviews.of_frames(connection, wanted)
 
     def to_review(self, frame: int | Path) -> ToReview | None:
         """Give the frame of a row number, or of a path as it stands; ``None`` where none is recorded."""
-        if self._empty:
-            return None
         with self._snapshot() as connection:
             return reviews.frame_to_review(connection, frame)
-
-    def counters(self) -> Counters:
-        """Give the counts of a live view."""
-        if self._empty:
-            return Counters()
-        with self._snapshot() as connection:
-            return count(connection)
 
     def scores(self, frame_id: int) -> dict[str, dict[str, float]]:
         """Give all scores of a frame by the sha256 of the bundle that made them, the newest first."""
@@ -188,15 +134,11 @@ class LedgerReader:
             .where(predictions.c.frame_id == frame_id)
             .order_by(predictions.c.newest.desc(), predictions.c.made_at.desc(), predictions.c.id.desc())
         )
-        if self._empty:
-            return {}
         with self._snapshot() as connection:
             return {row.bundle_sha256: row.scores for row in connection.execute(question)}
 
     def metadata(self, frame_id: int) -> AcquisitionMetadata | None:
         """Give a frame's metadata as it was read, ``None`` for a file that never was."""
-        if self._empty:
-            return None
         with self._snapshot() as connection:
             row = connection.execute(select(acquisition).where(acquisition.c.frame_id == frame_id)).one_or_none()
         if row is None:
@@ -205,15 +147,11 @@ class LedgerReader:
 
     def newest_id(self) -> int:
         """Return the highest number of a row, 0 in an empty ledger."""
-        if self._empty:
-            return 0
         with self._snapshot() as connection:
             return connection.scalar(select(func.max(frames.c.id))) or 0
 
     def image_size(self, frame_id: int) -> tuple[int, int] | None:
         """Return width and height of a frame in pixels, ``None`` for a file that was never read as one."""
-        if self._empty:
-            return None
         question = select(frames.c.width, frames.c.height).where(frames.c.id == frame_id)
         with self._snapshot() as connection:
             row = connection.execute(question).one_or_none()
@@ -221,15 +159,11 @@ class LedgerReader:
 
     def targets(self) -> tuple[str, ...]:
         """Give the names of all targets ever met, in order."""
-        if self._empty:
-            return ()
         with self._snapshot() as connection:
             return tuple(connection.scalars(select(matches.c.target).distinct().order_by(matches.c.target)))
 
     def sessions(self) -> tuple[SessionRow, ...]:
         """Give all sessions, newest first."""
-        if self._empty:
-            return ()
         hit = frames.c.id.in_(select(matches.c.frame_id))
         recorded = frames.c.state == FrameState.RECORDED
         question = (
@@ -245,11 +179,3 @@ class LedgerReader:
         )
         with self._snapshot() as connection:
             return tuple(SessionRow(**row._mapping) for row in connection.execute(question))  # noqa: SLF001 - SQLAlchemy's public name
-
-
-def _log_row(row: Row[Any]) -> LogRow:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
-    values["path"] = text_to_path(row.path)
-    values["state"] = FrameState(row.state)
-    values["targets"] = tuple(sorted(json.loads(row.targets)))
-    return LogRow(**values)

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from emwatch.frame import FrameState
 from emwatch.ledger import row_values
 from emwatch.ledger.outbox import AlertRules, Queued, write_matches
-from emwatch.ledger.schema import INCOMPLETE, acquisition, bundles, frames, predictions
+from emwatch.ledger.schema import acquisition, bundles, frames, predictions
 from emwatch.ledger.sessions import session_of
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ _MOST_DOUBLINGS: Final = 20
 _ADD_FRAME: Final = insert(frames)
 _CHANGE_FRAME: Final = update(frames).where(frames.c.id == bindparam("of_id"))
 _PUT_METADATA: Final = insert(acquisition).prefix_with("OR REPLACE")
-_WITHOUT_METADATA: Final = select(acquisition.c.frame_id).where(
-    acquisition.c.frame_id == bindparam("of_frame"), INCOMPLETE
+_STORED: Final = select(acquisition.c.vendor, acquisition.c.sidecar, acquisition.c.sidecar_cut).where(
+    acquisition.c.frame_id == bindparam("of_frame")
 )
 _BUNDLE: Final = insert(bundles)
 #: An older emwatch did not write names down.
@@ -142,10 +142,17 @@ def _seen_again(connection: Connection, same: Row[Any], current: Row[Any] | None
 def _add_late_findings(
     connection: Connection, seen: Recorded, outcome: Outcome, recorded_at: datetime, rules: AlertRules
 ) -> Queued:
-    """Add metadata that came after the frame, and the matches and alerts that follow from it."""
+    """Add metadata that came after the frame, or from a corrected sidecar, and what follows from them."""
     if outcome.reading is None or outcome.reading.metadata.vendor is None:
         return Queued()
-    if connection.execute(_WITHOUT_METADATA, {"of_frame": seen.frame_id}).first() is None:
+    stored, sidecar = (
+        connection.execute(_STORED, {"of_frame": seen.frame_id}).one_or_none(),
+        outcome.reading.metadata.sidecar,
+    )
+    if stored is None:
+        return Queued()
+    another = sidecar is not None and (stored.sidecar is None or stored.sidecar["sha256"] != sidecar.sha256)
+    if not (another or stored.vendor is None or stored.sidecar_cut):
         return Queued()
     return _add_findings(connection, seen.frame_id, outcome, recorded_at, rules)
 

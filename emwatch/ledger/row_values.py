@@ -5,10 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from emwatch.frame import CATEGORIES, FIELDS, AcquisitionMetadata, FieldKind, Prediction, Reading, StatKey, path_to_text
+from emwatch.frame import (
+    CATEGORIES,
+    FIELDS,
+    AcquisitionMetadata,
+    FieldKind,
+    Prediction,
+    Reading,
+    Sidecar,
+    StatKey,
+    path_to_text,
+)
 from emwatch.ledger.column_types import moment_of_ns
 
 if TYPE_CHECKING:
@@ -93,6 +104,8 @@ def metadata_values(metadata: AcquisitionMetadata) -> Values:
             }
             for name, reading in metadata.readings.items()
         },
+        "sidecar": None if metadata.sidecar is None else asdict(metadata.sidecar),
+        "sidecar_cut": metadata.sidecar is not None and metadata.sidecar.cut,
     }
 
 
@@ -103,7 +116,8 @@ def metadata_of(row: Row[Any]) -> AcquisitionMetadata:
         for name, each in row.readings.items()
         if name in FIELDS
     }
-    return AcquisitionMetadata(row.vendor, readings, tuple(row.flags))
+    sidecar = None if row.sidecar is None else Sidecar(**row.sidecar)
+    return AcquisitionMetadata(row.vendor, readings, tuple(row.flags), sidecar)
 
 
 def _typed(metadata: AcquisitionMetadata, name: str) -> float | str | bool | None:

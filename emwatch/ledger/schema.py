@@ -18,18 +18,15 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
-    Text,
     UniqueConstraint,
-    or_,
     text,
-    type_coerce,
 )
 
-from emwatch.frame import FIELDS, SIDECAR_CUT, FieldKind, FrameState, ReviewVerdict
+from emwatch.frame import BAR_FIELDS, FIELDS, FieldKind, FrameState, ReviewVerdict
 from emwatch.ledger.column_types import Document, Instant, PlainText
 
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -119,9 +116,6 @@ frames = Table(
     sqlite_autoincrement=True,
 )
 
-#: What most data bars show; the bar of a frame that lacks one of them is worth reading.
-BAR_FIELDS: Final = ("magnification", "pixel_size_nm", "accelerating_voltage_kv")
-
 #: The bar was not tried yet, and is worth it. A query must repeat this text to use the index.
 BAR_UNREAD: Final = f"bar_read_at IS NULL AND ({' OR '.join(f'{name} IS NULL' for name in BAR_FIELDS)})"
 
@@ -135,6 +129,9 @@ acquisition = Table(
     *(Column(each.name, _COLUMN_TYPES[each.kind]) for each in FIELDS.values()),
     Column("flags", Document, nullable=False),
     Column("readings", Document, nullable=False),
+    # The text file beside the frame that was read: name, sha256, size and time; NULL if none was, or it is not known.
+    Column("sidecar", Document(none_as_null=True)),
+    Column("sidecar_cut", Boolean, nullable=False, server_default="0"),
     # When the frame's data bar was tried, also where it showed nothing; with new metadata it is tried again.
     Column("bar_read_at", Instant),
     Index("ix_metadata_bar_unread", "frame_id", sqlite_where=text(BAR_UNREAD)),
@@ -217,37 +214,4 @@ alerts = Table(
     Index("ix_alerts_pending", "channel", "id", sqlite_where=text("state = 'pending'")),
     Index("ix_alerts_frame_id", "frame_id"),
     sqlite_autoincrement=True,
-)
-
-#: What people open first: one line per file as it stands, and one line per hit.
-VIEWS: Final = {
-    "v_log": """\
-CREATE VIEW v_log AS
-SELECT f.id, f.path, f.state, f.code, f.reason, f.recorded_at, f.file_modified_at, s.name AS session,
-       p.category, p.probability, p.uncertain, m.magnification, m.stage_tilt_deg, m.working_distance_mm,
-       m.accelerating_voltage_kv, m.pixel_size_nm, m.detector, m.vendor, m.acquired_at,
-       (SELECT group_concat(target, ', ') FROM matches WHERE frame_id = f.id) AS targets,
-       f.duplicate_of, f.sha256, p.bundle_sha256,
-       (SELECT coalesce(category, verdict) FROM reviews WHERE frame_id = f.id
-        ORDER BY reviewed_at DESC, id DESC LIMIT 1) AS reviewed
-FROM frames AS f
-LEFT JOIN predictions AS p ON p.frame_id = f.id AND p.newest = 1
-LEFT JOIN metadata AS m ON m.frame_id = f.id
-LEFT JOIN sessions AS s ON s.id = f.session_id
-WHERE f.superseded_by IS NULL""",
-    "v_hits": """\
-CREATE VIEW v_hits AS
-SELECT h.target, h.reason, h.made_at, f.id AS frame_id, f.path, p.category, p.probability,
-       m.magnification, m.stage_tilt_deg, f.duplicate_of, f.superseded_by,
-       (SELECT group_concat(channel || ' ' || state, ', ') FROM alerts
-        WHERE frame_id = h.frame_id AND target = h.target) AS alerts
-FROM matches AS h
-JOIN frames AS f ON f.id = h.frame_id
-LEFT JOIN predictions AS p ON p.frame_id = f.id AND p.newest = 1
-LEFT JOIN metadata AS m ON m.frame_id = f.id""",
-}
-
-#: Metadata of a frame whose text beside it was not there, or not whole, when the frame was read.
-INCOMPLETE: Final = or_(
-    acquisition.c.vendor.is_(None), type_coerce(acquisition.c.flags, Text).contains(SIDECAR_CUT, autoescape=True)
 )

@@ -15,7 +15,7 @@ from emwatch.ledger.bars import BarFindings, UnreadBar
 from emwatch.ledger.care.merge import Merged
 from emwatch.ledger.care.merge import merge as take_over
 from emwatch.ledger.care.prune import Prune, Pruned, prune
-from emwatch.ledger.current import Counters, Known
+from emwatch.ledger.current import Known
 from emwatch.ledger.database import BUSY_TIMEOUT_MS
 from emwatch.ledger.held_file import READING, HeldFile
 from emwatch.ledger.outbox import AlertRules, Queued
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from emwatch.ledger.care.salvage import Salvage
     from emwatch.ledger.predictions import Matched
 
-__all__ = ["BarFindings", "Counters", "Known", "Ledger", "Queued", "Recorded", "UnreadBar"]
+__all__ = ["BarFindings", "Known", "Ledger", "Queued", "Recorded", "UnreadBar"]
 
 
 class Ledger:
@@ -203,15 +203,10 @@ class Ledger:
         with self._file.transaction(READING) as connection:
             return current.unlike(connection, folder, files)
 
-    def lacks_metadata(self, path: Path) -> bool:
-        """Tell whether a file is a recorded frame of which no vendor's metadata is known, or only half a sidecar was read."""
+    def wants_sidecar(self, path: Path, sidecar: Path, key: StatKey) -> bool:
+        """Return whether a recorded frame is to be read again because of a text file beside it; see `current`."""
         with self._file.transaction(READING) as connection:
-            return current.lacks_metadata(connection, path)
-
-    def counters(self) -> Counters:
-        """Count the current rows and the waiting alerts."""
-        with self._file.transaction(READING) as connection:
-            return current.count(connection)
+            return current.wants_sidecar(connection, path, sidecar, key)
 
     def baseline(self, root: Path, entries: Iterable[tuple[Path, StatKey]], seen_at: datetime) -> int:
         """

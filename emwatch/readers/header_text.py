@@ -7,9 +7,8 @@ Nothing here raises for damaged content. XML is never expanded.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-
-from emwatch.frame import SIDECAR_CUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -162,7 +161,8 @@ def find_sidecar(
     for candidate in dict.fromkeys(variant for name in names for variant in (name, _in_capitals(name))):
         sidecar = frame.sidecar(candidate)
         if sidecar is not None and is_ours(text := decode_text(sidecar.data, legacy)):
-            found.append((sidecar, text))
+            cut = whole_lines(text).endswith(CUT)
+            found.append((replace(sidecar, identity=replace(sidecar.identity, cut=cut)), text))
     return min(found, key=lambda each: _likeliness(frame, *each), default=None)
 
 
@@ -182,7 +182,7 @@ def seconds_older(frame: RawFrame, sidecar: TextBeside) -> float:
 def sidecar_flags(frame: RawFrame, sidecar: TextBeside, content: str) -> tuple[str, ...]:
     """Return flags for a sidecar whose last line has no end, and for one that is older than its picture."""
     name, older_s = sidecar.identity.name, seconds_older(frame, sidecar)
-    cut = (f"sidecar {name} {SIDECAR_CUT}",) if whole_lines(content).endswith(CUT) else ()
+    cut = (f"sidecar {name} breaks off: it is still being written, or was cut",) if sidecar.identity.cut else ()
     if older_s <= OLDER_S or _names_picture(frame, content):
         return cut
     return (*cut, f"sidecar {name} is {_span(older_s)} older than the picture: it may belong to an earlier frame")

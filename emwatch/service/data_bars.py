@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 from emwatch.errors import EmwatchError, FrameError, LedgerError, Vanished
 from emwatch.frame import AcquisitionMetadata, FrameState, path_to_text
 from emwatch.ingest.events import FrameDone, Notice, held_back
-from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import BarFindings
 from emwatch.readers.data_bar.bar import merge
 from emwatch.targets.rules import match_targets
@@ -277,4 +276,4 @@ def _may_gain(done: FrameDone) -> bool:
     """Return ``True`` if the frame was recorded without a value that a data bar may show."""
     reading = done.outcome.reading
     recorded = done.outcome.state is FrameState.RECORDED
-    return recorded and reading is not None and reading.metadata.lacks(BAR_FIELDS)
+    return recorded and reading is not None and reading.metadata.lacks_bar_fields

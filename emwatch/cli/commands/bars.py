@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,16 +18,6 @@ if TYPE_CHECKING:
     from emwatch.frame import FrameReading
     from emwatch.readers.data_bar.sandbox import BarSandbox
     from emwatch.readers.sandbox.limits import Limits
-
-#: What most bars show. A frame that lacks one of these is worth the second that its bar takes; others come along.
-WORTH_READING: Final = (
-    "magnification",
-    "pixel_size_nm",
-    "working_distance_mm",
-    "accelerating_voltage_kv",
-    "detector",
-    "acquired_at",
-)
 
 
 class DataBars:
@@ -68,7 +58,7 @@ class DataBars:
 
         A bar that cannot be read costs its values only: a flag says why.
         """
-        lacking = reading.metadata.lacks(WORTH_READING)
+        lacking = reading.metadata.lacks_bar_fields
         if self._not_asked or not self._installed or not (self._every or lacking):
             self._lacking += lacking and self._wanted is None
             return None
@@ -83,7 +73,7 @@ class DataBars:
             return "not asked for"
         if not self._installed:
             return "the ocr extra is not installed"
-        return "" if self._every or metadata.lacks(WORTH_READING) else "the file states what a bar shows"
+        return "" if self._every or metadata.lacks_bar_fields else "the file states what a bar shows"
 
     def tell(self) -> None:
         """Say once, on stderr, how many frames lack values that their bars may show, and how to get them; not with ``-q``."""

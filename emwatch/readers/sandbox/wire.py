@@ -86,7 +86,9 @@ def metadata_as_message(metadata: AcquisitionMetadata) -> dict[str, Any]:
             name: [found.value, found.raw, found.source, found.computed, found.reason]
             for name, found in metadata.readings.items()
         },
-        "sidecar": None if sidecar is None else [sidecar.name, sidecar.sha256, sidecar.size, sidecar.mtime_ns],
+        "sidecar": None
+        if sidecar is None
+        else [sidecar.name, sidecar.sha256, sidecar.size, sidecar.mtime_ns, sidecar.cut],
     }
 
 
@@ -156,8 +158,10 @@ def _reading(values: list[Any]) -> Reading:
 def _sidecar(values: list[Any] | None) -> Sidecar | None:
     if values is None:
         return None
-    name, sha256, size, mtime_ns = values
-    return Sidecar(_text(name), _text(sha256), _whole(size), _whole(mtime_ns))
+    name, sha256, size, mtime_ns, cut = values
+    if not isinstance(cut, bool):
+        raise GarbledError(f"{cut!r} is neither true nor false")
+    return Sidecar(_text(name), _text(sha256), _whole(size), _whole(mtime_ns), cut)
 
 
 def _field(name: str) -> str:

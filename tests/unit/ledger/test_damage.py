@@ -24,6 +24,7 @@ from emwatch.ledger.care.salvage import Salvage
 from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError
 from emwatch.ledger.writer import Ledger
 from emwatch.testing import ManualClock
+from tests.counts import counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +127,7 @@ def test_old_files_are_recorded_again_without_an_alert_and_new_ones_with(
         assert [ledger.record(each, moment).alerts for each in (old, new, arrived)] == [0, 1, 1]
         again = replace(old, matches=(Match("another", "because", ("terminal",)),))
         assert ledger.record(again, moment).alerts == 0
-        assert ledger.counters().hits == 3
+        assert counts(ledger.path).hits == 3
     with Ledger(path) as ledger:  # it is remembered
         late = frame_of("/acq/late.tif", "late", targets=("t",), key=key_at(moment - timedelta(days=1)))
         assert ledger.record(late, moment).alerts == 0
@@ -187,7 +188,7 @@ def test_it_is_begun_from_the_newest_sound_backup(tmp_path: Path, frame_of: Call
     with Ledger(path) as ledger:
         assert ledger.replaced is not None
         assert ledger.replaced.backup == sound
-        assert ledger.counters().frames == 20
+        assert counts(ledger.path).frames == 20
         beyond = ledger.record(frame_of("/acq/x.tif", "x"), datetime.now(UTC)).frame_id
         assert beyond > 1000
     assert sorted(each.name for each in backups.iterdir()) == [sound.name, newest.name]
@@ -247,7 +248,7 @@ def test_damage_found_while_recording_costs_one_try(tmp_path: Path, frame_of: Ca
             record_many(ledger, frame_of)
         again = ledger.record(frame_of("/acq/399.tif", "399"), datetime.now(UTC))
         assert again.new
-        assert ledger.counters().frames == 1
+        assert counts(ledger.path).frames == 1
     [aside] = set_aside_files(path)
     assert aside.stat().st_size
     with closing(sqlite3.connect(path)) as connection:
@@ -294,7 +295,7 @@ def test_a_single_complaint_that_a_second_look_does_not_bear_out_changes_nothing
     with Ledger(path) as ledger:
         with pytest.raises(LedgerUnavailableError, match="a second look found no damage"), ledger._file.transaction():
             raise LedgerDamagedError("the memory of this machine is bad")
-        assert ledger.counters().frames == 30
+        assert counts(ledger.path).frames == 30
     assert set_aside_files(path) == []
 
 
@@ -317,7 +318,7 @@ def test_on_a_network_share_there_is_no_wal(
     with Ledger(path) as ledger:
         ledger.record(frame_of("/acq/x", "x"), datetime.now(UTC))
         assert not path.with_name("ledger.sqlite-wal").exists()
-        assert ledger.counters().frames == 31
+        assert counts(ledger.path).frames == 31
     monkeypatch.setattr(database, "file_system_type", lambda _folder: "overlay")
     with Ledger(path) as ledger:
         ledger.record(

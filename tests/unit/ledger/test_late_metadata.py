@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
-from emwatch.frame import SIDECAR_CUT, AcquisitionMetadata, Match, Outcome, Prediction, Reading
+from emwatch.frame import AcquisitionMetadata, Match, Outcome, Prediction, Reading, Sidecar, StatKey
 from emwatch.ledger.bars import NEWEST_UNREAD
-from emwatch.ledger.writer import BarFindings, Counters, Ledger, Queued
+from emwatch.ledger.writer import BarFindings, Ledger, Queued
+from tests.counts import Counts, counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ def test_a_bar_completes_the_row_and_brings_matches_and_alerts(
 ) -> None:
     outcome = frame_of(numbers={"stage_tilt_deg": 3.0})
     frame_id = ledger.record(outcome, noon).frame_id
-    assert ledger.counters() == Counters(frames=1)
+    assert counts(ledger.path) == Counts(frames=1)
     seen: list[Any] = []
     added = ledger.add_data_bar(frame_id, _findings("late", seen=seen), noon + timedelta(seconds=2))
     assert outcome.reading is not None
@@ -99,7 +100,7 @@ def test_a_bar_completes_the_row_and_brings_matches_and_alerts(
         ("late", "terminal", "pending"),
         ("late", "horn", "pending"),
     ]
-    assert Counters(frames=1, hits=1, waiting_alerts=2) == ledger.counters()
+    assert Counts(frames=1, hits=1, waiting_alerts=2) == counts(ledger.path)
     assert ledger.unread_bar() is None
 
 
@@ -178,15 +179,59 @@ def test_a_sidecar_that_comes_after_days_matches_without_an_alert(
     assert _rows(ledger, "SELECT target FROM matches") == [("late",)]
 
 
-def test_half_a_sidecar_is_replaced_by_the_whole_one(
+def _with_sidecar(outcome: Outcome, magnification: float, sidecar: Sidecar, *targets: str) -> Outcome:
+    assert outcome.reading is not None
+    readings = {"magnification": Reading(magnification, str(magnification), "sidecar")}
+    metadata = AcquisitionMetadata("hitachi", readings, ("the flag may have any words",), sidecar)
+    matches = tuple(Match(name, "because", ("terminal",)) for name in targets)
+    return replace(outcome, reading=replace(outcome.reading, metadata=metadata), matches=matches)
+
+
+_TEXT = Sidecar("a.txt", "1" * 64, 100, 5)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (replace(_TEXT, cut=True), replace(_TEXT, sha256="2" * 64, size=120, mtime_ns=6)),  # half of it was read
+        (_TEXT, replace(_TEXT, sha256="2" * 64, mtime_ns=6)),  # it was corrected
+    ],
+    ids=["half", "corrected"],
+)
+def test_a_sidecar_that_changed_is_read_again_and_taken_over(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime, before: Sidecar, after: Sidecar
+) -> None:
+    frame, beside = frame_of(), Path("/acq/a.txt")
+    ledger.record(_with_sidecar(frame, 5.0, before), noon)
+    wants = [
+        ledger.wants_sidecar(frame.path, beside, StatKey(each.size, each.mtime_ns, 0, 0)) for each in (before, after)
+    ]
+    recorded = ledger.record(_with_sidecar(frame, 333.0, after, "late"), noon + timedelta(seconds=2))
+
+    assert wants == [before.cut, True]
+    assert not ledger.wants_sidecar(frame.path, beside, StatKey(after.size, after.mtime_ns, 0, 0))
+    assert recorded.alerts == 1
+    assert _rows(ledger, "SELECT magnification, sidecar_cut, sidecar ->> '$.size' FROM metadata") == [
+        (333.0, 0, after.size)
+    ]
+
+
+def test_another_text_beside_a_frame_changes_nothing(
     ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
 ) -> None:
-    whole = frame_of(numbers={"magnification": 333.0}, targets=("late",), channels=("terminal",))
-    assert whole.reading is not None
-    half = AcquisitionMetadata("hitachi", {}, (f"sidecar frame.txt {SIDECAR_CUT}",))
-    ledger.record(replace(whole, reading=replace(whole.reading, metadata=half), matches=()), noon)
-    before = ledger.lacks_metadata(whole.path)
-    recorded = ledger.record(whole, noon + timedelta(seconds=2))
+    frame = frame_of()
+    ledger.record(_with_sidecar(frame, 5.0, _TEXT), noon)
+    seen_again = ledger.record(_with_sidecar(frame, 333.0, _TEXT, "late"), noon)
 
-    assert (before, ledger.lacks_metadata(whole.path), recorded.alerts) == (True, False, 1)
-    assert _rows(ledger, "SELECT magnification FROM metadata") == [(333.0,)]
+    assert not ledger.wants_sidecar(frame.path, Path("/acq/notes.txt"), StatKey(1, 1, 1, 1))
+    assert seen_again.alerts == 0
+    assert _rows(ledger, "SELECT magnification FROM metadata") == [(5.0,)]
+
+
+def test_a_data_bar_leaves_what_is_known_of_the_sidecar(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    frame_id = ledger.record(_with_sidecar(frame_of(), 5.0, replace(_TEXT, cut=True)), noon).frame_id
+    ledger.add_data_bar(frame_id, _findings(), noon)
+
+    assert _rows(ledger, "SELECT sidecar_cut, sidecar ->> '$.name' FROM metadata") == [(1, "a.txt")]

@@ -19,6 +19,7 @@ from emwatch.ledger.care.prune import Prune
 from emwatch.ledger.care.salvage import Salvage
 from emwatch.ledger.query import LedgerReader, LogFilter
 from emwatch.ledger.writer import Ledger
+from tests.counts import counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -197,7 +198,7 @@ def test_a_damaged_ledger_is_repaired_as_far_as_it_can_be_read(
         assert ledger.replaced is not None
         for each in outcomes[100:]:  # the others have been moved away since
             ledger.record(each, noon + HOUR)
-        assert ledger.counters().waiting_alerts <= 50  # those that had not been delivered, where that can be read
+        assert counts(ledger.path).waiting_alerts <= 50  # those that had not been delivered, where that can be read
         [aside] = ledger.unrepaired()
         with Salvage(aside) as source:
             merged = ledger.take_over(source, send_waiting=True, repaired_at=noon)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from emwatch.errors import LedgerError
 from emwatch.frame import FIELDS, AcquisitionMetadata, FrameState, Outcome, Reading, StatKey, path_to_text
 from emwatch.ledger.query import LedgerReader, LogFilter
-from emwatch.ledger.writer import Counters, Known, Ledger, Recorded
+from emwatch.ledger.writer import Known, Ledger, Recorded
+from tests.counts import Counts, counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -367,11 +368,11 @@ def test_a_failure_in_the_middle_leaves_nothing_behind_and_the_ledger_usable(
     outcome = frame_of(targets=("t",))
     assert outcome.prediction is not None
     broken = replace(outcome, prediction=replace(outcome.prediction, probability=float("nan")))
-    assert Counters() == ledger.counters()
+    assert Counts() == counts(ledger.path)
     with pytest.raises((ValueError, LedgerError)):
         ledger.record(broken, noon)
 
-    assert (False, Counters()) == (ledger.knows_files_below(Path("/acq")), ledger.counters())
+    assert (False, Counts()) == (ledger.knows_files_below(Path("/acq")), counts(ledger.path))
     assert ledger.record(outcome, noon).new
 
 
@@ -389,7 +390,7 @@ def test_alerts_wait_are_delivered_fail_and_die(
     ledger.alert_failed(second.id, "is off", noon + timedelta(seconds=9))
     ledger.alert_dead(third.id, "is gone")
 
-    assert ledger.counters().waiting_alerts == 10 - 2
+    assert counts(ledger.path).waiting_alerts == 10 - 2
     assert [each.id for each in ledger.due_alerts("lamp", noon)] == [7, 9]
     assert len(ledger.due_alerts("horn", noon)) == 4
     later = ledger.due_alerts("lamp", noon + timedelta(seconds=9))
@@ -449,7 +450,7 @@ def test_whatever_happens_to_files_the_ledger_stays_one_story(
                 ledger.record(
                     failure_of(file, content, FrameState.FAILED if state is FrameState.RECORDED else state), noon
                 )
-        assert alerts == ledger.counters().waiting_alerts
+        assert alerts == counts(ledger.path).waiting_alerts
     with LedgerReader(path) as reader:
         every = list(reader.rows(EVERYTHING))
         current = list(reader.rows(replace(EVERYTHING, superseded=False)))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import asdict, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +17,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from emwatch.errors import LedgerError
+from emwatch.frame import Review, ReviewVerdict, StatKey, path_to_text
 from emwatch.ledger import schema
 from emwatch.ledger.care.upgrade import MIGRATIONS, bring_up_to_date
+from emwatch.ledger.column_types import instant
 from emwatch.ledger.database import ledger_errors, writing_engine
-from emwatch.ledger.query import LedgerReader
+from emwatch.ledger.query import LedgerReader, LogRow
 from emwatch.ledger.writer import Ledger
 
 if TYPE_CHECKING:
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
 ADD_A_COLUMN = """
 from alembic import op
-revision, down_revision = "0005", "0004"
+revision, down_revision = "9999", "NEWEST"
 def upgrade():
     op.get_bind().exec_driver_sql("ALTER TABLE frames ADD COLUMN remark TEXT")
     op.get_bind().exec_driver_sql("UPDATE frames SET remark = 'old'")
@@ -84,19 +89,43 @@ def test_migrated_and_present_tables_do_not_drift_apart(tmp_path: Path, noon: da
     engine = create_engine(f"sqlite:///{tmp_path / 'made.sqlite'}")
     with engine.begin() as connection:
         schema.tables.create_all(connection)
-        for view in schema.VIEWS.values():
-            connection.exec_driver_sql(view)
     engine.dispose()
     with (
         closing(sqlite3.connect(tmp_path / "migrated.sqlite")) as migrated,
         closing(sqlite3.connect(tmp_path / "made.sqlite")) as made,
     ):
         expected, actual = described(made), described(migrated)
+        actual = {what: said for what, said in actual.items() if not what.startswith("view ")}
         application = migrated.execute("PRAGMA application_id").fetchone()[0]
 
     assert expected == actual
     assert len(expected) > 60
     assert application == schema.APPLICATION_ID
+
+
+def test_the_view_of_the_log_shows_what_the_log_shows(
+    ledger: Ledger, frame_of: Callable[..., Outcome], failure_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    for number in range(3):
+        frame = frame_of(f"/acq/{number}.tif", "same", targets=("t",), numbers={"magnification": 5.0})
+        ledger.record(frame, noon + timedelta(hours=number))
+    ledger.record(failure_of("/acq/bad.tif"), noon + timedelta(hours=9))
+    ledger.add_reviews([Review(1, ReviewVerdict.RELABEL, "Powder", "ana", noon)])
+    with closing(sqlite3.connect(f"{ledger.path.as_uri()}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        viewed = [dict(row) for row in connection.execute("SELECT * FROM v_log ORDER BY id")]
+    with LedgerReader(ledger.path) as reader:
+        logged = [asdict(row) for row in sorted(reader.rows(), key=lambda row: row.id)]
+    written = {
+        "path": path_to_text, "recorded_at": instant, "file_modified_at": instant, "targets": ", ".join,
+        "scores": lambda scores: json.dumps(scores, separators=(",", ":")),
+    }  # fmt: skip
+
+    assert [list(row) for row in viewed] == [[each.name for each in fields(LogRow)]] * 4
+    for row in logged:
+        row |= {name: write(row[name]) for name, write in written.items() if row[name] is not None}
+        row["targets"] = row["targets"] or None
+    assert viewed == logged
 
 
 def test_a_rows_worth_of_views_can_be_read(ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime) -> None:
@@ -129,11 +158,32 @@ def test_a_ledger_of_every_revision_opens_with_its_rows(
         assert (ledger.copy is None) == (revision == schema.REVISION)
 
 
+def test_a_cut_sidecar_is_a_column_after_the_upgrade(tmp_path: Path, noon: datetime) -> None:
+    path = tmp_path / "ledger.sqlite"
+    migrate(path, noon, "0004")
+    with closing(sqlite3.connect(path)) as old:
+        for number, flags in enumerate(('["sidecar a.txt breaks off, still being written or cut"]', '["odd"]'), 1):
+            old.execute(
+                "INSERT INTO frames (path, sha256, state, first_seen_at, recorded_at) VALUES (?, ?, 'recorded', ?, ?)",
+                (f"/acq/{number}.tif", str(number), instant(noon), instant(noon)),
+            )
+            old.execute(
+                "INSERT INTO metadata (frame_id, vendor, flags, readings) VALUES (?, 'JEOL', ?, '{}')", (number, flags)
+            )
+        old.commit()
+    with Ledger(path) as ledger:
+        wants = [
+            ledger.wants_sidecar(Path(f"/acq/{number}.tif"), Path("/acq/a.txt"), StatKey(1, 1, 1, 1))
+            for number in (1, 2)
+        ]
+    assert wants == [True, False]
+
+
 @pytest.fixture(name="two_migrations")
 def _two_migrations(tmp_path: Path) -> Path:
     migrations = tmp_path / "migrations % and space"
     shutil.copytree(MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-    (migrations / "versions" / "0005_remark.py").write_text(ADD_A_COLUMN)
+    (migrations / "versions" / "9999_remark.py").write_text(ADD_A_COLUMN.replace("NEWEST", schema.REVISION))
     return migrations
 
 
@@ -145,25 +195,25 @@ def _old_ledger(tmp_path: Path, frame_of: Callable[..., Outcome], noon: datetime
 
 
 def test_a_migration_makes_a_copy_first(two_migrations: Path, old_ledger: Path, noon: datetime) -> None:
-    copy = migrate(old_ledger, noon, "0005", two_migrations)
+    copy = migrate(old_ledger, noon, "9999", two_migrations)
 
-    assert old_ledger.with_name("ledger.sqlite.revision-0004-20260301T120000+0000") == copy
+    assert old_ledger.with_name(f"ledger.sqlite.revision-{schema.REVISION}-20260301T120000+0000") == copy
     with closing(sqlite3.connect(old_ledger)) as new, closing(sqlite3.connect(copy)) as kept:
         assert new.execute("SELECT remark FROM frames").fetchall() == [("old",)]
-        assert new.execute("SELECT * FROM alembic_version").fetchall() == [("0005",)]
+        assert new.execute("SELECT * FROM alembic_version").fetchall() == [("9999",)]
         assert kept.execute("SELECT path FROM frames").fetchall() == [("/acq/a.tif",)]
-        assert kept.execute("SELECT * FROM alembic_version").fetchall() == [("0004",)]
+        assert kept.execute("SELECT * FROM alembic_version").fetchall() == [(schema.REVISION,)]
 
 
 def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
     two_migrations: Path, old_ledger: Path, noon: datetime
 ) -> None:
     broken = ADD_A_COLUMN + "    op.get_bind().exec_driver_sql('SELECT * FROM nowhere')\n"
-    (two_migrations / "versions" / "0005_remark.py").write_text(broken)
+    (two_migrations / "versions" / "9999_remark.py").write_text(broken.replace("NEWEST", schema.REVISION))
     with closing(sqlite3.connect(old_ledger)) as connection:
         before = described(connection)
     with pytest.raises(LedgerError, match="nowhere"):
-        migrate(old_ledger, noon, "0005", two_migrations)
+        migrate(old_ledger, noon, "9999", two_migrations)
 
     with closing(sqlite3.connect(old_ledger)) as connection:
         assert before == described(connection)
@@ -173,18 +223,18 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
 
 def test_a_migration_that_would_orphan_rows_is_undone(two_migrations: Path, old_ledger: Path, noon: datetime) -> None:
     orphaning = ADD_A_COLUMN + "    op.get_bind().exec_driver_sql('DELETE FROM frames')\n"
-    (two_migrations / "versions" / "0005_remark.py").write_text(orphaning)
+    (two_migrations / "versions" / "9999_remark.py").write_text(orphaning.replace("NEWEST", schema.REVISION))
     with pytest.raises(LedgerError, match="without their frame"):
-        migrate(old_ledger, noon, "0005", two_migrations)
+        migrate(old_ledger, noon, "9999", two_migrations)
 
     with Ledger(old_ledger) as ledger:
         assert ledger.knows_files_below(Path("/acq"))
 
 
 def test_no_migration_without_a_copy(two_migrations: Path, old_ledger: Path, noon: datetime) -> None:
-    old_ledger.with_name("ledger.sqlite.revision-0004-20260301T120000+0000.part").mkdir()
+    old_ledger.with_name(f"ledger.sqlite.revision-{schema.REVISION}-20260301T120000+0000.part").mkdir()
     with pytest.raises(LedgerError, match="no copy could be made"):
-        migrate(old_ledger, noon, "0005", two_migrations)
+        migrate(old_ledger, noon, "9999", two_migrations)
 
     with Ledger(old_ledger) as ledger:
         assert ledger.knows_files_below(Path("/acq"))
@@ -193,9 +243,11 @@ def test_no_migration_without_a_copy(two_migrations: Path, old_ledger: Path, noo
 def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(
     two_migrations: Path, old_ledger: Path, noon: datetime
 ) -> None:
-    migrate(old_ledger, noon, "0005", two_migrations)
+    migrate(old_ledger, noon, "9999", two_migrations)
     for program in (Ledger, LedgerReader):
-        with pytest.raises(LedgerError, match=r"newer emwatch .ledger revision 0005, this program knows 0004"):
+        with pytest.raises(
+            LedgerError, match=rf"newer emwatch .ledger revision 9999, this program knows {schema.REVISION}"
+        ):
             program(old_ledger)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from emwatch.frame import SIDECAR_CUT
 from emwatch.readers.frame_reader import read_frame
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 
@@ -63,9 +62,12 @@ def test_a_text_that_is_still_being_written_is_flagged_until_it_is_whole(
     flags = []
     for text in (whole[: len(whole) * 4 // 5 - 1], whole):
         written(text, name)
-        flags.append([each for each in read_frame(path, None).metadata.flags if SIDECAR_CUT in each])
+        metadata = read_frame(path, None).metadata
+        assert metadata.sidecar is not None
+        flags.append((metadata.sidecar.cut, [each for each in metadata.flags if "breaks off" in each]))
 
-    assert flags == [[f"sidecar {name} {SIDECAR_CUT}"], []]
+    cut = f"sidecar {name} breaks off: it is still being written, or was cut"
+    assert flags == [(True, [cut]), (False, [])]
 
 
 @pytest.mark.parametrize("name", ["frame.txt", "frame.tif.txt", "frame.hdr", "frame-tif.hdr"])

@@ -18,7 +18,6 @@ from emwatch.frame import (
     Window,
 )
 from emwatch.ingest.events import Notice
-from emwatch.ledger.schema import BAR_FIELDS
 from emwatch.ledger.writer import BarFindings, Ledger, Queued
 from emwatch.service.data_bars import DataBars
 from emwatch.testing import ManualClock, make_metadata, make_outcome, make_prediction
@@ -141,8 +140,8 @@ def test_a_frame_lacks_values_without_any_of_what_bars_show() -> None:
     without = [{name: each for name, each in known.items() if name != absent} for absent in known]
     unusable = known | {"magnification": Reading(None, "1x2", "tag")}
 
-    assert not AcquisitionMetadata(None, known).lacks(BAR_FIELDS)
-    assert [AcquisitionMetadata(None, each).lacks(BAR_FIELDS) for each in (*without, unusable, {})] == [True] * 5
+    assert not AcquisitionMetadata(None, known).lacks_bar_fields
+    assert [AcquisitionMetadata(None, each).lacks_bar_fields for each in (*without, unusable, {})] == [True] * 5
 
 
 def test_what_was_left_over_is_read_newest_first_and_complete_frames_never(rig: Rig) -> None:

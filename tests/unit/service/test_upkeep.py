@@ -18,6 +18,7 @@ from emwatch.ledger.writer import Ledger
 from emwatch.service import upkeep
 from emwatch.service.upkeep import Upkeep
 from emwatch.testing import ManualClock
+from tests.counts import counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,7 +199,7 @@ def test_damage_that_a_backup_or_the_look_finds_is_dealt_with_and_told(ledger: L
         assert "could not be backed up" in str(rig.told[0])
         assert "moved aside as" in str(rig.told[1])
         assert "begun again from the backup" in rig.notes["check"]["result"]
-        assert used.counters().frames == 200
+        assert counts(used.path).frames == 200
 
 
 def test_a_thread_that_died_is_started_again_and_makes_no_backup_at_once(
