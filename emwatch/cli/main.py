@@ -27,27 +27,31 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "run": Entry("emwatch.cli.commands.run", "run", "Watch the acquisition directory and record every frame."),
-    "status": Entry("emwatch.cli.commands.status", "status", "Say how the daemon, its ledger and its alerts are."),
+    "status": Entry(
+        "emwatch.cli.commands.status", "status", "Show the state of the daemon, its ledger and its alerts."
+    ),
     "reconcile": Entry(
-        "emwatch.cli.commands.reconcile", "reconcile", "Prove that every file in the directory is in the ledger."
+        "emwatch.cli.commands.reconcile", "reconcile", "Check that every file in the directory is in the ledger."
     ),
-    "log": Entry("emwatch.cli.commands.log", "log", "Ask the ledger what was recorded."),
-    "review": Entry("emwatch.cli.commands.review", "review", "Say what recorded frames really are."),
+    "log": Entry("emwatch.cli.commands.log", "log", "List recorded frames."),
+    "review": Entry("emwatch.cli.commands.review", "review", "Record what frames really show."),
     "db": Entry("emwatch.cli.commands.db", "db", "Check, back up, prune, merge and repair the ledger."),
-    "classify": Entry("emwatch.cli.commands.classify", "classify", "Name the category of frames."),
-    "meta": Entry("emwatch.cli.commands.meta", "meta", "Show what the microscope says about frames."),
-    "config": Entry("emwatch.cli.commands.config", "config", "Check the configuration and show where it comes from."),
-    "reclassify": Entry("emwatch.cli.commands.reclassify", "reclassify", "Let another bundle judge recorded frames."),
-    "model": Entry("emwatch.cli.commands.model", "model", "Build, verify, keep and exchange model bundles."),
-    "train": Entry("emwatch.cli.commands.train", "train", "Teach a model from labelled frames."),
-    "dataset": Entry("emwatch.cli.commands.dataset", "dataset", "Look at labelled frames, divide and fetch them."),
-    "evaluate": Entry("emwatch.cli.commands.evaluate", "evaluate", "Say how good a model is on labelled frames."),
-    "simulate": Entry(
-        "emwatch.cli.commands.simulate", "simulate", "Pretend to be a microscope: draw and write frames."
+    "classify": Entry("emwatch.cli.commands.classify", "classify", "Classify frames without recording them."),
+    "meta": Entry("emwatch.cli.commands.meta", "meta", "Show the metadata of frames."),
+    "config": Entry(
+        "emwatch.cli.commands.config", "config", "Check the configuration and show where each value comes from."
     ),
+    "reclassify": Entry(
+        "emwatch.cli.commands.reclassify", "reclassify", "Classify recorded frames again with another model."
+    ),
+    "model": Entry("emwatch.cli.commands.model", "model", "Build, verify, store and exchange model bundles."),
+    "train": Entry("emwatch.cli.commands.train", "train", "Train a model on labelled frames."),
+    "dataset": Entry("emwatch.cli.commands.dataset", "dataset", "Describe, split and download labelled frames."),
+    "evaluate": Entry("emwatch.cli.commands.evaluate", "evaluate", "Measure how good a model is on labelled frames."),
+    "simulate": Entry("emwatch.cli.commands.simulate", "simulate", "Simulate a microscope: draw and write frames."),
     "serve": Entry("emwatch.cli.commands.serve", "serve", "Serve the local page: live view, gallery, review, ask."),
     "docs": Entry("emwatch.cli.commands.docs", "docs", "Read the documentation that comes with emwatch."),
-    "demo": Entry("emwatch.cli.commands.demo", "demo", "Show everything at work on a pretend microscope."),
+    "demo": Entry("emwatch.cli.commands.demo", "demo", "Show emwatch at work with a simulated microscope."),
 }
 
 
@@ -100,8 +104,8 @@ def cli() -> None:
     """
     Watch a scanning electron microscope's acquisition directory.
 
-    Every frame is read, its metadata decoded, its category classified, the result recorded in a ledger; you are told
-    when it is what you are looking for. Results go to stdout, logs and progress to stderr.
+    Every frame is read, its metadata decoded, its category classified and the result recorded in a ledger; an alert is
+    raised if it meets a target. Results go to stdout, logs and progress to stderr.
     """
 
 

@@ -47,7 +47,7 @@ config_option = click.option(
     "config_file",
     metavar="FILE",
     type=AnyPath(),
-    help="Read this configuration file, over the user's and the machine's.",
+    help="Read this configuration file; it overrides the user's and the machine's.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 
@@ -55,8 +55,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 def logging_options(command: Command) -> Command:
     """Give a command ``-v`` and ``-q`` and set up its logs; goes below the other options."""
 
-    @click.option("-v", "--verbose", count=True, help="Say more on stderr; -vv also where an error came from.")
-    @click.option("-q", "--quiet", count=True, help="Say less on stderr.")
+    @click.option("-v", "--verbose", count=True, help="More messages on stderr; -vv: with tracebacks.")
+    @click.option("-q", "--quiet", count=True, help="Fewer messages on stderr.")
     @functools.wraps(command)
     def with_logs(*args: Any, verbose: int, quiet: int, **kwargs: Any) -> Any:
         click.get_current_context().meta[VERBOSITY] = verbose - quiet

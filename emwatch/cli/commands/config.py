@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from emwatch.config import Config, Loaded
 
 
-@click.group(short_help="Check the configuration and show where it comes from.")
+@click.group(short_help="Check the configuration and show where each value comes from.")
 def config() -> None:
-    """Check the configuration and show where it comes from."""
+    """Check the configuration and show where each value comes from."""
 
 
-@config.command(short_help="Validate the configuration; show every value and its origin.")
+@config.command(short_help="Check the configuration; show every value and its origin.")
 @click.argument("directory", required=False, type=AnyPath())
 @config_option
 @json_option
 @logging_options
 def check(directory: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Validate the configuration; show every value and its origin.
+    Check the configuration; show every value and its origin.
 
-    DIRECTORY stands in for watch.directory, as in "emwatch run DIRECTORY". Mistakes are told as FILE:LINE:COLUMN and
-    end with exit code 78. What is valid but will not work here, such as a directory that is not there, is a warning.
+    DIRECTORY replaces watch.directory, as in "emwatch run DIRECTORY". Mistakes are shown with FILE:LINE:COLUMN; the exit
+    code is then 78. A value that is valid but will not work here, such as a missing directory, is a warning.
     """
     try:
         loaded = load_settings(config_file, {"watch.directory": directory}, one_shot=True)

@@ -10,20 +10,20 @@ from emwatch.cli.lazy import Entry, LazyGroup
 
 COMMANDS: Final = {
     "describe": Entry(
-        "emwatch.cli.commands.dataset_describe", "describe", "Say what a dataset holds and what is wrong with it."
+        "emwatch.cli.commands.dataset_describe", "describe", "Show what a dataset holds and what is wrong with it."
     ),
     "split": Entry(
-        "emwatch.cli.commands.dataset_split", "split", "Divide a dataset into training, validation and test."
+        "emwatch.cli.commands.dataset_split", "split", "Split a dataset into training, validation and test."
     ),
-    "fetch": Entry("emwatch.cli.commands.dataset_fetch", "fetch", "Fetch the public set of labelled frames."),
+    "fetch": Entry("emwatch.cli.commands.dataset_fetch", "fetch", "Download the public set of labelled frames."),
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, short_help="Look at labelled frames, divide and fetch them.")
+@click.group(cls=LazyGroup, table=COMMANDS, short_help="Describe, split and download labelled frames.")
 def dataset() -> None:
     """
-    Look at labelled frames, divide and fetch them.
+    Describe, split and download labelled frames.
 
-    A DATASET is a folder with a folder of frames for each category, a folder with a table labels.tsv, or a table itself,
+    A DATASET is a folder with one folder per category, a folder with a table labels.tsv, or a table itself,
     such as the manifest that "emwatch dataset split" writes. Nothing in it is ever changed.
     """

@@ -31,20 +31,18 @@ _COLUMNS = (
 _SHOWN = 6
 
 
-@click.command(short_help="Say what a dataset holds and what is wrong with it.")
+@click.command(short_help="Show what a dataset holds and what is wrong with it.")
 @click.argument("dataset", metavar="DATASET", type=AnyPath())
 @click.option("--plate", metavar="FILE", type=AnyPath(), help="Draw examples of each category into this PNG file.")
-@click.option(
-    "--data-bar", is_flag=True, help="Read magnifications from the bar in the picture where the file has none."
-)
+@click.option("--data-bar", is_flag=True, help="Read the magnification from the data bar if the file has none.")
 @json_option
 @logging_options
 def describe(dataset: Path, plate: Path | None, data_bar: bool, as_json: bool) -> None:
     """
-    Say what a dataset holds: frames of each category, sizes, makers, magnifications, duplicates, and what is wrong.
+    Show what a dataset holds: categories, sizes, vendors, magnifications, duplicates and problems.
 
-    Every file is read once, as the daemon would. Near duplicates are frames that look the same though their bytes
-    differ. Ends with 4 when something would keep a model from learning, with 3 when there are no frames.
+    Every file is read once, as the daemon reads it. Near duplicates are frames that look the same but have different
+    bytes. The exit code is 4 if a problem would prevent training, 3 if there are no frames.
     """
     from emwatch.train.dataset.describe import description
     from emwatch.train.dataset.labelled import open_dataset

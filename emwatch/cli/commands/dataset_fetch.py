@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from emwatch.train.dataset.repository import RemoteFile
 
 
-@click.command(short_help="Fetch the public set of labelled frames.")
+@click.command(short_help="Download the public set of labelled frames.")
 @click.option(
     "--out",
     default=Path("nffa-sem"),
     show_default=True,
     metavar="DIR",
     type=AnyPath(),
-    help="Where the frames go, a folder for each category.",
+    help="Write the frames here, one folder per category.",
 )
 @click.option(
     "--url",
@@ -36,23 +36,29 @@ if TYPE_CHECKING:
     metavar="BASE",
     help="The repository, or a mirror of it.",
 )
-@click.option("--record", default=PUBLIC_RECORD, show_default=True, metavar="ID", help="The record in the repository.")
+@click.option(
+    "--record",
+    default=PUBLIC_RECORD,
+    show_default=True,
+    metavar="ID",
+    help="The record of the data set in the repository.",
+)
 @click.option(
     "--categories",
     multiple=True,
     metavar="NAME",
     type=Category(),
-    help="Fetch this category only; may be given again.",
+    help="Download only this category; can be repeated.",
 )
 @json_option
 @logging_options
 def fetch(out: Path, url: str, record: str, categories: tuple[str, ...], as_json: bool) -> None:
     """
-    Fetch the public set of labelled frames: 21,283 frames of one laboratory, about 12 GB, CC BY (Aversa et al., 2018).
+    Download the public set of labelled frames: 21,283 frames of one laboratory, about 12 GB, CC BY (Aversa et al., 2018).
 
-    Broken off, the same command goes on where it stopped; categories that are there already are left as they are. Every
-    archive is checked against the repository's checksum before it is unpacked, and removed afterwards. NAME is one of
-    the ten categories. A table labels.tsv with the licence and an attribution are written beside the frames.
+    If it is interrupted, the same command continues; categories that are complete are left as they are. Every archive
+    is checked against the repository's checksum before it is unpacked, and removed afterwards. NAME is one of the
+    ten categories. A table labels.tsv with the licence and an attribution are written beside the frames.
     """
     from emwatch.train.dataset.fetch import FetchOrder, label, planned
 

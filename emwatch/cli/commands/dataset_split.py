@@ -42,22 +42,22 @@ class _Shares(click.ParamType[tuple[float, ...]]):
         return tuple(share / 100 for share in shares)
 
 
-@click.command(short_help="Divide a dataset into training, validation and test.")
+@click.command(short_help="Split a dataset into training, validation and test.")
 @click.argument("dataset", metavar="DATASET", type=AnyPath())
-@click.option("--out", required=True, metavar="FILE", type=AnyPath(), help="Where the manifest goes.")
+@click.option("--out", required=True, metavar="FILE", type=AnyPath(), help="Write the manifest to this file.")
 @click.option(
     "--shares",
     default="70/20/10",
     show_default=True,
     metavar="T/V/E",
     type=_Shares(),
-    help="Per cents of the three parts.",
+    help="Percentages of the three parts.",
 )
 @click.option(
-    "--random", "at_random", is_flag=True, help="Deal file by file, as is often done; the figures then flatter."
+    "--random", "at_random", is_flag=True, help="Split file by file, as is often done; scores are then optimistic."
 )
-@click.option("--leave-out", is_flag=True, help="Leave out what cannot be read or is filed under two categories.")
-@click.option("--seed", default=0, show_default=True, metavar="N", help="The same seed divides the same way.")
+@click.option("--leave-out", is_flag=True, help="Leave out frames that are unreadable or in two categories.")
+@click.option("--seed", default=0, show_default=True, metavar="N", help="The same seed gives the same split.")
 @json_option
 @logging_options
 def split(
@@ -70,12 +70,12 @@ def split(
     as_json: bool,
 ) -> None:
     """
-    Divide a dataset into training, validation and test, category by category, and write a manifest.
+    Split a dataset into training, validation and test, category by category, and write a manifest.
 
-    Nothing is copied or moved: the manifest is a table that every command takes as a DATASET. Frames of one source stay
-    on one side, and so do near duplicates and frames whose files tell the same instrument and day. A source is what the
-    table says; else a folder below the category's; else a series of names that differ in their last number. Only a
-    manifest is written over, never another file.
+    Nothing is copied or moved: the manifest is a table that every command accepts as a DATASET. Frames of one source
+    stay in one part, and so do near duplicates and frames of the same instrument and day. The source is taken from the
+    table; without it, it is a folder below the category's, or a series of names that differ in their last number.
+    An existing manifest is replaced; any other file is not.
     """
     from emwatch.train.dataset.check import checked
     from emwatch.train.dataset.labelled import check_manifest, open_dataset, write_manifest

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from emwatch.ledger.care.check import Checked
 
 COMMANDS = {
-    "check": Entry("emwatch.cli.commands.db", "check", "Check that the ledger is sound and agrees with itself."),
-    "backup": Entry("emwatch.cli.commands.db", "backup", "Copy the ledger, also while the daemon runs."),
-    "verify": Entry("emwatch.cli.commands.db", "verify", "Check backups as the ledger itself."),
-    "prune": Entry("emwatch.cli.commands.db_changes", "prune", "Remove old rows, only those asked for."),
-    "merge": Entry("emwatch.cli.commands.db_changes", "merge", "Take over another ledger's rows."),
-    "repair": Entry("emwatch.cli.commands.db_changes", "repair", "Bring back what can be read of a damaged ledger."),
+    "check": Entry("emwatch.cli.commands.db", "check", "Check that the ledger is intact and consistent."),
+    "backup": Entry("emwatch.cli.commands.db", "backup", "Back up the ledger, also while the daemon runs."),
+    "verify": Entry("emwatch.cli.commands.db", "verify", "Check backups."),
+    "prune": Entry("emwatch.cli.commands.db_changes", "prune", "Remove old rows of the chosen kinds."),
+    "merge": Entry("emwatch.cli.commands.db_changes", "merge", "Add the rows of another ledger."),
+    "repair": Entry("emwatch.cli.commands.db_changes", "repair", "Recover what can be read of a damaged ledger."),
 }
 
-ledger_option = click.option("--ledger", type=AnyPath(), help="Work on this file, not on ledger.path.")
+ledger_option = click.option("--ledger", type=AnyPath(), help="Use this file instead of ledger.path.")
 
 
 @click.command(cls=LazyGroup, table=COMMANDS, short_help="Check, back up, prune, merge and repair the ledger.")
@@ -35,14 +35,14 @@ def db() -> None:
     """
     Check, back up, prune, merge and repair the ledger.
 
-    check, backup and verify never change it and work while the daemon runs. prune, merge and repair need it for
-    themselves: stop the daemon first.
+    check, backup and verify do not change it and work while the daemon runs. prune, merge and repair need exclusive
+    access: stop the daemon first.
     """
 
 
-@click.command(short_help="Check that the ledger is sound and agrees with itself.")
+@click.command(short_help="Check that the ledger is intact and consistent.")
 @click.option(
-    "--full", is_flag=True, help="Also hold each index against its table; takes minutes for millions of rows."
+    "--full", is_flag=True, help="Also compare each index with its table; takes minutes for millions of rows."
 )
 @ledger_option
 @config_option
@@ -50,10 +50,10 @@ def db() -> None:
 @logging_options
 def check(full: bool, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Check that the ledger is sound and agrees with itself.
+    Check that the ledger is intact and consistent.
 
-    The file's structure, that every row has what it refers to, and the rules of recording: one current row for each
-    path, one alert for each match and channel, and so on. Ends with 5 if something is wrong.
+    Checks the structure of the file, the references between rows, and the rules of recording: one current row per
+    path, one alert per match and channel, and so on. The exit code is 5 if something is wrong.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     document = _checked(config.ledger.path, full=full, silent=as_json, advice="see emwatch db repair")
@@ -84,12 +84,19 @@ def _print_check(checked: Checked) -> None:
         click.echo(f"        {printable(problem)}")
 
 
-@click.command(short_help="Copy the ledger, also while the daemon runs.")
+@click.command(short_help="Back up the ledger, also while the daemon runs.")
 @click.option(
-    "--to", "directory", metavar="DIR", type=AnyPath(), help="Into this directory, not ledger.backup_directory."
+    "--to",
+    "directory",
+    metavar="DIR",
+    type=AnyPath(),
+    help="Write to this directory instead of ledger.backup_directory.",
 )
 @click.option(
-    "--keep", metavar="DAYS", type=click.IntRange(min=1), help="Keep the last of so many days; by default all."
+    "--keep",
+    metavar="DAYS",
+    type=click.IntRange(min=1),
+    help="Keep the newest backup of this many days; default: keep all.",
 )
 @ledger_option
 @config_option
@@ -120,7 +127,7 @@ def backup(
         click.echo(f"removed {printable(path_to_text(each))}", err=True)
 
 
-@click.command(short_help="Check backups as the ledger itself.")
+@click.command(short_help="Check backups.")
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=AnyPath())
 @ledger_option
 @config_option
@@ -128,9 +135,9 @@ def backup(
 @logging_options
 def verify(files: tuple[Path, ...], ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Check backups, without FILE the newest one: in full, as "check --full" does the ledger. Ends with 5 if one is not sound.
+    Check backups as "check --full" checks the ledger; without FILE, the newest one. The exit code is 5 if one is damaged.
 
-    A backup made by an older emwatch is checked as far as its file is concerned.
+    Of a backup that an older emwatch made, only the structure of the file is checked.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.errors import LedgerError

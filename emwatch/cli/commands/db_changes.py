@@ -50,25 +50,23 @@ def _back_up(config: Config) -> bool:
     return made is not None
 
 
-@click.command(short_help="Remove old rows, only those asked for.")
-@click.option("--superseded-before", metavar="WHEN", help="Contents of files that were overwritten since.")
+@click.command(short_help="Remove old rows of the chosen kinds.")
+@click.option("--superseded-before", metavar="WHEN", help="Earlier contents of files that were overwritten.")
 @click.option("--failed-before", metavar="WHEN", help="Files that could not be read and are gone.")
-@click.option("--skipped-before", metavar="WHEN", help="Files that were no frames and are gone.")
+@click.option("--skipped-before", metavar="WHEN", help="Files that were not frames and are gone.")
 @click.option("--alerts-before", metavar="WHEN", help="Alerts that were delivered or given up.")
-@click.option(
-    "--frames-before", metavar="WHEN", help="Recorded frames whose files are gone, with all that is known of them."
-)
-@click.option("--apply", is_flag=True, help="Do it; without this it is only counted.")
+@click.option("--frames-before", metavar="WHEN", help="Recorded frames whose files are gone, with all their data.")
+@click.option("--apply", is_flag=True, help="Remove the rows; without this they are only counted.")
 @ledger_option
 @config_option
 @json_option
 @logging_options
 def prune(ledger: Path | None, config_file: Path | None, apply: bool, as_json: bool, **asked: str | None) -> None:
     """
-    Remove rows recorded before WHEN (90d, 2026-01-01, ...), only of the kinds asked for; without --apply, count them.
+    Remove rows of the chosen kinds recorded before WHEN (90d, 2026-01-01, ...); without --apply, count them.
 
-    Rows of files that are still there stay, since the files would be read and alerted again, and so do frames that
-    others are copies of. The ledger is backed up first. The space is used again; the file does not shrink.
+    Rows of files that still exist stay, because the files would be read and alerted again; so do frames of which others
+    are copies. The ledger is backed up first. The file does not shrink, but its free space is used again.
     """
     now = SystemClock().now().astimezone()
     before = {
@@ -110,20 +108,18 @@ def _print_pruned(found: dict[str, Pruned], *, apply: bool, as_json: bool) -> No
         click.echo("nothing was removed; --apply does it", err=True)
 
 
-@click.command(short_help="Take over another ledger's rows.")
+@click.command(short_help="Add the rows of another ledger.")
 @click.argument("other", metavar="FILE", type=AnyPath())
-@click.option(
-    "--send-waiting", is_flag=True, help="Alerts that wait in FILE are sent from here; else they are given up."
-)
+@click.option("--send-waiting", is_flag=True, help="Send the alerts that wait in FILE; without this they are dropped.")
 @ledger_option
 @config_option
 @json_option
 @logging_options
 def merge(other: Path, send_waiting: bool, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Take over what another ledger knows: from another machine, from before a move, or found again.
+    Add the rows of another ledger: of another machine, of the time before a move, or one found again.
 
-    What is known here stays; nothing is there twice, and no alert is raised. FILE is only read. The ledger is backed up
+    Existing rows stay, nothing is added twice, and no alert is raised. FILE is only read. The ledger is backed up
     first.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
@@ -145,9 +141,13 @@ def merge(other: Path, send_waiting: bool, ledger: Path | None, config_file: Pat
         raise click.exceptions.Exit(Exit.NOT_PROVED)
 
 
-@click.command(short_help="Bring back what can be read of a damaged ledger.")
+@click.command(short_help="Recover what can be read of a damaged ledger.")
 @click.option(
-    "--from", "given", metavar="FILE", type=AnyPath(), help="This damaged ledger, not those that were moved aside."
+    "--from",
+    "given",
+    metavar="FILE",
+    type=AnyPath(),
+    help="Recover this file instead of the ones that were moved aside.",
 )
 @ledger_option
 @config_option
@@ -155,11 +155,11 @@ def merge(other: Path, send_waiting: bool, ledger: Path | None, config_file: Pat
 @logging_options
 def repair(given: Path | None, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Bring back what can be read of a damaged ledger into the present one.
+    Recover what can be read of a damaged ledger into the current one.
 
-    A damaged ledger is moved aside as LEDGER.corrupt-TIME, here or by the daemon, and another one begun. This reads the
-    damaged one row by row, passes over what cannot be read, and takes the rest over: nothing twice, and what waited to
-    be sent is sent. The damaged file stays as it is. Ends with 5 if rows were lost.
+    A damaged ledger is moved aside as LEDGER.corrupt-TIME, by this command or by the daemon, and a new one is started.
+    This reads the damaged one row by row, skips what cannot be read, and adds the rest: nothing twice. Alerts that
+    waited are sent. The damaged file is not changed. The exit code is 5 if rows were lost.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.ledger.care.replacement import set_aside_files

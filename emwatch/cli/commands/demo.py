@@ -36,21 +36,21 @@ _LONGEST_S: Final = 45.0
 _LINGER_S: Final = 1.5
 
 
-@click.command(short_help="Show everything at work on a pretend microscope.")
+@click.command(short_help="Show emwatch at work with a simulated microscope.")
 @click.option("--frames", type=click.IntRange(1, 200), default=24, show_default=True, help="How many frames to draw.")
 @click.option("--rate", type=Number(0.1, 20), default=1.5, show_default=True, help="Frames per second.")
-@click.option("--seed", type=int, default=2026, show_default=True, help="Another seed draws other frames.")
+@click.option("--seed", type=int, default=2026, show_default=True, help="A different seed draws different frames.")
 @click.option(
     "--keep", type=click.Path(path_type=Path), help="Keep frames, configuration and ledger in this new folder."
 )
 @logging_options
 def demo(frames: int, rate: float, seed: int, keep: Path | None) -> None:
     """
-    Watch a pretend microscope for half a minute, then show the log and the hits.
+    Watch a simulated microscope for half a minute, then show the log and the hits.
 
-    Frames are drawn into a temporary directory as the common makers write them, one after the other, Hitachi's with a
-    text file beside each, and some without metadata; everything else is the real thing: the daemon, the decoder, the
-    network, the ledger, the alerts. Nothing outside the directory is touched.
+    Frames are written into a temporary directory in the formats of the common vendors, one after the other; Hitachi's
+    have a text file beside each, some frames have no metadata. All else is real: the daemon, the decoder, the network,
+    the ledger, the alerts. Nothing outside the directory is changed.
     """
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=False)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Read the documentation that comes with emwatch.")
 @click.argument("page", required=False)
-@click.option("--path", "as_path", is_flag=True, help="Print where the file is instead of what it says.")
+@click.option("--path", "as_path", is_flag=True, help="Print the path of the file instead of its text.")
 @logging_options
 def docs(page: str | None, as_path: bool) -> None:
     """

@@ -31,32 +31,33 @@ HEADLINE = {
 _HISTORY = ("epoch", "loss", "accuracy")
 
 
-@click.command(short_help="Say how good a model is on labelled frames.")
+@click.command(short_help="Measure how good a model is on labelled frames.")
 @click.argument("bundle", metavar="BUNDLE")
 @click.argument("dataset", metavar="DATASET", type=AnyPath())
 @click.option(
     "--part",
     type=click.Choice(["training", "validation", "test"]),
-    help="Judge by this part of a manifest; by default by test, where the dataset has parts.",
+    help="Use this part of a manifest; default: test, if the dataset has parts.",
 )
 @click.option(
-    "--out", metavar="DIR", type=AnyPath(), help="Write the report here: report.html, PNG files, JSON, predictions."
+    "--out",
+    metavar="DIR",
+    type=AnyPath(),
+    help="Write the report to this folder: report.html, PNG files, JSON, predictions.",
 )
 @click.option(
     "--history",
     metavar="FILE",
     type=AnyPath(),
-    help="Show loss and accuracy of this history.json, which training wrote.",
+    help="Show loss and accuracy from this history.json of a training run.",
 )
-@click.option(
-    "--data-bar", is_flag=True, help="Read magnifications from the bar in the picture where the file has none."
-)
+@click.option("--data-bar", is_flag=True, help="Read the magnification from the data bar if the file has none.")
 @click.option(
     "--engine",
     default="litert",
     show_default=True,
     metavar="NAME",
-    help="Run the model with: litert, keras or, for tests, stub.",
+    help="Run the model with this engine: litert, keras or, for tests, stub.",
 )
 @click.option(
     "--threads", default=2, show_default=True, metavar="N", type=click.IntRange(min=1), help="Threads of the model."
@@ -79,7 +80,7 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """
-    Say how good a model is on labelled frames: figures, confusions, calibration, and whether it knows when it does not know.
+    Measure how good a model is on labelled frames: scores, confusions, calibration, and what "uncertain" catches.
 
     BUNDLE is the name of a kept bundle, six or more digits of its sha256, or a bundle's directory. Frames are read as the
     daemon reads them. Intervals say how far chance reaches, counting sources, since frames of one source are alike.

@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 SCREENFUL = 50
 
 
-@click.command(short_help="Ask the ledger what was recorded.")
+@click.command(short_help="List recorded frames.")
 @frame_filters
-@click.option("--failed", is_flag=True, help="Only files that could not be read.")
-@click.option("--all", "everything", is_flag=True, help="Also files that are no frames, and the baseline.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most so many rows; 0: all.")
-@click.option("--oldest-first", is_flag=True, help="Begin with the oldest.")
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Ask this file, not ledger.path.")
+@click.option("--failed", is_flag=True, help="Show only files that could not be read.")
+@click.option("--all", "everything", is_flag=True, help="Also show files that are not frames, and the baseline.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="Show at most N rows; 0: all.")
+@click.option("--oldest-first", is_flag=True, help="Show the oldest first.")
+@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 @config_option
 @json_option
-@click.option("--ndjson", is_flag=True, help="Print one JSON object a line.")
+@click.option("--ndjson", is_flag=True, help="Print one JSON object per line.")
 @click.option("--csv", is_flag=True, help="Print comma-separated values with a header.")
 @click.option("--count", is_flag=True, help="Print only the number of rows.")
 @logging_options
 def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
     """
-    Ask the ledger what was recorded; filters add up.
+    List recorded frames; a frame is shown if it meets all filters.
 
     Without filters: every frame recorded or failed, the newest first. Times are local, with their offset in --json,
     --ndjson and --csv. On a terminal the table ends after 50 rows unless --limit says otherwise; a pipe gets them all.
-    Ends with 3 when nothing is found; --count prints 0 and ends with 0.
+    The exit code is 3 if nothing is found; --count prints 0 and exits with 0.
 
     For example:
 

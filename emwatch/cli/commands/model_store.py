@@ -33,14 +33,14 @@ _COLUMNS = (
 )
 
 
-@click.command(short_help="List the bundles that are kept, and which is in use.")
+@click.command(short_help="List the stored bundles and show which one is in use.")
 @ledger_option
 @config_option
 @json_option
 @logging_options
 def list_bundles(ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    List the bundles that are kept, and which of them is in use.
+    List the stored bundles and show which one is in use.
 
     Figures are those of the cards: balanced accuracy, accuracy and how far stated probabilities are off (ECE), all on
     frames of sources that the model did not learn from.
@@ -70,20 +70,24 @@ def list_bundles(ledger: Path | None, config_file: Path | None, as_json: bool) -
     _tell_the_configured(loaded)
 
 
-@click.command(short_help="Put another bundle into use, without a restart.")
+@click.command(short_help="Switch to another bundle, without a restart.")
 @click.argument("wanted", metavar="BUNDLE")
-@click.option("--force", is_flag=True, help="Also one that is worse than the one in use, or not known to be better.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also switch to a bundle that is worse than the one in use, or not known to be better.",
+)
 @ledger_option
 @config_option
 @json_option
 @logging_options
 def activate(wanted: str, force: bool, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Put another bundle into use, once it is verified and has passed its self-test.
+    Switch to another bundle after it was verified and has passed its self-test.
 
-    A running daemon takes it over within seconds, between two frames; every row of the ledger names the bundle that
-    made it. A directory elsewhere is first copied beside the ledger. A bundle whose card says that it is worse than the
-    one in use, or whose figures cannot be compared, needs --force; "emwatch model compare" finds out on frames of yours.
+    A running daemon switches within seconds, between two frames; every row of the ledger names the bundle that made it.
+    A directory elsewhere is first copied beside the ledger. A bundle whose card shows a worse score than the one in use,
+    or a score that cannot be compared, needs --force; "emwatch model compare" measures both on your frames.
     """
     from emwatch.classify.bundles.store import store_of
 
@@ -101,7 +105,7 @@ def activate(wanted: str, force: bool, ledger: Path | None, config_file: Path | 
     _tell(pointer, loaded, word, as_json=as_json)
 
 
-@click.command(short_help="Put the bundle before this one into use again.")
+@click.command(short_help="Switch back to the previous bundle.")
 @ledger_option
 @config_option
 @json_option
@@ -115,18 +119,20 @@ def rollback(ledger: Path | None, config_file: Path | None, as_json: bool) -> No
     _tell(store.rollback(SystemClock().now()), loaded, "", as_json=as_json)
 
 
-@click.command(short_help="Write a bundle into one file.")
+@click.command(short_help="Write a bundle to one file.")
 @click.argument("wanted", metavar="[BUNDLE]", required=False)
-@click.option("--out", metavar="FILE", type=AnyPath(), help="Into this file, not NAME-NUMBER.zip here.")
+@click.option(
+    "--out", metavar="FILE", type=AnyPath(), help="Write to this file instead of NAME-NUMBER.zip in the current folder."
+)
 @ledger_option
 @config_option
 @json_option
 @logging_options
 def export(wanted: str | None, out: Path | None, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Write a bundle into one file, for "emwatch model import" on another machine. Without BUNDLE: the one in use.
+    Write a bundle to one file, for "emwatch model import" on another machine. Without BUNDLE: the one in use.
 
-    The same bundle always gives the same bytes, so that their sha256 can be told by telephone.
+    The same bundle always gives the same bytes, so that both sides can compare the sha256.
     """
     from emwatch.classify.bundles.archive import write_archive
     from emwatch.classify.bundles.store import in_use, store_of
@@ -144,12 +150,12 @@ def export(wanted: str | None, out: Path | None, ledger: Path | None, config_fil
         click.echo(f"{printable(target)}: bundle {kept.name} {kept.sha256[:12]}, sha256 of the file {sha256}")
 
 
-@click.command("import", short_help="Take a bundle in.")
+@click.command("import", short_help="Store a bundle from a file or folder.")
 @click.argument("source", metavar="FILE|DIR", type=AnyPath())
-@click.option("--sha256", metavar="HEX", help="Refuse a file that has not this sha256.")
+@click.option("--sha256", metavar="HEX", help="Refuse a file with another sha256.")
 @click.option("--name", metavar="NAME", help="Keras: the bundle's name; default: the file's.")
 @click.option(
-    "--labels", metavar="A,B,...", help="Keras: the classes in the file's order, where that is not alphabetical."
+    "--labels", metavar="A,B,...", help="Keras: the classes in the file's order, if that is not alphabetical."
 )
 @click.option(
     "--input-range",
@@ -173,13 +179,13 @@ def import_bundle(
     as_json: bool,
 ) -> None:
     """
-    Take in what "emwatch model export" wrote, or a bundle's directory. It is kept beside the ledger, and not in use yet.
+    Store a bundle that "emwatch model export" wrote, or a bundle's directory. It is not in use yet.
 
-    Everything is verified before it is kept: names, sizes, sums, the card, the self-test.
+    Everything is verified before it is stored: names, sizes, checksums, the card, the self-test.
 
-    Or make a bundle of a classifier that Keras saved: .keras, .h5, .hdf5 or a SavedModel folder, of Xception with one softmax
-    over the ten classes. Only its numbers are read, into a network built here, and how far it says the same is
-    measured. It sees frames as emwatch prepares them, which is not as it was trained; its card says so. Needs the extra
+    Or convert a classifier that Keras saved: .keras, .h5, .hdf5 or a SavedModel folder, of Xception with one softmax over
+    the ten classes. Only its weights are read, into a network built here, and the agreement of both is measured. It
+    gets frames as emwatch prepares them, which differs from its training; its card says so. Needs the extra
     "train".
     """
     from emwatch.classify.bundles.store import store_of

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 _MOST_TOLD = 20
 
 
-@click.command(short_help="Let another bundle judge recorded frames.")
+@click.command(short_help="Classify recorded frames again with another model.")
 @frame_filters
-@click.option("--bundle", metavar="BUNDLE", help="Judge with this one, not the one in use: name, number or directory.")
-@click.option("--alerts", is_flag=True, help="Also match targets and queue alerts for new matches; default: none.")
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Of this ledger, not ledger.path.")
+@click.option(
+    "--bundle", metavar="BUNDLE", help="Classify with this bundle instead of the one in use: name, number or directory."
+)
+@click.option("--alerts", is_flag=True, help="Also match targets and queue alerts for new matches.")
+@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 @config_option
 @json_option
 @logging_options
@@ -41,11 +43,11 @@ def reclassify(
     bundle: str | None, alerts: bool, ledger: Path | None, config_file: Path | None, as_json: bool, **asked: Any
 ) -> None:
     """
-    Let another bundle judge recorded frames: its predictions are added, and nothing that was said before is overwritten.
+    Classify recorded frames again with another model; earlier predictions are kept.
 
-    The newest prediction is the one that the log shows. Files must be there and hold the recorded bytes; others are told,
-    and end with 4. Frames that the bundle has judged already are skipped, so that a run that was stopped goes on where it
-    was. No match and no alert is made unless asked for. Not beside a running daemon: it is the ledger's only writer.
+    The log shows the newest prediction. A file must exist and hold the recorded bytes; otherwise it is listed and the
+    exit code is 4. Frames that this model has already classified are skipped, so that a run that was stopped continues.
+    Without --alerts, no match and no alert is made. The daemon must be stopped: the ledger has one writer.
 
     For example:
 

@@ -33,17 +33,17 @@ _EXPLAINED = {
 }
 
 
-@click.command(short_help="Prove that every file in the directory is in the ledger.")
+@click.command(short_help="Check that every file in the directory is in the ledger.")
 @click.argument("directories", metavar="[DIRECTORY]...", nargs=-1, type=AnyPath())
-@click.option("--deep", is_flag=True, help="Read and hash every recorded file instead of trusting size and times.")
+@click.option("--deep", is_flag=True, help="Read and hash every recorded file; default: compare size and times.")
 @click.option(
     "--grace",
     "grace_s",
     metavar="SECONDS",
     type=Number(min=0),
-    help="Files younger than this may be on their way; default: what sweeping, settling and patience may take.",
+    help="Files younger than this may still be in progress; default: the longest time that sweep, settle and patience can take.",
 )
-@click.option("--ledger", type=AnyPath(), help="Ask this file, not ledger.path.")
+@click.option("--ledger", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 @config_option
 @json_option
 @logging_options
@@ -56,7 +56,7 @@ def reconcile(
     as_json: bool,
 ) -> None:
     """
-    Prove that every file in the watched directories, or in DIRECTORY, is in the ledger.
+    Check that every file in the watched directories, or in DIRECTORY, is in the ledger.
 
     Files that are missing, changed since they were recorded, failed or waiting are listed, the rest is counted. Ends
     with 0 only if nothing is missing, changed or unreadable, else with 5. Nothing is written, and it does not matter

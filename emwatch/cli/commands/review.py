@@ -40,25 +40,23 @@ _LISTED = (
 _PAUSE_S: Final = 0.05
 
 
-@click.command(short_help="Say what recorded frames really are.")
+@click.command(short_help="Record what frames really show.")
 @click.argument("frames", nargs=-1, metavar="[FRAME]...")
 @click.option(
     "--as",
     "relabel",
     metavar="CATEGORY",
     type=Category(),
-    help="They are of this category.",
+    help="The frames are of this category.",
 )
-@click.option("--confirm", is_flag=True, help="The model is right: they are of the category it named last.")
-@click.option("--reject", is_flag=True, help="They are of no category, or of no use.")
-@click.option("--unsure", is_flag=True, help="Nobody can tell; also takes an earlier review back.")
-@click.option("--by", metavar="NAME", help="Who says so; without it, the login name.")
-@click.option("--note", metavar="TEXT", default="", help="Why, in your words.")
-@click.option(
-    "--list", "listing", is_flag=True, help="List what was said, the newest first; the filters choose frames."
-)
+@click.option("--confirm", is_flag=True, help="The model is right: the frames are of the category it gave last.")
+@click.option("--reject", is_flag=True, help="The frames are of no category, or unusable.")
+@click.option("--unsure", is_flag=True, help="The category cannot be decided; also cancels an earlier review.")
+@click.option("--by", metavar="NAME", help="The reviewer; default: the login name.")
+@click.option("--note", metavar="TEXT", default="", help="The reason, in your words.")
+@click.option("--list", "listing", is_flag=True, help="List reviews, the newest first; the filters choose frames.")
 @frame_filters
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Of this ledger, not ledger.path.")
+@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 @config_option
 @json_option
 @logging_options
@@ -73,9 +71,9 @@ def review(
     **asked: Any,
 ) -> None:
     """
-    Say what recorded frames really are. FRAME is a row number of the ledger (`id` in emwatch log --json) or a path.
+    Record what frames really show. FRAME is a row number of the ledger (`id` in emwatch log --json) or a path.
 
-    Reviews are added, never overwritten; the newest of a frame counts, so that another one takes the last one back.
+    Reviews are added, never overwritten; the newest of a frame counts.
     They change no prediction and raise no alert; `emwatch log` shows them, and `emwatch train heads --from-log` learns
     from them. The daemon may run: it records them within seconds.
 

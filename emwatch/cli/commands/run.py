@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 @click.command(short_help="Watch the acquisition directory.")
 @click.argument("directories", metavar="[DIRECTORY]...", nargs=-1, type=AnyPath())
 @config_option
-@click.option("--once", is_flag=True, help="Deal with what is there, then end; exit with 4 when some frames failed.")
+@click.option(
+    "--once", is_flag=True, help="Process the files that exist, then exit; the exit code is 4 if some frames failed."
+)
 @click.option("--ledger", type=AnyPath(), help="Record into this file instead of ledger.path.")
 @click.option("--bundle", type=AnyPath(), help="Classify with this model bundle instead of model.bundle.")
 @click.option("--engine", help="Run the model with this engine instead of model.engine.")
-@click.option("--plain", is_flag=True, help="Print plain lines also on a terminal.")
+@click.option("--plain", is_flag=True, help="Print plain lines, also on a terminal.")
 @json_option
 @logging_options
 def run(
@@ -40,8 +42,8 @@ def run(
     """
     Watch the acquisition directory and record every frame that appears in it.
 
-    Frames that are there already are recorded too, unless watch.catch_up is "new". Stop with Ctrl-C or SIGTERM: the
-    frame in work is finished first. With --json the final counts are printed as one document, and lines go to stderr.
+    Existing frames are recorded too, unless watch.catch_up is "new". Stop with Ctrl-C or SIGTERM: the current frame is
+    finished first. With --json the final counts are printed as one document, and lines go to stderr.
     """
     flags = {
         "watch.directory": [each.absolute() for each in directories] or None,

@@ -30,9 +30,13 @@ def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> s
     return value
 
 
-@click.command(short_help="Pretend to be a microscope: draw and write frames.")
-@click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Write frames there.")
-@click.option("--frames", metavar="N", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
+@click.command(short_help="Simulate a microscope: draw and write frames.")
+@click.option(
+    "--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Write frames to this directory."
+)
+@click.option(
+    "--frames", metavar="N", type=click.IntRange(min=1), default=10, show_default=True, help="Number of frames."
+)
 @click.option(
     "--rate",
     metavar="F",
@@ -42,7 +46,7 @@ def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> s
     help="Frames per second; 0: as fast as they can be drawn.",
 )
 @click.option(
-    "--mode", type=click.Choice(MODES), default="plain", show_default=True, help="How a file comes into the directory."
+    "--mode", type=click.Choice(MODES), default="plain", show_default=True, help="How a file gets into the directory."
 )
 @click.option(
     "--vendor",
@@ -50,11 +54,16 @@ def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> s
     default="zeiss",
     show_default=True,
     callback=_vendor,
-    help="Whose files are written: zeiss, thermofisher, tescan, hitachi, jeol, ...; mixed: common makers in turn; "
+    help="The format: zeiss, thermofisher, tescan, hitachi, jeol, ...; mixed: the common vendors in turn; "
     "all: every format in turn.",
 )
 @click.option(
-    "--seed", metavar="S", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same frames."
+    "--seed",
+    metavar="S",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The same seed draws the same frames.",
 )
 @click.option(
     "--category",
@@ -62,7 +71,7 @@ def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> s
     metavar="NAME",
     multiple=True,
     type=Category(),
-    help="Draw only this category; may be given again for more.",
+    help="Draw only this category; can be repeated.",
 )
 @click.option(
     "--first-number",
@@ -70,23 +79,23 @@ def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> s
     type=click.IntRange(min=0),
     default=1,
     show_default=True,
-    help="Number of the first file's name.",
+    help="Number in the name of the first file.",
 )
 @click.option(
     "--manifest",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write the truth about each frame there; default: DIR.manifest.ndjson beside DIR.",
+    help="Write the true values of each frame to this file; default: DIR.manifest.ndjson beside DIR.",
 )
 @json_option
 @logging_options
 def simulate(as_json: bool, categories: tuple[str, ...], **given: Any) -> None:
     """
-    Pretend to be a microscope: draw frames of the ten categories and write them with a vendor's metadata.
+    Simulate a microscope: draw frames of the ten categories and write them with a vendor's metadata.
 
     Modes are the ways in which frames appear on acquisition PCs: plain; atomic and tmp-rename (written elsewhere or
-    as .tmp, then renamed); slow-write (dribbles in); prealloc (full size first, content later); sidecar-late; burst
-    (all at once); truncated (every fifth stays cut short). The manifest has one JSON object a line: file, sha256,
+    as .tmp, then renamed); slow-write (in small pieces); prealloc (full size first, content later); sidecar-late; burst
+    (all at once); truncated (every fifth stays incomplete). The manifest has one JSON object per line: file, sha256,
     category, magnification, tilt and the rest.
     """
     # Imported here, because drawing needs numpy and help does not.

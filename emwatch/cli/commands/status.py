@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Say how the daemon, its ledger and its alerts are.")
-@click.option("--ledger", type=AnyPath(), help="Ask about the daemon of this file, not of ledger.path.")
+@click.command(short_help="Show the state of the daemon, its ledger and its alerts.")
+@click.option("--ledger", type=AnyPath(), help="Show the daemon of this ledger instead of ledger.path.")
 @config_option
 @json_option
 @logging_options
 def status(ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
-    Say whether the daemon runs and how it is: directories, frames, alerts, ledger, disk, model, versions.
+    Show the state of the daemon: directories, frames, alerts, ledger, disk, model, versions.
 
-    Ends with 0 while it runs and with 3 while it does not. The watched directories are never touched: what is said of
-    them is what the daemon last wrote, so the answer comes at once also when a share hangs.
+    The exit code is 0 while it runs, else 3. The watched directories are not accessed: their state is what the daemon
+    wrote last, so the answer comes at once even if a share hangs.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.service.status import status_document

@@ -13,19 +13,19 @@ COMMANDS: Final[dict[str, Entry]] = {
     "heads": Entry(
         "emwatch.cli.commands.train_heads",
         "heads",
-        "Teach a new head on the backbone there is: seconds, no TensorFlow.",
+        "Train a new head on the existing backbone: seconds, no TensorFlow.",
     ),
     "original": Entry(
-        "emwatch.cli.commands.train_original", "original", "Train by the original's recipe, to compare with."
+        "emwatch.cli.commands.train_original", "original", "Train with the original recipe, as a reference."
     ),
     "finetune": Entry("emwatch.cli.commands.train_finetune", "finetune", "Fine-tune the network's last blocks."),
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, short_help="Teach a model from labelled frames.")
+@click.group(cls=LazyGroup, table=COMMANDS, short_help="Train a model on labelled frames.")
 def train() -> None:
     """
-    Teach a model from labelled frames, and write it as a bundle.
+    Train a model on labelled frames, and write it as a bundle.
 
-    The frames lie in a folder for each category, or in any folders that a labels table names.
+    The frames are in one folder per category, or in any folders that a labels table names.
     """

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.command(short_help="Fine-tune the network's last blocks.")
 @click.argument("dataset", type=AnyPath())
 @click.option(
-    "--epochs", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many epochs."
+    "--epochs", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum number of epochs."
 )
 @click.option(
-    "--batch", metavar="N", type=click.IntRange(min=1), default=16, show_default=True, help="Frames in a batch."
+    "--batch", metavar="N", type=click.IntRange(min=1), default=16, show_default=True, help="Frames per batch."
 )
 @click.option(
     "--from-block",
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 15),
     default=13,
     show_default=True,
-    help="The first of Xception's 14 blocks that learns; 15: the softmax alone.",
+    help="The first of Xception's 14 blocks that is trained; 15: only the softmax.",
 )
 @click.option(
     "--learning-rate",
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=Number(min=0, min_open=True),
     default=1e-4,
     show_default=True,
-    help="The peak of the schedule, at the softmax.",
+    help="Peak learning rate, at the softmax.",
 )
 @click.option(
     "--block-decay",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     type=Number(0, 1, min_open=True),
     default=0.7,
     show_default=True,
-    help="Each block learns so many times as fast as the one above it.",
+    help="Factor of the learning rate from one block to the one below it.",
 )
 @click.option(
     "--label-smoothing",
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     type=Number(0, 0.5),
     default=0.1,
     show_default=True,
-    help="This much of each label is spread over all categories.",
+    help="Label smoothing: this part of each label is spread over all categories.",
 )
 @click.option(
     "--patience",
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="End after so many epochs without a better validation loss.",
+    help="Stop after this many epochs without a better validation loss.",
 )
 @click.option(
     "--drawn",
@@ -69,14 +69,14 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Also learn from so many drawn frames of each category.",
+    help="Also train on this many drawn frames per category.",
 )
 @click.option(
     "--weight-type",
     type=click.Choice(["pointwise-int8", "integer", "float16", "float32", "dynamic-range"]),
     default="pointwise-int8",
     show_default=True,
-    help="How the bundle's backbone computes; integer sets its ranges by real frames.",
+    help="Arithmetic of the bundle's backbone; integer: ranges are set with real frames.",
 )
 @run_options
 @json_option
@@ -85,12 +85,12 @@ def finetune(dataset: Path, as_json: bool, **options: Any) -> None:
     """
     Fine-tune the network's last blocks on DATASET, and export a bundle.
 
-    First the softmax is fitted by regression, then blocks learn with it: a cosine schedule with a short rise, deeper blocks
-    slower, batch normalisation as ImageNet left it, rare categories counting more, labels smoothed, frames turned, mirrored
-    and their data bars cut or redrawn. It ends early by the validation part, whose sources are not among those learned from.
-    If nothing beats the regression, that is what comes out. Worth it with thousands of labelled frames.
+    First the softmax is fitted by regression, then the last blocks are trained with it: cosine schedule with warm-up,
+    lower rates for deeper blocks, batch normalisation fixed, rare categories weighted up, label smoothing, frames turned
+    and mirrored, data bars cut or redrawn. It stops early by the validation part, whose sources are not in training.
+    If nothing is better than the regression, that is the result. Useful with thousands of labelled frames.
 
-    Interrupted, the same command goes on where it was. Needs the extra "train" (pip install 'emwatch[train]').
+    If it is interrupted, the same command continues. Needs the extra "train" (pip install 'emwatch[train]').
     """
     from emwatch.train.network.finetune import FinetuneOrder
     from emwatch.train.network.finetune import finetune as tune

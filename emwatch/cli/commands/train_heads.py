@@ -26,21 +26,24 @@ _ORDER: Final = ("drawn_per_category", "compare_float", "seed", "threads")
 _MOST_TOLD: Final = 20
 
 
-@click.command(short_help="Teach a new head on the backbone there is: seconds, no TensorFlow.")
+@click.command(short_help="Train a new head on the existing backbone: seconds, no TensorFlow.")
 @click.argument("dataset", type=AnyPath(), required=False)
-@click.option("--from-log", is_flag=True, help="Learn from the reviewed frames of the ledger, beside DATASET if given.")
+@click.option("--from-log", is_flag=True, help="Train on the reviewed frames of the ledger, and on DATASET if given.")
 @frame_filters
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Of this ledger, not ledger.path.")
+@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 @config_option
 @click.option(
-    "--out", metavar="DIR", type=AnyPath(), help="The bundle's directory; without it, named after the dataset, here."
+    "--out",
+    metavar="DIR",
+    type=AnyPath(),
+    help="The bundle's directory; default: named after the dataset, in the current folder.",
 )
-@click.option("--name", metavar="NAME", help="The bundle's name; without it, that of its directory.")
+@click.option("--name", metavar="NAME", help="The bundle's name; default: the name of its directory.")
 @click.option(
     "--backbone",
     metavar="DIR",
     type=AnyPath(),
-    help="The bundle whose backbone is taken; without it, the one that comes with emwatch.",
+    help="Use the backbone of this bundle; default: the one that comes with emwatch.",
 )
 @click.option(
     "--drawn",
@@ -49,18 +52,18 @@ _MOST_TOLD: Final = 20
     show_default=True,
     metavar="N",
     type=click.IntRange(min=0),
-    help="Drawn frames of each category to learn from beside the real ones.",
+    help="Number of drawn frames per category to train on beside the real ones.",
 )
 @click.option(
     "--compare-float",
     is_flag=True,
-    help='Also judge with the unquantised network, for the card. Needs the extra "train" and the kept weights.',
+    help='Also evaluate the unquantised network, for the card. Needs the extra "train" and the stored weights.',
 )
 @click.option(
-    "--seed", default=0, show_default=True, metavar="N", help="The same seed draws and deals the same frames."
+    "--seed", default=0, show_default=True, metavar="N", help="The same seed draws and splits the same frames."
 )
 @click.option(
-    "--threads", default=2, show_default=True, metavar="N", type=click.IntRange(min=1), help="Threads to compute with."
+    "--threads", default=2, show_default=True, metavar="N", type=click.IntRange(min=1), help="Number of threads."
 )
 @json_option
 @logging_options
@@ -76,15 +79,15 @@ def heads(
     **asked: Any,
 ) -> None:
     """
-    Teach a new head: ten categories, their calibration, and what is unfamiliar. See [training](training.md).
+    Train a new head: ten categories, their calibration, and the detection of unfamiliar frames. See [training](training.md).
 
-    The head learns from those frames of DATASET that have an open licence (all, where none is told) and from drawn ones;
-    it is judged on all frames, by source: no instrument or folder that taught it judges it. What the network makes of each
-    frame is kept (EMWATCH_EMBEDDINGS), so that the next time takes seconds.
+    The head is trained on the frames of DATASET with an open licence (on all, if no licence is given) and on drawn ones.
+    It is cross-validated by source on all frames: no instrument or folder is in training and validation. The embeddings
+    of the frames are stored (EMWATCH_EMBEDDINGS), so that the next run takes seconds.
 
-    With --from-log it also learns from what people said with `emwatch review`: frames whose newest review names a category
-    and whose files still hold the reviewed bytes; the filters choose among them. DATASET may then lack categories, or be
-    left out: drawn frames teach what nobody reviewed.
+    With --from-log it is also trained on reviews (`emwatch review`): frames whose newest review names a category and whose
+    files still hold the reviewed bytes; the filters choose among them. DATASET may then lack categories, or be left
+    out: drawn frames replace what nobody reviewed.
     """
     from emwatch.classify.bundles.bundle import default_directory
     from emwatch.train.dataset.check import doubts

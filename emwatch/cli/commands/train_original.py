@@ -14,40 +14,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Train by the original's recipe, to compare with.")
+@click.command(short_help="Train with the original recipe, as a reference.")
 @click.argument("dataset", type=AnyPath())
 @click.option(
     "--network",
     type=click.Choice(["xception", "simple-cnn"]),
     default="xception",
     show_default=True,
-    help="Xception from ImageNet, or the small network it was compared with.",
+    help="Xception from ImageNet, or the small network of the comparison.",
 )
-@click.option("--epochs", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="Epochs in all.")
+@click.option(
+    "--epochs", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="Total number of epochs."
+)
 @click.option(
     "--warm-up",
     metavar="N",
     type=click.IntRange(min=0),
     default=5,
     show_default=True,
-    help="Epochs of these in which only the softmax learns.",
+    help="Number of epochs in which only the softmax is trained.",
 )
 @click.option(
-    "--batch", metavar="N", type=click.IntRange(min=1), default=16, show_default=True, help="Frames in a batch."
+    "--batch", metavar="N", type=click.IntRange(min=1), default=16, show_default=True, help="Frames per batch."
 )
-@click.option("--antialias", is_flag=True, help="Resize with antialiasing, which the original did not.")
+@click.option("--antialias", is_flag=True, help="Resize with antialiasing; the original did not.")
 @run_options
 @json_option
 @logging_options
 def original(dataset: Path, as_json: bool, **options: Any) -> None:
     """
-    Train by the original's recipe: what a better one has to beat.
+    Train with the original recipe, as a reference.
 
     Xception from ImageNet at 170x170, whole frames squashed by nearest neighbour with their data bar, small rotations,
     shifts and zooms; RMSprop at 0.001 for a warm-up of the softmax, then with block 14 at 0.0001; the epoch of the least
     validation loss is kept. DATASET has a folder for each category, or is a labels table or a manifest with parts.
 
-    Interrupted, the same command goes on where it was. Needs the extra "train" (pip install 'emwatch[train]').
+    If it is interrupted, the same command continues. Needs the extra "train" (pip install 'emwatch[train]').
     """
     from emwatch.train.network.original import OriginalOrder, train_original
 
