@@ -1,20 +1,24 @@
-"""The vendors emwatch reads, in the order in which they are asked: a new one is one module and one line here."""
+"""The vendors that emwatch reads, in the order in which they are asked. A new one is one module and one line here."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import AcquisitionMetadata
+from emwatch.readers import tiff
 from emwatch.readers.checks import disagreements, with_context
 from emwatch.readers.vendors import (
+    fibics,
     fibsem_os,
     hitachi,
     imagej,
     jeol,
     olympus_sis,
     ome,
+    orion,
     phenom,
     philips_xl,
+    point_electronic,
     sec,
     tescan,
     thermofisher,
@@ -30,6 +34,9 @@ READERS: Final[tuple[VendorReader, ...]] = (
     thermofisher.READER,
     philips_xl.READER,
     phenom.READER,
+    orion.READER,
+    fibics.READER,
+    point_electronic.READER,
     olympus_sis.READER,
     fibsem_os.READER,
     tescan.READER,
@@ -48,12 +55,20 @@ def read_header(frame: RawFrame) -> tuple[AcquisitionMetadata, float | None]:
     Returns also the length in nm that the header gives for the scale bar in the picture.
     """
     reader = next((reader for reader in READERS if reader.recognises(frame)), None)
+    pages = _pages_flag(frame)
     if reader is None:
-        return AcquisitionMetadata(), None
+        return AcquisitionMetadata(flags=pages), None
     findings = reader.read(frame)
     doubts = disagreements(
         findings.readings, frame.width, display_width_mm=findings.display_width_mm, modified_s=frame.modified_s
     )
     readings = with_context(findings.readings)
-    flags = (*findings.flags, *doubts)
+    flags = (*findings.flags, *doubts, *pages)
     return AcquisitionMetadata(reader.vendor, readings, flags, findings.sidecar), findings.scale_bar_nm
+
+
+def _pages_flag(frame: RawFrame) -> tuple[str, ...]:
+    """Flag a TIFF with several pictures, such as one a detector signal: only the first is read."""
+    size = (frame.width, frame.height)
+    alike = sum((page.number(tiff.WIDTH), page.number(tiff.HEIGHT)) == size for page in frame.pages)
+    return (f"{alike} pages of the same size: only the first is read",) if alike > 1 else ()

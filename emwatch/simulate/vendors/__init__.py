@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import EmwatchError
 from emwatch.simulate.vendors import (
+    fibics,
     generic,
     hitachi,
     jeol,
     olympus,
+    orion,
     phenom,
+    point_electronic,
     programs,
     sec,
     tescan,
@@ -52,6 +55,9 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
             phenom.VENDOR,
             sec.VENDOR,
             olympus.VENDOR,
+            orion.VENDOR,
+            fibics.VENDOR,
+            point_electronic.VENDOR,
             programs.FIBSEMOS,
             programs.OME_TIFF,
             programs.IMAGEJ,

@@ -6,7 +6,7 @@ import textwrap
 from html import escape
 
 
-def leaf(name: str, value: object = "", **attributes: object) -> str:
+def leaf(name: str, value: object = "", /, **attributes: object) -> str:
     """Give an element with a text; an empty one is ``<name/>``."""
     text = escape(str(value), quote=False)
     return f"<{name}{_written(attributes)}>{text}</{name}>" if text else f"<{name}{_written(attributes)}/>"
