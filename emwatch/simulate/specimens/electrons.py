@@ -86,7 +86,7 @@ class Exposure:
             lag=now_and_then(0.5, 0.1, 0.6),
             electrons=math.exp(between(math.log(25.0), math.log(1500.0))),
             mean=between(0.3, 0.58),
-            deviation=math.exp(between(math.log(0.06), math.log(0.24))),
+            deviation=math.exp(between(math.log(0.09), math.log(0.24))),
             gamma=between(0.75, 1.3),
         )
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from emwatch.simulate.planes import Plane, Point
 
 #: Cells of a tessellation are computed at most this large (pixels) and enlarged: their number, not their size, costs time.
-_CELL_PX = 30.0
+_CELL_PX = 20.0
 
 #: So many cells, about, are computed; a picture that holds more repeats them.
-_CELLS = 220
+_CELLS = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Specimen:
             square = (along * np.float32(stretch)) ** 2 + across**2
             return np.asarray((square + np.float32(1 / size**2)) ** np.float32(-(hurst + 1) / 2), dtype=np.float32)
 
-        return self._spectral(amplitude, 2 if size > 12 else 1, angle)
+        return self._spectral(amplitude, 2 if size > 6 else 1, angle)
 
     def soft(self, size: float, stretch: float = 1.0, angle: float = 0.0) -> Plane:
         """Return a smooth random surface (mean 0, deviation 1) of hills of about ``size``."""
@@ -131,7 +131,7 @@ class Specimen:
         cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
         shape = (tall, wide // 2 + 1)
         phases = self.rng.standard_normal((2, *shape), dtype=np.float32)
-        spectrum = (phases[0] + 1j * phases[1]) * amplitude(fx * cos + fy * sin, fy * cos - fx * sin)
+        spectrum = (phases[0] + np.complex64(1j) * phases[1]) * amplitude(fx * cos + fy * sin, fy * cos - fx * sin)
         spectrum[0, 0] = 0
         plane = np.fft.irfft2(spectrum, (tall, wide)).astype(np.float32)
         if step > 1:
@@ -186,27 +186,28 @@ class Specimen:
         seeds_x = ((column + 0.5 * (row % 2) + jog[0]) * wide / columns).ravel()
         seeds_y = ((row + 0.5 + jog[1]) * tall / rows).ravel()
         ident = self.rng.random(rows * columns, dtype=np.float32)
+        # Copies of the seeds all round make the patch join itself.
+        all_x = np.concatenate([seeds_x + wide * (step % 3 - 1) for step in range(9)])
+        all_y = np.concatenate([seeds_y + tall * (step // 3 - 1) for step in range(9)])
+        reach = math.ceil(cell * (1.2 + 0.6 * disorder))
+        near = np.flatnonzero((all_x > -reach) & (all_x < wide + reach) & (all_y > -reach) & (all_y < tall + reach))
         nearest, second = np.full(shape, 1e9, np.float32), np.full(shape, 1e9, np.float32)
         owner = np.zeros(shape, np.int32)
-        offset_x, offset_y = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        reach = math.ceil(cell * (1.3 + 1.1 * disorder))
-        span = np.arange(-reach, reach + 1)
-        for number, (seed_x, seed_y) in enumerate(zip(seeds_x.tolist(), seeds_y.tolist(), strict=True)):
-            at_x, at_y = math.floor(seed_x), math.floor(seed_y)
-            dx = (span + (at_x - seed_x)).astype(np.float32)[None, :]
-            dy = (span + (at_y - seed_y)).astype(np.float32)[:, None]
-            where = np.ix_((span + at_y) % tall, (span + at_x) % wide)
-            distance = dx * dx + dy * dy
-            old = nearest[where]
-            closer = distance < old
-            second[where] = np.minimum(second[where], np.maximum(old, distance))
-            nearest[where] = np.where(closer, distance, old)
-            owner[where] = np.where(closer, number, owner[where])
-            offset_x[where] = np.where(closer, dx, offset_x[where])
-            offset_y[where] = np.where(closer, dy, offset_y[where])
+        x, y = np.arange(wide, dtype=np.float32)[None, :], np.arange(tall, dtype=np.float32)[:, None]
+        for number in near.tolist():
+            seed_x, seed_y = float(all_x[number]), float(all_y[number])
+            columns_here = slice(max(0, int(seed_x) - reach), max(0, int(seed_x) + reach + 1))
+            rows_here = slice(max(0, int(seed_y) - reach), max(0, int(seed_y) + reach + 1))
+            here = (rows_here, columns_here)
+            distance = (x[:, columns_here] - np.float32(seed_x)) ** 2 + (y[rows_here] - np.float32(seed_y)) ** 2
+            closest, then = nearest[here], second[here]
+            np.copyto(owner[here], number, where=distance < closest)
+            np.minimum(then, np.maximum(closest, distance), out=then)
+            np.minimum(closest, distance, out=closest)
+        offset_x, offset_y = x - all_x[owner].astype(np.float32), y - all_y[owner].astype(np.float32)
         away = np.sqrt(nearest)
         border = np.minimum((np.sqrt(second) - away) * np.float32(0.5), np.float32(cell))
-        return border, np.minimum(away, np.float32(2 * cell)), ident[owner], offset_x, offset_y
+        return border, np.minimum(away, np.float32(2 * cell)), ident[owner % ident.size], offset_x, offset_y
 
     # masks and layers
 
