@@ -93,10 +93,10 @@ async function start() {
   events.addEventListener("frame", (event) => {
     const frame = JSON.parse(event.data);
     add(frame);
-    if (frame.targets.length) showTargets();
+    if (frame.targets.length) showTargets().catch(noHealth);
   });
   setInterval(showState, 5000);
-  setInterval(showTargets, 20000);
+  setInterval(() => showTargets().catch(noHealth), 20000);
 }
 
 start().catch(noHealth);
