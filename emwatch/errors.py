@@ -110,6 +110,7 @@ class ReadFailed(FrameError):
 
 
 class ReaderDied(FrameError):
-    """The decoder exceeded its memory or time, or crashed, on this frame."""
+    """The decoder exceeded its memory or time, or crashed, on this frame; a share that hangs does that to a good one."""
 
     code = "reader-died"
+    retry_after_s = 60.0

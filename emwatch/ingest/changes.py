@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from emwatch.frame import StatKey
     from emwatch.ledger.writer import Known, Ledger
 
-_CLOCK_WAS_PUT_BACK = timedelta(hours=1)
+#: A next try later than this was set by a clock that was ahead: the longest delay is 6 hours.
+_CLOCK_WAS_PUT_BACK = timedelta(hours=7)
 _NOT_READ_AGAIN_FOR_A_TOUCH = (FrameState.RECORDED, FrameState.SKIPPED, FrameState.BASELINE)
 
 

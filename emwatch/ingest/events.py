@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from emwatch.frame import Outcome
+    from emwatch.frame import AcquisitionMetadata, Match, Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class FrameDone:
-    """A file's outcome is committed. ``lag_s``: from first sight to commit."""
+    """
+    A file's outcome is committed.
+
+    ``new``: as in `emwatch.ledger.writer.Recorded`; not so if it only added what a late sidecar brought. ``hit``: the
+    frame met no target before. ``lag_s``: seconds from first sight to commit.
+    """
 
     frame_id: int
     outcome: Outcome
@@ -22,6 +27,17 @@ class FrameDone:
     duplicate_of: int | None
     lag_s: float
     waiting: int  #: files seen and not yet recorded
+    hit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BarRead:
+    """What a recorded frame's data bar shows is committed. ``matches``: the targets met by it. ``hit``: as in `FrameDone`."""
+
+    frame_id: int
+    metadata: AcquisitionMetadata
+    matches: tuple[Match, ...]
+    hit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +71,4 @@ def held_back(frames: int, max_age: timedelta) -> Notice:
     )
 
 
-Happening = FrameDone | Ready | Notice
+Happening = FrameDone | BarRead | Ready | Notice

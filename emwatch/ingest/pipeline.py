@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_FAULT_RETRY_S: Final = 60.0
 _MAY_YET_BE_WHOLE: Final = (Empty, Truncated, Unsteady)
 
 
@@ -181,7 +182,13 @@ class Pipeline:
             matches = match_targets(self._targets, prediction, reading.metadata)
         except Exception as error:  # noqa: BLE001 - the one frame boundary: an unforeseen fault costs one frame, with a reason
             self._log_fault(frame.path, error)
-            return replace(read, state=FrameState.FAILED, code="internal", reason=f"{type(error).__name__}: {error}")
+            return replace(
+                read,
+                state=FrameState.FAILED,
+                code="internal",
+                reason=f"{type(error).__name__}: {error}",
+                retry_after_s=_FAULT_RETRY_S,  # too little memory, perhaps, or a model that is changed
+            )
         return replace(read, prediction=prediction, matches=matches)
 
     def record(self, frame: FrameInWork) -> None:
@@ -206,7 +213,17 @@ class Pipeline:
         if outcome.state is FrameState.SKIPPED:
             self._skipped(frame.path)
         lag_s = self._clock.monotonic() - frame.first_seen
-        self._tell(FrameDone(recorded.frame_id, outcome, recorded.new, recorded.duplicate_of, lag_s, len(self._settle)))
+        self._tell(
+            FrameDone(
+                recorded.frame_id,
+                outcome,
+                recorded.new,
+                recorded.duplicate_of,
+                lag_s,
+                len(self._settle),
+                recorded.hit,
+            )
+        )
 
     def tell_of_held_back(self) -> None:
         """Sum up the frames since the last time that were too old to raise alerts."""

@@ -30,6 +30,7 @@ _MATCHED: Final = (
     .outerjoin(acquisition, acquisition.c.frame_id == frames.c.id)
     .where(frames.c.id == bindparam("of_frame"))
 )
+_ANY_MATCH: Final = select(matches.c.frame_id).where(matches.c.frame_id == bindparam("of_frame")).limit(1)
 _ADD_MATCH: Final = insert(matches).on_conflict_do_nothing()
 _ADD_ALERT: Final = insert(alerts).on_conflict_do_nothing()
 
@@ -51,10 +52,16 @@ class AlertRules:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """What new matches did: the number of ``alerts`` queued, and the matches ``held_back`` because the frame is too old."""
+    """
+    What new matches did.
+
+    ``alerts``: the number of alerts queued. ``held_back``: the matches of a frame that is too old to raise alerts.
+    ``hit``: the frame met no target before.
+    """
 
     alerts: int = 0
     held_back: int = 0
+    hit: bool = field(default=False, compare=False)
 
 
 def frame_age(
@@ -83,7 +90,9 @@ def write_matches(
     connection: Connection, frame_id: int, found: Iterable[Match], made_at: datetime, rules: AlertRules
 ) -> Queued:
     """Add the matches that the frame does not have yet, and for each one alert per channel if it may raise alerts."""
-    new = [each for each in found if _is_new(connection, frame_id, each, made_at)]
+    wanted = tuple(found)
+    hit = bool(wanted) and connection.execute(_ANY_MATCH, {"of_frame": frame_id}).first() is None
+    new = [each for each in wanted if _is_new(connection, frame_id, each, made_at)]
     if not new:
         return Queued()
     frame = connection.execute(_MATCHED, {"of_frame": frame_id}).one()
@@ -91,8 +100,8 @@ def write_matches(
     told = rules.before.has_told(row_values.stat_key_from(frame.stat_key), frame.path, frame.sha256)
     quiet = {"copy": frame.duplicate_of is not None, "overwritten": frame.superseded_by is not None, "told": told}
     if may_alert(**quiet, age=age, max_age=rules.max_age):
-        return Queued(alerts=sum(_queue(connection, frame, each, made_at) for each in new))
-    return Queued(held_back=0 if any(quiet.values()) else len(new))
+        return Queued(alerts=sum(_queue(connection, frame, each, made_at) for each in new), hit=hit)
+    return Queued(held_back=0 if any(quiet.values()) else len(new), hit=hit)
 
 
 def _is_new(connection: Connection, frame_id: int, match: Match, made_at: datetime) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from emwatch.errors import ReaderDied
 from emwatch.frame import FrameState
 from emwatch.ledger import row_values
 from emwatch.ledger.outbox import AlertRules, Queued, write_matches
@@ -44,7 +45,7 @@ _ORIGINAL: Final = (
     .order_by(frames.c.id)
     .limit(1)
 )
-_LONGEST_RETRY_S: Final = 3600.0
+_LONGEST_RETRY: Final = 360  # times the first delay
 _MOST_DOUBLINGS: Final = 20
 _ADD_FRAME: Final = insert(frames)
 _CHANGE_FRAME: Final = update(frames).where(frames.c.id == bindparam("of_id"))
@@ -75,6 +76,7 @@ class Recorded:
 
     ``new``: the file has a row, a content or a state that it did not have before (a repeated failure is not new).
     ``alerts``: the number of alerts queued. ``held_back``: the matches of a frame that is too old to raise alerts.
+    ``hit``: the frame met no target before.
     """
 
     frame_id: int
@@ -82,6 +84,7 @@ class Recorded:
     duplicate_of: int | None = None
     alerts: int = 0
     held_back: int = 0
+    hit: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def write_outcome(
     if same is not None and same.state == FrameState.RECORDED:
         seen = _seen_again(connection, same, current, outcome)
         queued = _add_late_findings(connection, seen, outcome, recorded_at, settings.alerts)
-        return replace(seen, alerts=queued.alerts, held_back=queued.held_back)
+        return replace(seen, alerts=queued.alerts, held_back=queued.held_back, hit=queued.hit)
     if current is not None and current.state == FrameState.RECORDED and _says_nothing_of_the_content(outcome):
         retry_at = _retry_at(outcome, recorded_at, current)
         _change(connection, current.id, attempts=current.attempts + 1, retry_at=retry_at)
@@ -115,15 +118,19 @@ def write_outcome(
     values["session_id"] = _session(connection, outcome, values, settings.session_gap)
     frame_id, new = _place(connection, path, (current, same), values)
     queued = _add_findings(connection, frame_id, outcome, recorded_at, settings.alerts)
-    return Recorded(frame_id, new, values["duplicate_of"], queued.alerts, queued.held_back)
+    return Recorded(frame_id, new, values["duplicate_of"], queued.alerts, queued.held_back, queued.hit)
 
 
 def _retry_at(outcome: Outcome, now: datetime, current: Row[Any] | None) -> datetime | None:
-    """Return when a file is tried again: the delay doubles with each try in a row, up to an hour; ``None``: never."""
+    """
+    Return when a file is tried again, ``None``: never.
+
+    The delay doubles with each try in a row, up to an hour for what is tried again after 10 s.
+    """
     if outcome.retry_after_s is None:
         return None
     tries = 0 if current is None or current.retry_at is None else min(current.attempts, _MOST_DOUBLINGS)
-    return now + timedelta(seconds=min(outcome.retry_after_s * 2.0**tries, _LONGEST_RETRY_S))
+    return now + timedelta(seconds=outcome.retry_after_s * min(2.0**tries, _LONGEST_RETRY))
 
 
 def _change(connection: Connection, frame_id: int, **values: object) -> None:
@@ -159,7 +166,8 @@ def _add_late_findings(
 
 def _says_nothing_of_the_content(outcome: Outcome) -> bool:
     """Tell whether a file was merely out of reach (locked, gone, share away): no reason to think that it changed."""
-    return not outcome.sha256 and (outcome.retry_after_s is not None or outcome.stat_key is None)
+    out_of_reach = outcome.retry_after_s is not None and outcome.code != ReaderDied.code
+    return not outcome.sha256 and (out_of_reach or outcome.stat_key is None)
 
 
 def _original_of(connection: Connection, path: str, outcome: Outcome) -> int | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from emwatch.errors import EmwatchError, FrameError, LedgerError, Vanished
+from emwatch.errors import EmwatchError, FrameError, LedgerError, ReaderDied, Vanished
 from emwatch.frame import AcquisitionMetadata, FrameState, path_to_text
-from emwatch.ingest.events import FrameDone, Notice, held_back
+from emwatch.ingest.events import BarRead, FrameDone, Notice, held_back
 from emwatch.ledger.writer import BarFindings
 from emwatch.readers.data_bar.bar import merge
 from emwatch.targets.rules import match_targets
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.clock import Clock
-    from emwatch.frame import Target
+    from emwatch.frame import Match, Prediction, Target
     from emwatch.ingest.events import Happening
     from emwatch.ledger.writer import Ledger, UnreadBar
 
@@ -39,6 +39,7 @@ _AGAIN_S: Final = 600.0  # until files that were locked or out of reach are trie
 _LEDGER_PAUSE_S: Final = 5.0
 _START_PAUSE_S: Final = 60.0
 _MOST_FAILED_STARTS: Final = 3
+_MOST_DEATHS: Final = 3
 _TICK_S: Final = 30.0
 _STALLED_S: Final = 300.0
 _POLL_S: Final = 0.1
@@ -112,6 +113,7 @@ class DataBars:
         self._in_pass = False
         self._last_work = clock.monotonic()
         self._held_back = 0
+        self._deaths: Counter[int] = Counter()  # of the reader, by frame
         self._turns = 0
         self._at_rest = threading.Event()
         self.worker = Worker("reading data bars", self._run, wake=self._wake)
@@ -189,7 +191,7 @@ class DataBars:
             seen = self._reader.read(bar.path, bar.sha256)
         except FrameError as error:
             logger.debug("data bar: %s", error)
-            if error.retry_after_s is not None:
+            if error.retry_after_s is not None and not self._died_too_often(bar, error):
                 with self._asked:
                     self._pass_at(now + _AGAIN_S)
                 return True
@@ -199,10 +201,26 @@ class DataBars:
         self._record(bar, seen)
         return True
 
+    def _died_too_often(self, bar: UnreadBar, error: FrameError) -> bool:
+        """Return ``True`` if the reader died of this bar several times: then it is the bar's fault, and not tried again."""
+        if not isinstance(error, ReaderDied):
+            return False
+        self._deaths[bar.frame_id] += 1
+        return self._deaths[bar.frame_id] >= _MOST_DEATHS and bool(self._deaths.pop(bar.frame_id))
+
     def _record(self, bar: UnreadBar, seen: AcquisitionMetadata) -> None:
-        findings = BarFindings(lambda stored: merge(stored, seen), self._matched)
+        committed: list[tuple[AcquisitionMetadata, tuple[Match, ...]]] = []
+
+        def matched(prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:
+            found = self._matched(prediction, metadata)
+            committed[:] = [(metadata, found)]
+            return found
+
+        findings = BarFindings(lambda stored: merge(stored, seen), matched)
         queued = self._ledger.add_data_bar(bar.frame_id, findings, self._clock.now())
         logger.debug("%s: %d values in its data bar", path_to_text(bar.path), len(seen.readings))
+        for metadata, found in committed:
+            self._tell(BarRead(bar.frame_id, metadata, found, queued.hit))
         self._held_back += queued.held_back > 0
         if queued.alerts:
             self._recorded()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import FrameState
-from emwatch.ingest.events import FrameDone, Notice, Ready
+from emwatch.ingest.events import BarRead, FrameDone, Notice, Ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ _ANNOUNCED_EVERY_S: Final = 3600.0
 
 @dataclass(slots=True)
 class Progress:
-    """Counts of a running daemon. One thread counts frames, others may read: each field is replaced as a whole."""
+    """Counts of a running daemon. One thread at a time counts; others may read: each field is replaced as a whole."""
 
     frames: int = 0
     hits: int = 0
@@ -38,14 +39,17 @@ class Progress:
     def note(self, happening: Happening, now: float) -> None:
         """Count one event; ``now`` is monotonic."""
         match happening:
-            case FrameDone(new=new, outcome=outcome, lag_s=lag_s, waiting=waiting):
+            case FrameDone(new=new, outcome=outcome, lag_s=lag_s, waiting=waiting, hit=hit):
                 self.waiting = waiting
+                self.hits += hit
                 if new:
-                    self._count(outcome.state, hit=bool(outcome.matches))
+                    self._count(outcome.state)
                 if outcome.state is FrameState.RECORDED:
                     self.lag_s = lag_s
                     self.last_frame_at = now
                     self._recent.append(now)
+            case BarRead(hit=hit):
+                self.hits += hit
             case Ready():
                 self.ready = happening
                 self.waiting = happening.waiting
@@ -56,11 +60,10 @@ class Progress:
         """Return how many frames were recorded during the last minute."""
         return sum(1 for each in tuple(self._recent) if now - each <= _RATE_OVER_S)
 
-    def _count(self, state: FrameState, *, hit: bool) -> None:
+    def _count(self, state: FrameState) -> None:
         match state:
             case FrameState.RECORDED:
                 self.frames += 1
-                self.hits += hit
             case FrameState.FAILED:
                 self.failed += 1
             case FrameState.SKIPPED:
@@ -93,11 +96,13 @@ class Teller:
         self._about = about
         self._clock = clock
         self._announced: dict[str, float] = {}
+        self._guard = threading.Lock()
 
     def __call__(self, happening: Happening) -> None:
         """Count one event, pass it on and, if it is an error, announce it."""
         now = self._clock.monotonic()
-        self._progress.note(happening, now)
+        with self._guard:
+            self._progress.note(happening, now)
         for hear in self._listeners:
             hear(happening)
         if not isinstance(happening, Notice) or happening.level != "error":

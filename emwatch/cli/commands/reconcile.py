@@ -10,7 +10,7 @@ import click
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.parameter_types import Number
-from emwatch.cli.terminal.display import is_terminal, json_text, printable
+from emwatch.cli.terminal.display import counted, is_terminal, json_text, printable
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -122,8 +122,12 @@ def _print_lines(comparison: Comparison, findings: Iterable[Finding], areas: lis
             f"{comparison.gone:>12,}  gone        in the ledger, and no longer there or no longer watched", err=True
         )
     where = ", ".join(printable(path_to_text(area.start)) for area in areas)
-    waiting = comparison.counts["waiting"]  # type: ignore[index]  # as above
-    said = f"complete{f', but for {waiting:,} files that are too young' if waiting else ''}"
+    but = [
+        words.format(counted(number, "file"))
+        for verdict, words in (("waiting", "{} too young"), ("failed", "{} that failed, with no frame recorded"))
+        if (number := comparison.counts[verdict])  # type: ignore[index]  # as above
+    ]
+    said = f"complete, but for {' and '.join(but)}" if but else "complete"
     click.echo(f"{where}: {said if comparison.complete else 'NOT complete'}")
 
 

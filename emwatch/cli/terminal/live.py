@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from rich.text import Text
 from emwatch.cli.terminal.display import printable
 from emwatch.cli.terminal.lines import alert_line, frame_words, is_quiet, says_more
 from emwatch.frame import FrameState
-from emwatch.ingest.events import FrameDone, Notice
+from emwatch.ingest.events import BarRead, FrameDone, Notice
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -71,9 +72,17 @@ class LiveView:
             shown = self._everything or not is_quiet(happening)
             if isinstance(happening, FrameDone) and happening.new and shown:
                 self._last.append((_now(), happening))
+            elif isinstance(happening, (FrameDone, BarRead)):
+                self._complete(happening)
         if isinstance(happening, Notice):
             style = {"error": "bold red", "warning": "yellow"}.get(happening.level, "dim")
             self._console.print(Text(f"{_now()}  {printable(happening.text)}", style=style))
+
+    def _complete(self, late: FrameDone | BarRead) -> None:
+        """Put what a late sidecar or a data bar says of a frame into its row."""
+        for at, (moment, done) in enumerate(self._last):
+            if done.frame_id == late.frame_id:
+                self._last[at] = moment, _completed(done, late)
 
     def show(self, alert: Alert) -> None:
         """Keep a hit on the screen, and ring."""
@@ -140,6 +149,17 @@ class LiveView:
         name, category, *numbers = frame_words(done)
         hit = printable(", ".join(match.target for match in done.outcome.matches))
         return [moment, name, category.split("_")[0] if narrow else category, *numbers, hit]
+
+
+def _completed(done: FrameDone, late: FrameDone | BarRead) -> FrameDone:
+    if isinstance(late, FrameDone):
+        return late if late.outcome.reading is not None else done
+    reading = done.outcome.reading
+    if reading is None:
+        return done
+    known = {match.target: match for match in (*done.outcome.matches, *late.matches)}
+    reading = replace(reading, metadata=late.metadata)
+    return replace(done, outcome=replace(done.outcome, reading=reading, matches=tuple(known.values())))
 
 
 def _now() -> str:

@@ -59,6 +59,19 @@ def test_it_ends_with_0_only_if_nothing_is_missing(emwatch: Run, watched: Path, 
     assert "\x1b" not in lacking.stdout
 
 
+def test_a_file_that_failed_is_told_apart_from_complete(emwatch: Run, watched: Path, tmp_path: Path) -> None:
+    failed = watched / "c.tif"
+    failed.write_text("c")
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        key = StatKey.of(failed.stat())
+        outcome = Outcome(failed, FrameState.FAILED, key, code="reader-died", reason="was still busy after 50 s")
+        ledger.record(outcome, datetime.now(UTC))
+    done = emwatch("reconcile", watched, "--ledger", tmp_path / "ledger.sqlite", "--grace", "0")
+
+    assert done.returncode == 0
+    assert done.stdout.endswith(": complete, but for 1 file that failed, with no frame recorded\n")
+
+
 def test_a_folder_below_a_watched_one_is_held_to_its_rules(emwatch: Run, watched: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(

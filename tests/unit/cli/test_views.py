@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -13,8 +15,18 @@ from rich.text import Text
 
 from emwatch.cli.terminal.lines import PlainLines
 from emwatch.cli.terminal.live import LiveView, both_ends
-from emwatch.frame import FrameState, Outcome
-from emwatch.ingest.events import FrameDone
+from emwatch.frame import (
+    CATEGORIES,
+    AcquisitionMetadata,
+    FrameReading,
+    FrameState,
+    Match,
+    Outcome,
+    Prediction,
+    Reading,
+    StatKey,
+)
+from emwatch.ingest.events import BarRead, FrameDone
 from emwatch.service.progress import Progress
 
 Show = Callable[[FrameDone, bool], str]
@@ -138,3 +150,42 @@ def test_with_v_every_failure_of_a_flood_has_its_line(capsys: pytest.CaptureFixt
             lines.tell(_done(f"cut_{number}.tif", FrameState.FAILED))
 
     assert len(capsys.readouterr().out.splitlines()) == 100
+
+
+@pytest.mark.parametrize("by", ["sidecar", "data bar"])
+def test_what_comes_late_of_a_frame_is_put_into_its_row(by: str) -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=140)
+    view = LiveView(console, Progress(), everything=False)
+    bare, complete = _recorded(AcquisitionMetadata()), _recorded(_MAGNIFIED)
+    target = Match("close up", "x5,000", ("terminal",))
+    view.tell(bare)
+    before = _text(view)
+    if by == "sidecar":
+        outcome = replace(complete.outcome, matches=(target,))
+        view.tell(replace(complete, outcome=outcome, new=False, hit=True))
+    else:
+        view.tell(BarRead(bare.frame_id, _MAGNIFIED, (target,), hit=True))
+
+    assert "5,000x" not in before
+    assert "5,000x" in _text(view)
+    assert "close up" in _text(view)
+    assert _text(view).count("tip.tif") == 1
+
+
+_MAGNIFIED = AcquisitionMetadata("Maker", {"magnification": Reading(5000.0, "5000", "data bar")})
+
+
+def _recorded(metadata: AcquisitionMetadata) -> FrameDone:
+    path, key = Path("/sem/tip.tif"), StatKey(1, 1, 1, 1)
+    views = np.zeros((0, 170, 170), np.float32)
+    reading = FrameReading(path, "ab" * 32, key, "TIFF", 170, 170, "uint8", 1, metadata, views)
+    scores = dict.fromkeys(CATEGORIES, 0.0) | {"Tips": 1.0}
+    prediction = Prediction("Tips", 1.0, scores, uncertain=False, margin=1.0, bundle_sha256="ab" * 32)
+    outcome = Outcome(path, FrameState.RECORDED, key, "ab" * 32, reading=reading, prediction=prediction)
+    return FrameDone(7, outcome, new=True, duplicate_of=None, lag_s=0.1, waiting=0)
+
+
+def _text(view: LiveView) -> str:
+    written = StringIO()
+    Console(file=written, width=140).print(view.picture())
+    return written.getvalue()

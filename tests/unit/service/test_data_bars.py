@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emwatch.errors import Denied, EmwatchError, LedgerError, ReaderDied, Unsteady, Vanished
+from emwatch.errors import Denied, EmwatchError, LedgerError, ReaderDied, Unreadable, Unsteady, Vanished
 from emwatch.frame import (
     AcquisitionMetadata,
     Reading,
     Target,
     Window,
 )
-from emwatch.ingest.events import Notice
+from emwatch.ingest.events import BarRead, Notice
 from emwatch.ledger.writer import BarFindings, Ledger, Queued
 from emwatch.service.data_bars import DataBars
+from emwatch.service.progress import Progress
 from emwatch.testing import ManualClock, make_metadata, make_outcome, make_prediction
 
 if TYPE_CHECKING:
@@ -195,6 +196,23 @@ def test_what_the_bar_shows_brings_the_alert_that_waited_for_it(rig: Rig) -> Non
 
     assert rig.alerts() == [("close up", "near")]
     assert rig.woken == 1
+    bars = [each for each in rig.told if isinstance(each, BarRead)]
+    assert [(each.metadata.number("magnification"), each.hit) for each in bars] == [(100.0, False), (5000.0, True)]
+    progress = Progress()
+    for each in bars:
+        progress.note(each, 0.0)
+    assert progress.hits == 1
+
+
+def test_a_bar_of_which_the_reader_dies_is_tried_again_and_given_up_in_the_end(rig: Rig) -> None:
+    rig.reader.faults["a"] = ReaderDied("was still busy after 60 s, twice")
+    rig.record("a")
+    for _ in range(6):
+        rig.run_dry()
+        rig.clock.advance(601.0)
+
+    assert rig.reader.read_names == ["a"] * 3
+    assert rig.ledger.unread_bar() is None
 
 
 def test_a_stored_value_stays_against_the_bar(rig: Rig) -> None:
@@ -253,13 +271,13 @@ def test_how_many_old_frames_match_without_an_alert_is_told_once(rig: Rig) -> No
     rig.bars.start()
     assert rig.bars.finish(lambda: False)
 
-    (notice,) = [each for each in rig.told if "no alert" in each.text]
+    (notice,) = [each for each in rig.told if isinstance(each, Notice) and "no alert" in each.text]
     assert (notice.level, notice.text.partition(":")[0]) == ("info", "2 frames that meet a target raised no alert")
     assert rig.alerts() == [("any tilt", "told by its file")]
 
 
 def test_a_bar_that_cannot_be_read_is_flagged_and_not_tried_again(rig: Rig) -> None:
-    rig.reader.faults["a"] = ReaderDied("/acq/a: the data bar reader was still busy after 60 s, twice")
+    rig.reader.faults["a"] = Unreadable("/acq/a: the bar cannot be decoded")
     frame_id = rig.record("a")
     rig.run_dry()
 
@@ -356,7 +374,9 @@ def test_a_reader_that_cannot_be_started_is_given_up_and_blamed_on_no_frame(
     assert not rig.bars.finish(lambda: False)
     assert rig.reader.read_names == ["a"] * 3
     assert rig.ledger.unread_bar(of_frame=frame_id) is not None
-    assert [each.level for each in rig.told if "not read for now" in each.text] == ["warning"]
+    assert [each.level for each in rig.told if isinstance(each, Notice) and "not read for now" in each.text] == [
+        "warning"
+    ]
     assert not rig.bars.worker.revive(1e6)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from emwatch.config.schema import WatchConfig
-from emwatch.errors import ConfigError, Denied, LedgerError, NotAFrame, Truncated, Vanished, WatchError
+from emwatch.errors import ConfigError, Denied, LedgerError, NotAFrame, ReaderDied, Truncated, Vanished, WatchError
 from emwatch.frame import (
     CATEGORIES,
     AcquisitionMetadata,
@@ -34,6 +35,7 @@ from emwatch.ingest.outage import LedgerOutage
 from emwatch.ingest.pipeline import Pipeline
 from emwatch.ingest.scan import Scan
 from emwatch.ledger.writer import Known, Ledger, Recorded
+from emwatch.service.progress import Progress
 from emwatch.testing import ManualClock
 from emwatch.watch import sweep as sweep_module
 from emwatch.watch.directory import WatchedDirectory, settle_seconds
@@ -50,6 +52,7 @@ class Reader:
     def __init__(self) -> None:
         self._path = Path()
         self.read: list[str] = []
+        self.hangs = True
 
     def begin(self, path: Path) -> None:
         self._path = path
@@ -67,6 +70,8 @@ class Reader:
             metadata = AcquisitionMetadata("Maker", {"magnification": magnification})
         if content.startswith(b"half"):
             raise Truncated(f"{path}: half of it is missing")
+        if content.startswith(b"hangs") and self.hangs:
+            raise ReaderDied(f"{path}: the decoder was still busy after 50 s, twice")
         if content.startswith(b"locked"):
             raise Denied(f"{path}: locked by its writer")
         if content.startswith(b"text"):
@@ -168,7 +173,7 @@ class Rig:
         directory = WatchedDirectory(options.pop("configured", self.root), settings, self.hints, check)
         self.directories = [directory, *options.pop("others", [])]
         directory.arm()
-        targets = [Target("any tip", ("Tips",))]
+        targets = options.pop("targets", [Target("any tip", ("Tips",))])
         targets += [Target("large", magnification=Window(low=1000.0))] if options.pop("large", False) else []
         once, tell = options.pop("once", False), self.told.append
         settle = Settle(partial(settle_seconds, self.directories), options.pop("patience_s", 30.0))
@@ -295,6 +300,54 @@ def test_a_locked_file_is_tried_again_although_it_does_not_change(rig: Rig) -> N
 
     assert rig.known("a.tif").state is FrameState.FAILED
     path.unlink()
+
+
+def test_a_read_that_hung_is_tried_again_with_growing_delays_also_after_a_restart(rig: Rig) -> None:
+    rig.write("a.tif", "hangs")
+    rig.once()
+    assert rig.known("a.tif").state is FrameState.FAILED
+    tries = []
+    for _ in range(400):
+        rig.clock.advance(10.0)
+        rig.once()
+        if len(rig.reader.read) > len(tries) + 1:
+            tries.append(rig.clock.monotonic())
+    delays = [later - before for before, later in pairwise([0.0, *tries])]
+    rig.reader.hangs = False
+    rig.clock.advance(6 * 3600.0)
+    rig.once()
+
+    assert len(tries) == 6
+    assert all(later >= 1.7 * before for before, later in pairwise(delays)), delays
+    assert rig.known("a.tif").state is FrameState.RECORDED
+    assert len({each.frame_id for each in rig.told if isinstance(each, FrameDone)}) == 1
+
+
+def test_a_fault_of_emwatch_that_passes_costs_no_frame(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    rig.judge.stumble = True
+    rig.once()
+    rig.judge.stumble = False
+    rig.clock.advance(61.0)
+    rig.once()
+
+    assert rig.done() == [("a.tif", "failed"), ("a.tif", "recorded")]
+    assert len(rig.ledger.due_alerts("terminal", rig.clock.now(), 10)) == 1
+
+
+def test_a_hit_found_by_a_late_sidecar_is_counted_once(rig: Rig) -> None:
+    rig.write("a.tif", "a")
+    ingest = rig.ingest(targets=[Target("large", magnification=Window(low=1000.0))])
+    rig.until(ingest, lambda: rig.done() == [("a.tif", "recorded")])
+    rig.write("a.txt", "text 5000")
+    rig.until(ingest, lambda: rig.reader.read.count("a.tif") == 2)
+    progress = Progress()
+    for each in rig.told:
+        progress.note(each, 0.0)  # type: ignore[arg-type]  # events are all that is told
+
+    assert (progress.frames, progress.hits, progress.skipped) == (1, 1, 1)
+    both = [each for each in rig.told if isinstance(each, FrameDone) and each.outcome.path.name == "a.tif"]
+    assert [(each.new, each.hit) for each in both] == [(True, False), (False, True)]
 
 
 def test_a_file_that_vanishes_before_it_is_read_leaves_a_row_with_the_reason(rig: Rig) -> None:
