@@ -99,7 +99,7 @@ class _Scale:
 
 
 def inside_fields(acquisition: Acquisition) -> list[str]:
-    """Give the texts as SmartSEM words them."""
+    """Return the texts as SmartSEM words them."""
     magnification = acquisition.magnification
     when = acquisition.acquired_at
     return [
@@ -114,7 +114,7 @@ def inside_fields(acquisition: Acquisition) -> list[str]:
 
 
 def below_fields(acquisition: Acquisition) -> list[str]:
-    """Give the texts as xT words them: the name over the value."""
+    """Return the texts as xT words them: the name over the value."""
     when = acquisition.acquired_at
     return [
         f"HV {acquisition.accelerating_voltage_kv:.2f} kV",
@@ -128,7 +128,7 @@ def below_fields(acquisition: Acquisition) -> list[str]:
 
 
 def _round_length_nm(wanted_nm: float) -> float:
-    """Give the largest of 1, 2, 5 times a power of ten that is not longer than wanted."""
+    """Return the largest of 1, 2, 5 times a power of ten that is not longer than wanted."""
     power = 10.0 ** math.floor(math.log10(wanted_nm))
     return max(step * power for step in (1.0, 2.0, 5.0) if step * power <= wanted_nm * 1.0001)
 

@@ -73,7 +73,7 @@ class Canvas:
         return self.between(-margin, self.width + margin), self.between(-margin, self.height + margin)
 
     def grid(self, angle: float = 0.0) -> tuple[Plane, Plane]:
-        """Give x and y of every pixel from the centre, in pixels, in axes turned by ``angle`` (radians)."""
+        """Return x and y of every pixel from the centre, in pixels, in axes turned by ``angle`` (radians)."""
         y, x = np.mgrid[0 : self.height, 0 : self.width].astype(np.float32)
         x -= self.width / 2
         y -= self.height / 2
@@ -82,7 +82,7 @@ class Canvas:
 
     def noise(self, size_px: float, octaves: int = 1, *, stretch: float = 1.0) -> Plane:
         """
-        Give a smooth random plane, mean 0 and deviation 1, with features of ``size_px``.
+        Return a smooth random plane, mean 0 and deviation 1, with features of ``size_px``.
 
         Each further octave is half as large and half as strong; ``stretch`` draws features out along x.
         """
@@ -125,13 +125,13 @@ class Canvas:
         return resized(plane, width * factor, height * factor, how)[: self.height, : self.width]
 
     def mask(self, draw: Callable[[ImageDraw.ImageDraw], None]) -> Plane:
-        """Give what ``draw`` paints with fill 255, as 0..1."""
+        """Return what ``draw`` paints with fill 255, as 0..1."""
         image = Image.new("L", (self.width, self.height))
         draw(ImageDraw.Draw(image))
         return np.asarray(image, dtype=np.float32) / np.float32(255)
 
     def polygons(self, outlines: Sequence[Sequence[Point]]) -> Plane:
-        """Give the union of polygons as a mask, 0..1."""
+        """Return the union of polygons as a mask, 0..1."""
 
         def draw(brush: ImageDraw.ImageDraw) -> None:
             for outline in outlines:
@@ -154,7 +154,7 @@ class Canvas:
         self.lay(mask, height_px, tone)
 
     def window(self, x0: float, y0: float, x1: float, y1: float) -> tuple[slice, slice] | None:
-        """Give the slices of a box, clipped to the canvas; ``None`` where nothing of it is inside."""
+        """Return the slices of a box, clipped to the canvas; ``None`` if nothing of it is inside."""
         left, right = max(0, math.floor(x0)), min(self.width, math.ceil(x1) + 1)
         top, bottom = max(0, math.floor(y0)), min(self.height, math.ceil(y1) + 1)
         return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
@@ -228,7 +228,7 @@ class Canvas:
 
 
 def swept_down(mask: Plane, steps: int) -> Plane:
-    """Give the mask smeared downwards by so many rows."""
+    """Return the mask smeared downwards by so many rows."""
     out = mask.copy()
     done = 0
     while done < steps:
@@ -239,7 +239,7 @@ def swept_down(mask: Plane, steps: int) -> Plane:
 
 
 def _worley(rng: np.random.Generator, x: Plane, y: Plane, jitter: float) -> tuple[Plane, Plane, Plane, Plane, Plane]:
-    """Give squared distances to the nearest two seeds, the cell's number and the offset, in units of the cell size."""
+    """Return squared distances to the nearest two seeds, the cell's number and the offset, in units of the cell size."""
     column, row = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
     left, top = int(column.min()) - 1, int(row.min()) - 1
     shape = (int(row.max()) - top + 2, int(column.max()) - left + 2)

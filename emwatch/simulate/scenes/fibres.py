@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _bent(canvas: Canvas, at: Point, angle: float, bend: float, step: float) -> npt.NDArray[np.float64]:
-    """Give a strand through a place in both directions, out of the frame; ``bend``: radians a frame height."""
+    """Return a strand through a place in both directions, out of the frame; ``bend``: radians a frame height."""
     half = round(0.75 * math.hypot(canvas.width, canvas.height) / step)
     turns = canvas.rng.normal(0, bend * math.sqrt(step / canvas.unit), (2, half))
     halves = []

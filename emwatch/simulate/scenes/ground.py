@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def lay_ground(canvas: Canvas, *, rough: bool = True) -> float:
-    """Make a flat or slightly uneven ground and give its tone; ``rough=False`` keeps it polished."""
+    """Make a flat or slightly uneven ground and return its tone; ``rough=False`` keeps it polished."""
     tone = canvas.between(0.12, 0.42)
     canvas.tone[:] = tone
     if rough and canvas.chance(0.5):

@@ -114,7 +114,7 @@ def _painted(
 
 def seen(z: Plane, tone: Plane, imaging: Imaging, rng: np.random.Generator) -> Plane:
     """
-    Give the grey picture (0..1) of a surface.
+    Return the grey picture (0..1) of a surface.
 
     ``z``: height in pixels; ``tone``: brightness of the flat material, 0..1; both of shape (height, width).
     """

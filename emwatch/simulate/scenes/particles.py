@@ -35,7 +35,7 @@ def spheres(canvas: Canvas) -> None:
 
 
 def convex(canvas: Canvas, at: Point, radius: float, sides: int, regular: float) -> list[Point]:
-    """Give the corners of a convex outline; ``regular`` 1 makes it even, 0 haphazard."""
+    """Return the corners of a convex outline; ``regular`` 1 makes it even, 0 haphazard."""
     turn = canvas.between(0, 2 * math.pi)
     corners = []
     for side in range(sides):

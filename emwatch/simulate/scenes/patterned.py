@@ -52,7 +52,7 @@ def gratings(canvas: Canvas) -> None:
 
 
 def _lattice(canvas: Canvas, pitch: float, *, hexagonal: bool) -> tuple[Plane, Plane, Plane]:
-    """Give the offset from the nearest lattice site, and a random number of that site."""
+    """Return the offset from the nearest lattice site, and a random number of that site."""
     x, y = canvas.grid(_flat_angle(canvas))
     rise = pitch * (math.sqrt(3) / 2 if hexagonal else 1.0)
     row = np.floor(y / np.float32(rise) + np.float32(0.5))

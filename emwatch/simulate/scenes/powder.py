@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _heap(canvas: Canvas, relief: float) -> float:
-    """Make the uneven ground of a pile, dark; give its relief in pixels."""
+    """Make the uneven ground of a pile, dark, and return its relief in pixels."""
     canvas.tone[:] = canvas.between(0.04, 0.12)
     canvas.z[:] = canvas.noise(canvas.unit * canvas.between(0.15, 0.4), 2) * np.float32(relief)
     return relief

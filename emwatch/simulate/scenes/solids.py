@@ -27,7 +27,7 @@ class Face:
 
 
 def turned(lean: float, azimuth: float, twist: float) -> npt.NDArray[np.float64]:
-    """Give the rotation (3, 3) that twists a body about its axis and leans the axis from upright towards an azimuth; radians."""
+    """Return the rotation (3, 3) that twists a body about its axis and leans the axis from upright towards an azimuth; radians."""
     cos_l, sin_l = math.cos(lean), math.sin(lean)
     cos_a, sin_a = math.cos(azimuth), math.sin(azimuth)
     cos_t, sin_t = math.cos(twist), math.sin(twist)
@@ -52,7 +52,7 @@ def prism(
     taper: float = 1.0,
 ) -> list[Face]:
     """
-    Give the faces of a prism that look up.
+    Return the faces of a prism that look up.
 
     ``shape``: sides, radius and length in pixels; the foot's middle is ``at`` and ``base`` high. ``taper`` < 1 narrows
     the far end. Faces that look up are brighter than those that look aside.
