@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.frame import Alert, text_to_path
@@ -84,6 +84,14 @@ def may_alert(*, copy: bool, overwritten: bool, told: bool, age: timedelta, max_
     ``told`` of the frame, or it is so old that nobody waits for it.
     """
     return not (copy or overwritten or told or age > max_age)
+
+
+def drop_matches(connection: Connection, frame_id: int, kept: Iterable[str]) -> None:
+    """Take back the matches of targets that are not kept, with their alerts that were not delivered yet."""
+    stale = matches.c.target.not_in(targets := list(kept))
+    connection.execute(delete(matches).where(matches.c.frame_id == frame_id, stale))
+    undelivered = (alerts.c.frame_id == frame_id, alerts.c.state == "pending", alerts.c.target.not_in(targets))
+    connection.execute(delete(alerts).where(*undelivered))
 
 
 def write_matches(

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from emwatch.errors import ReaderDied
 from emwatch.frame import FrameState
 from emwatch.ledger import row_values
-from emwatch.ledger.outbox import AlertRules, Queued, write_matches
+from emwatch.ledger.outbox import AlertRules, Queued, drop_matches, write_matches
 from emwatch.ledger.schema import acquisition, bundles, frames, predictions
 from emwatch.ledger.sessions import session_of
 
@@ -161,6 +161,7 @@ def _add_late_findings(
     another = sidecar is not None and (stored.sidecar is None or stored.sidecar["sha256"] != sidecar.sha256)
     if not (another or stored.vendor is None or stored.sidecar_cut):
         return Queued()
+    drop_matches(connection, seen.frame_id, [each.target for each in outcome.matches])
     return _add_findings(connection, seen.frame_id, outcome, recorded_at, rules)
 
 

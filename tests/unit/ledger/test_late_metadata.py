@@ -235,3 +235,15 @@ def test_a_data_bar_leaves_what_is_known_of_the_sidecar(
     ledger.add_data_bar(frame_id, _findings(), noon)
 
     assert _rows(ledger, "SELECT sidecar_cut, sidecar ->> '$.name' FROM metadata") == [(1, "a.txt")]
+
+
+def test_a_match_that_a_corrected_text_takes_away_raises_no_alert(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    frame = frame_of()
+    ledger.record(_with_sidecar(frame, 5.0, _TEXT, "stale"), noon)
+    corrected = replace(_TEXT, sha256="2" * 64, mtime_ns=6)
+    ledger.record(_with_sidecar(frame, 333.0, corrected, "late"), noon + timedelta(seconds=2))
+
+    assert _rows(ledger, "SELECT target FROM matches") == [("late",)]
+    assert {alert.target for alert in ledger.due_alerts("terminal", noon + timedelta(seconds=3), 10)} == {"late"}
