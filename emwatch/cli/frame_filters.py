@@ -56,7 +56,14 @@ def filter_of(asked: Mapping[str, Any], states: tuple[FrameState, ...] = (FrameS
     """Turn the options into what the ledger is asked for. Raises click's usage error for a word that is no moment."""
     from emwatch.ledger.query import LogFilter
 
-    now = SystemClock().now().astimezone()
+    now = SystemClock().now()
+    since = moment(asked["since"], now, option="--since")
+    until = moment(asked["until"], now, option="--until", end=True)
+    if since is not None and until is not None and since > until:
+        raise click.UsageError(
+            f"--since {asked['since']} ({since.astimezone():%Y-%m-%d %H:%M:%S}) is after "
+            f"--until {asked['until']} ({until.astimezone():%Y-%m-%d %H:%M:%S})"
+        )
     low, high = asked["min_probability"], asked["max_probability"]
     return LogFilter(
         categories=asked["categories"],
@@ -65,9 +72,10 @@ def filter_of(asked: Mapping[str, Any], states: tuple[FrameState, ...] = (FrameS
         probability=None if low is None and high is None else Window(low, high),
         magnification=asked["magnification"],
         stage_tilt_deg=asked["tilt"],
-        since=moment(asked["since"], now, option="--since"),
-        until=moment(asked["until"], now, option="--until", end=True),
+        since=since,
+        until=until,
         session=asked["session"],
+        asked_at=now,
         states=states,
         uncertain=True if asked["uncertain"] else None,
         reviewed=True if asked["reviewed"] else None,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from sqlalchemy import Column, Select, and_, func, or_, select
 
@@ -32,11 +36,13 @@ class LogFilter:
         stage_tilt_deg: frames of unknown tilt are left out.
         since: recorded at or after this moment, which needs a zone.
         until: recorded at or before this moment, which needs a zone.
-        session: a session's name or number, or ``last``.
+        session: a session's name or number, or ``last``: that of the frame recorded last.
+        asked_at: frames recorded after this moment, by a clock that was ahead, do not make the last session.
         states: what became of the file.
         uncertain: ``None`` takes both.
         reviewed: a person has said something of it (``True``) or nothing (``False``).
         path: glob over the file's name or, with a separator in it, over its whole path, in the ledger's spelling.
+            Capitals and composed letters do not matter; brackets also stand for themselves.
         ids: rows with these numbers only; empty takes all.
         before: rows that come after this one, a time of recording and a number, in a listing with the newest first.
         after_id: rows with a higher number.
@@ -56,6 +62,7 @@ class LogFilter:
     since: datetime | None = None
     until: datetime | None = None
     session: str | None = None
+    asked_at: datetime | None = None
     states: tuple[FrameState, ...] = (FrameState.RECORDED, FrameState.FAILED)
     uncertain: bool | None = None
     reviewed: bool | None = None
@@ -133,10 +140,9 @@ def conditions_of(wanted: LogFilter) -> list[ColumnElement[bool]]:
         any_review = frames.c.id.in_(select(reviews.c.frame_id))
         found.append(any_review if wanted.reviewed else ~any_review)
     if wanted.session is not None:
-        found.append(frames.c.session_id.in_(_session_ids(wanted.session)))
+        found.append(frames.c.session_id.in_(_session_ids(wanted.session, wanted.asked_at)))
     if wanted.path is not None:
-        pattern = wanted.path if os.sep in wanted.path else f"*{os.sep}{wanted.path}"
-        found.append(frames.c.path.op("GLOB", is_comparison=True)(pattern))
+        found.append(_of_path(wanted.path))
     return found
 
 
@@ -174,9 +180,40 @@ def _of_matches(wanted: LogFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _session_ids(wanted: str) -> Select[Any]:
-    if wanted == "last":
-        return select(sessions.c.id).order_by(sessions.c.ended_at.desc()).limit(1)
+def _of_path(glob: str) -> ColumnElement[bool]:
+    pattern = glob if os.sep in glob else f"*{os.sep}{glob}"
+    if not pattern.isascii():
+        return func.emwatch_path_like(frames.c.path, pattern).is_not(None)
+    path = func.lower(frames.c.path)
+    return or_(*(path.op("GLOB", is_comparison=True)(each) for each in _readings(pattern.lower())))
+
+
+def _readings(pattern: str) -> tuple[str, ...]:
+    """Return a glob as it stands, and with brackets that stand for themselves: programs name copies ``scan[1].tif``."""
+    return tuple(dict.fromkeys((pattern, pattern.replace("[", "[[]"))))
+
+
+def path_like(path: str, pattern: str) -> int | None:
+    """Return 1 if a path meets a glob, whatever its capitals and however its letters are composed; SQLite calls it."""
+    plain = _plain(path)
+    return 1 if any(each.match(plain) for each in _compiled(pattern)) else None
+
+
+@lru_cache(maxsize=8)
+def _compiled(pattern: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(fnmatch.translate(each)) for each in _readings(_plain(pattern)))
+
+
+def _plain(text: str) -> str:
+    return normalize("NFC", normalize("NFD", text).casefold())
+
+
+def _session_ids(wanted: str, asked_at: datetime | None) -> Select[Any]:
+    if wanted == "last":  # by what happened here: a session's own times are those of other machines' clocks
+        newest = select(frames.c.session_id).where(frames.c.session_id.is_not(None))
+        if asked_at is not None:
+            newest = newest.where(frames.c.recorded_at <= asked_at)
+        return newest.order_by(frames.c.recorded_at.desc(), frames.c.id.desc()).limit(1)
     if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19:
         return select(sessions.c.id).where(or_(sessions.c.name == wanted, sessions.c.id == int(wanted)))
     return select(sessions.c.id).where(sessions.c.name == wanted)

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.pool import StaticPool
 
 from emwatch.frame import AcquisitionMetadata, FrameState
 from emwatch.ledger import current, reviews, row_values
 from emwatch.ledger.current import Account
 from emwatch.ledger.database import ledger_errors, readable_revision, reading_engine
-from emwatch.ledger.filters import LogFilter, count_of, rows_of
+from emwatch.ledger.filters import LogFilter, count_of, path_like, rows_of
 from emwatch.ledger.log_row import LogRow, log_row
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
@@ -21,6 +21,7 @@ from emwatch.ledger.schema import acquisition, frames, matches, predictions, ses
 from emwatch.ledger.sqlite_file import must_be_there
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
@@ -53,6 +54,10 @@ def _empty_ledger() -> Engine:
     return engine
 
 
+def _add_functions(driver: sqlite3.Connection, _record: object) -> None:
+    driver.create_function("emwatch_path_like", 2, path_like, deterministic=True)
+
+
 class LedgerReader:
     """
     The ledger, open for reading only: never disturbs the writer, never changes a byte.
@@ -66,6 +71,7 @@ class LedgerReader:
         self.path = path
         must_be_there(path)
         self._engine = reading_engine(path) if readable_revision(path) is not None else _empty_ledger()
+        event.listen(self._engine, "connect", _add_functions)
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +169,7 @@ class LedgerReader:
             return tuple(connection.scalars(select(matches.c.target).distinct().order_by(matches.c.target)))
 
     def sessions(self) -> tuple[SessionRow, ...]:
-        """Give all sessions, newest first."""
+        """Return all sessions, the one that was last recorded into first."""
         hit = frames.c.id.in_(select(matches.c.frame_id))
         recorded = frames.c.state == FrameState.RECORDED
         question = (
@@ -175,7 +181,7 @@ class LedgerReader:
             )
             .outerjoin(frames, (frames.c.session_id == sessions.c.id) & frames.c.superseded_by.is_(None))
             .group_by(sessions.c.id)
-            .order_by(sessions.c.ended_at.desc(), sessions.c.id.desc())
+            .order_by(func.max(frames.c.recorded_at).desc(), sessions.c.id.desc())
         )
         with self._snapshot() as connection:
             return tuple(SessionRow(**row._mapping) for row in connection.execute(question))  # noqa: SLF001 - SQLAlchemy's public name

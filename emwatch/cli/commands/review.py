@@ -71,7 +71,7 @@ def review(
     **asked: Any,
 ) -> None:
     """
-    Record what frames really show. FRAME is a row number of the ledger (`id` in emwatch log --json) or a path.
+    Record what frames really show. FRAME is the number that emwatch log shows (`id` in --json) or a path.
 
     Reviews are added, never overwritten; the newest of a frame counts.
     They change no prediction and raise no alert; `emwatch log` shows them, and `emwatch train heads --from-log` learns
@@ -142,8 +142,8 @@ def _frames(config: Config, named: Sequence[str]) -> list[ToReview]:
                 found[frame.frame_id] = frame
     if unknown:
         raise EmwatchError(
-            f"no recorded frame is {', '.join(unknown)}: give a row number ('id' in emwatch log --json) or the path that "
-            "emwatch log shows; nothing was reviewed"
+            f"no recorded frame is {', '.join(unknown)}: give the number or the path that emwatch log "
+            "shows; nothing was reviewed"
         )
     return list(found.values())
 

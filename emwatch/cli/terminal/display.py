@@ -117,6 +117,7 @@ class Column:
     align: Literal["left", "right"] = "left"
     style: str = ""  #: rich's name of a style; terminal only
     whole: bool = False  #: never broken over lines on a terminal; numbers (``right``) never are
+    shorten: bool = False  #: on a terminal, shortened in the middle instead of broken over lines
     spare: int = 0  #: left out where a terminal has no room for it, the highest first; 0: never
 
     @property
@@ -157,11 +158,27 @@ def _draw(columns: Sequence[Column], cells: Sequence[Sequence[str]], styles: Seq
     for at, width in widths.items():
         column = columns[at]
         table.add_column(Text(column.title), justify=column.align, style=column.style, width=width, overflow="fold")
-    for at, row in enumerate(cells):
-        table.add_row(*(Text(row[column]) for column in widths), style=styles[at] if styles else None)
+    for number, row in enumerate(cells):
+        words = (both_ends(row[at], width) if columns[at].shorten else row[at] for at, width in widths.items())
+        table.add_row(*map(Text, words), style=styles[number] if styles else None)
     console.print(table)
     if left_out := [column.title for at, column in enumerate(columns) if at not in widths]:
         click.echo(f"no room for: {', '.join(left_out)}", err=True)
+
+
+def both_ends(name: str, width: int) -> str:
+    """
+    Shorten a name in its middle to ``width`` cells of a terminal.
+
+    Frames of a series differ at the end of their names, sessions at the start.
+    """
+    from rich.cells import cell_len, chop_cells
+
+    if cell_len(name) <= width:
+        return name
+    tail = chop_cells(name[::-1], max(width // 2, 1))[0][::-1]
+    head = chop_cells(name, max(width - 1 - cell_len(tail), 1))[0]
+    return f"{head}…{tail}"
 
 
 def fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> dict[int, int]:

@@ -9,13 +9,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from emwatch.cli.terminal.display import printable
+from emwatch.cli.terminal.display import both_ends, printable
 from emwatch.cli.terminal.lines import alert_line, frame_words, is_quiet, says_more
 from emwatch.frame import FrameState
 from emwatch.ingest.events import BarRead, FrameDone, Notice
@@ -164,16 +164,3 @@ def _completed(done: FrameDone, late: FrameDone | BarRead) -> FrameDone:
 
 def _now() -> str:
     return datetime.now().astimezone().strftime("%H:%M:%S")
-
-
-def both_ends(name: str, width: int) -> str:
-    """
-    Shorten a name in its middle to ``width`` cells of a terminal.
-
-    Frames of a series differ at the end of their names, sessions at the start.
-    """
-    if cell_len(name) <= width:
-        return name
-    tail = chop_cells(name[::-1], max(width // 2, 1))[0][::-1]
-    head = chop_cells(name, max(width - 1 - cell_len(tail), 1))[0]
-    return f"{head}…{tail}"

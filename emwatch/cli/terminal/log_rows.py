@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from emwatch.ledger.query import LogRow
 
 _COLUMNS = (
+    Column("No.", align="right"),
     Column("Recorded", whole=True),
     Column("Category", whole=True),
     Column("Reviewed", whole=True, spare=2),
@@ -37,9 +38,9 @@ _COLUMNS = (
     Column("Magn.", align="right", spare=3),
     Column("Tilt °", align="right", spare=4),
     Column("Target", style="bold", spare=1),
-    Column("File"),
+    Column("File", shorten=True),
 )
-_REVIEWED = 2
+_REVIEWED = 3
 #: A terminal narrower than this gets shorter times and categories, so that numbers and names stay whole.
 _ROOMY = 120
 _STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASELINE: "dim"}
@@ -121,6 +122,7 @@ def print_rows(rows: Iterable[LogRow]) -> int:
 
 
 def _cells(row: LogRow, below: Path | None, *, narrow: bool) -> Iterator[str]:
+    yield str(row.id)
     yield row.recorded_at.astimezone().strftime("%d %H:%M:%S" if narrow else "%Y-%m-%d %H:%M:%S")
     if row.category is not None:
         category = row.category.split("_")[0] if narrow else row.category

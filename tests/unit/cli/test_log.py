@@ -141,6 +141,24 @@ def test_a_wrong_filter_is_a_usage_error(ledger: Path, arguments: list[str], say
     assert result.stdout == ""
 
 
+def test_a_period_that_ends_before_it_begins_is_told(ledger: Path) -> None:
+    backwards = ["--since", "2026-03-02", "--until", "2026-03-01"]
+    result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), *backwards])
+
+    assert result.exit_code == 2
+    assert "--since 2026-03-02 (2026-03-02 00:00:00) is after --until 2026-03-01 (2026-03-01 23:59:59)" in " ".join(
+        result.stderr.split()
+    )
+
+
+def test_the_table_has_the_number_that_a_review_takes(ledger: Path) -> None:
+    title, *lines = CliRunner().invoke(cli, ["log", "--ledger", str(ledger)]).stdout.splitlines()
+    ids = [row["id"] for row in json.loads(CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--json"]).stdout)]
+
+    assert title.split()[0] == "No."
+    assert [int(line.split()[0]) for line in lines] == ids
+
+
 def test_without_a_ledger_one_line_says_what_makes_it(emwatch: Run, tmp_path: Path) -> None:
     ended = emwatch("log", "--ledger", tmp_path / "none.sqlite3")
 

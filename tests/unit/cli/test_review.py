@@ -110,7 +110,7 @@ def test_one_name_that_is_no_recorded_frame_and_nothing_is_reviewed(ledger: Path
     result = ask(ledger, "1", name, "--reject")
 
     assert result.exit_code == 1
-    assert f"no recorded frame is {name}: give a row number" in result.stderr
+    assert f"no recorded frame is {name}: give the number" in result.stderr
     assert ask(ledger, "--list").exit_code == 3
 
 

@@ -53,3 +53,17 @@ def test_on_a_narrow_terminal_no_number_is_broken_and_what_is_left_out_is_told(
     assert first.split()[4].startswith("zeiss")
     assert max(map(len, drawn.splitlines())) <= 55
     assert told == "no room for: Tilt\n"
+
+
+def test_a_name_is_shortened_in_its_middle_and_stays_on_its_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(display, "is_terminal", lambda _stream: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table((Column("No.", align="right"), Column("File", shorten=True)), [("17", f"first_{'x' * 60}_0001.tif")])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert len(lines) == 3
+    assert lines[2].split()[1].startswith("first_")
+    assert "…" in lines[2]
+    assert lines[2].endswith("_0001.tif")

@@ -13,8 +13,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from emwatch.cli.terminal.display import both_ends
 from emwatch.cli.terminal.lines import PlainLines
-from emwatch.cli.terminal.live import LiveView, both_ends
+from emwatch.cli.terminal.live import LiveView
 from emwatch.frame import (
     CATEGORIES,
     AcquisitionMetadata,

@@ -86,7 +86,7 @@ def _reader(
         (LogFilter(superseded=True), "feccba"),
         (LogFilter(path="[ab].tif"), "ba"),
         (LogFilter(path="/acq/sub/*"), "c"),
-        (LogFilter(path="*.TIF"), ""),
+        (LogFilter(path="*.TIF"), "fecba"),
     ],
     ids=str,
 )

@@ -1,0 +1,67 @@
+"""What `emwatch log` finds by file names and by the last session."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+import pytest
+
+from emwatch.ledger.query import LedgerReader, LogFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emwatch.frame import Outcome
+    from emwatch.ledger.writer import Ledger
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "glob"),
+    [
+        ("scan[1].tif", "scan[1].tif"),
+        ("scan1.tif", "scan[1].tif"),
+        ("SCAN_001.TIF", "scan_*.tif"),
+        ("scan_001.tif", "SCAN_*"),
+        (normalize("NFD", "Präparat.tif"), normalize("NFC", "präparat*")),
+        (normalize("NFC", "Präparat.tif"), normalize("NFD", "Präparat*")),
+        ("ÄÖÜ[2].tif", "äöü[2].tif"),
+        ("試料.tif", "試*"),
+    ],
+)
+def test_a_name_is_found_as_people_write_it(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime, name: str, glob: str
+) -> None:
+    ledger.record(frame_of(f"/acq/{name}", "1"), noon)
+    ledger.record(frame_of("/acq/other[3]é.tif", "2"), noon)
+    with LedgerReader(ledger.path) as reader:
+        found = [row.path.name for row in reader.rows(LogFilter(path=glob))]
+        counted = reader.count(LogFilter(path=f"/ACQ/{glob}"))
+
+    assert (found, counted) == ([name], 1)
+
+
+def test_the_last_session_is_that_of_the_frame_recorded_last(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    ledger.record(frame_of("/acq/ahead.tif", "ahead", written_at=noon + 2 * DAY), noon)
+    ledger.record(frame_of("/acq/now.tif", "now", written_at=noon), noon + timedelta(minutes=1))
+    with LedgerReader(ledger.path) as reader:
+        last = [row.path.name for row in reader.rows(LogFilter(session="last"))]
+        sessions = [each.name for each in reader.sessions()]
+
+    assert last == ["now.tif"]
+    assert sessions == ["2026-03-01T12:00", "2026-03-03T12:00"]
+
+
+def test_a_clock_of_ours_that_was_ahead_does_not_keep_the_last_session(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    ledger.record(frame_of("/acq/ahead.tif", "ahead", written_at=noon - 9 * DAY), noon + 300 * DAY)
+    ledger.record(frame_of("/acq/now.tif", "now", written_at=noon), noon)
+    with LedgerReader(ledger.path) as reader:
+        asked = LogFilter(session="last", asked_at=noon + DAY)
+        assert [row.path.name for row in reader.rows(asked)] == ["now.tif"]
