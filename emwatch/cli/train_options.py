@@ -1,4 +1,4 @@
-"""What the ways of training a network share: options, and the report for people."""
+"""What the commands that train a network share: options, and the report as a table."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def run_options(command: Command) -> Command:
-    """Give a command the options of every training run; `told` makes the recipe's own of them."""
+    """Add the options of every training run to a command; `told` converts them for the recipe."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def told(options: dict[str, Any], dataset: Path, recipe: str) -> dict[str, Any]:
-    """Turn the options into what an order takes."""
+    """Return the options as the arguments of an order."""
     left = dict(options)
     left["by"] = "random" if left.pop("at_random") else "source"
     if left.pop("from_nothing"):
