@@ -437,7 +437,7 @@ class Scan:
         if listing.trouble and listing.trouble not in self._troubles:
             self._troubles.add(listing.trouble)
             logger.warning("%s", listing.trouble)
-        changed = self._changes.in_folder(listing.folder, listing.files)
+        changed = self._changes.in_folder(listing.folder, listing.files, ctime_tells=directory.ctime_tells)
         now, baseline = self._clock.monotonic(), self._plans[directory].baseline
         for path, key in changed.items():
             came_since = key.ctime_ns > self._began_ns
