@@ -33,7 +33,7 @@ class Changes:
 
     def of_files(self, present: Mapping[Path, StatKey]) -> dict[Path, StatKey]:
         """
-        Give those files that are to be read: unknown, changed, or due for another try.
+        Return the files that are to be read: unknown, changed, or due for another try.
 
         A mere touch (chmod, hard-link backup, virus scanner) moves only the ctime: it is noted and left at that.
         Raises `LedgerError`.
@@ -81,7 +81,7 @@ def _may_be_read(path: Path) -> bool:
 
 
 def _is_a_touch(known: Known, key: StatKey) -> bool:
-    """Tell whether only the ctime moved; what could not be read is read again, since a chmod may have unlocked it."""
+    """Return whether only the ctime moved; what could not be read is read again, since a chmod may have unlocked it."""
     return (
         known.state in _NOT_READ_AGAIN_FOR_A_TOUCH
         and known.stat_key is not None

@@ -89,7 +89,7 @@ class Comparison:
     _file_system: str = ""
 
     def run(self, areas: list[Area]) -> Iterator[list[Finding]]:
-        """Compare, some files at a time; gives what is worth a line. Raises `LedgerError`."""
+        """Compare, some files at a time; yields what is worth a line. Raises `LedgerError`."""
         for area in areas:
             matched = 0
             self._file_system = file_system_type(area.root)
@@ -162,14 +162,14 @@ class Comparison:
         return self._changed(path, key, "its content is not what was recorded")
 
     def _young(self, key: StatKey) -> str:
-        """Say how old a file is where it is too young to be expected; a time far in the future is no excuse."""
+        """Return the age of a file that is too young to be expected, or ""; a time far in the future does not count as young."""
         # Of a file that was copied or renamed into place only the ctime is young.
         age_s = (self.now_ns() - key.ctime_ns) / 1e9
         return f"{max(0.0, age_s):.0f} s old" if abs(age_s) < self.grace_s else ""
 
 
 def default_grace_s(config: Config) -> float:
-    """Give the time within which the daemon records or refuses a file: next sweep, settling, patience, and some more."""
+    """Return the seconds within which the daemon records or refuses a file: next sweep, settling, patience, and some more."""
     watch = config.watch
     sweep_s = 30.0 if watch.sweep_seconds is None else watch.sweep_seconds
     settle_s = 5.0 if watch.settle_seconds is None else watch.settle_seconds

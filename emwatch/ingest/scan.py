@@ -214,7 +214,7 @@ class Scan:
                 self._plans[directory].asked = True
 
     def _follow_link(self, directory: WatchedDirectory) -> None:
-        """Watch where the link of a configured path leads now; what it led to before stays watched until it moves again."""
+        """Watch the new target of a configured link; the target before stays watched until the link moves again."""
         try:
             target = directory.leads_elsewhere()
         except ConfigError as error:

@@ -99,7 +99,7 @@ def _areas(config: Config, directories: Sequence[Path]) -> list[Area]:
 
 
 def _progress(comparison: Comparison, areas: list[Area]) -> Iterable[Finding]:
-    """Give the findings one by one, and show on a terminal how far it is."""
+    """Yield the findings one by one, and show the progress on a terminal."""
     shown = is_terminal(sys.stderr)
     for findings in comparison.run(areas):
         if shown:
