@@ -248,6 +248,7 @@ class Prediction:
     bundle_sha256: str  #: which model said so
     novelty: float | None = None  #: distance from what the model was taught, where the bundle can tell
     bundle_name: str = ""  #: what people call that model
+    doubt: str = ""  #: why the category is hardly possible at the frame's scale; makes it ``uncertain``
 
 
 @dataclass(frozen=True, slots=True)

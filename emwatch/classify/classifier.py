@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from emwatch.classify import scale_doubt
 from emwatch.classify.backbone import ENGINES, Engine, StubEngine
 from emwatch.classify.bundles.bundle import Bundle, default_directory
 from emwatch.classify.head import Head, softmax
@@ -74,13 +75,16 @@ class Classifier:
         embedding: npt.NDArray[np.float32] = self._engine.embed(views.astype(np.float32, copy=False)).mean(axis=0)
         return embedding
 
-    def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
+    def classify(
+        self, views: npt.NDArray[np.float32], coloured_share: float = 0.0, field_width_um: float | None = None
+    ) -> Prediction:
         """
         Say what a frame shows, from its views (n, 170, 170), grey 0..255.
 
         Uncertain where the likeliest category has too little probability; where the frame is unfamiliar, by its
-        embedding or by ``coloured_share``, the share of its pixels that have a colour; and where there is nothing to
-        see: a blank frame, or values that are not finite.
+        embedding or by ``coloured_share``, the share of its pixels that have a colour; if the category is hardly ever
+        imaged at ``field_width_um`` (``None``: unknown, or not to be asked); and where there is nothing to see: a blank
+        frame, or values that are not finite.
         """
         finite = bool(np.isfinite(views).all())
         usable = views if finite else np.nan_to_num(views, nan=0.0, posinf=255.0, neginf=0.0)
@@ -90,12 +94,14 @@ class Classifier:
         best, second = int(order[0]), int(order[1])
         category, probability = CATEGORIES[best], float(scores[best])
         novelty = self._novelty(embedding)
+        doubt = scale_doubt.doubt(category, field_width_um)
         nothing_to_see = not finite or _is_blank(usable)
         return Prediction(
             category=category,
             probability=probability,
             scores=dict(zip(CATEGORIES, scores.tolist(), strict=True)),
             uncertain=nothing_to_see
+            or bool(doubt)
             or coloured_share > COLOURED_ABOVE
             or self._is_unfamiliar(novelty)
             or probability < self._uncertain_below(category),
@@ -103,6 +109,7 @@ class Classifier:
             bundle_sha256=self.bundle_sha256,
             bundle_name="stub" if self.bundle is None else self.bundle.name,
             novelty=novelty,
+            doubt=doubt,
         )
 
     def self_test(self) -> None:

@@ -1,4 +1,4 @@
-"""The keys of the configuration: frozen models; with their defaults emwatch needs only a watched directory."""
+"""What can be configured: frozen models whose defaults run emwatch with nothing but a watched directory."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class WatchConfig(Section):
 
 
 def default_ledger_path(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the default path of the ledger: in systemd's state directory, else in the user's."""
+    """Say where the ledger lies unless configured: systemd's state directory, else the user's."""
     given = (os.environ if environ is None else environ).get("STATE_DIRECTORY", "")
     # systemd joins several directories with colons; the first is ours (systemd.exec(5)).
     first = given.split(":")[0]
@@ -80,7 +80,7 @@ class LedgerConfig(Section):
 
     @property
     def backups(self) -> Path:
-        """The directory of the backups: beside the ledger unless configured."""
+        """Say where backups lie: beside the ledger unless configured."""
         return self.backup_directory or self.path.parent / "backups"
 
 
@@ -91,6 +91,7 @@ class ModelConfig(Section):
     engine: Literal["litert", "keras", "stub"] = "litert"
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     views: int = 1
+    doubt_by_scale: bool = True
 
     @field_validator("views")
     @classmethod
@@ -115,7 +116,7 @@ class WindowConfig(Section):
         return self
 
     def to_window(self) -> Window:
-        """Return the range as the pipeline uses it."""
+        """Give the range as the pipeline uses it."""
         return Window(self.min, self.max)
 
 
@@ -130,7 +131,7 @@ class TargetConfig(Section):
     alerts: Annotated[tuple[Name, ...], OneOrMany] = ("terminal",)
 
     def to_target(self) -> Target:
-        """Return the target as the pipeline uses it."""
+        """Give the target as the pipeline uses it."""
         return Target(
             name=self.name,
             categories=tuple(self.category),
@@ -162,7 +163,7 @@ class AlertsConfig(Section):
         return MappingProxyType({"terminal": TerminalSettings(), **self.__pydantic_extra__})
 
     def open_channels(self, show: Callable[[Alert], None]) -> dict[str, Channel]:
-        """Return every channel, ready to send, by name; ``show`` displays an alert in the terminal."""
+        """Return every channel, ready to send, by name; ``show`` displays an alert where ``emwatch run`` prints."""
         return {name: settings.open(show) for name, settings in self.channels.items()}
 
     @property
@@ -195,7 +196,7 @@ class WebConfig(Section):
 
 
 class LogConfig(Section):
-    """The log of the daemon on stderr."""
+    """What the daemon says on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
@@ -214,7 +215,7 @@ class Config(Section):
 
     def watched_directories(self) -> tuple[Path, ...]:
         """
-        Return the directories to watch.
+        Give the directories to watch.
 
         Raises:
             ConfigError: none is configured; the message says what to write.
@@ -230,7 +231,7 @@ class Config(Section):
         return self.watch.directory
 
     def wanted(self) -> tuple[Target, ...]:
-        """Return the targets as the pipeline uses them."""
+        """Give the targets as the pipeline uses them."""
         return tuple(target.to_target() for target in self.targets)
 
 

@@ -1,4 +1,4 @@
-"""The sources of the configuration, strongest first: flag, environment, --config file, user, system, default."""
+"""Where configuration comes from, laid over each other: flag, environment, --config file, user, system, default."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Leaf:
 
 
 def leaf_keys() -> tuple[Leaf, ...]:
-    """Return every key of the configuration in the order of the file; ``targets`` is one key."""
+    """Give every key of the configuration in the order of the file; targets and alerts are one key each."""
     found: list[Leaf] = []
     for name, section in Config.model_fields.items():
         kind = section.annotation
@@ -107,7 +107,7 @@ def _not_a_variable(name: str, leaf: Leaf | None, variables: list[str]) -> str:
 
 
 def _typed(text: str, leaf: Leaf) -> tuple[object, str]:
-    """Return (value, problem)."""
+    """Give (value, problem)."""
     if leaf.kind == "flag":
         flag = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
         if text.lower() in flag:
@@ -167,12 +167,12 @@ def overlay(lower: Branch, upper: Branch, path: str = "") -> Branch:
 
 
 def system_config_file() -> Path:
-    """Return the path of the machine's configuration."""
+    """Say where the machine's configuration lies."""
     if os.name == "nt":
         return Path(platformdirs.site_config_dir("emwatch", appauthor=False)) / "config.yaml"
     return Path("/etc/emwatch/config.yaml")
 
 
 def user_config_file() -> Path:
-    """Return the path of the user's configuration."""
+    """Say where the user's configuration lies."""
     return Path(platformdirs.user_config_dir("emwatch", appauthor=False)) / "config.yaml"

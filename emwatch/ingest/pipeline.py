@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emwatch.classify.scale_doubt import field_width_um
 from emwatch.errors import Empty, FrameError, LedgerError, NotAFrame, Truncated, Unsteady, Vanished
 from emwatch.frame import FrameReading, FrameState, Outcome, Prediction
 from emwatch.ingest.events import FrameDone, held_back
@@ -52,12 +53,14 @@ class FrameReader(Protocol):
 class Judge(Protocol):
     """Names the category of a frame."""
 
-    def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
+    def classify(
+        self, views: npt.NDArray[np.float32], coloured_share: float = 0.0, field_width_um: float | None = None
+    ) -> Prediction:
         """
         Classify a frame.
 
         ``views``: float32, shape (views, 170, 170), grey 0..255. ``coloured_share``: the share of the picture's pixels
-        that have a colour.
+        that have a colour. ``field_width_um``: by which the category may be doubted, ``None`` if unknown.
         """
         ...
 
@@ -178,7 +181,9 @@ class Pipeline:
         kept = replace(reading, views=reading.views[:0].copy())
         read = Outcome(frame.path, FrameState.RECORDED, reading.stat_key, sha256=reading.sha256, reading=kept)
         try:
-            prediction = self._judge.classify(reading.views, reading.coloured_share)
+            prediction = self._judge.classify(
+                reading.views, reading.coloured_share, field_width_um(reading.metadata, reading.width)
+            )
             matches = match_targets(self._targets, prediction, reading.metadata)
         except Exception as error:  # noqa: BLE001 - the one frame boundary: an unforeseen fault costs one frame, with a reason
             self._log_fault(frame.path, error)
@@ -189,7 +194,7 @@ class Pipeline:
                 reason=f"{type(error).__name__}: {error}",
                 retry_after_s=_FAULT_RETRY_S,  # too little memory, perhaps, or a model that is changed
             )
-        return replace(read, prediction=prediction, matches=matches)
+        return replace(read, reason=prediction.doubt, prediction=prediction, matches=matches)
 
     def record(self, frame: FrameInWork) -> None:
         """Commit the outcome, then tell it. If the ledger cannot take it, it stays in hand until it can."""

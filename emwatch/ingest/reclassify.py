@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from emwatch.classify.scale_doubt import field_width_um
 from emwatch.errors import FrameError, Vanished
 from emwatch.frame import path_to_text
 from emwatch.readers.sandbox.ahead import read_ahead
@@ -61,6 +62,7 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
     clock: Clock,
     tell: Callable[[int], None],
     result: Reclassified,
+    doubt_by_scale: bool = True,
 ) -> None:
     """
     Add a bundle's prediction to each wanted frame that it has not judged yet; ``result`` is filled as it goes.
@@ -72,7 +74,9 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
     for frame, reading in read_ahead(_all_unjudged(reader, wanted, bundle_sha256), [files], _begin):
         problem = _problem(frame, reading)
         if problem is None and not isinstance(reading, FrameError):
-            prediction = judge.classify(reading.views, reading.coloured_share)
+            prediction = judge.classify(
+                reading.views, reading.coloured_share, _width(reading) if doubt_by_scale else None
+            )
             queued = ledger.add_prediction(frame.frame_id, prediction, clock.now(), matched)
             result.alerts += queued.alerts
             result.held_back += queued.held_back > 0
@@ -82,6 +86,10 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
         elif problem is not None:
             result.problems.append(problem)
         tell(result.done)
+
+
+def _width(reading: FrameReading) -> float | None:
+    return field_width_um(reading.metadata, reading.width)
 
 
 def _all_unjudged(reader: LedgerReader, wanted: LogFilter, bundle_sha256: str) -> Iterator[Unjudged]:

@@ -43,6 +43,7 @@ class LiveModel:
     def __init__(self, config: Config, tell: Callable[[Happening], None], *, follow: bool) -> None:
         """Load the model in use; ``follow``: watch for another one. Raises `ModelError`."""
         self._engine, self._threads = config.model.engine, config.model.threads
+        self._doubts_by_scale = config.model.doubt_by_scale
         self._tell = tell
         self._store = store.store_of(config)
         self._seen = self._pointer_look()  # before it is read: what changes meanwhile is seen at the first look
@@ -57,9 +58,11 @@ class LiveModel:
         self._asked = False
         logger.info("model in use: %s", _words(self._classifier))
 
-    def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
-        """Classify with the model in use now."""
-        return self._classifier.classify(views, coloured_share)
+    def classify(
+        self, views: npt.NDArray[np.float32], coloured_share: float = 0.0, field_width_um: float | None = None
+    ) -> Prediction:
+        """Classify with the model in use now; the field width counts if ``model.doubt_by_scale`` is set."""
+        return self._classifier.classify(views, coloured_share, field_width_um if self._doubts_by_scale else None)
 
     def facts(self) -> dict[str, str]:
         """Say which model is in use now, for a status, and why an activated one is not."""

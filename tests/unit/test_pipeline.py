@@ -43,7 +43,9 @@ class Reader:
 class BrokenJudge:
     """Fails with every frame, in one place or the other."""
 
-    def classify(self, views: npt.NDArray[np.float32], coloured_share: float = 0.0) -> Prediction:
+    def classify(
+        self, views: npt.NDArray[np.float32], coloured_share: float = 0.0, _width_um: float | None = None
+    ) -> Prediction:
         if coloured_share:
             return self._elsewhere()
         raise ZeroDivisionError(views.shape)

@@ -10,7 +10,15 @@ import click
 from emwatch.cli.commands.bars import DataBars, with_bar
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
-from emwatch.cli.terminal.display import Column, common_folder, degrees_text, number_text, print_json, print_table
+from emwatch.cli.terminal.display import (
+    Column,
+    common_folder,
+    degrees_text,
+    number_text,
+    print_json,
+    print_table,
+    tell_warning,
+)
 from emwatch.cli.terminal.frames import (
     Tally,
     failure_document,
@@ -70,6 +78,7 @@ def classify(
     # Imported here, numpy and the engine cost nothing to the commands that need neither.
     from emwatch.classify.bundles import store
     from emwatch.classify.preprocess import prepared_by
+    from emwatch.classify.scale_doubt import field_width_um
     from emwatch.readers.sandbox.frame_sandbox import Sandbox
     from emwatch.readers.sandbox.limits import bar_limits, reading_limits
 
@@ -89,8 +98,11 @@ def classify(
                 if not tally.passes_over(each, result):
                     documents.append(failure_document(each.path, result))
                 continue
-            prediction = classifier.classify(result.views, result.coloured_share)
             reading = with_bar(replace(result, views=result.views[:0]), bars.read(result))
+            width_um = field_width_um(reading.metadata, reading.width) if config.model.doubt_by_scale else None
+            prediction = classifier.classify(result.views, result.coloured_share, width_um)
+            if prediction.doubt:
+                tell_warning(f"{path_to_text(reading.path)}: {prediction.doubt}")
             documents.append(_document(reading, prediction))
             if not as_json:
                 found.append((reading, prediction))
@@ -116,6 +128,7 @@ def _document(reading: FrameReading, prediction: Prediction) -> dict[str, Any]:
         "probability": prediction.probability,
         "scores": dict(prediction.scores),
         "uncertain": prediction.uncertain,
+        "doubt": prediction.doubt,
         "margin": prediction.margin,
         "novelty": prediction.novelty,
         "bundle_sha256": prediction.bundle_sha256,

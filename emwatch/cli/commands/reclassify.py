@@ -110,6 +110,7 @@ def _work(
             targets=config.wanted() if alerts else None,
             clock=SystemClock(),
             tell=advance,
+            doubt_by_scale=config.model.doubt_by_scale,
             result=result,
         )
 
