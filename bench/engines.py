@@ -78,15 +78,13 @@ def _multiplied(times: int) -> dict[str, float]:
 
 
 def _litert(path: Path, threads: int) -> Callable[[np.ndarray], Any]:
-    from emwatch.classify.backbone import LiteRtEngine
-    from emwatch.train.network.build import OUTPUTS
+    from emwatch.classify.backbone import OUTPUTS, LiteRtEngine
 
     return LiteRtEngine(path.read_bytes(), sum(OUTPUTS.values()), threads, path).embed
 
 
 def _keras(weights: Path, *, as_function: bool) -> Callable[[np.ndarray], Any]:
-    from emwatch.classify.backbone import build_xception, embedding_network, network_input
-    from emwatch.train.network.build import OUTPUTS
+    from emwatch.classify.backbone import OUTPUTS, build_xception, embedding_network, network_input
 
     network = build_xception()
     network.load_weights(weights)
@@ -129,7 +127,7 @@ def _other_weight_types(folder: Path, weights: Path) -> list[tuple[str, Path]]:
     """Convert the network anew, in a process of its own: TensorFlow stays out of the measured ones."""
     program = (
         "import sys, pathlib; import numpy as np; from emwatch.classify.backbone import build_xception, network_input;"
-        "from emwatch.classify.preprocess import prepare; from emwatch.train.network.build import OUTPUTS;"
+        "from emwatch.classify.preprocess import prepare; from emwatch.classify.backbone import OUTPUTS;"
         "from emwatch.train.network.convert import WEIGHT_TYPES, to_tflite; from emwatch.train.heads.drawn import drawn_frames;"
         "v = network_input(np.concatenate([prepare(d.draw()) for d in drawn_frames(3, 0)]));"
         "n = build_xception(); n.load_weights(sys.argv[2]);"

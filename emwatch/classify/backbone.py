@@ -31,10 +31,40 @@ if TYPE_CHECKING:
 #: Parameters of Xception without its top, as in Keras' own summary.
 BACKBONE_PARAMETERS: Final = 20_861_480
 
-#: Stretches of the embedding, in order: the network's global average, then averages after earlier blocks.
-#: Named after Keras' layers; the numbers are indices among the network's twelve additions.
+#: The first stretch of every embedding: the network's global average, 2048 numbers, which the softmax layer of the
+#: original network takes.
 AVERAGE: Final = "average"
-EARLY_ADDITIONS: Final = MappingProxyType({"add_11": 11, "add_6": 6, "add_1": 1})
+#: After a depth's name: the standard deviation over the picture instead of the average.
+SPREAD: Final = "spread"
+
+#: Depths whose averages and standard deviations over the picture make an embedding, each after its ReLU, with their
+#: channels; from the last to the first. ``add_N`` is the N-th of the network's twelve additions.
+DEPTHS: Final = MappingProxyType(
+    {
+        "block14_2": 2048,
+        "block14_1": 1536,
+        "add_11": 1024,
+        "add_10": 728,
+        "add_9": 728,
+        "add_7": 728,
+        "add_5": 728,
+        "add_3": 728,
+        "add_2": 728,
+        "add_1": 256,
+        "add_0": 128,
+        "block1": 64,
+    }
+)
+
+
+def _outputs_of_depths() -> dict[str, int]:
+    """Return the names and widths of an embedding's stretches: all averages, the global one first, then all spreads."""
+    names = [AVERAGE, *(f"{name} average" for name in list(DEPTHS)[1:]), *(f"{name} {SPREAD}" for name in DEPTHS)]
+    return dict(zip(names, [*DEPTHS.values()] * 2, strict=True))
+
+
+#: The stretches of the embedding of a backbone that is made today, in order, with their widths: 18,848 in all.
+OUTPUTS: Final = MappingProxyType(_outputs_of_depths())
 
 
 class Engine(Protocol):
@@ -197,18 +227,51 @@ def the_keras() -> Any:
 
 
 def embedding_network(network: Any, outputs: list[str], batch: int | None = None) -> Any:
-    """Give a Keras network that shares the weights of `build_xception`'s and gives the named stretches side by side."""
+    """
+    Return a Keras network that shares the weights of `build_xception`'s and has the named stretches side by side.
+
+    A stretch is named as in `OUTPUTS`, or ``add_N`` alone: the average before the ReLU, as in bundles of emwatch 0.1.
+    """
     import keras
 
-    additions = [layer for layer in network.layers if isinstance(layer, keras.layers.Add)]
-    parts = keras.Model(
-        network.input,
-        [network.output if name == AVERAGE else additions[EARLY_ADDITIONS[name]].output for name in outputs],
-    )
+    wanted = [_depth_of(name) for name in outputs]
+    depths = list(dict.fromkeys(depth for depth, _, _ in wanted))
+    maps = keras.Model(network.input, [_feature_map(network, depth) for depth in depths])
     views = keras.Input((NETWORK_SIDE_PX, NETWORK_SIDE_PX, 3), batch_size=batch)
-    ends = parts(views)
-    pooled = [keras.layers.GlobalAveragePooling2D()(end) for end in (ends if isinstance(ends, list) else [ends])]
-    return keras.Model(views, keras.layers.Concatenate()(pooled) if len(pooled) > 1 else pooled[0])
+    found = maps(views)
+    at = dict(zip(depths, found if isinstance(found, list) else [found], strict=True))
+    rectified = {depth: keras.ops.relu(at[depth]) for depth, relu, _ in wanted if relu}
+    averages = {depth: keras.layers.GlobalAveragePooling2D()(each) for depth, each in rectified.items()}
+    ends = []
+    for depth, relu, spread in wanted:
+        if not relu:
+            ends.append(keras.layers.GlobalAveragePooling2D()(at[depth]))
+        elif not spread:
+            ends.append(averages[depth])
+        else:
+            squares = keras.layers.GlobalAveragePooling2D()(keras.ops.square(rectified[depth]))
+            variance = squares - keras.ops.square(averages[depth])
+            ends.append(keras.ops.sqrt(keras.ops.relu(variance)))
+    return keras.Model(views, keras.layers.Concatenate()(ends) if len(ends) > 1 else ends[0])
+
+
+def _depth_of(output: str) -> tuple[str, bool, bool]:
+    """Return the depth that a stretch is taken from, whether after its ReLU, and whether it is its spread."""
+    if output == AVERAGE:
+        return next(iter(DEPTHS)), True, False
+    depth, _, what = output.partition(" ")
+    return depth, bool(what), what == SPREAD
+
+
+def _feature_map(network: Any, depth: str) -> Any:
+    """Return the Keras tensor (n, height, width, channels) of a depth of `DEPTHS`; of additions before their ReLU."""
+    import keras
+
+    if depth.startswith("add_"):
+        additions = [layer for layer in network.layers if isinstance(layer, keras.layers.Add)]
+        return additions[int(depth.removeprefix("add_"))].output
+    named = {"block14_2": "block14_sepconv2_act", "block14_1": "block14_sepconv1_act", "block1": "block1_conv2_act"}
+    return network.get_layer(named[depth]).output
 
 
 def weights_sha256(network: Any) -> str:

@@ -1,5 +1,5 @@
 """
-A bundle as one file: a zip of its three files and ``SHA256SUMS``, the same bytes wherever and whenever it is written.
+A bundle as one file: a zip of its files and ``SHA256SUMS``, the same bytes wherever and whenever it is written.
 
 Stored, not deflated: two versions of zlib would give two archives, and a quantised backbone hardly shrinks.
 """
@@ -15,7 +15,7 @@ import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from emwatch.classify.bundles.bundle import FILES, SIZE_CAPS, Bundle, read_file
+from emwatch.classify.bundles.bundle import EXTRAS, FILES, SIZE_CAPS, Bundle, extras_of, read_file
 from emwatch.classify.bundles.trusted import open_trusted
 from emwatch.errors import ModelError
 from emwatch.whole_file import written_whole
@@ -48,8 +48,8 @@ def write_archive(directory: Path, target: Path) -> str:
         )
     if os.path.lexists(target) and not zipfile.is_zipfile(target):
         raise ModelError(f"{target} is there, and no zip: it is not written over; name another file")
-    Bundle.open(directory)
-    contents = {name: read_file(directory, name) for name in FILES}
+    bundle = Bundle.open(directory)
+    contents = {name: read_file(directory, name) for name in (*FILES, *extras_of(bundle.card))}
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
     try:
         with written_whole(target) as made:
@@ -85,8 +85,9 @@ def unpack_archive(source: Path, folder: Path, sha256: str | None = None) -> Non
         # RuntimeError: zipfile's word for an encrypted member.
         raise ModelError(f"{source} cannot be read as a bundle's archive: {error}") from error
     _compare_sums(source, contents)
-    for name in FILES:
-        (folder / name).write_bytes(contents[name])
+    for name, content in contents.items():
+        if name != SUMS:
+            (folder / name).write_bytes(content)
 
 
 def with_a_short_list(file: IO[bytes], most_bytes: int) -> IO[bytes]:
@@ -105,8 +106,9 @@ def with_a_short_list(file: IO[bytes], most_bytes: int) -> IO[bytes]:
 
 def _refuse_strangers(source: Path, members: list[zipfile.ZipInfo]) -> None:
     names = [each.filename for each in members]
-    if sorted(names) != sorted((*FILES, SUMS)):
-        strange = ", ".join(repr(name) for name in names if name not in (*FILES, SUMS))[:200]
+    extras = [name for name in EXTRAS if name in names]
+    if sorted(names) != sorted((*FILES, *extras, SUMS)):
+        strange = ", ".join(repr(name) for name in names if name not in (*FILES, *extras, SUMS))[:200]
         raise ModelError(
             f"{source} is no archive of 'emwatch model export': expected {', '.join((*FILES, SUMS))} and nothing else, "
             + (f"found {strange}" if strange else f"found {', '.join(names)}")
@@ -127,6 +129,7 @@ def _content(source: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) ->
 
 
 def _compare_sums(source: Path, contents: dict[str, bytes]) -> None:
-    expected = "".join(f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in FILES).encode()
+    there = [name for name in (*FILES, *EXTRAS) if name in contents]
+    expected = "".join(f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in there).encode()
     if contents[SUMS] != expected:
         raise ModelError(f"{source} was damaged: its files are not those that {SUMS} names. {_COPY_AGAIN}")

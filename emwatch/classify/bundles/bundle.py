@@ -29,14 +29,28 @@ CARD: Final = "card.yaml"
 BACKBONE: Final = "backbone.tflite"
 HEAD: Final = "head.npz"
 
-#: All there is in a bundle.
+#: What every bundle has.
 FILES: Final = (CARD, BACKBONE, HEAD)
+
+#: What a bundle may have besides, to teach another head: the projection of embeddings to compact vectors, and what taught
+#: its own head. Classifying frames needs neither.
+PROJECTION: Final = "projection.npz"
+LESSONS: Final = "lessons.npz"
+EXTRAS: Final = (PROJECTION, LESSONS)
 
 #: The card's layout; raised when an older emwatch could no longer read a newer card.
 FORMAT: Final = 1
 
 #: No honest file is larger: an fp32 Xception has 83 MB, the head and the card a few hundred kB.
-SIZE_CAPS: Final = MappingProxyType({CARD: 256 * 1024, BACKBONE: 256 * 1024**2, HEAD: 16 * 1024**2})
+SIZE_CAPS: Final = MappingProxyType(
+    {
+        CARD: 256 * 1024,
+        BACKBONE: 256 * 1024**2,
+        HEAD: 16 * 1024**2,
+        PROJECTION: 64 * 1024**2,
+        LESSONS: 64 * 1024**2,
+    }
+)
 
 #: A self-test that allows more tells nothing.
 MOST_TOLERANCE: Final = 0.2
@@ -98,6 +112,8 @@ class Bundle:
         card = parse_card(content, directory / CARD)
         fields = _Card(card, directory / CARD)
         _check_kind(fields)
+        for name in extras_of(card):
+            _verified(fields, directory, name)
         return cls(
             directory=directory,
             sha256=identity(card),
@@ -129,6 +145,18 @@ def open_backbone(directory: Path) -> tuple[bytes, dict[str, Any]]:
     if not isinstance(facts, dict):
         raise fields.wrong("backbone", "the facts of a backbone", facts)
     return _verified(fields, directory, BACKBONE), facts
+
+
+def extras_of(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which of `EXTRAS` a bundle has, by its card."""
+    files = card.get("files")
+    return tuple(name for name in EXTRAS if isinstance(files, dict) and name in files)
+
+
+def open_extra(directory: Path, name: str) -> bytes | None:
+    """Read and verify one of `EXTRAS`; ``None`` if the bundle has none. Raises `ModelError`."""
+    card = parse_card(read_file(directory, CARD), directory / CARD)
+    return _verified(_Card(card, directory / CARD), directory, name) if name in extras_of(card) else None
 
 
 def default_directory() -> Path:

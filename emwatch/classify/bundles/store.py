@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.classify.bundles.archive import unpack_archive
-from emwatch.classify.bundles.bundle import FILES, Bundle, default_directory, read_card, read_file
+from emwatch.classify.bundles.bundle import FILES, Bundle, default_directory, extras_of, read_card, read_file
 from emwatch.classify.bundles.pointer import Activation, Pointer
 from emwatch.classify.bundles.trusted import read_trusted
 from emwatch.classify.classifier import Classifier
@@ -212,7 +212,7 @@ class BundleStore:
         """
         with self.incoming() as folder:
             if source.is_dir():
-                for name in FILES:
+                for name in (*FILES, *extras_of(read_card(source)[0])):
                     (folder / name).write_bytes(read_file(source, name))
             else:
                 unpack_archive(source, folder, sha256)
@@ -250,7 +250,7 @@ class BundleStore:
         made = folder / name
         made.mkdir()
         made.chmod(0o755)
-        for each in FILES:
+        for each in (*FILES, *extras_of(bundle.card)):
             (folder / each).chmod(0o644)
             flush(folder / each)
             (folder / each).rename(made / each)

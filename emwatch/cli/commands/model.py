@@ -126,6 +126,7 @@ def verify(wanted: str | None, engine: str, ledger: Path | None, config_file: Pa
     help="How the backbone's weights are stored.",
 )
 @click.option("--head-only", is_flag=True, help="Keep the backbone in --out and train a new head. Needs no TensorFlow.")
+@click.option("--open-only", is_flag=True, help="Train only on frames with an open licence; the others still judge.")
 @click.option(
     "--drawn",
     "drawn_per_category",
@@ -147,8 +148,8 @@ def build(as_json: bool, **order: Any) -> None:
     """
     Build a bundle: backbone.tflite, head.npz, card.yaml.
 
-    The head is trained on frames with an open licence and on drawn ones, and cross-validated by source on all. Needs the
-    extra "train" (pip install 'emwatch[train]').
+    The head learns from frames that may teach and from drawn ones, and is judged on all, by source. Needs the extra
+    "train" (pip install 'emwatch[train]').
     """
     from emwatch.train.network.build import BuildOrder
     from emwatch.train.network.build import build as build_bundle

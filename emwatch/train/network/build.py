@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emwatch.classify.backbone import (
-    AVERAGE,
-    EARLY_ADDITIONS,
+    OUTPUTS,
     LiteRtEngine,
     embedding_network,
     imagenet_weights_path,
@@ -35,10 +34,6 @@ if TYPE_CHECKING:
     from emwatch.train.dataset.labelled import LabelledFrame
     from emwatch.train.heads.embeddings import Counting
 
-#: Widths of the embedding's stretches. The earlier blocks see texture where the last sees objects.
-OUTPUTS: Final = {AVERAGE: AVERAGE_FEATURES, "add_11": 1024, "add_6": 728, "add_1": 256}
-assert set(OUTPUTS) == {AVERAGE, *EARLY_ADDITIONS}  # noqa: S101 - two tables that must name the same layers
-
 #: Frames on which the quantised backbone is compared with the float network.
 _COMPARED_FRAMES: Final = 100
 
@@ -56,6 +51,7 @@ class BuildOrder:
     seed: int = 0
     threads: int = 2
     head_only: bool = False
+    open_only: bool = False
 
 
 def build(order: BuildOrder, say: Callable[[str], None], counting: Counting = uncounted) -> Bundle:
@@ -69,7 +65,8 @@ def build(order: BuildOrder, say: Callable[[str], None], counting: Counting = un
         drawn_per_category=order.drawn_per_category,
         seed=order.seed,
         threads=order.threads,
-        compare_float=not order.head_only,
+        alone=True,
+        open_only=order.open_only,
     )
     if order.head_only:
         return train_heads(of_head, frames, say, counting)

@@ -10,33 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from emwatch.classify.bundles.bundle import BACKBONE, CARD, HEAD, Bundle
+from emwatch.classify.bundles.bundle import CARD, Bundle
 from emwatch.classify.classifier import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def write_bundle(directory: Path, backbone: bytes, head: bytes, card: Mapping[str, Any]) -> Bundle:
+def write_bundle(directory: Path, contents: Mapping[str, bytes], card: Mapping[str, Any]) -> Bundle:
     """
-    Write the three files into ``directory``, replacing those there, once the finished bundle has passed its self-test.
+    Write a bundle's files into ``directory``, replacing those there, once the finished bundle has passed its self-test.
 
-    ``files`` of the card is filled in here. Raises `ModelError` from the test, leaving the directory as it was.
+    ``contents``: the files by name, all but the card, whose ``files`` is filled in here. Raises `ModelError` from the
+    test and leaves the directory as it was.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    facts = {
-        name: {"bytes": len(content), "sha256": sha256(content)}
-        for name, content in ((BACKBONE, backbone), (HEAD, head))
-    }
+    facts = {name: {"bytes": len(content), "sha256": sha256(content)} for name, content in contents.items()}
     text = yaml.safe_dump({**card, "files": facts}, sort_keys=False, allow_unicode=True, width=110)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as folder:
         made = Path(folder)
-        (made / BACKBONE).write_bytes(backbone)
-        (made / HEAD).write_bytes(head)
+        for name, content in contents.items():
+            (made / name).write_bytes(content)
         (made / CARD).write_text(text, encoding="utf-8")
         Classifier.load(made)
         # The card last: until it is there, the old card refuses the new files rather than trusting half of them.
-        for name in (BACKBONE, HEAD, CARD):
+        for name in (*contents, CARD):
             if not _same(directory / name, made / name):
                 shutil.move(made / name, directory / name)
                 (directory / name).chmod(0o644)
@@ -44,7 +42,7 @@ def write_bundle(directory: Path, backbone: bytes, head: bytes, card: Mapping[st
 
 
 def sha256(content: bytes) -> str:
-    """Give the sha256 of a file's content."""
+    """Return the sha256 of a file's content."""
     return hashlib.sha256(content).hexdigest()
 
 

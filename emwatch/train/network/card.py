@@ -70,7 +70,6 @@ def card(
             },
             "temperature": round(head.temperature, 4),
             "uncertain_below": calibration.uncertain_below,
-            **({"uncertain_below_of": dict(calibration.uncertain_below_of)} if calibration.uncertain_below_of else {}),
             **({} if calibration.unfamiliar_above is None else {"unfamiliar_above": calibration.unfamiliar_above}),
         },
         "training": dict(training),

@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from emwatch.classify.backbone import (
+    OUTPUTS,
     LiteRtEngine,
     build_xception,
     embedding_network,
     network_input,
     weights_sha256,
 )
-from emwatch.classify.bundles.bundle import BACKBONE, MOST_TOLERANCE
+from emwatch.classify.bundles.bundle import BACKBONE, HEAD, MOST_TOLERANCE
 from emwatch.classify.classifier import golden_drawing
-from emwatch.classify.head import AVERAGE_FEATURES, Head, softmax, unit_stretches
+from emwatch.classify.head import AVERAGE_FEATURES, Head, softmax
 from emwatch.classify.preprocess import prepare
 from emwatch.frame import CATEGORIES
 from emwatch.train.dataset.labelled import OWN, Part
 from emwatch.train.evaluate.evaluate import LEARNED_FROM
 from emwatch.train.heads.calibration import Verdict
 from emwatch.train.heads.data_bars import without_bar
+from emwatch.train.heads.projecting import fitted_projection
 from emwatch.train.heads.ridge import fit_affine, source_weights
-from emwatch.train.network.build import OUTPUTS
 from emwatch.train.network.bundle_files import write_bundle
 from emwatch.train.network.card import SELF_TEST_TOLERANCE, backbone_facts, card
 from emwatch.train.network.convert import agreement, float_embeddings, to_tflite
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 _COMPARED_FRAMES: Final = 100
 #: Training frames by which the ranges of full integers are set.
 _CALIBRATION_FRAMES: Final = 150
+
+
+#: Frames from which the directions are learned in which a head is fitted: the products of more would fill the memory.
+_PROJECTED_FRAMES: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ def export(
     wanted = list(Part) if order.refit_head else [Part.VALIDATION, Part.TEST]
     embeddings = {part: _embedded(engine, views[of[part]], part, ears) for part in wanted}
     truth = {part: categories[of[part]] for part in Part}
-    head, verdict, how = _head(order, network, embeddings, truth, sources_of(frames, parts, Part.TRAINING), ears.say)
+    sources = {part: sources_of(frames, parts, part) for part in Part}
+    head, verdict, how = _head(order, network, embeddings, truth, sources, ears.say)
     golden = head.probabilities(engine.embed(prepare(golden_drawing())).mean(axis=0))
     exact = embedding_network(base, list(OUTPUTS))
     golden_in_keras = head.probabilities(float_embeddings(exact, prepare(golden_drawing())).mean(axis=0))
@@ -127,7 +133,7 @@ def export(
         golden,
     )
     made["self_test"]["tolerance"] = _tolerance(golden, golden_in_keras)
-    bundle = write_bundle(order.folder.bundle, backbone, head.to_bytes(), made)
+    bundle = write_bundle(order.folder.bundle, {BACKBONE: backbone, HEAD: head.to_bytes()}, made)
     ears.say(f"{bundle.directory}: bundle {bundle.sha256[:12]} passes its self-test")
     return {
         "directory": bundle.directory,
@@ -162,7 +168,7 @@ def _head(
     network: Any,
     embeddings: dict[Part, npt.NDArray[np.float32]],
     truth: dict[Part, npt.NDArray[np.int64]],
-    sources: list[str],
+    sources: dict[Part, list[str]],
     say: Callable[[str], None],
 ) -> tuple[Head, Verdict, str]:
     """Take the network's softmax or, where asked for and better on the validation part, one fitted to all depths."""
@@ -170,24 +176,29 @@ def _head(
     early = np.zeros((sum(OUTPUTS.values()) - AVERAGE_FEATURES, len(CATEGORIES)), dtype=np.float32)
     heads = {"the network's softmax": Head(slopes, bias, early, 1.0)}
     if order.refit_head:
-        depths = tuple(OUTPUTS.values())
-        mine = unit_stretches(embeddings[Part.TRAINING], depths)
-        fitted, offset = (
-            array.astype(np.float32) for array in fit_affine(mine, truth[Part.TRAINING], source_weights(sources))
-        )
-        heads["a regression on all depths"] = Head(
-            fitted[:AVERAGE_FEATURES], offset, fitted[AVERAGE_FEATURES:], 1.0, depths
-        )
+        fitted, offset = _fitted(embeddings[Part.TRAINING], truth[Part.TRAINING], sources[Part.TRAINING], order.seed)
+        heads["a regression on all depths"] = Head(fitted[:AVERAGE_FEATURES], offset, fitted[AVERAGE_FEATURES:], 1.0)
     best: tuple[float, Head, Verdict, str] | None = None
     for how, head in heads.items():
         logits = np.log(np.maximum(head.probabilities(embeddings[Part.VALIDATION]), 1e-12))
-        verdict = Verdict.of(logits, truth[Part.VALIDATION])
+        verdict = Verdict.of(logits, truth[Part.VALIDATION], sources[Part.VALIDATION])
         loss = cross_entropy(softmax(logits / verdict.temperature), truth[Part.VALIDATION])
         say(f"head, {how}: validation accuracy {verdict.accuracy:.3f}, loss {loss:.3f}")
         if best is None or loss < best[0]:
             best = loss, replace(head, temperature=float(np.float32(verdict.temperature))), verdict, how
     assert best is not None  # noqa: S101 - there is always the softmax
     return best[1:]
+
+
+def _fitted(
+    embeddings: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], sources: list[str], seed: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Fit a head to compact vectors of embeddings, and return it as a map of embeddings: (features, 10), (10,)."""
+    some = np.random.default_rng(seed).permutation(len(embeddings))[:_PROJECTED_FRAMES]
+    projection = fitted_projection(embeddings[some])
+    slopes, bias = fit_affine(projection.compact(embeddings), truth, source_weights(sources))
+    fitted, offset = projection.unfolded(slopes, bias)
+    return fitted.astype(np.float32), offset.astype(np.float32)
 
 
 def _agreement(

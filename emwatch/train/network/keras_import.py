@@ -17,13 +17,14 @@ from PIL import Image
 
 from emwatch.classify.backbone import (
     BACKBONE_PARAMETERS,
+    OUTPUTS,
     LiteRtEngine,
     build_xception,
     limit_tensorflow,
     network_input,
     weights_sha256,
 )
-from emwatch.classify.bundles.bundle import BACKBONE
+from emwatch.classify.bundles.bundle import BACKBONE, HEAD
 from emwatch.classify.classifier import golden_drawing
 from emwatch.classify.head import AVERAGE_FEATURES, Head, softmax
 from emwatch.classify.preprocess import prepare
@@ -32,7 +33,6 @@ from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
 from emwatch.train.evaluate.evaluate import LEARNED_FROM, NOT_KNOWN
 from emwatch.train.heads.calibration import Calibration
 from emwatch.train.heads.drawn import drawn_frames
-from emwatch.train.network.build import OUTPUTS
 from emwatch.train.network.bundle_files import write_bundle
 from emwatch.train.network.card import backbone_facts, card
 from emwatch.train.network.convert import to_tflite
@@ -113,7 +113,7 @@ def import_classifier(order: ImportOrder, store: BundleStore, say: Callable[[str
         },
     }
     with tempfile.TemporaryDirectory() as folder:
-        written = write_bundle(Path(folder) / "bundle", backbone, head.to_bytes(), made)
+        written = write_bundle(Path(folder) / "bundle", {BACKBONE: backbone, HEAD: head.to_bytes()}, made)
         return store.add(written.directory)
 
 

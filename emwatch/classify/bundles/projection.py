@@ -1,0 +1,98 @@
+"""
+The projection of a bundle: embeddings of thousands of numbers as compact vectors of a few hundred.
+
+A principal component analysis of standardised embeddings (Pearson 1901; learned by ``emwatch.train.heads.projecting``).
+Heads learn in the compact space, and it is small enough to keep for each frame; classifying a frame does not need it.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from emwatch.classify.bundles.arrays import bounded_arrays
+from emwatch.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+_AT_ONCE: Final = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """
+    Standardise, then take the inner products with each component.
+
+    ``mean``, ``spread`` (features,), float32; ``components`` (features, width), int8; ``steps`` (width,), float32: what one
+    unit of a component's numbers stands for.
+    """
+
+    mean: npt.NDArray[np.float32]
+    spread: npt.NDArray[np.float32]
+    components: npt.NDArray[np.int8]
+    steps: npt.NDArray[np.float32]
+
+    @property
+    def features(self) -> int:
+        """Return the width of the embeddings it takes."""
+        return len(self.mean)
+
+    @property
+    def width(self) -> int:
+        """Return the width of a compact vector."""
+        return len(self.steps)
+
+    def compact(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Project embeddings (n, features) to compact vectors (n, width)."""
+        components = self.components.astype(np.float32) * self.steps
+        found = np.empty((len(embeddings), self.width), dtype=np.float32)
+        for first in range(0, len(embeddings), _AT_ONCE):  # a copy of all would double what they take
+            some = slice(first, first + _AT_ONCE)
+            found[some] = (embeddings[some] - self.mean) / self.spread @ components
+        return found
+
+    def unfolded(
+        self, slopes: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Turn an affine map of compact vectors, (width, outputs) and (outputs,), into the same one of embeddings."""
+        steep = self.components.astype(np.float64) @ (slopes * self.steps[:, np.newaxis])
+        steep /= self.spread[:, np.newaxis]
+        return steep, bias - self.mean.astype(np.float64) @ steep
+
+    def to_bytes(self) -> bytes:
+        """Write ``projection.npz``."""
+        file = io.BytesIO()
+        np.savez(file, mean=self.mean, spread=self.spread, components=self.components, steps=self.steps)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, features: int, name: str) -> Projection:
+        """Read ``projection.npz`` for embeddings of so many features. Raises `ModelError` naming ``name``."""
+        try:
+            found = bounded_arrays(content)
+            made = cls(found["mean"], found["spread"], found["components"], found["steps"])
+        except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                f"{name} cannot be read as a projection: {error}; make it again with 'emwatch model build'"
+            ) from error
+        width = made.steps.shape[0] if made.steps.ndim == 1 else 0
+        floats = (made.mean, made.spread, made.steps)
+        shapes = [each.shape for each in (*floats, made.components)]
+        if (
+            shapes != [(features,), (features,), (width,), (features, width)]
+            or width == 0
+            or made.components.dtype != np.int8
+            or any(each.dtype != np.float32 or not np.isfinite(each).all() for each in floats)
+            or not (made.spread > 0).all()
+        ):
+            raise ModelError(
+                f"{name} has arrays of shapes {shapes}, expected those of a projection of {features} features: it belongs to "
+                "a backbone of other depths. Make it again with 'emwatch model build'."
+            )
+        return made
