@@ -1,4 +1,4 @@
-"""Exclusive access to the ledger for one command: a ledger has one writer, usually the daemon."""
+"""The ledger for one command alone: there is one writer, and a running daemon is it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @contextmanager
 def alone_with_the_ledger(config: Config, *, what: str) -> Iterator[Ledger]:
     """
-    Open the ledger for writing, under its lock; ``what`` names the work in the error message.
+    Open the ledger for writing, under its lock; ``what`` is done with it, in the words of the message.
 
-    Raises `EmwatchError` with the process that holds it and what to do, `LedgerError` if it cannot be used.
+    Raises `EmwatchError` that says which process has it and what to do, `LedgerError` where it cannot be used.
     """
     from emwatch.ledger.writer import Ledger
     from emwatch.service.lock import SingleInstance, holder

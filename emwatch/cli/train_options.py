@@ -1,4 +1,4 @@
-"""What the commands that train a network share: options, and the report as a table."""
+"""What the ways of training a network share: options, and the report for people."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def run_options(command: Command) -> Command:
-    """Add the options of every training run to a command; `told` converts them for the recipe."""
+    """Give a command the options of every training run; `told` makes the recipe's own of them."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def told(options: dict[str, Any], dataset: Path, recipe: str) -> dict[str, Any]:
-    """Return the options as the arguments of an order."""
+    """Turn the options into what an order takes."""
     left = dict(options)
     left["by"] = "random" if left.pop("at_random") else "source"
     if left.pop("from_nothing"):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 HEADLINE = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
+    "by_source": "balanced, each source once",
+    "merged_balanced_accuracy": "balanced, borders merged",
     "top_3_accuracy": "among the likeliest three",
     "macro_f1": "macro F1",
     "ece": "calibration error (ECE)",
@@ -92,6 +94,7 @@ def evaluate(
     from emwatch.classify.classifier import Classifier
     from emwatch.train.dataset.labelled import Part, open_dataset
     from emwatch.train.evaluate import evaluate as judging
+    from emwatch.train.heads.lessons import taught_sha256
 
     if out is not None:
         from emwatch.report.evaluation import check_extra
@@ -106,6 +109,7 @@ def evaluate(
     with bars_for(data_bar) as complete, counting("judging frames", len(frames)) as tell:
         judgement = judging.judge(classifier, frames, tell, complete, views)
     opened = classifier.bundle
+    taught = frozenset() if opened is None else taught_sha256(opened.directory)
     document = {
         "bundle": {
             "name": "stub" if opened is None else opened.name,
@@ -117,7 +121,7 @@ def evaluate(
         "dataset": str(dataset.absolute()),
         "part": judged_by,
         "made_at": datetime.now().astimezone().isoformat(timespec="minutes"),
-        **judging.evaluation(judgement, {} if opened is None else opened.card, seed),
+        **judging.evaluation(judgement, {} if opened is None else opened.card, seed, taught),
         "history": epochs,
     }
     if out is not None:
@@ -158,13 +162,14 @@ def _print(document: dict[str, Any]) -> None:
         f"{printable(document['bundle']['name'])}: {counted(document['frames'], 'frame')} of {counted(document['sources'], 'source')}{part}"
     )
     columns = [Column("Figure", whole=True), Column("All", align="right"), Column("19 times of 20", style="dim")]
-    unseen = document["unseen"]
-    if unseen:
-        columns += [Column(f"New sources ({unseen['frames']:,})", align="right"), Column("19 times of 20", style="dim")]
-    print_table(
-        columns,
-        [_figure(title, document["headline"][name], unseen and unseen[name]) for name, title in HEADLINE.items()],
-    )
+    groups = [("New sources", document["unseen"]), ("Blind sources", document["blind"])]
+    there = [(title, group) for title, group in groups if group is not None]
+    for title, group in there:
+        columns += [Column(f"{title} ({group['frames']:,})", align="right"), Column("19 times of 20", style="dim")]
+    shown = [document["headline"], *(group for _, group in there)]
+    print_table(columns, [_figure(title, [each[name] for each in shown]) for name, title in HEADLINE.items()])
+    worth = ", ".join(f"{name} {count:.1f}" for name, count in document["effective_sources"].items())
+    click.echo(f"effective number of sources: {worth}")
     doubt = document["uncertain"]
     click.echo(
         f"uncertain: {doubt['share']:.1%} of the frames; of the others {_per_cent(doubt['accuracy_when_certain'])} are right; "
@@ -201,11 +206,10 @@ def _print(document: dict[str, Any]) -> None:
         )
 
 
-def _figure(title: str, figure: dict[str, float], unseen: dict[str, float] | None) -> list[str]:
+def _figure(title: str, figures: list[dict[str, float]]) -> list[str]:
     cells = [title]
-    for each in (figure, unseen):
-        if each is not None:
-            cells += [f"{each['value']:.3f}", f"{each['low']:.3f} to {each['high']:.3f}"]
+    for each in figures:
+        cells += [f"{each['value']:.3f}", f"{each['low']:.3f} to {each['high']:.3f}"]
     return cells
 
 

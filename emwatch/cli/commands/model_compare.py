@@ -51,8 +51,9 @@ def compare(
     """
     Compare two bundles on the same labelled frames: both scores, their difference, and which one is right where.
 
-    Intervals hold 19 times of 20 if other sources had been gathered. Frames of sources that one of them has learned from
-    are left out, as far as the cards tell. The result is remembered for "emwatch model activate", which needs it where cards cannot be compared.
+    Intervals hold 19 times of 20 if other sources had been gathered. Frames that taught one of them, by their sha256 or by
+    the sources on its card, are left out. With fewer than five sources left neither is called better. Else the result is
+    remembered for "emwatch model activate", which needs it if cards cannot be compared.
     Ends with 4 when some files could not be read.
     """
     from emwatch.classify.bundles.store import store_of
@@ -69,7 +70,8 @@ def compare(
         _lay_out_cards(both, as_json=as_json)
         return
     document = _measured(config, both, dataset, part, seed)
-    _remember(store, both, document, dataset)
+    if document["enough_sources"]:
+        _remember(store, both, document, dataset)
     if as_json:
         print_json(document)
     else:
@@ -84,11 +86,13 @@ def _measured(config: Config, both: tuple[Kept, Kept], dataset: Path, part: str 
     from emwatch.train.dataset.labelled import Part, open_dataset
     from emwatch.train.evaluate.compare import comparison, judge_both
     from emwatch.train.evaluate.evaluate import chosen
+    from emwatch.train.heads.lessons import taught_sha256
 
     frames, judged_by = chosen(open_dataset(dataset), None if part is None else Part(part))
     one, other = (Classifier.load(each.directory, threads=config.model.threads) for each in both)
     with counting("judging frames with both", len(frames)) as tell:
         pairs, unreadable = judge_both(one, other, frames, tell, config.model.views)
+    taught = taught_sha256(both[0].directory) | taught_sha256(both[1].directory)
     return {
         "bundles": {
             which: {"name": each.name, "sha256": each.sha256}
@@ -97,7 +101,7 @@ def _measured(config: Config, both: tuple[Kept, Kept], dataset: Path, part: str 
         "dataset": str(dataset.absolute()),
         "part": judged_by,
         "views": config.model.views,
-        **comparison(pairs, (both[0].card or {}, both[1].card or {}), seed),
+        **comparison(pairs, (both[0].card or {}, both[1].card or {}), seed, taught),
         "unreadable": [{"path": path_to_text(frame.path), "message": message} for frame, message in unreadable],
     }
 
@@ -155,6 +159,8 @@ def _columns(both: tuple[Kept, Kept]) -> list[Column]:
 
 
 def _print(both: tuple[Kept, Kept], document: dict[str, Any]) -> None:
+    from emwatch.train.evaluate.compare import LEAST_SOURCES
+
     columns = [*_columns(both), Column("Difference", align="right"), Column("19 times of 20", align="right")]
     rows = []
     for name, title in HEADLINE.items():
@@ -179,10 +185,21 @@ def _print(both: tuple[Kept, Kept], document: dict[str, Any]) -> None:
         f"only {printable(both[0].name)} {paired['only_first_right']}, only {printable(both[1].name)} "
         f"{paired['only_second_right']}, both wrong {paired['both_wrong']}"
     )
+    if not document["enough_sources"]:
+        click.echo(
+            f"neither is called better: {counted(document['sources'], 'source')} that taught neither "
+            f"{'is' if document['sources'] == 1 else 'are'} too few; give frames of {LEAST_SOURCES} or more other sessions"
+        )
+        _print_troubles(document)
+        return
     apart = document["difference"]["balanced_accuracy"]
     chance = "within chance" if _is_within_chance(document) else "more than chance among the sources"
     word = "as good" if apart["value"] == 0 else "better" if apart["value"] > 0 else "worse"
     click.echo(f"{printable(both[1].name)} is {word}" + (f", {chance}" if apart["value"] else ""))
+    _print_troubles(document)
+
+
+def _print_troubles(document: dict[str, Any]) -> None:
     for warning in document["warnings"]:
         tell_warning(warning)
     for each in document["unreadable"]:

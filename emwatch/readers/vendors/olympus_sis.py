@@ -39,7 +39,7 @@ class OlympusSisReader:
     vendor: str = "Olympus SIS"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Recognise the frame by the tag."""
+        """Tell by the tag."""
         return frame.has_tag(_TAG)
 
     def read(self, frame: RawFrame) -> Findings:

@@ -32,7 +32,18 @@ OWN: Final = "the user's own"
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 
 #: The columns a manifest has, in order; of a labels table only the first two must be there.
-COLUMNS: Final = ("file", "category", "source", "licence", "open_licence", "instrument", "near_duplicate", "part")
+COLUMNS: Final = (
+    "file",
+    "category",
+    "source",
+    "licence",
+    "open_licence",
+    "instrument",
+    "near_duplicate",
+    "part",
+    "may_teach",
+    "blind",
+)
 
 #: What `LabelledFrame.grey` raises for a file that is damaged, or claims more pixels than any frame has.
 UNREADABLE: Final = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
@@ -61,6 +72,8 @@ class LabelledFrame:
     instrument: str = ""  #: as the table tells it, empty where it does not
     near_duplicate: bool = False  #: of another frame that is in the dataset
     part: Part | None = None  #: as a manifest tells it
+    may_teach: bool = True  #: else its owner reserves rights, and it only judges
+    blind: bool = False  #: nobody who paints drawn frames has looked at it: it may judge these
 
     def grey(self) -> npt.NDArray[np.uint8]:
         """Read it as grey (height, width); 16-bit and float values are stretched, as for the daemon's network."""
@@ -116,7 +129,7 @@ def check_manifest(manifest: Path) -> None:
         return
     except OSError as error:
         raise DatasetError(f"{_name(manifest)} cannot be written: {error.strerror or error}") from error
-    if not first.startswith("\t".join(COLUMNS).encode()):
+    if not first.startswith("\t".join(COLUMNS[:4]).encode()):
         raise DatasetError(f"{_name(manifest)} is there already and is no manifest: name another file")
 
 
@@ -153,6 +166,8 @@ def _cells(frame: LabelledFrame, folder: Path) -> tuple[str, ...]:
         frame.instrument,
         "1" if frame.near_duplicate else "0",
         frame.part or "",
+        "yes" if frame.may_teach else "no",
+        "yes" if frame.blind else "no",
     )
 
 
@@ -190,12 +205,16 @@ def _from_row(folder: Path, row: Mapping[str, str]) -> LabelledFrame:
     part = row.get("part", "")
     if part and part not in set(Part):
         raise ValueError(f"part {part!r} is none of {', '.join(Part)}")
+    licensed = row.get("open_licence") or "yes"
     return LabelledFrame(
         path=path,
         category=_category(row["category"]),
         source=row.get("source") or source_by_filing(path.parent, path),
         licence=row.get("licence") or OWN,
-        open_licence=row.get("open_licence", "yes") == "yes",
+        open_licence=licensed == "yes",
+        # A table that does not say who may teach means those of an open licence.
+        may_teach=(row.get("may_teach") or licensed) == "yes",
+        blind=row.get("blind") == "yes",
         instrument=row.get("instrument", ""),
         near_duplicate=row.get("near_duplicate") == "1",
         part=Part(part) if part else None,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import comb
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from emwatch.classify.scale_doubt import field_width_um
 from emwatch.errors import DatasetError, FrameError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.dataset.survey import read_all
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from emwatch.train.dataset.labelled import LabelledFrame
 
 
+#: Fewer sources than this do not tell which of two models is better.
+LEAST_SOURCES: Final = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """One labelled frame with what both models said of it."""
@@ -31,6 +36,7 @@ class Pair:
     frame: LabelledFrame
     first: Prediction
     second: Prediction
+    sha256: str = ""
 
 
 def judge_both(
@@ -47,26 +53,36 @@ def judge_both(
         if isinstance(result, FrameError):
             unreadable.append((frame, str(result)))
         else:
-            one, other = (each.classify(result.views, result.coloured_share) for each in (first, second))
-            pairs.append(Pair(frame, one, other))
+            width_um = field_width_um(result.metadata, result.width)
+            one, other = (each.classify(result.views, result.coloured_share, width_um) for each in (first, second))
+            pairs.append(Pair(frame, one, other, result.sha256))
         tell(number)
     return pairs, unreadable
 
 
 def comparison(
-    pairs: Sequence[Pair], cards: tuple[Mapping[str, Any], Mapping[str, Any]], seed: int = 0
+    pairs: Sequence[Pair],
+    cards: tuple[Mapping[str, Any], Mapping[str, Any]],
+    seed: int = 0,
+    taught: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """
-    Compare on the frames of sources that neither model has learned from, as far as the cards tell; on all where there are none.
+    Compare on the frames that taught neither model, by their sha256 (``taught``) and by the sources on the cards.
 
-    Gives plain data: the figures of each, the difference (second less first) with its interval over sources, and who is
-    right where. Raises `DatasetError` without frames.
+    Returns plain data: the figures of each, the difference (second less first) with its interval over sources, and who is
+    right where. ``sources`` fewer than `LEAST_SOURCES` decide nothing: ``enough_sources`` says so. Raises `DatasetError`
+    without frames, or if every frame taught one of them.
     """
-    learned = learned_sources(cards[0]) | learned_sources(cards[1])
-    unseen = [pair for pair in pairs if pair.frame.source not in learned]
-    judged = unseen or list(pairs)
-    if not judged:
+    if not pairs:
         raise DatasetError("not one frame could be judged by both: there are none, or none can be read")
+    learned = learned_sources(cards[0]) | learned_sources(cards[1])
+    new = [pair for pair in pairs if pair.sha256 not in taught]
+    if not new:
+        raise DatasetError(
+            f"all {len(pairs)} frames taught one of the two models, so they cannot judge it: give frames of other sessions"
+        )
+    unseen = [pair for pair in new if pair.frame.source not in learned]
+    judged = unseen or new
     truth = np.array([pair.frame.category for pair in judged], dtype=np.int64)
     sources = [pair.frame.source for pair in judged]
     first, second = _scores([pair.first for pair in judged]), _scores([pair.second for pair in judged])
@@ -75,6 +91,8 @@ def comparison(
         "frames": len(judged),
         "sources": len(set(sources)),
         "left_out": len(pairs) - len(judged),
+        "taught": len(pairs) - len(new),
+        "enough_sources": len(set(sources)) >= LEAST_SOURCES and bool(unseen),
         "warnings": _warnings(bool(unseen), cards),
         "first": asdict(measures.headline(first, truth, sources, seed)),
         "second": asdict(measures.headline(second, truth, sources, seed)),

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from emwatch.classify.scale_doubt import field_width_um
 from emwatch.errors import DatasetError, FrameError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.dataset.bands import BANDS, UNKNOWN, band
 from emwatch.train.dataset.labelled import OWN, Part
+from emwatch.train.dataset.sources import names_tell_nothing
 from emwatch.train.dataset.survey import read_all
 from emwatch.train.evaluate import measures
 
@@ -97,7 +99,8 @@ def judge(
             judgement.unreadable.append((frame, str(result)))
         else:
             metadata = (result if complete is None else complete(result)).metadata
-            prediction = classifier.classify(result.views, result.coloured_share)
+            width_um = field_width_um(metadata, result.width)
+            prediction = classifier.classify(result.views, result.coloured_share, width_um)
             judgement.judged.append(
                 Judged(frame, prediction, result.sha256, metadata.vendor or "", metadata.number("magnification"))
             )
@@ -105,11 +108,13 @@ def judge(
     return judgement
 
 
-def evaluation(judgement: Judgement, card: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
+def evaluation(
+    judgement: Judgement, card: Mapping[str, Any], seed: int = 0, taught: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """
-    Say how well a model with this ``card`` did: a document without anything but plain data.
+    Return how well a model with this ``card`` did: a document of plain data.
 
-    Raises `DatasetError` where no frame could be judged.
+    ``taught``: the sha256 of frames that taught it, as far as its bundle tells. Raises `DatasetError` where no frame could be judged.
     """
     judged = judgement.judged
     if not judged:
@@ -117,18 +122,20 @@ def evaluation(judgement: Judgement, card: Mapping[str, Any], seed: int = 0) -> 
     scores, truth = _arrays(judged)
     counts = measures.confusion_matrix(scores, truth)
     learned = learned_sources(card)
-    unseen = [each for each in judged if each.frame.source not in learned]
+    unseen = [each for each in judged if each.frame.source not in learned and each.sha256 not in taught]
+    blind = [each for each in judged if each.frame.blind]
+    sources = [each.frame.source for each in judged]
     return {
         "frames": len(judged),
         "sources": len({each.frame.source for each in judged}),
         "unreadable": [
             {"path": path_to_text(frame.path), "message": message} for frame, message in judgement.unreadable
         ],
+        "effective_sources": measures.effective_sources(truth, sources),
         "warnings": _warnings(judged, unseen, card),
         "headline": _headline(judged, seed),
-        "unseen": {"frames": len(unseen), **_headline(unseen, seed), "uncertain": _uncertain(unseen)}
-        if 0 < len(unseen) < len(judged)
-        else None,
+        "unseen": _apart(unseen, judged, seed),
+        "blind": _apart(blind, judged, seed),
         "uncertain": _uncertain(judged),
         "categories": _categories(judged, counts),
         "confusion": {
@@ -149,6 +156,18 @@ def evaluation(judgement: Judgement, card: Mapping[str, Any], seed: int = 0) -> 
             ],
         },
         "mistakes": [_mistake(each) for each in mistakes(judged)],
+    }
+
+
+def _apart(some: Sequence[Judged], judged: Sequence[Judged], seed: int) -> dict[str, Any] | None:
+    """Return the figures of some of the judged frames, ``None`` if they are none or all."""
+    if not 0 < len(some) < len(judged):
+        return None
+    return {
+        "frames": len(some),
+        "sources": len({each.frame.source for each in some}),
+        **_headline(some, seed),
+        "uncertain": _uncertain(some),
     }
 
 
@@ -283,6 +302,12 @@ def _warnings(judged: Sequence[Judged], unseen: Sequence[Judged], card: Mapping[
         said.append("nobody knows what the backbone of this bundle has learned from: figures on such frames flatter")
     if any(each.frame.part is Part.TRAINING for each in judged):
         said.append("these frames are of the training part: a model that has learned from them knows them")
+    untold = sum(names_tell_nothing(each.frame.source) for each in judged)
+    if untold > len(judged) / 2:
+        said.append(
+            f"the sources of {untold} of {len(judged)} frames are unknown (their names are hashes), so each counts as its own: "
+            "intervals are too narrow, and frames of one session may have taught. Name their sources in a table"
+        )
     if len({each.frame.source for each in judged}) == 1:
         said.append("all frames are of one source: the intervals are of frames, and too narrow for other instruments")
     missing = [

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from emwatch.classify.head import softmax
 from emwatch.frame import CATEGORIES
+from emwatch.train.evaluate import measures
 from emwatch.train.evaluate.measures import calibration_error, category_figures, confusion_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy.typing as npt
 
 FOLDS: Final = 5
-#: This share of the rightly classified frames must stay certain; the threshold is the highest that allows it.
-KEPT_OF_RIGHT: Final = 0.84
-#: Of those, the limit of novelty alone keeps this share.
+#: A prediction is certain if such predictions are right at least this often, on frames by which the limit is chosen. A
+#: little more than the three of four that are promised: those are frames of few sources.
+ASKED_OF_CERTAIN: Final = 0.8
+#: The share of the weight that is certain at least: three frames that are right are luck.
+LEAST_CERTAIN: Final = 0.05
+#: Of the frames that are right and certain, the limit of novelty keeps this share.
 KEPT_OF_FAMILIAR: Final = 0.95
-#: A category is believed where it is right at least this often. By source it made believed Nanowires right in 38 % of
-#: cases instead of 20 %, and all believed frames in 77 % instead of 74 %, with as many right ones kept.
-TRUSTED: Final = 0.5
-#: Limits of single categories are told by no fewer than this share of the frames: three of them right are luck.
-LEAST_BELIEVED: Final = 0.04
+
+
+def source_shares(categories: npt.NDArray[np.int64], sources: list[str]) -> npt.NDArray[np.float64]:
+    """
+    Return weights (n,), mean 1, by which each category counts the same, and within it each source.
+
+    A hundred frames of one session say hardly more of a category than ten.
+    """
+    names = np.array(sources)
+    weights = np.zeros(len(categories))
+    for category in np.unique(categories):
+        mine = categories == category
+        there, counts = np.unique(names[mine], return_counts=True)
+        each = dict(zip(there.tolist(), counts.tolist(), strict=True))
+        weights[mine] = [1 / (len(there) * each[name]) for name in names[mine].tolist()]
+    return weights / weights.mean() if len(weights) else weights
 
 
 def source_folds(categories: npt.NDArray[np.int64], sources: list[str], seed: int) -> npt.NDArray[np.int64]:
@@ -55,16 +68,14 @@ def source_folds(categories: npt.NDArray[np.int64], sources: list[str], seed: in
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """
-    What makes probabilities of logits and says when to believe them, chosen on frames of unseen sources.
+    What makes probabilities of logits, and the limits below or above which they are not to be believed.
 
-    ``unfamiliar_above`` is ``None`` for a head that tells no novelty. ``uncertain_below_of``: higher limits of categories
-    that were wrongly believed too often.
+    ``unfamiliar_above`` is ``None`` for a head without novelty.
     """
 
     temperature: float
     uncertain_below: float
     unfamiliar_above: float | None = None
-    uncertain_below_of: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def chosen(
@@ -72,21 +83,19 @@ class Calibration:
         logits: npt.NDArray[np.float64],
         categories: npt.NDArray[np.int64],
         novelty: npt.NDArray[np.float64] | None = None,
+        weights: npt.NDArray[np.float64] | None = None,
     ) -> Calibration:
-        """Choose by logits (n, 10) and, where the head tells it, novelty (n,) of frames whose category is known."""
+        """Choose by logits (n, 10), novelty (n,) and weights (n,) of frames of unseen sources whose category is known."""
         if not len(logits):
             return cls(1.0, 1.0)
-        temperature = fitted_temperature(logits, categories)
+        weights = np.ones(len(logits)) if weights is None else weights
+        temperature = fitted_temperature(logits, categories, weights)
         scores = softmax(logits / temperature)
         right = scores.argmax(axis=1) == categories
-        if not right.any():
-            return cls(temperature, 1.0)
-        kept = KEPT_OF_RIGHT if novelty is None else KEPT_OF_RIGHT / KEPT_OF_FAMILIAR
-        below = float(np.floor(np.quantile(scores.max(axis=1)[right], 1 - kept) * 100) / 100)
-        limits = cls(temperature, below, None, _limits_of_categories(scores, right, below))
-        if novelty is None:
-            return limits
+        limits = cls(temperature, _least_believed(scores.max(axis=1), right, weights))
         sure = right & limits.certain(logits)
+        if novelty is None or not sure.any():
+            return limits
         above = float(np.ceil(np.quantile(novelty[sure], KEPT_OF_FAMILIAR) * 1000) / 1000)
         return replace(limits, unfamiliar_above=above)
 
@@ -97,14 +106,25 @@ class Calibration:
     def certain(
         self, logits: npt.NDArray[np.float64], novelty: npt.NDArray[np.float64] | None = None
     ) -> npt.NDArray[np.bool_]:
-        """Say of which frames (n,) the likeliest category is to be believed."""
-        scores = self.probabilities(logits)
-        limits = np.array([self.uncertain_below_of.get(name, self.uncertain_below) for name in CATEGORIES])
-        believed: npt.NDArray[np.bool_] = scores.max(axis=1) >= limits[scores.argmax(axis=1)]
+        """Return whether the likeliest category of each frame (n,) is to be believed."""
+        believed: npt.NDArray[np.bool_] = self.probabilities(logits).max(axis=1) >= self.uncertain_below
         if novelty is None or self.unfamiliar_above is None:
             return believed
         familiar: npt.NDArray[np.bool_] = novelty <= self.unfamiliar_above
         return believed & familiar
+
+
+def _least_believed(
+    probability: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64]
+) -> float:
+    """Return the lowest limit above which `ASKED_OF_CERTAIN` are right, or 1.0 if no limit reaches that."""
+    order = np.argsort(-probability, kind="stable")
+    believed = np.cumsum(weights[order])
+    enough = believed >= LEAST_CERTAIN * believed[-1]
+    reached = np.flatnonzero(enough & (np.cumsum((weights * right)[order]) >= ASKED_OF_CERTAIN * believed))
+    if not len(reached):
+        return 1.0
+    return float(np.floor(probability[order][reached[-1]] * 10_000) / 10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +133,13 @@ class Verdict:
 
     accuracy: float
     balanced_accuracy: float
+    by_source: float  #: balanced accuracy in which each source of a category counts once
+    merged_balanced_accuracy: float  #: see `measures.MERGED`
     top_3_accuracy: float
     ece_before: float
     ece_after: float
     temperature: float
     uncertain_below: float
-    uncertain_below_of: dict[str, float]
     unfamiliar_above: float | None
     certain_share: float
     certain_of_right: float
@@ -128,15 +149,15 @@ class Verdict:
 
     @property
     def calibration(self) -> Calibration:
-        """Give the calibration that ships."""
-        return Calibration(self.temperature, self.uncertain_below, self.unfamiliar_above, self.uncertain_below_of)
+        """Return the calibration that ships."""
+        return Calibration(self.temperature, self.uncertain_below, self.unfamiliar_above)
 
     @classmethod
-    def of(cls, logits: npt.NDArray[np.float64], categories: npt.NDArray[np.int64]) -> Verdict:
-        """Judge logits (n, 10), choosing the calibration by them: where there are no other frames to choose it by."""
+    def of(cls, logits: npt.NDArray[np.float64], categories: npt.NDArray[np.int64], sources: list[str]) -> Verdict:
+        """Judge logits (n, 10), choosing the calibration by the same frames: if there are no others to choose it by."""
         calibration = Calibration.chosen(logits, categories)
         scores = calibration.probabilities(logits)
-        return cls.measured(logits, scores, calibration.certain(logits), categories, calibration)
+        return cls.measured(logits, scores, calibration.certain(logits), categories, sources, calibration)
 
     @classmethod
     def measured(
@@ -145,6 +166,7 @@ class Verdict:
         scores: npt.NDArray[np.float64],
         certain: npt.NDArray[np.bool_],
         categories: npt.NDArray[np.int64],
+        sources: list[str],
         calibration: Calibration,
     ) -> Verdict:
         """Measure logits (n, 10) and what was made of them; ``calibration`` is the one that is shipped."""
@@ -154,12 +176,13 @@ class Verdict:
         return cls(
             accuracy=float(right.mean()),
             balanced_accuracy=float(np.mean(list(recall.values()))),
+            by_source=measures.by_source(right, categories, sources),
+            merged_balanced_accuracy=measures.merged_balanced_accuracy(scores, categories),
             top_3_accuracy=float((np.argsort(-scores, axis=1)[:, :3] == categories[:, np.newaxis]).any(axis=1).mean()),
             ece_before=calibration_error(softmax(logits), categories),
             ece_after=calibration_error(scores, categories),
             temperature=calibration.temperature,
             uncertain_below=calibration.uncertain_below,
-            uncertain_below_of=dict(calibration.uncertain_below_of),
             unfamiliar_above=calibration.unfamiliar_above,
             certain_share=float(certain.mean()),
             certain_of_right=float(certain[right].mean()) if right.any() else 0.0,
@@ -169,32 +192,11 @@ class Verdict:
         )
 
 
-def _limits_of_categories(
-    scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], below: float
-) -> dict[str, float]:
-    """
-    Raise the limit of each category that is wrong more often than right where it is believed, until it is not.
-
-    Never so far that fewer than `LEAST_BELIEVED` of the frames are left to tell by.
-    """
-    likeliest, probability = scores.argmax(axis=1), scores.max(axis=1)
-    least = max(1, round(LEAST_BELIEVED * len(scores)))
-    limits = {}
-    for index, name in enumerate(CATEGORIES):
-        mine = (likeliest == index) & (probability >= below)
-        order = np.argsort(-probability[mine])
-        hits = np.cumsum(right[mine][order]) / np.arange(1, mine.sum() + 1)
-        trusted = np.flatnonzero(hits[least - 1 :] >= TRUSTED) + least - 1
-        if len(hits) < least or hits[-1] >= TRUSTED:
-            continue
-        last = int(trusted[-1]) if len(trusted) else least - 1
-        limits[name] = float(np.ceil(probability[mine][order][last] * 100) / 100)
-    return {name: limit for name, limit in limits.items() if limit > below}
-
-
-def fitted_temperature(logits: npt.NDArray[np.float64], categories: npt.NDArray[np.int64]) -> float:
-    """Find the temperature of the least negative log-likelihood, on a grid of 2 % steps."""
+def fitted_temperature(
+    logits: npt.NDArray[np.float64], categories: npt.NDArray[np.int64], weights: npt.NDArray[np.float64]
+) -> float:
+    """Return the temperature of the least weighted negative log-likelihood, on a grid of 2 % steps."""
     rows = np.arange(len(logits))
     grid = np.geomspace(0.2, 20.0, 233)
-    losses = [-np.log(np.maximum(softmax(logits / at)[rows, categories], 1e-12)).mean() for at in grid]
+    losses = [-(weights * np.log(np.maximum(softmax(logits / at)[rows, categories], 1e-12))).mean() for at in grid]
     return float(grid[int(np.argmin(losses))])

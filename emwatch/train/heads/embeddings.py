@@ -77,15 +77,9 @@ class Embeddings:
         backbone_sha256: str,
         say: Callable[[str], None],
         threads: int = 2,
-        stretches: tuple[int, ...] = (),
         counting: Counting = uncounted,
     ) -> None:
-        """
-        Read what is kept. ``stretches``: the widths of an embedding's parts, for whoever scales each on its own.
-
-        ``say`` hears once how many of what are embedded, ``counting`` after each.
-        """
-        self.stretches = stretches
+        """Read what is kept. ``say`` hears once how many of what are embedded, ``counting`` after each."""
         self._engine = engine
         self._say = say
         self._threads = threads
@@ -94,7 +88,7 @@ class Embeddings:
             os.environ.get("EMWATCH_EMBEDDINGS") or Path(platformdirs.user_cache_dir("emwatch")) / "embeddings"
         )
         self._file = directory / f"{backbone_sha256[:16]}.npz"
-        self._known = _read(self._file, engine.features)
+        self._known: dict[str, npt.NDArray[np.float16]] = _read(self._file, engine.features)
 
     def of(self, what: str, pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
         """
@@ -112,6 +106,12 @@ class Embeddings:
         rows = [self._known[key] for key in keys]
         return np.array(rows, dtype=np.float32).reshape(len(rows), self._engine.features)
 
+    def keep(self, pictures: Sequence[Picture], rows: npt.NDArray[np.float32]) -> None:
+        """Remember the embeddings (n, features) of pictures that were embedded elsewhere."""
+        keys = (picture.key() for picture in pictures)
+        self._known.update(zip(keys, rows.astype(np.float16), strict=True))
+        self._keep()
+
     def _embedded(self, what: str, pictures: Sequence[Picture]) -> list[str]:
         """Embed what is not known yet; gives the keys of all."""
         wrong = []
@@ -127,7 +127,8 @@ class Embeddings:
                 except DatasetError as error:
                     wrong.append(str(error))
                     continue
-                self._known[key] = self._engine.embed(views).mean(axis=0)
+                # In half precision: a kept embedding and one made now must be the same numbers.
+                self._known[key] = self._engine.embed(views).mean(axis=0).astype(np.float16)
         if wrong:
             left = [f"and {len(wrong) - _TOLD} more"] if len(wrong) > _TOLD else []
             raise DatasetError("\n".join([*wrong[:_TOLD], *left]))
@@ -171,12 +172,12 @@ def _code_sha256(modules: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def _read(file: Path, features: int) -> dict[str, npt.NDArray[np.float32]]:
+def _read(file: Path, features: int) -> dict[str, npt.NDArray[np.float16]]:
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             keys, rows = arrays["keys"], arrays["rows"]
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         return {}
-    if rows.shape != (len(keys), features) or rows.dtype != np.float32:
+    if rows.shape != (len(keys), features) or rows.dtype != np.float16:
         return {}
     return dict(zip(keys.tolist(), rows, strict=True))

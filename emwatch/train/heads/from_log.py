@@ -81,11 +81,10 @@ def beside(frames: Sequence[LabelledFrame], reviewed: Sequence[LabelledFrame]) -
     return [*kept, *reviewed]
 
 
-def check_categories(frames: Sequence[LabelledFrame], drawn_per_category: int) -> None:
-    """Raise `DatasetError` where a category has neither real nor drawn frames."""
-    there = {frame.category for frame in frames if frame.open_licence}
-    missing = [name for index, name in enumerate(CATEGORIES) if index not in there]
-    if missing and not drawn_per_category:
+def check_categories(frames: Sequence[LabelledFrame]) -> None:
+    """Raise `DatasetError` if a category has no frames that may teach."""
+    there = {frame.category for frame in frames if frame.may_teach}
+    if missing := [name for index, name in enumerate(CATEGORIES) if index not in there]:
         raise DatasetError(
             f"nothing teaches {', '.join(missing)}: review some, give a DATASET that has some, or let --drawn N draw them"
         )

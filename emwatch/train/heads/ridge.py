@@ -1,10 +1,9 @@
-"""Heads: ridge regression on embeddings, in closed form with numpy alone, one affine map whatever was done on the way."""
+"""Ridge regression in closed form, with numpy alone: heads are one affine map, learned from sums over rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -13,153 +12,86 @@ from emwatch.frame import CATEGORIES
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    Singles: TypeAlias = npt.NDArray[np.float32]
-
-#: Strength of the ridge, where a row has a squared length of about 1. From the by-source folds: 0.1 and 10 lost 2 points.
+#: Strength of the ridge, if rows have a squared length of about 1.
 RIDGE: Final = 1.0
 
-#: Scores lie between 0 and 1 where logits may be anything: times this, a temperature near 1 fits.
+#: Scores lie between 0 and 1, logits anywhere: scores times this need a temperature near 1.
 SHARPNESS: Final = 8.0
 
-#: What a category without any frame gets for a logit.
+#: The logit of a category without any frame.
 _ABSENT: Final = -20.0
 
-#: With more rows than this, products of features are smaller than products of rows.
-_MOST_ROWS_FOR_KERNEL: Final = 8000
 
-
-@dataclass(frozen=True)
-class Rows:
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
     """
-    Embeddings to learn from and to judge by: heads that all learn some rows, and each its own choice of others.
+    All that a ridge regression keeps of the rows it learns: weighted sums of products.
 
-    ``features`` (n, features), float32; ``labels`` (n,), indices of classes; ``weights`` (n,), positive; ``always`` (n,),
-    the rows that every head learns; ``perhaps`` (n,), those it may learn. The rest is only judged. The scale of the
-    features is taken from ``always``, or where those are few from ``perhaps``, too; never from rows that are only judged.
-    Classes weigh the same where everything is learned.
-
-    Ridge regression in its dual form: the coefficients of rows solve (K + ridge / weights) a = wanted, K being products
-    of rows. What all heads learn is eliminated once (by its Schur complement); a head is then one small system.
+    ``products`` (width + 1, width + 1), the last row and column for the constant; ``targets`` (width + 1, classes).
+    Sums of disjoint rows add up.
     """
 
-    features: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float64]
-    classes: int
-    always: npt.NDArray[np.bool_]
-    perhaps: npt.NDArray[np.bool_]
+    products: npt.NDArray[np.float64]
+    targets: npt.NDArray[np.float64]
 
-    def scores(self, chosen: npt.NDArray[np.bool_], judged: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """Let a head learn those of ``perhaps`` that the mask ``chosen`` (n,) has, and score ``judged``: (judged, classes)."""
-        if self._is_large:
-            return (self._standard[judged] @ self._slopes(chosen)).astype(np.float64)
-        common, left, _ = self._eliminated
-        mine = chosen[self.perhaps]
-        return (common[judged] + left[judged][:, mine] @ self._own(chosen)).astype(np.float64)
+    @classmethod
+    def of(
+        cls,
+        rows: npt.NDArray[np.float32],
+        labels: npt.NDArray[np.int64],
+        weights: npt.NDArray[np.float64],
+        classes: int,
+    ) -> Sums:
+        """Sum over rows (n, width) of classes ``labels`` (n,), each counting ``weights`` (n,) times."""
+        bordered = np.concatenate([rows, np.ones((len(rows), 1), dtype=np.float32)], axis=1, dtype=np.float64)
+        weighted = bordered * weights[:, np.newaxis]
+        targets = np.zeros((bordered.shape[1], classes))
+        for label in range(classes):
+            targets[:, label] = weighted[labels == label].sum(axis=0)
+        return cls(bordered.T @ weighted, targets)
 
-    def fitted(self, chosen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Let a head learn as `scores` does; give (features, classes) and the bias (classes,) for embeddings as they come."""
-        slopes = self._slopes(chosen).astype(np.float64)
-        mean, spread = (part.astype(np.float64) for part in self._scaling)
-        own = slopes[:-1] / spread[:, np.newaxis]
-        return own, slopes[-1] - mean @ own
+    def __add__(self, other: Sums) -> Sums:
+        """Return the sums over the rows of both."""
+        return Sums(self.products + other.products, self.targets + other.targets)
 
-    def _slopes(self, chosen: npt.NDArray[np.bool_]) -> Singles:
-        """Give (features + 1, classes) for standard rows."""
-        if self._is_large:
-            taught = self.always | (self.perhaps & chosen)
-            rows, weights = self._standard[taught], self._balanced[taught].astype(np.float32)[:, np.newaxis]
-            system = rows.T @ (rows * weights)
-            system[np.diag_indices_from(system)] += np.float32(RIDGE)
-            return _solved(system, rows.T @ (weights * self._wanted[taught]))
-        mine, own = self.perhaps & chosen, self._own(chosen)
-        rest = self._wanted[self.always] - self._kernel[np.ix_(self.always, mine)] @ own
-        return self._standard[mine].T @ own + self._standard[self.always].T @ _solved(self._always_system, rest)
+    def __sub__(self, other: Sums) -> Sums:
+        """Return the sums without the rows of the other, which must be among these."""
+        return Sums(self.products - other.products, self.targets - other.targets)
 
-    def _own(self, chosen: npt.NDArray[np.bool_]) -> Singles:
-        """Give the coefficients (chosen of perhaps, classes) of the rows that this head alone has."""
-        common, _, system = self._eliminated
-        mine = chosen[self.perhaps]
-        rows = self.perhaps & chosen
-        return _solved(system[np.ix_(mine, mine)], self._wanted[rows] - common[rows])
-
-    @cached_property
-    def _eliminated(self) -> tuple[Singles, Singles, Singles]:
-        """Give the scores of all rows by what is always learned, the kernel that is left to perhaps, and their system."""
-        to_perhaps = self._kernel[:, self.perhaps]
-        found = _solved(
-            self._always_system, np.concatenate([self._wanted[self.always], to_perhaps[self.always]], axis=1)
-        )
-        explained = self._kernel[:, self.always] @ found
-        left = to_perhaps - explained[:, self.classes :]
-        return explained[:, : self.classes], left, _with_ridge(left[self.perhaps], self._balanced[self.perhaps])
-
-    @cached_property
-    def _always_system(self) -> Singles:
-        return _with_ridge(self._kernel[np.ix_(self.always, self.always)], self._balanced[self.always])
-
-    @cached_property
-    def _kernel(self) -> Singles:
-        return self._standard @ self._standard.T
-
-    @cached_property
-    def _standard(self) -> Singles:
-        """Give the rows scaled to squared length 1 in the mean, with a constant for the bias."""
-        mean, spread = self._scaling
-        scaled: Singles = (self.features - mean) / spread
-        return np.concatenate([scaled, np.ones((len(scaled), 1), np.float32)], axis=1, dtype=np.float32)
-
-    @cached_property
-    def _scaling(self) -> tuple[Singles, Singles]:
-        # Of rows that every head learns, where these are most: a scale that others lend would know who judges.
-        every = self.always | self.perhaps
-        taught = self.features[self.always if 2 * self.always.sum() >= every.sum() else every]
-        mean = taught.mean(axis=0, dtype=np.float64)
-        spread = taught.std(axis=0, dtype=np.float64)
-        spread = np.where(spread > 1e-6, spread, 1.0) * np.sqrt(self.features.shape[1])
-        return mean.astype(np.float32), spread.astype(np.float32)
-
-    @cached_property
-    def _balanced(self) -> npt.NDArray[np.float64]:
-        """Weigh so that every class counts the same where all that may be learned is, the mean weight being 1."""
-        taught = self.always | self.perhaps
-        totals = np.bincount(self.labels[taught], self.weights[taught], self.classes)
-        share = int(taught.sum()) / max(int(np.count_nonzero(totals)), 1)
-        return self.weights / np.where(totals > 0, totals, 1.0)[self.labels] * share
-
-    @cached_property
-    def _wanted(self) -> Singles:
-        return np.eye(self.classes, dtype=np.float32)[self.labels]
-
-    @property
-    def _is_large(self) -> bool:
-        return len(self.features) > _MOST_ROWS_FOR_KERNEL
+    def fitted(self, ridge: float = RIDGE) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the slopes (width, classes) and the bias (classes,) of the least penalised squared error."""
+        system = self.products + ridge * np.eye(len(self.products))
+        found = np.linalg.solve(system, self.targets).astype(np.float64, copy=False)
+        return found[:-1], found[-1]
 
 
-def _with_ridge(system: Singles, weights: npt.NDArray[np.float64]) -> Singles:
-    ridged = system.copy()
-    ridged[np.diag_indices_from(ridged)] += (RIDGE / weights).astype(np.float32)
-    return ridged
-
-
-def _solved(system: Singles, wanted: Singles) -> Singles:
-    return np.linalg.solve(system, wanted).astype(np.float32, copy=False)
+def class_weights(
+    labels: npt.NDArray[np.int64], weights: npt.NDArray[np.float64], classes: int
+) -> npt.NDArray[np.float64]:
+    """Return factors (classes,) by which all classes that occur weigh the same, the mean weight of a row being 1."""
+    totals = np.bincount(labels, weights, classes)
+    share = len(labels) / max(int(np.count_nonzero(totals)), 1)
+    return np.where(totals > 0, share / np.where(totals > 0, totals, 1.0), 1.0)
 
 
 def fit_affine(
     embeddings: npt.NDArray[np.float32], categories: npt.NDArray[np.int64], weights: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """
-    Fit a head to all of these embeddings (n, features), categories weighing the same.
+    Fit a head to embeddings (n, features) as they come, categories weighing the same.
 
-    ``categories`` (n,); ``weights`` (n,) of the frames. Gives (features, 10) and (10,), of logits. A category without a
+    ``categories`` (n,); ``weights`` (n,) of the frames. Returns (features, 10) and (10,), of logits. A category without a
     frame is never the likeliest.
     """
-    everything = np.ones(len(embeddings), dtype=bool)
-    rows = Rows(embeddings, categories, weights, len(CATEGORIES), always=everything, perhaps=~everything)
-    slopes, bias = rows.fitted(~everything)
-    absent = np.bincount(categories, minlength=len(CATEGORIES)) == 0
-    return slopes * SHARPNESS, np.where(absent, _ABSENT, bias * SHARPNESS)
+    ten = len(CATEGORIES)
+    mean, spread = embeddings.mean(axis=0, dtype=np.float64), embeddings.std(axis=0, dtype=np.float64)
+    spread = np.where(spread > 1e-6, spread, 1.0) * np.sqrt(embeddings.shape[1])
+    standard = ((embeddings - mean) / spread).astype(np.float32)
+    balanced = weights * class_weights(categories, weights, ten)[categories]
+    slopes, bias = Sums.of(standard, categories, balanced, ten).fitted()
+    own = slopes / spread[:, np.newaxis]
+    absent = np.bincount(categories, minlength=ten) == 0
+    return own * SHARPNESS, np.where(absent, _ABSENT, (bias - mean @ own) * SHARPNESS)
 
 
 def source_weights(sources: list[str]) -> npt.NDArray[np.float64]:

@@ -188,14 +188,14 @@ def test_an_unreadable_bundle_is_listed_with_the_reason(model: Emwatch, tmp_path
 
 
 def labelled(directory: Path) -> Path:
-    """Two drawn frames of each category, filed by category."""
+    """A drawn frame of each category from each of five sources, filed by category."""
     from PIL import Image
 
     from emwatch.frame import CATEGORIES
     from emwatch.train.heads.drawn import drawn_frames
 
-    for number, frame in enumerate(drawn_frames(2, 3)):
-        folder = directory / CATEGORIES[frame.category] / f"source-{number % 2}"
+    for number, frame in enumerate(drawn_frames(5, 3)):
+        folder = directory / CATEGORIES[frame.category] / f"source-{number % 5}"
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(frame.draw()).save(folder / f"{number}.png")
     return directory
@@ -210,7 +210,7 @@ def test_a_comparison_on_labelled_frames_decides_where_the_cards_cannot(model: E
     document = json.loads(compared.stdout)
 
     assert compared.exit_code == 0
-    assert document["frames"] == 20
+    assert document["frames"] == 50
     assert document["difference"]["accuracy"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert document["paired"]["only_first_right"] == document["paired"]["only_second_right"] == 0
     activated = model("activate", other)
@@ -226,7 +226,7 @@ def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_pat
 
     other = made(tmp_path, "other", protocol="a random split")
     card = yaml.safe_load((other / "card.yaml").read_text(encoding="utf-8"))
-    head = Head.from_bytes((other / "head.npz").read_bytes(), 4056, "head.npz")
+    head = Head.from_bytes((other / "head.npz").read_bytes(), 18848, "head.npz")
     mirrored = Head(head.weights[:, ::-1].copy(), head.bias[::-1].copy(), head.early_weights[:, ::-1].copy(), 1.0)
     (other / "head.npz").write_bytes(mirrored.to_bytes())
     card["files"]["head.npz"]["sha256"] = sha256(mirrored.to_bytes())
@@ -234,7 +234,7 @@ def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_pat
     from emwatch.classify.classifier import golden_drawing
     from emwatch.classify.preprocess import prepare
 
-    engine = LiteRtEngine((other / "backbone.tflite").read_bytes(), 4056, 1, other)
+    engine = LiteRtEngine((other / "backbone.tflite").read_bytes(), 18848, 1, other)
     scores = mirrored.probabilities(engine.embed(prepare(golden_drawing())).mean(axis=0))
     card["self_test"]["scores"] = [float(np.clip(each, 0, 1)) for each in scores]
     (other / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")

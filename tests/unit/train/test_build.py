@@ -51,7 +51,7 @@ def test_a_head_for_another_backbone_is_refused_before_anything_is_computed(few_
     (out / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
     order = BuildOrder(frames=few_frames, out=out, drawn_per_category=0, head_only=True)
 
-    with pytest.raises(ModelError, match=r"backbone.tflite takes and gives .*4056.*the card says .*2048"):
+    with pytest.raises(ModelError, match=r"backbone.tflite takes and gives .*18848.*the card says .*2048"):
         build(order, _quiet)
     with (out / "backbone.tflite").open("r+b") as file:
         file.write(b"another")

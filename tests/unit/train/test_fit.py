@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from emwatch.train.heads import ridge
-from emwatch.train.heads.ridge import Rows, fit_affine, source_weights
+from emwatch.errors import ModelError
+from emwatch.train.heads.lessons import CLASSES, Lessons, Taught
+from emwatch.train.heads.projecting import fitted_projection
+from emwatch.train.heads.ridge import RIDGE, Sums, class_weights, fit_affine, source_weights
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @pytest.fixture(name="rows")
@@ -16,80 +18,112 @@ def _rows() -> Rows:
     labels = np.repeat(np.arange(3), 40)
     middles = random.normal(size=(3, 30)) * 2
     features = (middles[labels] + random.normal(size=(120, 30)) + 5).astype(np.float32)
-    always = np.arange(120) % 4 == 0
-    return Rows(features, labels, random.uniform(0.5, 2, 120), 3, always, ~always & (np.arange(120) % 2 == 0))
+    return features, labels, random.uniform(0.5, 2, 120)
 
 
-def _direct(rows: Rows, taught: np.ndarray, judged: np.ndarray) -> np.ndarray:
-    """The same ridge by its definition: one system of features, in double precision."""
-    standard, weights = rows._standard.astype(np.float64), rows._balanced[taught][:, np.newaxis]
-    mine = standard[taught]
-    system = mine.T @ (weights * mine) + ridge.RIDGE * np.eye(mine.shape[1])
-    return standard[judged] @ np.linalg.solve(system, mine.T @ (weights * rows._wanted[taught]))
+def test_sums_of_parts_fit_what_all_rows_fit(rows: Rows) -> None:
+    features, labels, weights = rows
+    parts = [np.arange(120) % 4 == part for part in range(4)]
+    added = Sums.of(features[parts[0]], labels[parts[0]], weights[parts[0]], 3)
+    for mask in parts[1:]:
+        added = added + Sums.of(features[mask], labels[mask], weights[mask], 3)
+
+    for one, other in zip(added.fitted(), Sums.of(features, labels, weights, 3).fitted(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("chosen", [slice(None), slice(0, 60), slice(0, 0)])
-def test_eliminating_what_is_always_learned_changes_nothing(rows: Rows, chosen: slice) -> None:
-    mask = np.zeros(120, dtype=bool)
-    mask[chosen] = True
-    taught = rows.always | (rows.perhaps & mask)
-
-    np.testing.assert_allclose(rows.scores(mask, ~_half()), _direct(rows, taught, ~_half()), rtol=0, atol=2e-4)
-
-
-def _half() -> np.ndarray:
-    return np.arange(120) % 2 == 0
-
-
-def test_what_was_not_taught_is_told_by_what_was(rows: Rows) -> None:
-    scores = rows.scores(_half(), ~_half())
-
-    assert (scores.argmax(axis=1) == rows.labels[~_half()]).mean() > 0.95
-
-
-def test_scores_are_those_of_the_fitted_map(rows: Rows) -> None:
-    slopes, bias = rows.fitted(_half())
+def test_the_fit_is_the_least_penalised_squared_error(rows: Rows) -> None:
+    """The gradient of the sum of squares and of the penalty vanishes."""
+    features, labels, weights = rows
+    slopes, bias = Sums.of(features, labels, weights, 3).fitted()
+    apart = features.astype(float) @ slopes + bias - np.eye(3)[labels]
 
     np.testing.assert_allclose(
-        rows.scores(_half(), ~_half()), rows.features[~_half()] @ slopes + bias, rtol=0, atol=2e-4
+        features.T.astype(float) @ (weights[:, np.newaxis] * apart) + RIDGE * slopes, 0, atol=1e-6
     )
+    np.testing.assert_allclose((weights[:, np.newaxis] * apart).sum(axis=0) + RIDGE * bias, 0, atol=1e-6)
 
 
-def test_labels_of_rows_that_are_not_taught_have_no_say(rows: Rows) -> None:
-    labels = rows.labels.copy()
-    labels[~_half()] = (labels[~_half()] + 1) % 3
-    swapped = replace(rows, labels=labels)
+def test_classes_that_occur_weigh_the_same() -> None:
+    labels = np.array([0] * 90 + [2] * 10)
+    factors = class_weights(labels, np.ones(100), 4)
 
-    np.testing.assert_array_equal(rows.scores(_half(), ~_half()), swapped.scores(_half(), ~_half()))
-
-
-def test_many_rows_are_solved_by_features_with_the_same_result(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    by_rows = rows.scores(_half(), ~_half()), *rows.fitted(_half())
-    monkeypatch.setattr(ridge, "_MOST_ROWS_FOR_KERNEL", 10)
-    by_features = rows.scores(_half(), ~_half()), *rows.fitted(_half())
-
-    for one, other in zip(by_rows, by_features, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=2e-4)
-
-
-def test_a_category_counts_the_same_however_many_frames_it_has() -> None:
-    random = np.random.default_rng(1)
-    labels = np.repeat([0, 1], [190, 10])
-    features = (random.normal(size=(200, 20)) + labels[:, np.newaxis]).astype(np.float32)
-    slopes, bias = fit_affine(features, labels, np.ones(200))
-    fresh = (random.normal(size=(400, 20)) + np.repeat([0, 1], 200)[:, np.newaxis]).astype(np.float32)
-    found = (fresh @ slopes + bias).argmax(axis=1)
-
-    assert (found[200:] == 1).mean() > 0.8
+    assert np.bincount(labels, factors[labels]).tolist() == pytest.approx([50, 0, 50])
 
 
 def test_a_category_without_frames_is_never_the_likeliest(rows: Rows) -> None:
-    slopes, bias = fit_affine(rows.features, rows.labels + 2, rows.weights)
+    features, labels, weights = rows
+    slopes, bias = fit_affine(features, labels + 2, weights)
+    logits = features @ slopes + bias
 
-    assert set((rows.features @ slopes + bias).argmax(axis=1).tolist()) == {2, 3, 4}
+    assert (logits.argmax(axis=1) == labels + 2).mean() > 0.95
+    assert (logits[:, [0, 1, 5, 9]].max() < logits[:, 2:5].min(axis=1)).all()
 
 
-def test_a_large_source_weighs_more_than_a_small_one_but_less_than_its_frames() -> None:
-    weights = source_weights(["large"] * 100 + ["small"] * 4)
+def test_a_hundred_frames_of_a_source_weigh_ten_times_as_much_as_one() -> None:
+    weights = source_weights(["many"] * 100 + ["one"])
 
-    assert weights[:100].sum() / weights[100:].sum() == pytest.approx(5)
+    assert weights[:100].sum() == pytest.approx(10 * weights[100])
+
+
+def test_a_map_of_compact_vectors_is_the_same_map_of_embeddings() -> None:
+    random = np.random.default_rng(1)
+    embeddings = (random.normal(size=(80, 200)) * random.uniform(0.1, 9, 200) + 3).astype(np.float32)
+    projection = fitted_projection(embeddings, width=40)
+    slopes, bias = random.normal(size=(40, 3)), random.normal(size=3)
+    steep, offset = projection.unfolded(slopes, bias)
+    compact = projection.compact(embeddings)
+
+    np.testing.assert_allclose(embeddings @ steep + offset, compact @ slopes + bias, atol=1e-3)
+    assert float((compact**2).sum(axis=1).mean()) == pytest.approx(1, abs=0.3)
+
+
+@pytest.fixture(name="lessons")
+def _lessons(rows: Rows) -> Lessons:
+    features, labels, weights = rows
+    return Lessons(Sums.of(features, labels, weights, CLASSES), _taught(rows, "ab"), np.ones(CLASSES), "cd" * 32)
+
+
+def _taught(rows: Rows, start: str) -> Taught:
+    features, labels, weights = rows
+    return Taught(
+        bare=features,
+        barred=features + 1,
+        categories=labels,
+        weights=weights,
+        sources=[f"source {at % 7}" for at in range(120)],
+        licences=["MIT"] * 120,
+        sha256=[f"{start}{at:062x}" for at in range(120)],
+        open_licence=labels == 0,
+        blind=labels == 1,
+    )
+
+
+def test_lessons_come_back_from_their_file(lessons: Lessons) -> None:
+    found = Lessons.from_bytes(lessons.to_bytes(), "cd" * 32, "lessons.npz")
+
+    np.testing.assert_allclose(found.always.products, lessons.always.products, rtol=1e-6)
+    np.testing.assert_allclose(found.taught.bare, lessons.taught.bare, rtol=1e-3)
+    for name in ("sources", "licences", "sha256"):
+        assert getattr(found.taught, name) == getattr(lessons.taught, name)
+    for name in ("categories", "open_licence", "blind"):
+        np.testing.assert_array_equal(getattr(found.taught, name), getattr(lessons.taught, name))
+
+
+def test_lessons_of_another_projection_are_refused(lessons: Lessons) -> None:
+    with pytest.raises(ModelError, match=r"lessons.npz belongs to another projection.*--alone"):
+        Lessons.from_bytes(lessons.to_bytes(), "ef" * 32, "lessons.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\5\6" + bytes(18)])
+def test_what_is_no_file_of_lessons_is_refused(content: bytes) -> None:
+    with pytest.raises(ModelError, match=r"lessons.npz cannot be read as what taught a head"):
+        Lessons.from_bytes(content, "cd" * 32, "lessons.npz")
+
+
+def test_a_frame_that_taught_already_is_taken_anew_and_counts_once(rows: Rows, lessons: Lessons) -> None:
+    again = _taught(rows, "ab").only(np.arange(120) < 10)
+    other = _taught(rows, "ee").only(np.arange(120) < 5)
+
+    assert len(lessons.with_frames(again).taught) == 120
+    assert len(lessons.with_frames(other).taught) == 125

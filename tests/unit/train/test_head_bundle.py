@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,14 +17,16 @@ import pytest
 import yaml
 from PIL import Image
 
-from emwatch.classify.bundles.bundle import default_directory
+from emwatch.classify.bundles.bundle import default_directory, read_card
 from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
-from emwatch.errors import DatasetError
+from emwatch.errors import DatasetError, ModelError
 from emwatch.frame import CATEGORIES
 from emwatch.simulate.painter import draw_frame
-from emwatch.train.dataset.labelled import labelled_frames
+from emwatch.train.dataset.labelled import labelled_frames, open_dataset
 from emwatch.train.heads.head_bundle import HeadOrder, train_heads
+from emwatch.train.heads.lessons import taught_sha256
+from emwatch.train.heads.projecting import fitted_projection
 
 if TYPE_CHECKING:
     from emwatch.train.dataset.labelled import LabelledFrame
@@ -56,7 +59,7 @@ def test_a_head_is_taught_without_tensorflow_and_without_anything_of_the_extras(
         "except SystemExit as end: assert not end.code, end\n"
         "print(sorted({'tensorflow', 'keras', 'sklearn', 'scipy', 'matplotlib'} & set(sys.modules)), file=sys.stderr)\n"
     )
-    command = [sys.executable, "-c", program, "train", "heads", str(few_frames), "--drawn", "1", "--json"]
+    command = [sys.executable, "-c", program, "train", "heads", str(few_frames), "--alone", "--drawn", "1", "--json"]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "made")], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
@@ -73,7 +76,9 @@ def test_a_head_is_taught_without_tensorflow_and_without_anything_of_the_extras(
 def test_the_same_order_makes_the_same_bundle_and_keeps_the_backbone(few_frames: Path, tmp_path: Path) -> None:
     frames = labelled_frames(few_frames)
     made = [
-        train_heads(HeadOrder(default_directory(), tmp_path / name, "x", drawn_per_category=1), frames, _quiet)
+        train_heads(
+            HeadOrder(default_directory(), tmp_path / name, "x", drawn_per_category=1, alone=True), frames, _quiet
+        )
         for name in ("one", "two")
     ]
 
@@ -83,7 +88,7 @@ def test_the_same_order_makes_the_same_bundle_and_keeps_the_backbone(few_frames:
 
 def test_the_card_says_which_frames_judged_it_as_what_wherever_they_lie(few_frames: Path, tmp_path: Path) -> None:
     def judged(frames: list[LabelledFrame]) -> str:
-        order = HeadOrder(default_directory(), tmp_path / "made", drawn_per_category=1)
+        order = HeadOrder(default_directory(), tmp_path / "made", drawn_per_category=1, alone=True)
         return str(train_heads(order, frames, _quiet).card["metrics"]["frames_sha256"])
 
     first = judged(labelled_frames(few_frames))
@@ -113,7 +118,7 @@ def test_a_head_on_a_backbone_that_was_trained_further_does_not_claim_to_be_judg
     said: list[str] = []
 
     made = train_heads(
-        HeadOrder(tuned, tmp_path / "made", drawn_per_category=1), labelled_frames(few_frames), said.append
+        HeadOrder(tuned, tmp_path / "made", drawn_per_category=1, alone=True), labelled_frames(few_frames), said.append
     ).card
 
     assert [line for line in said if line.startswith("warning:")] == [
@@ -147,11 +152,41 @@ def test_frames_of_a_single_source_teach_but_cannot_be_judged_by_their_own(few_f
         for path in sorted(few_frames.rglob("*.png"))
     ]
     (few_frames / "labels.tsv").write_text("\n".join(["file\tcategory\tsource", *rows]) + "\n", encoding="utf-8")
-    order = HeadOrder(default_directory(), tmp_path / "made", drawn_per_category=1)
+    order = HeadOrder(default_directory(), tmp_path / "made", drawn_per_category=1, alone=True)
     made = train_heads(order, labelled_frames(few_frames), _quiet)
 
     assert (made.card["metrics"]["sources"], made.card["training"]["real_frames"]) == (1, 20)
     assert np.isfinite(made.card["metrics"]["without_bar"]["ece_after"])
+
+
+def test_frames_of_two_categories_teach_beside_what_taught_the_shipped_head(few_frames: Path, tmp_path: Path) -> None:
+    frames = [frame for frame in open_dataset(few_frames) if CATEGORIES[frame.category] in {"Tips", "Powder"}]
+    shipped, _ = read_card(default_directory())
+
+    made = train_heads(HeadOrder(default_directory(), tmp_path / "made"), frames, _quiet)
+
+    training = made.card["training"]
+    assert training["own_frames"] == 4
+    assert training["real_frames"] == shipped["training"]["real_frames"] + 4
+    assert training["drawn_frames_per_category"] == shipped["training"]["drawn_frames_per_category"]
+    own = {each["source"] for each in training["sources"]} - {each["source"] for each in shipped["training"]["sources"]}
+    assert own == {"session 0", "session 1"}
+    sha256 = {hashlib.sha256(frame.path.read_bytes()).hexdigest() for frame in frames}
+    assert sha256 <= taught_sha256(tmp_path / "made")
+    assert not sha256 & taught_sha256(default_directory())
+
+
+def test_lessons_of_a_backbone_of_other_depths_are_refused(few_frames: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(default_directory(), other)
+    content = fitted_projection(np.random.default_rng(0).normal(size=(30, 4056)).astype(np.float32)).to_bytes()
+    (other / "projection.npz").write_bytes(content)
+    card = yaml.safe_load((other / "card.yaml").read_text(encoding="utf-8"))
+    card["files"]["projection.npz"]["sha256"] = hashlib.sha256(content).hexdigest()
+    (other / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
+
+    with pytest.raises(ModelError, match=r"projection\.npz has arrays .*belongs to a backbone of other depths"):
+        train_heads(HeadOrder(other, tmp_path / "made"), labelled_frames(few_frames), _quiet)
 
 
 def test_a_place_that_takes_no_bundle_is_refused_before_the_work(tmp_path: Path) -> None:

@@ -15,9 +15,12 @@ def test_the_table_of_the_shipped_heads_frames_is_a_dataset_with_the_cards_numbe
     frames = open_dataset(default_directory().parent / "default-frames.tsv")
 
     by_category = collections.Counter(CATEGORIES[frame.category] for frame in frames)
-    by_source = collections.Counter((frame.source, frame.licence) for frame in frames)
+    by_source = collections.Counter((frame.source, frame.licence, frame.open_licence) for frame in frames)
     assert len(frames) == training["real_frames"]
     assert dict(by_category) == training["real_frames_by_category"]
-    assert by_source == {(each["source"], each["licence"]): each["frames"] for each in training["sources"]}
-    assert all(frame.open_licence for frame in frames)
+    assert by_source == {
+        (each["source"], each["licence"], each["open_licence"]): each["frames"] for each in training["sources"]
+    }
+    assert all(frame.may_teach for frame in frames)
+    assert sum(frame.open_licence for frame in frames) == training["of_an_open_licence"]
     assert len({frame.path for frame in frames}) == len(frames)
