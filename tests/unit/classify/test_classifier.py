@@ -70,7 +70,7 @@ def test_a_model_that_fails_its_self_test_is_refused(default_copy: Path, write_c
 def test_a_head_swapped_for_another_honest_head_fails_the_self_test(
     default_copy: Path, write_card: Any, drawn_head: Head
 ) -> None:
-    early = np.random.default_rng(0).normal(size=(2008, 10)).astype(np.float32)
+    early = np.random.default_rng(0).normal(size=(16_800, 10)).astype(np.float32)
     content = Head(drawn_head.weights, drawn_head.bias, early, 1.0).to_bytes()
     (default_copy / "head.npz").write_bytes(content)
     card = yaml.safe_load((default_copy / "card.yaml").read_text())
@@ -91,7 +91,7 @@ def test_a_backbone_of_another_width_is_refused(default_copy: Path, write_card: 
     (default_copy / "head.npz").write_bytes(content)
     card = yaml.safe_load((default_copy / "card.yaml").read_text())
     card["files"]["head.npz"]["sha256"] = hashlib.sha256(content).hexdigest()
-    card["backbone"]["outputs"] = card["backbone"]["outputs"][:2]
+    card["backbone"]["outputs"] = [{"name": "average", "width": 2048}, {"name": "add_11", "width": 1024}]
     write_card(default_copy, card)
 
     with pytest.raises(ModelError, match=r"backbone.tflite takes and gives .*18848.*the card says .*3072"):
