@@ -25,7 +25,9 @@ DAY = timedelta(days=1)
         ("scan[1].tif", "scan[1].tif"),
         ("scan1.tif", "scan[1].tif"),
         ("SCAN_001.TIF", "scan_*.tif"),
-        ("scan_001.tif", "SCAN_*"),
+        ("SCAN_001.TIF", "scan_0?1.tif"),
+        ("100%_a.tif", "100%_?.tif"),
+        ("scan_001.tif", "SCAN_*1.TIF"),
         (normalize("NFD", "Präparat.tif"), normalize("NFC", "präparat*")),
         (normalize("NFC", "Präparat.tif"), normalize("NFD", "Präparat*")),
         ("ÄÖÜ[2].tif", "äöü[2].tif"),
@@ -37,6 +39,8 @@ def test_a_name_is_found_as_people_write_it(
 ) -> None:
     ledger.record(frame_of(f"/acq/{name}", "1"), noon)
     ledger.record(frame_of("/acq/other[3]é.tif", "2"), noon)
+    ledger.record(frame_of("/acq/scanX001.tif2", "3"), noon)
+    ledger.record(frame_of("/acq/100xxa.tif", "4"), noon)
     with LedgerReader(ledger.path) as reader:
         found = [row.path.name for row in reader.rows(LogFilter(path=glob))]
         counted = reader.count(LogFilter(path=f"/ACQ/{glob}"))
