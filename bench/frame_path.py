@@ -9,12 +9,20 @@ Memory is the peak resident set: of the daemon and its decoder child together, a
 
     python bench/frame_path.py [--frames 40]
 
-Needs the ``train`` extra for the Keras side.
+Needs the ``train`` extra for the Keras side. Where a frame's time goes, and how fast a backlog is worked off, with
+another checkout of emwatch beside this one:
+
+    python bench/frame_path.py --stages [--beside CHECKOUT] [--backlog 600]
+
+Its stages: *settling* from the close to the hand-over to the reader, *reading* until the reader has it, *waiting*
+until the network begins, *classifying*, *committing* until the row is committed. A checkout is run by its own
+``.venv/bin/python``.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import statistics
@@ -23,10 +31,18 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 WARM_UP = 5
+PAUSE_S = 0.3
+SMALL_PX = 64
+BACKLOG_TURNS = 2
+STAGES = ("settling", "reading", "waiting", "classifying", "committing")
+STAGE_ROW = "{:<10}" + 7 * "{:>12}"
 ROW = "{:<44}{:>10}{:>10}{:>10}{:>12}"
 
 
@@ -46,23 +62,77 @@ def children(process: int) -> list[int]:
 
 
 def run_daemon(directory: Path, state: Path) -> None:
-    """Be the daemon; say each commit on stdout with the time at which it was over."""
+    """Be the daemon; print each commit with the times at which it came so far. Works with older checkouts as well."""
     from emwatch.config.schema import Config
-    from emwatch.ingest.events import FrameDone, Ready
     from emwatch.service.daemon import Daemon
 
-    def tell(happening: object) -> None:
+    times: dict[str, dict[str, int]] = {}
+    watch_stages(times)
+
+    def tell(happening: Any) -> None:
         now = time.monotonic_ns()
-        if isinstance(happening, Ready):
-            print(json.dumps({"ready": True}), flush=True)
-        elif isinstance(happening, FrameDone):
-            facts = {"name": happening.outcome.path.name, "at_ns": now, "state": happening.outcome.state.value}
+        if type(happening).__name__ == "Ready":
+            print(json.dumps({"ready": True, "at_ns": now}), flush=True)
+        elif type(happening).__name__ == "FrameDone":
+            name = happening.outcome.path.name
+            facts = {"name": name, "at_ns": now, "state": happening.outcome.state.value, "times": times.pop(name, {})}
             print(json.dumps(facts), flush=True)
 
-    config = Config.model_validate({"watch": {"directory": (directory,)}, "ledger": {"path": state / "ledger.sqlite3"}})
+    config = Config.model_validate(
+        {
+            "watch": {"directory": (directory,), "data_bar": "never"},
+            "ledger": {"path": state / "ledger.sqlite3"},
+        }
+    )
     daemon = Daemon(config, tell=tell, show=lambda _alert: None)
     threading.Thread(target=lambda: (sys.stdin.read(), daemon.stop()), daemon=True).start()
     daemon.run()
+
+
+def watch_stages(times: dict[str, dict[str, int]]) -> None:
+    """Note when each frame reaches each stage, by wrapping what it goes through, whatever the checkout calls it."""
+    from emwatch.ledger.writer import Ledger
+
+    sandbox = first_of(("emwatch.readers.sandbox.frame_sandbox", "Sandbox"), ("emwatch.readers.sandbox", "Sandbox"))
+    model = first_of(("emwatch.service.model", "LiveModel"), ("emwatch.service.live_model", "LiveModel"))
+    names: deque[str] = deque()
+    by_views: dict[int, str] = {}
+    begin, finish, classify, record = sandbox.begin, sandbox.finish, model.classify, Ledger.record
+
+    def begin_noted(self: Any, path: Path, **options: Any) -> None:
+        names.append(path.name)
+        times[path.name] = {"begun": time.monotonic_ns()}
+        begin(self, path, **options)
+
+    def finish_noted(self: Any) -> Any:
+        name = names.popleft()
+        reading = finish(self)
+        times[name]["read"] = time.monotonic_ns()
+        by_views[id(reading.views)] = name
+        return reading
+
+    def classify_noted(self: Any, views: Any, *rest: Any) -> Any:
+        noted = times[by_views.pop(id(views))]
+        noted["judged"] = time.monotonic_ns()
+        prediction = classify(self, views, *rest)
+        noted["classified"] = time.monotonic_ns()
+        return prediction
+
+    def record_noted(self: Any, outcome: Any, *rest: Any) -> Any:
+        recorded = record(self, outcome, *rest)
+        times[outcome.path.name]["committed"] = time.monotonic_ns()
+        return recorded
+
+    sandbox.begin, sandbox.finish, model.classify = begin_noted, finish_noted, classify_noted
+    Ledger.record = record_noted  # type: ignore[method-assign]
+
+
+def first_of(*places: tuple[str, str]) -> Any:
+    """Return the class that the first of some modules has."""
+    for module, name in places:
+        with suppress(ImportError, AttributeError):
+            return getattr(importlib.import_module(module), name)
+    sys.exit(f"none of {places} is in this checkout")
 
 
 def run_keras() -> None:
@@ -85,10 +155,11 @@ def run_keras() -> None:
 class Side:
     """A child of a bench script, spoken to in lines of JSON."""
 
-    def __init__(self, *arguments: str, script: str = __file__) -> None:
+    def __init__(self, *arguments: str, script: str = __file__, checkout: Path | None = None) -> None:
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+        python = sys.executable if checkout is None else str(checkout / ".venv" / "bin" / "python")
         self.process = subprocess.Popen(
-            [sys.executable, script, *arguments],
+            [python, script, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -155,10 +226,69 @@ def compare(frames: int, folder: Path) -> dict[str, Any]:
     return {"frames": frames, "parameters": parameters, "path_s": path_s, "predict_s": predict_s, "memory_mib": memory}
 
 
+def stages(frames: int, backlog: int, beside: Path | None, folder: Path) -> None:
+    """Print where a frame's time goes, and the pace of a backlog, for this checkout and another in turn."""
+    from emwatch.simulate.microscope import Microscope
+
+    drawn = folder / "drawn"
+    drawn.mkdir()
+    truths = list(Microscope(drawn, frames=frames + WARM_UP, rate=0, mode="burst", vendor="zeiss", seed=1).run())
+    checkouts = {"beside": beside, "this": None} if beside is not None else {"this": None}
+    sides, spent = {}, {name: [] for name in checkouts}
+    for name, checkout in checkouts.items():
+        for each in ("watched", "state"):
+            (folder / name / each).mkdir(parents=True)
+        watched, state = folder / name / "watched", folder / name / "state"
+        sides[name] = Side("--be-daemon", str(watched), str(state), checkout=checkout)
+        sides[name].hear()
+    for number, truth in enumerate(truths):
+        content = Path(truth.path).read_bytes()
+        for name, side in sides.items():
+            (folder / name / "watched" / Path(truth.path).name).write_bytes(content)
+            closed_ns = time.monotonic_ns()
+            noted = side.hear()["times"]
+            marks = [closed_ns, *(noted[each] for each in ("begun", "read", "judged", "classified", "committed"))]
+            if number >= WARM_UP:
+                spent[name].append([(after - before) / 1e6 for before, after in pairwise(marks)])
+            time.sleep(PAUSE_S)
+    print(STAGE_ROW.format("median ms", *STAGES, "in all", "peak MiB"))
+    for name, side in sides.items():
+        medians = [statistics.median(column) for column in zip(*spent[name], strict=True)]
+        in_all = statistics.median(map(sum, spent[name]))
+        figures = (f"{each:.1f}" for each in (*medians, in_all))
+        print(STAGE_ROW.format(name, *figures, f"{peak_mib(side.process.pid):.0f}"))
+        side.end()
+    for _ in range(BACKLOG_TURNS if backlog else 0):
+        for name, checkout in checkouts.items():
+            print(f"backlog, {name}: {pace(backlog, checkout, folder):.0f} frames/s")
+
+
+def pace(frames: int, checkout: Path | None, folder: Path) -> float:
+    """Return the rows per second with which a directory of small frames is worked off, from the first to the last."""
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        watched, state = Path(place, "watched"), Path(place, "state")
+        watched.mkdir()
+        state.mkdir()
+        for number in range(frames):
+            grey = number.to_bytes(2, "big") * (SMALL_PX * SMALL_PX // 2)
+            Image.frombytes("L", (SMALL_PX, SMALL_PX), grey).save(watched / f"{number:05}.png")
+        side = Side("--be-daemon", str(watched), str(state), checkout=checkout)
+        at_ns = [heard["at_ns"] for heard in (side.hear() for _ in range(frames + 1)) if "name" in heard]
+        side.end()
+    return (frames - 1) / ((at_ns[-1] - at_ns[0]) / 1e9)
+
+
 def main() -> None:
     """Print the table and the two ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--stages", action="store_true", help="say where a frame's time goes, without Keras")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="another checkout to run in turn with this one")
+    parser.add_argument(
+        "--backlog", type=int, default=0, metavar="FRAMES", help="work off so many small frames as well"
+    )
     parser.add_argument("--be-daemon", nargs=2, metavar=("DIRECTORY", "STATE"), help=argparse.SUPPRESS)
     parser.add_argument("--be-keras", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -167,6 +297,10 @@ def main() -> None:
         return
     if arguments.be_keras:
         run_keras()
+        return
+    if arguments.stages:
+        with tempfile.TemporaryDirectory() as folder:
+            stages(arguments.frames, arguments.backlog, arguments.beside, Path(folder))
         return
     with tempfile.TemporaryDirectory() as folder:
         result = compare(arguments.frames, Path(folder))
