@@ -1,4 +1,4 @@
-"""The ledger for one command alone: there is one writer, and a running daemon is it."""
+"""The ledger opened for writing by one command: there is one writer, and a running daemon is it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,25 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def alone_with_the_ledger(config: Config, *, what: str) -> Iterator[Ledger]:
+def exclusive_ledger(config: Config, *, what: str, must_exist: bool = False) -> Iterator[Ledger]:
     """
     Open the ledger for writing, under its lock; ``what`` is done with it, in the words of the message.
 
-    Raises `EmwatchError` that says which process has it and what to do, `LedgerError` where it cannot be used.
+    Raises:
+        ConfigError: it would lie in a watched directory.
+        EmwatchError: another process has it; the message says which one and what to do.
+        LedgerError: it cannot be used, or is not there and ``must_exist``.
+
     """
+    from emwatch.ledger.sqlite_file import must_be_there
     from emwatch.ledger.writer import Ledger
     from emwatch.service.lock import SingleInstance, holder
+    from emwatch.service.roots import refuse_watched
 
     path = config.ledger.path
+    refuse_watched(config)
+    if must_exist:
+        must_be_there(path)
     lock = SingleInstance(path)
     try:
         lock.acquire()

@@ -72,7 +72,11 @@ def load_settings(
     """
     Load the configuration with its origins, tell its warnings, and log as it says.
 
-    A ``one_shot`` command is quiet unless asked: log.level is the daemon's. Raises `ConfigError`.
+    A ``one_shot`` command is quiet unless asked: log.level is the daemon's.
+
+    Raises:
+        ConfigError: it cannot be used, or a flag puts the ledger or its backups into a watched directory.
+
     """
     from emwatch.config import load
 
@@ -82,6 +86,10 @@ def load_settings(
     logging_setup.set_up(level, loaded.config.log.format, verbosity=verbosity)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
+    if flags and (flags.get("ledger.path") or flags.get("ledger.backup_directory")):
+        from emwatch.service.roots import refuse_watched
+
+        refuse_watched(loaded.config)  # also to read: SQLite makes a -wal and a -shm beside what it opens
     return loaded
 
 

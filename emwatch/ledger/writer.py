@@ -12,6 +12,7 @@ from emwatch.clock import SystemClock
 from emwatch.frame import FrameState
 from emwatch.ledger import bars, current, outbox, row_values
 from emwatch.ledger.bars import BarFindings, UnreadBar
+from emwatch.ledger.care.check import restore_parts
 from emwatch.ledger.care.merge import Merged
 from emwatch.ledger.care.merge import merge as take_over
 from emwatch.ledger.care.prune import Prune, Pruned, prune
@@ -271,6 +272,11 @@ class Ledger:
         with self._file.transaction(READING) as connection:
             found = connection.scalars(names.order_by(replacements.c.noted_at)).all()
         return tuple(path for path in map(self.path.with_name, found) if path.exists())
+
+    def restore_parts(self) -> list[str]:
+        """Make the indexes and views again that are not there any more; returns their names."""
+        with self._file.transaction() as connection:
+            return restore_parts(connection)
 
     def prune(self, wanted: Prune, *, apply: bool) -> dict[str, Pruned]:
         """Remove what is asked for, or count it; see `emwatch.ledger.care.prune`."""

@@ -50,9 +50,34 @@ def check_root(config: Config, configured: Path, root: Path) -> None:
     for other in (each.resolve() for each in directories):
         if root.is_relative_to(other) or other.is_relative_to(root):
             raise ConfigError(f"watch.directory: {name} and {path_to_text(other)} overlap; name each directory once")
-    for key, path in (("ledger.path", config.ledger.path), ("ledger.backup_directory", config.ledger.backups)):
-        if path.resolve().is_relative_to(root):
+    _refuse_inside(config, root)
+
+
+def refuse_watched(config: Config) -> None:
+    """
+    Check that the ledger and its backups lie in no watched directory.
+
+    Raises:
+        ConfigError: one does.
+
+    """
+    for root in config.watch.directory:
+        _refuse_inside(config, root.resolve())
+
+
+def _refuse_inside(config: Config, root: Path) -> None:
+    path, backups = config.ledger.path, config.ledger.backups
+    places = (
+        (
+            "ledger.path",
+            path.parent.resolve() / path.name,
+        ),  # of a link both ends: the lock and the reviews lie beside it
+        ("ledger.path", path.resolve()),
+        ("ledger.backup_directory", backups.resolve()),
+    )
+    for key, place in places:
+        if place.is_relative_to(root):
             raise ConfigError(
-                f"{key}: {path_to_text(path.resolve())} lies in the watched directory {name}, which emwatch never writes "
-                "to; choose a place outside it"
+                f"{key}: {path_to_text(place)} lies in the watched directory {path_to_text(root)}, which emwatch never "
+                "writes to; choose a place outside it"
             )

@@ -113,6 +113,9 @@ def backup(
     """
     config = load_config(config_file, {"ledger.path": ledger, "ledger.backup_directory": directory}, one_shot=True)
     from emwatch.ledger.care.backups import make_backup, rotate
+    from emwatch.service.roots import refuse_watched
+
+    refuse_watched(config)
 
     made = make_backup(config.ledger.path, config.ledger.backups, SystemClock().now())
     if made is None:  # nobody asks it to stop

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from emwatch.cli.commands.db import ledger_option
-from emwatch.cli.exclusive import alone_with_the_ledger
+from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.parameter_types import moment
@@ -19,26 +18,16 @@ from emwatch.errors import LedgerError
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from emwatch.config import Config
     from emwatch.ledger.care.merge import Merged
     from emwatch.ledger.care.prune import Pruned
-    from emwatch.ledger.writer import Ledger
 
 
+_WHAT: Final = "do this"
 _HOPELESS: Final = "the ledger goes on without it; move the file away when nobody needs it, and this asks no more of it"
-
-
-@contextmanager
-def _alone(config: Config, *, must_exist: bool = True) -> Iterator[Ledger]:
-    from emwatch.ledger.sqlite_file import must_be_there
-
-    if must_exist:
-        must_be_there(config.ledger.path)
-    with alone_with_the_ledger(config, what="do this") as ledger:
-        yield ledger
 
 
 def _back_up(config: Config) -> bool:
@@ -80,7 +69,7 @@ def prune(ledger: Path | None, config_file: Path | None, apply: bool, as_json: b
     from emwatch.ledger.care.prune import Prune
 
     roots = [each.resolve() for each in config.watch.directory]
-    with _alone(config) as opened:
+    with exclusive_ledger(config, what=_WHAT, must_exist=True) as opened:
         if apply:
             _back_up(config)
         wanted = Prune(is_there=lambda path: _is_there(path, roots), **before)
@@ -129,7 +118,7 @@ def merge(other: Path, send_waiting: bool, ledger: Path | None, config_file: Pat
         raise LedgerError(f"{other}: no such file")
     if config.ledger.path.exists() and other.samefile(config.ledger.path):
         raise LedgerError(f"{other}: is the ledger itself")
-    with Salvage(other) as source, _alone(config, must_exist=False) as opened:
+    with Salvage(other) as source, exclusive_ledger(config, what=_WHAT) as opened:
         _back_up(config)
         merged = opened.take_over(source, send_waiting=send_waiting)
     document = _merged(other, merged, source.lost)
@@ -159,7 +148,8 @@ def repair(given: Path | None, ledger: Path | None, config_file: Path | None, as
 
     A damaged ledger is moved aside as LEDGER.corrupt-TIME, by this command or by the daemon, and a new one is started.
     This reads the damaged one row by row, skips what cannot be read, and adds the rest: nothing twice. Alerts that
-    waited are sent. The damaged file is not changed. The exit code is 5 if rows were lost.
+    waited are sent. The damaged file is not changed. Indexes and views that were dropped are created again. The exit code
+    is 5 if rows were lost.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.ledger.care.replacement import set_aside_files
@@ -169,7 +159,8 @@ def repair(given: Path | None, ledger: Path | None, config_file: Path | None, as
         raise LedgerError(f"{given}: no such file")
     documents = []
     # Killed after it was moved aside, there may be no ledger at all yet.
-    with _alone(config, must_exist=not set_aside_files(config.ledger.path)) as opened:
+    must_exist = not set_aside_files(config.ledger.path)
+    with exclusive_ledger(config, what=_WHAT, must_exist=must_exist) as opened:
         if opened.replaced is not None:
             click.echo(printable(str(opened.replaced)), err=True)
         backed_up = False
@@ -182,12 +173,15 @@ def repair(given: Path | None, ledger: Path | None, config_file: Path | None, as
             except LedgerError as error:
                 advice = "; the ledger goes on without it" if given is not None else f"; {_HOPELESS}"
                 documents.append({"path": path_to_text(each), "error": f"{error}{advice}"})
+        restored = opened.restore_parts()
+    for name in restored:
+        click.echo(f"made again: {name}", err=True)
     if as_json:
         print_json(documents)
     else:
         for document in documents:
             click.echo(_merged_text(document))
-        if not documents:
+        if not documents and not restored:
             click.echo(f"{printable(path_to_text(config.ledger.path))}: nothing to repair")
     if any(each.get("places_lost") or each.get("error") for each in documents):
         raise click.exceptions.Exit(Exit.NOT_PROVED)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.exclusive import alone_with_the_ledger
+from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
@@ -61,7 +61,7 @@ def reclassify(
 
     must_be_there(config.ledger.path)  # opening it for writing would make one
     wanted, result, finished = filter_of(asked), Reclassified(), False
-    with alone_with_the_ledger(config, what="reclassify") as opened:
+    with exclusive_ledger(config, what="reclassify") as opened:
         classifier = _classifier(config, bundle)
         try:
             _work(config, opened, classifier, wanted, result, alerts=alerts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from emwatch.cli.exclusive import alone_with_the_ledger
+from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
@@ -164,7 +164,7 @@ def _record(config: Config, made: list[Review]) -> bool:
 
     path = config.ledger.path
     if holder(path) is None:
-        with alone_with_the_ledger(config, what="review") as ledger:
+        with exclusive_ledger(config, what="review") as ledger:
             for notice in take_in(ledger):  # what waited for a daemon is older
                 click.echo(f"warning: {printable(notice.text)}", err=True)
             ledger.add_reviews(made)

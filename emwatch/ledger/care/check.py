@@ -5,18 +5,26 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import create_engine
+
 from emwatch.errors import LedgerError
-from emwatch.ledger.database import readable_revision
-from emwatch.ledger.schema import REVISION
+from emwatch.ledger.care.upgrade import bring_up_to_date
+from emwatch.ledger.database import driver_of, readable_revision
+from emwatch.ledger.schema import REVISION, tables
 from emwatch.ledger.sqlite_file import connect_to_read, explained, must_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from sqlalchemy import Connection, Index
 
 _MOST_MESSAGES: Final = 20
+#: Made by the migrations, which alone know their text.
+VIEWS: Final = ("v_hits", "v_log")
 _OLDER: Final = "nothing more is looked at: of an older emwatch, which `emwatch run` migrates"
 
 #: A rule in words, and a question whose rows break it: one number or path each.
@@ -89,6 +97,7 @@ def check(ledger: Path, *, full: bool = False) -> Iterator[Checked]:
             if revision != REVISION:
                 yield Checked("nothing more is looked at: no tables yet" if revision is None else _OLDER)
                 return
+            yield Checked("all tables, indexes and views are there", tuple(_lacking(connection)))
             broken = connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_MESSAGES)
             yield Checked(
                 "every row has what it refers to", tuple(f"{row[0]} {row[1]}: no such {row[2]}" for row in broken)
@@ -101,6 +110,67 @@ def check(ledger: Path, *, full: bool = False) -> Iterator[Checked]:
         if type(problem) is LedgerError:
             raise problem from error
         yield Checked("the file can be read", (str(error),))
+
+
+def _lacking(connection: sqlite3.Connection) -> Iterator[str]:
+    for table in tables.sorted_tables:
+        columns = {row[1] for row in connection.execute(f"PRAGMA table_info('{table.name}')")}
+        if missing := [column.name for column in table.columns if column.name not in columns]:
+            yield f"table {table.name}: no {', '.join(missing) if columns else 'such table'}"
+    for index in _lacking_indexes(connection):
+        yield f"index {index.name}: not there, or another one; emwatch db repair makes it again"
+    for name in _lacking_views(connection):
+        yield f"view {name}: not there; emwatch db repair makes it again"
+
+
+def _lacking_indexes(connection: sqlite3.Connection) -> list[Index]:
+    lacking = []
+    for table in tables.sorted_tables:
+        found = {
+            name: (bool(unique), bool(partial))
+            for _, name, unique, _, partial in connection.execute(f"PRAGMA index_list('{table.name}')")
+        }
+        for index in sorted(table.indexes, key=lambda each: str(each.name)):
+            partial = index.dialect_options["sqlite"]["where"] is not None
+            columns = [row[2] for row in connection.execute(f"PRAGMA index_info('{index.name}')")]
+            same = found.get(str(index.name)) == (bool(index.unique), partial)
+            if not same or columns != [column.name for column in index.columns]:
+                lacking.append(index)
+    return lacking
+
+
+def _lacking_views(connection: sqlite3.Connection) -> list[str]:
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'view'")}
+    return [name for name in VIEWS if name not in found]
+
+
+def restore_parts(connection: Connection) -> list[str]:
+    """
+    Make the indexes and views again that a ledger lacks, within a transaction; returns their names.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: rows stand against a unique index; `check` tells which.
+
+    """
+    driver = driver_of(connection)
+    indexes, views = _lacking_indexes(driver), _lacking_views(driver)
+    for index in indexes:
+        driver.execute(f'DROP INDEX IF EXISTS "{index.name}"')
+        index.create(connection)
+    if views:
+        texts = _view_texts()
+        for name in views:
+            driver.execute(texts[name])
+    return [*(str(index.name) for index in indexes), *views]
+
+
+def _view_texts() -> dict[str, str]:
+    """Return the statements that make the views, out of an empty ledger in memory."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        bring_up_to_date(connection, Path(":memory:"), datetime.now(UTC))
+        views = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
+        return dict(driver_of(connection).execute(views).fetchall())
 
 
 def _complaints(connection: sqlite3.Connection, word: str) -> tuple[str, ...]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
 from emwatch.cli.main import cli
+from emwatch.ledger.care.check import VIEWS
+from emwatch.ledger.schema import tables
 from emwatch.service.lock import SingleInstance
 
 if TYPE_CHECKING:
@@ -180,3 +184,84 @@ def test_a_damaged_ledger_of_which_nothing_can_be_read_costs_no_backup_and_has_a
     assert not (ledger.parent / "backups").exists()
     aside.rename(aside.with_name("kept elsewhere"))
     assert emwatch("db", "repair", "--ledger", ledger).stdout == f"{ledger}: nothing to repair\n"
+
+
+PARTS = sorted(
+    [f"INDEX {index.name}" for table in tables.sorted_tables for index in table.indexes]
+    + [f"VIEW {name}" for name in VIEWS]
+)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_dropped_index_or_view_is_noticed_and_made_again(emwatch: Run, ledger: Path, part: str) -> None:
+    name = part.partition(" ")[2]
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute(f"DROP {part}")
+        connection.commit()
+    done = emwatch("db", "check", "--ledger", ledger)
+
+    assert done.returncode == 5
+    assert f"{name}: not there" in done.stdout
+    repaired = emwatch("db", "repair", "--ledger", ledger)
+    assert (repaired.returncode, repaired.stderr) == (0, f"made again: {name}\n")
+    assert emwatch("db", "check", "--full", "--ledger", ledger).returncode == 0
+
+
+def test_an_index_that_lets_two_rows_pass_is_noticed(emwatch: Run, ledger: Path) -> None:
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.executescript(
+            "DROP INDEX ux_frames_current_path; CREATE INDEX ux_frames_current_path ON frames (path);"
+        )
+    assert "ux_frames_current_path: not there, or another one" in emwatch("db", "check", "--ledger", ledger).stdout
+    emwatch("db", "repair", "--ledger", ledger)
+    assert emwatch("db", "check", "--ledger", ledger).returncode == 0
+
+
+WRITERS = [
+    ("db", "prune", "--alerts-before", "90d"),
+    ("db", "merge", "OTHER"),
+    ("db", "repair"),
+    ("db", "backup"),
+    ("review", "1", "--reject", "--by", "ana"),
+    ("log",),
+    ("status",),
+]
+
+
+@pytest.mark.parametrize("command", WRITERS, ids=[" ".join(each[:2]) for each in WRITERS])
+@pytest.mark.parametrize("how", ["itself", "link in it", "link to it"])
+def test_no_command_opens_a_ledger_in_a_watched_directory(
+    emwatch: Run, ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], how: str
+) -> None:
+    watched = tmp_path / "watched"
+    (watched / "day").mkdir(parents=True)
+    monkeypatch.setenv("EMWATCH_WATCH_DIRECTORY", str(watched))
+    named = watched / "day" / "ledger.sqlite3"
+    if how == "link in it":
+        named.symlink_to(ledger)
+    else:
+        shutil.copyfile(ledger, named)
+    if how == "link to it":
+        named = tmp_path / "link"
+        named.symlink_to(watched / "day" / "ledger.sqlite3")
+    before = sorted(path.name for path in watched.rglob("*"))
+    words = [str(ledger) if word == "OTHER" else word for word in command]
+    done = emwatch(*words, "--ledger", named)
+
+    assert done.returncode == 78
+    assert "lies in the watched directory" in done.stderr
+    assert sorted(path.name for path in watched.rglob("*")) == before
+
+
+def test_no_backup_is_put_into_a_watched_directory(
+    emwatch: Run, ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = tmp_path / "watched"
+    watched.mkdir()
+    (tmp_path / "link").symlink_to(watched)
+    monkeypatch.setenv("EMWATCH_WATCH_DIRECTORY", str(watched))
+    for place in (watched, watched / "safe", tmp_path / "link" / "safe"):
+        done = emwatch("db", "backup", "--ledger", ledger, "--to", place)
+        assert done.returncode == 78
+        assert "ledger.backup_directory" in done.stderr
+    assert list(watched.iterdir()) == []
