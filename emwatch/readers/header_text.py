@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class HeaderText(Mapping[str, str]):
             self.add(f"{section}.{key}", value)
 
 
+@lru_cache(maxsize=4096)
 def _folded(key: str) -> str:
     return key.casefold().translate(_SPACING)
 
