@@ -289,3 +289,35 @@ def test_killed_at_any_write_of_a_migration_the_ledger_is_of_before_or_of_after(
             assert ledger.execute("SELECT count(*) FROM frames").fetchone() == (40,)
     print(f"from {revision}: {len(points)} writes, killed at {killed} of {len(tried)} tried")
     assert killed >= len(tried) * 0.9
+
+
+@pytest.mark.parametrize("how", ["deleted", "folder deleted", "moved", "replaced by its backup"])
+def test_a_ledger_lost_under_a_running_daemon_is_whole_again_and_told_on_the_channels(rig: Rig, how: str) -> None:
+    daemon = rig.start().wait_until_ready()
+    truth = frames.write(rig.watched, range(100))
+    rig.wait_for_count(100)
+    rig.wait_for(rig.all_alerts_told)
+    if how == "deleted":
+        for suffix in ("", "-wal", "-shm"):
+            rig.ledger.with_name(rig.ledger.name + suffix).unlink()
+    elif how == "folder deleted":
+        shutil.rmtree(rig.ledger.parent)
+    elif how == "moved":
+        rig.ledger.parent.rename(rig.ledger.parent.with_name("away"))
+    else:
+        rig.program("db", "backup", "--config", rig.config)
+        [backup] = (rig.ledger.parent / "backups").iterdir()
+        backup.replace(rig.ledger)
+    began = time.monotonic()
+    rig.wait_for(lambda: bool(daemon.heard("deleted, moved or replaced") + daemon.heard("took its place")), 20)
+    noticed_s = time.monotonic() - began
+    truth |= frames.write(rig.watched, range(100, 200))
+    rig.wait_for_count(200)
+    rig.wait_for(rig.all_alerts_told)
+    announced = rig.announced.read_text(encoding="utf-8").splitlines()
+    assert len([line for line in announced if "while emwatch had it open" in line]) == 1
+    assert daemon.stop() == 0
+    repeated = rig.assert_complete(as_text(truth), alerts=wanted(truth))
+    assert problems(rig.ledger) == []
+    print(f"{how}: noticed after {noticed_s:.1f} s, 200 frames, {repeated} alerts repeated")
+    assert repeated == 0
