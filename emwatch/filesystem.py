@@ -35,10 +35,10 @@ _MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 def file_system_type(directory: Path, mount_table: Path = _MOUNT_TABLE) -> str:
     """
-    Name the type of the file system a directory lies on, e.g. ``ext4`` or ``cifs``; empty where it cannot be told.
+    Return the type of the file system a directory lies on, e.g. ``ext4`` or ``cifs``; empty if it is not known.
 
     Read from the mount table (proc(5), ``/proc/self/mountinfo``): the deepest mount point above the directory wins,
-    the later one where two are mounted on the same place.
+    the later one if two are mounted on the same place.
     """
     try:
         lines = mount_table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -59,7 +59,7 @@ def file_system_type(directory: Path, mount_table: Path = _MOUNT_TABLE) -> str:
 
 
 def lacks_events(kind: str) -> bool:
-    """Tell whether files can appear on a file system of this type without an event."""
+    """Return whether files can appear on a file system of this type without an event."""
     return kind in _WITHOUT_EVENTS or kind.startswith("fuse.")
 
 
@@ -69,7 +69,7 @@ def keeps_directory_times(kind: str) -> bool:
 
 
 def crosses_network(kind: str) -> bool:
-    """Tell whether a file system of this type may be written by other machines."""
+    """Return whether a file system of this type may be written by other machines."""
     return kind in _NETWORK or kind.startswith("fuse.")
 
 

@@ -1,1 +1,1 @@
-"""Telling the operator: one module per kind of channel, and the outbox that delivers at least once."""
+"""Alerts: one module per kind of channel, and the outbox that delivers each alert at least once."""

@@ -54,7 +54,7 @@ class ChannelSettings(Section):
 
     @abstractmethod
     def open(self, show: Callable[[Alert], None]) -> Channel:
-        """Return the channel; ``show`` displays an alert where ``emwatch run`` prints."""
+        """Return the channel; ``show`` displays an alert in the terminal."""
 
     def doubts(self) -> Iterable[str]:
         """Return what will probably not work on this machine, as ``key: what is wrong``."""

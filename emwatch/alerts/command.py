@@ -1,4 +1,4 @@
-"""The channel that runs a program of the operator's."""
+"""The channel that runs the operator's program."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLACEHOLDERS: Final = (
     "frame_id",
 )
 
-#: What the service manager says to the daemon is not for the programs it starts.
+#: Variables of the service manager for the daemon only; programs that it starts do not get them.
 _NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS")
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_]*)\}")
@@ -63,7 +63,7 @@ class CommandSettings(ChannelSettings):
         return CommandChannel(self.argv, self.timeout_seconds)
 
     def doubts(self) -> Iterator[str]:
-        """Find a program that is not there."""
+        """Return a warning if the program does not exist."""
         if shutil.which(self.argv[0]) is None:
             yield f"argv: {self.argv[0]}: no such program, or not executable"
 

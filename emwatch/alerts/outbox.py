@@ -42,14 +42,14 @@ _LEDGER_PAUSE = timedelta(seconds=5)
 
 
 class AlertStore(Protocol):
-    """Where waiting alerts live; every method raises `LedgerError` where it cannot do its work."""
+    """The store of waiting alerts; every method raises `LedgerError` if the ledger cannot be used."""
 
     def due_alerts(self, channel: str, now: datetime, limit: int, *, not_after: datetime | None) -> Sequence[Alert]:
-        """Give alerts due by ``now``, or set to wait beyond ``not_after``, oldest first."""
+        """Return alerts due by ``now``, or due later than ``not_after``, oldest first."""
         ...
 
     def next_alert_at(self, channel: str) -> datetime | None:
-        """Give when the next alert of a channel is due."""
+        """Return the time at which the next alert of a channel is due."""
         ...
 
     def alert_delivered(self, alert_id: int, at: datetime) -> None:
@@ -61,7 +61,7 @@ class AlertStore(Protocol):
         ...
 
     def alert_dead(self, alert_id: int, error: str) -> None:
-        """Give an alert up."""
+        """Mark an alert as dead: it is not tried again."""
         ...
 
     def retry_alerts(self, channel: str, now: datetime) -> None:
@@ -90,7 +90,7 @@ class Patience:
     most_attempts: int = 1000
 
     def pause(self, failures: int, chance: float, longest_s: float | None = None) -> timedelta:
-        """Give the pause after so many failures; ``chance`` in [0, 1) spreads it over its upper half."""
+        """Return the delay after ``failures`` consecutive failures; ``chance`` in [0, 1) spreads it over its upper half."""
         longest_s = self.longest_pause_s if longest_s is None else longest_s
         doubled_s = self.first_pause_s * 2.0 ** min(failures - 1, 30)
         return timedelta(seconds=min(doubled_s, longest_s) * (0.5 + 0.5 * chance))
@@ -112,8 +112,8 @@ class _Line:
     refused: set[int] = field(default_factory=set)  #: different alerts refused since the last delivery
     failures: int = 0
     down_until: datetime | None = None
-    in_hand: Alert | None = None  #: being delivered; left over where that ended the thread
-    unmarked: dict[int, datetime] = field(default_factory=dict)  #: delivered, but the ledger could not be told yet
+    in_hand: Alert | None = None  #: being delivered; left over if that ended the thread
+    unmarked: dict[int, datetime] = field(default_factory=dict)  #: delivered, but not yet marked in the ledger
     announcements: deque[Alert] = field(default_factory=lambda: deque(maxlen=MOST_ANNOUNCEMENTS))
     guard: threading.Lock = field(default_factory=threading.Lock)  #: over the two events together
     asked: threading.Event = field(default_factory=threading.Event)
@@ -267,7 +267,7 @@ class Outbox:
         self.wake()
 
     def wake(self) -> None:
-        """Say that there may be new alerts; call it after each commit that added some."""
+        """Wake the channels; call it after each commit that added alerts."""
         for line in self._lines.values():
             with line.guard:
                 line.at_rest.clear()

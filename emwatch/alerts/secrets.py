@@ -1,4 +1,4 @@
-"""What an alert program says when it fails is kept in the ledger and the log: without the secrets it was started with."""
+"""Removes secrets from the error output of an alert program, which is stored in the ledger and the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHORTEST: Final = 6  # anything shorter would be found in every other word
 
 
 def hushed(said: str, arguments: Sequence[str]) -> str:
-    """Hide in a program's words what is secret in its arguments, and what any address has behind its host."""
+    """Return a program's output with the secrets of its arguments, and what follows the host of any URL, replaced."""
     said = _URL.sub(_only_the_host, said)
     for secret in sorted(set(_secrets(arguments)), key=len, reverse=True):
         said = said.replace(secret, HIDDEN)

@@ -1,4 +1,4 @@
-"""The channel of whoever sits at the terminal: the live view, or plain lines."""
+"""The channel that shows alerts in the terminal: in the live view, or as plain lines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TerminalSettings(ChannelSettings):
 
 
 class TerminalChannel:
-    """Hands each alert to a callable, such as a live view's."""
+    """Calls a function with each alert, such as a live view's."""
 
     kind: Final = "terminal"
 

@@ -1,4 +1,4 @@
-"""An alert as plain values and as words, the same on every channel."""
+"""An alert as plain values and as texts, the same on every channel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def as_document(alert: Alert) -> dict[str, str | float | int | None]:
-    """Give an alert as a JSON-ready document; the path as UTF-8 text (see `emwatch.frame.path_to_text`)."""
+    """Return an alert as a JSON-ready document; the path as UTF-8 text (see `emwatch.frame.path_to_text`)."""
     return {
         "key": alert.key,
         "target": alert.target,
@@ -31,7 +31,7 @@ def as_document(alert: Alert) -> dict[str, str | float | int | None]:
 
 
 def as_words(alert: Alert) -> dict[str, str]:
-    """Give an alert as words for arguments and environment; an unknown number is empty, the path is the real one."""
+    """Return the values of an alert as texts for arguments and environment; an unknown number is empty, the path is the real one."""
     words = {name: "" if value is None else str(value) for name, value in as_document(alert).items()}
     words["path"] = os.fspath(alert.path)
     words["probability"] = f"{alert.probability:.2f}"

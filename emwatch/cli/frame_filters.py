@@ -1,4 +1,4 @@
-"""Which frames of the ledger are meant: the filters of ``emwatch log``, for every command that goes over recorded frames."""
+"""The filters of ``emwatch log``, for every command that selects recorded frames."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _OPTIONS: Final = (
 
 
 def frame_filters(command: Command) -> Command:
-    """Give a command the filters; they add up."""
+    """Add the filters to a command; a frame must meet all of them."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def filter_of(asked: Mapping[str, Any], states: tuple[FrameState, ...] = (FrameState.RECORDED,)) -> LogFilter:
-    """Turn the options into what the ledger is asked for. Raises click's usage error for a word that is no moment."""
+    """Return the filter that the options mean. Raises click's usage error if a time cannot be read."""
     from emwatch.ledger.query import LogFilter
 
     now = SystemClock().now()

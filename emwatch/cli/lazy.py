@@ -1,4 +1,4 @@
-"""Groups of commands that are known by a table and imported one at a time, only when they are used."""
+"""Groups of commands listed in a table; each command is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LazyGroup(click.Group):
         self._table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Give the names in the order of the table."""
+        """Return the names in the order of the table."""
         return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command, or name the nearest."""
+        """Return a command; the error for an unknown one names the most similar."""
         if args and args[0] not in self._table and not args[0].startswith("-"):
             near = get_close_matches(args[0], self._table, n=1, cutoff=0.5)
             meant = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(self._table)}."

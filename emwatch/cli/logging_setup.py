@@ -41,7 +41,7 @@ def set_up(level: str = "warning", log_format: str = "text", *, verbosity: int =
 
 
 def _is_journal(environ: Mapping[str, str]) -> bool:
-    """Tell whether stderr is the journal's socket: the variable is inherited, so its numbers count (systemd.exec(5))."""
+    """Return whether stderr is the journal's socket: the variable is inherited, so its numbers are compared (systemd.exec(5))."""
     given = environ.get("JOURNAL_STREAM", "")
     try:
         status = os.fstat(sys.stderr.fileno())

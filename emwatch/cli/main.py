@@ -84,7 +84,7 @@ class Program(LazyGroup):
 def _tell(error: EmwatchError, *, with_trace: bool) -> None:
     if with_trace:
         click.echo(traceback.format_exc(), err=True, nl=False)
-    # Only these errors are told in several lines; elsewhere a newline is part of a file's name.
+    # Only these errors have several lines; in others a newline is part of a file's name.
     lines = str(error).splitlines() if isinstance(error, (ConfigError, DatasetError)) else [str(error)]
     click.secho("error: ", fg="red", bold=True, nl=False, err=True, color=wants_colour())
     click.echo("\n".join(printable(line) for line in lines), err=True)

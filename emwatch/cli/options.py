@@ -1,4 +1,4 @@
-"""Options that several commands share, and the one way in which they load the configuration."""
+"""Options that several commands share, and the loading of the configuration."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ VERBOSITY: Final = "emwatch.verbosity"
 
 class AnyPath(click.Path):
     """
-    A path that need not be there or be readable: that is for the command to say, about one file among many.
+    A path that need not exist or be readable: the command reports that, for one file among many.
 
-    Empty text is refused: it comes from a variable that is not set, and would mean the present directory.
+    Empty text is refused: it comes from a variable that is not set, and would mean the current directory.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 
 
 def logging_options(command: Command) -> Command:
-    """Give a command ``-v`` and ``-q`` and set up its logs; goes below the other options."""
+    """Add ``-v`` and ``-q`` to a command and set up its logs; stands below the other options."""
 
     @click.option("-v", "--verbose", count=True, help="More messages on stderr; -vv: with tracebacks.")
     @click.option("-q", "--quiet", count=True, help="Fewer messages on stderr.")
@@ -70,7 +70,7 @@ def load_settings(
     config_file: Path | None, flags: Mapping[str, object] | None = None, *, one_shot: bool = False
 ) -> Loaded:
     """
-    Load the configuration with its origins, tell its warnings, and log as it says.
+    Load the configuration with its origins, log its warnings, and set up the logs as configured.
 
     A ``one_shot`` command is quiet unless asked: log.level is the daemon's.
 

@@ -1,4 +1,4 @@
-"""Values as people type them on the command line: numbers, ranges such as ``5k..20k``, moments such as ``2h``."""
+"""Parameter types of the command line: numbers, ranges such as ``5k..20k``, times such as ``2h``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Number(click.FloatRange):
     """A number in a range; "nan" and "inf", which are numbers to Python, are none to people."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Turn the text into a finite number."""
+        """Return the text as a finite number."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number to work with", param, ctx)
@@ -30,13 +30,13 @@ class Number(click.FloatRange):
 
 
 class Category(click.Choice[str]):
-    """One of the ten categories, in whatever case; a wrong one is told with all ten as they are written."""
+    """One of the ten categories, in any case; the error for another word lists all ten."""
 
     def __init__(self) -> None:
         super().__init__(CATEGORIES, case_sensitive=False)
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
-        """Say which there are: click would print them in lower case."""
+        """Return the message with all categories: click would print them in lower case."""
         return f"{value!r} is not one of {', '.join(CATEGORIES)}"
 
 
@@ -46,7 +46,7 @@ class Range(_WindowType):
     name = "range"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Window:
-        """Turn the text into a window."""
+        """Return the text as a window."""
         if isinstance(value, Window):
             return value
         try:
@@ -56,7 +56,7 @@ class Range(_WindowType):
 
 
 def moment(text: str | None, now: datetime, *, option: str, end: bool = False) -> datetime | None:
-    """Turn a word for a moment into the moment; a word that is none is a usage error naming the option."""
+    """Return the time that a text means; a text that is none is a usage error naming the option."""
     from emwatch.ledger.times import parse_when
 
     if text is None:

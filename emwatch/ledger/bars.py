@@ -76,7 +76,7 @@ class BarFindings:
 
 
 def unread(connection: Connection, *, of_frame: int | None, before_id: int | None) -> UnreadBar | None:
-    """Give one frame, if its bar is unread, or the newest such frame, below a number where one is given."""
+    """Return this frame if its bar is unread, or the newest such frame, below ``before_id`` if it is given."""
     if of_frame is not None:
         row = connection.execute(_OF_FRAME, {"of_frame": of_frame}).first()
     else:

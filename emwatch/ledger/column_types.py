@@ -30,7 +30,7 @@ def instant(moment: datetime) -> str:
 
 
 def moment_of_ns(nanoseconds: int) -> datetime | None:
-    """Give the time of a file's mtime_ns; ``None`` for clocks gone mad (years that a calendar does not hold)."""
+    """Return the time of a file's mtime_ns; ``None`` for a year that a calendar does not hold."""
     try:
         moment = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
     except OverflowError:

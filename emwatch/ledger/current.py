@@ -72,14 +72,14 @@ _METADATA_AT: Final = (
 
 
 def files_at(connection: Connection, paths: Iterable[Path]) -> dict[Path, Known]:
-    """Give the current rows of some files; those without one are left out."""
+    """Return the current rows of some files; those without one are left out."""
     by_text = {row_values.path_text(path): path for path in paths}
     rows = connection.execute(_AT, {"paths": json.dumps(list(by_text))})
     return {by_text[path]: _known(stat_key, state, retry) for path, stat_key, state, retry in rows}
 
 
 def unlike(connection: Connection, folder: Path, files: Mapping[str, StatKey]) -> dict[str, Known | None]:
-    """Give those files of a folder, by name, of which a row is missing (``None``), differs, or waits for another try."""
+    """Return those files of a folder, by name, of which a row is missing (``None``), differs, or waits for another try."""
     names = _by_text(folder, files)
     present = {written: row_values.stat_key_text(files[name]) for written, name in names.items()}
     rows = connection.execute(_UNLIKE, {"present": json.dumps(present, ensure_ascii=False)})
@@ -89,7 +89,7 @@ def unlike(connection: Connection, folder: Path, files: Mapping[str, StatKey]) -
 
 
 def accounts(connection: Connection, folder: Path, names: Iterable[str]) -> dict[str, Account]:
-    """Say of the files of a folder what is recorded of them, by name; those without a row are left out."""
+    """Return what is recorded of the files of a folder, by name; files without a row are left out."""
     by_text = _by_text(folder, names)
     rows = connection.execute(_ACCOUNTS, {"paths": json.dumps(list(by_text), ensure_ascii=False)})
     return {
@@ -110,13 +110,13 @@ def _by_text(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def _range_below(folder: Path) -> tuple[str, str]:
-    """Give two texts between which all paths below a folder sort, and no others."""
+    """Return two texts between which all paths below a folder sort, and no others."""
     first = _text_before(folder)
     return first, first[:-1] + chr(ord(first[-1]) + 1)
 
 
 def _text_before(folder: Path) -> str:
-    """Give what the paths of a folder's files begin with, separator and all."""
+    """Return what the paths of a folder's files begin with, separator and all."""
     return row_values.path_text(folder / "x")[:-1]
 
 
@@ -126,7 +126,7 @@ def _known(stat_key: str | None, state: str, retry_at: str | None) -> Known:
 
 
 def any_below(connection: Connection, root: Path) -> bool:
-    """Tell whether there is a row of any file in a directory."""
+    """Return whether there is a row of any file in a directory."""
     first, beyond = _range_below(root)
     below = select(frames.c.id).where(frames.c.path > first, frames.c.path < beyond)
     return connection.execute(below.limit(1)).first() is not None

@@ -81,7 +81,7 @@ _METADATA = acquisition.c.frame_id == frames.c.id
 
 
 def rows_of(wanted: LogFilter) -> Select[Any]:
-    """Give the question for the rows."""
+    """Return the query for the rows."""
     order = [each.desc() if wanted.newest_first else each for each in (frames.c.recorded_at, frames.c.id)]
     conditions = conditions_of(wanted)
     if wanted.limit is not None:
@@ -101,13 +101,13 @@ def rows_of(wanted: LogFilter) -> Select[Any]:
 
 
 def count_of(wanted: LogFilter) -> Select[Any]:
-    """Give the question for their number: only the tables that the filter needs are touched."""
+    """Return the query for their number: it touches only the tables that the filter needs."""
     matching = select(frames.c.id).select_from(needed_by(wanted)).where(*conditions_of(wanted)).limit(wanted.limit)
     return select(func.count()).select_from(matching.subquery())
 
 
 def needed_by(wanted: LogFilter) -> FromClause:
-    """Give the tables that a filter looks at."""
+    """Return the tables that a filter looks at."""
     source: FromClause = frames
     if wanted.categories or wanted.probability is not None or wanted.uncertain is not None:
         source = source.join(predictions, _NEWEST)
@@ -117,7 +117,7 @@ def needed_by(wanted: LogFilter) -> FromClause:
 
 
 def conditions_of(wanted: LogFilter) -> list[ColumnElement[bool]]:
-    """Give the conditions of a filter, all of which must hold."""
+    """Return the conditions of a filter, all of which must hold."""
     found: list[ColumnElement[bool]] = [frames.c.state.in_(wanted.states)]
     if not wanted.superseded:
         found.append(frames.c.superseded_by.is_(None))

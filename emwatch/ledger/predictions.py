@@ -45,7 +45,7 @@ class Unjudged:
 def unjudged(
     connection: Connection, wanted: LogFilter, bundle_sha256: str, *, before_id: int | None, limit: int
 ) -> list[Unjudged]:
-    """Give so many frames, the highest numbers first, of those below ``before_id``."""
+    """Return up to ``limit`` such frames below ``before_id``, the highest numbers first."""
     newest = (
         select(predictions.c.category)
         .where(predictions.c.frame_id == frames.c.id, predictions.c.newest)

@@ -91,7 +91,7 @@ class LedgerReader:
             yield connection
 
     def accounts(self, folder: Path, names: Sequence[str]) -> dict[str, Account]:
-        """Say of the files of a folder what is recorded of them, by name; those without a row are left out."""
+        """Return what is recorded of the files of a folder, by name; files without a row are left out."""
         with self._snapshot() as connection:
             return current.accounts(connection, folder, names)
 
@@ -101,20 +101,20 @@ class LedgerReader:
             return current.rows_below(connection, folder)
 
     def rows(self, wanted: LogFilter = LogFilter()) -> Iterator[LogRow]:  # noqa: B008 - frozen, so one for all is right
-        """Give the rows one by one, as they were at one moment; memory does not grow with their number."""
+        """Yield the rows as they were at one moment; memory does not grow with their number."""
         with self._snapshot() as connection:
             for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(rows_of(wanted)):
                 yield log_row(row)
 
     def count(self, wanted: LogFilter = LogFilter()) -> int:  # noqa: B008 - frozen, so one for all is right
-        """Give the number of rows."""
+        """Return the number of rows."""
         with self._snapshot() as connection:
             return connection.scalar(count_of(wanted)) or 0
 
     def unjudged(
         self, wanted: LogFilter, bundle_sha256: str, *, before_id: int | None = None, limit: int = _ROWS_AT_A_TIME
     ) -> list[Unjudged]:
-        """Give so many frames of which a bundle has said nothing yet, the newest first, of those below ``before_id``."""
+        """Return up to ``limit`` frames that a bundle has not classified yet, the newest first, below ``before_id``."""
         with self._snapshot() as connection:
             return unjudged(connection, wanted, bundle_sha256, before_id=before_id, limit=limit)
 
@@ -124,17 +124,17 @@ class LedgerReader:
             return count_unjudged(connection, wanted, bundle_sha256)
 
     def reviews(self, wanted: LogFilter) -> list[ReviewRow]:
-        """Give all that people said of the wanted frames, the newest first."""
+        """Return all reviews of the wanted frames, the newest first."""
         with self._snapshot() as connection:
             return reviews.of_frames(connection, wanted)
 
     def to_review(self, frame: int | Path) -> ToReview | None:
-        """Give the frame of a row number, or of a path as it stands; ``None`` where none is recorded."""
+        """Return the recorded frame with this number, or the current one at this path; ``None`` if there is none."""
         with self._snapshot() as connection:
             return reviews.frame_to_review(connection, frame)
 
     def scores(self, frame_id: int) -> dict[str, dict[str, float]]:
-        """Give all scores of a frame by the sha256 of the bundle that made them, the newest first."""
+        """Return all scores of a frame by the sha256 of the bundle that made them, the newest first."""
         question = (
             select(predictions.c.bundle_sha256, predictions.c.scores)
             .where(predictions.c.frame_id == frame_id)
@@ -144,7 +144,7 @@ class LedgerReader:
             return {row.bundle_sha256: row.scores for row in connection.execute(question)}
 
     def metadata(self, frame_id: int) -> AcquisitionMetadata | None:
-        """Give a frame's metadata as it was read, ``None`` for a file that never was."""
+        """Return a frame's metadata as they were read, ``None`` for a file that was never read."""
         with self._snapshot() as connection:
             row = connection.execute(select(acquisition).where(acquisition.c.frame_id == frame_id)).one_or_none()
         if row is None:
@@ -164,7 +164,7 @@ class LedgerReader:
         return None if row is None or row.width is None else (row.width, row.height)
 
     def targets(self) -> tuple[str, ...]:
-        """Give the names of all targets ever met, in order."""
+        """Return the names of all targets ever met, in order."""
         with self._snapshot() as connection:
             return tuple(connection.scalars(select(matches.c.target).distinct().order_by(matches.c.target)))
 

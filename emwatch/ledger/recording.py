@@ -166,7 +166,7 @@ def _add_late_findings(
 
 
 def _says_nothing_of_the_content(outcome: Outcome) -> bool:
-    """Tell whether a file was merely out of reach (locked, gone, share away): no reason to think that it changed."""
+    """Return whether a file was only out of reach (locked, gone, share away): nothing suggests that it changed."""
     out_of_reach = outcome.retry_after_s is not None and outcome.code != ReaderDied.code
     return not outcome.sha256 and (out_of_reach or outcome.stat_key is None)
 
@@ -193,7 +193,7 @@ def _place(
 ) -> tuple[int, bool]:
     """Put the outcome into the row it belongs to: the unfinished current one, an earlier one of this content, a new one."""
     current, same = present
-    first_seen_at = values.pop("first_seen_at")  # kept as it is where the path has a row
+    first_seen_at = values.pop("first_seen_at")  # kept if the path has a row
     row = same if same is not None else current
     if current is not None and row is not None and (same is not None or row.state != FrameState.RECORDED):
         if row.id != current.id:

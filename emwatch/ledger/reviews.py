@@ -86,7 +86,7 @@ def write_reviews(connection: Connection, given: Sequence[Review]) -> None:
 
 
 def frame_to_review(connection: Connection, frame: int | Path) -> ToReview | None:
-    """Give the frame of a number, or the one that is recorded of a path as it stands."""
+    """Return the recorded frame with this number, or the current one at this path."""
     if isinstance(frame, int):
         question = _FRAME.where(frames.c.id == frame)
     else:
@@ -96,7 +96,7 @@ def frame_to_review(connection: Connection, frame: int | Path) -> ToReview | Non
 
 
 def of_frames(connection: Connection, wanted: LogFilter) -> list[ReviewRow]:
-    """Give all reviews of the wanted frames, the newest first; the limit is of frames."""
+    """Return all reviews of the wanted frames, the newest first; the limit is of frames."""
     chosen = select(frames.c.id).select_from(needed_by(wanted)).where(*conditions_of(wanted)).limit(wanted.limit)
     question = (
         select(

@@ -37,7 +37,7 @@ Values = dict[str, Any]
 
 
 def path_text(path: Path) -> str:
-    """Give the absolute path as the ledger stores it."""
+    """Return the absolute path as the ledger stores it."""
     return path_to_text(path if path.is_absolute() else path.absolute())
 
 
@@ -61,7 +61,7 @@ def moment_of_text(text: str | None) -> datetime | None:
 
 
 def stat_values(key: StatKey | None) -> Values:
-    """Give the columns of a frame that come from its stat."""
+    """Return the columns of a frame that come from its stat."""
     return {
         "stat_key": stat_key_text(key),
         "size_bytes": None if key is None else key.size,
@@ -70,7 +70,7 @@ def stat_values(key: StatKey | None) -> Values:
 
 
 def frame_values(outcome: Outcome, recorded_at: datetime) -> Values:
-    """Give the columns of a frame that a new outcome sets."""
+    """Return the columns of a frame that a new outcome sets."""
     reading = outcome.reading
     return {
         "sha256": outcome.sha256,
@@ -90,7 +90,7 @@ def frame_values(outcome: Outcome, recorded_at: datetime) -> Values:
 
 
 def metadata_values(metadata: AcquisitionMetadata) -> Values:
-    """Give the columns of the metadata table: one typed value per field, and where each came from."""
+    """Return the columns of the metadata table: one typed value per field, and where each came from."""
     return {
         "vendor": metadata.vendor,
         **{name: _typed(metadata, name) for name in FIELDS},
@@ -138,7 +138,7 @@ def _cut(text: str) -> str:
 
 
 def prediction_values(prediction: Prediction, made_at: datetime) -> Values:
-    """Give the columns of a prediction."""
+    """Return the columns of a prediction."""
     return {
         "bundle_sha256": prediction.bundle_sha256,
         "category": prediction.category,
@@ -159,10 +159,10 @@ def prediction_of(row: Row[Any]) -> Prediction:
 
 
 def in_order(scores: Mapping[str, float]) -> dict[str, float]:
-    """Give scores in the order of the categories."""
+    """Return scores in the order of the categories."""
     return {name: float(scores[name]) for name in CATEGORIES if name in scores}
 
 
 def alert_key(path: str, sha256: str, target: str, channel: str) -> str:
-    """Give the idempotency key of an alert: the same for the same content, place, target and channel, for ever."""
+    """Return the idempotency key of an alert: the same for the same content, place, target and channel, for ever."""
     return hashlib.sha256(json.dumps([path, sha256, target, channel]).encode("ascii")).hexdigest()[:32]

@@ -132,7 +132,7 @@ acquisition = Table(
     # The text file beside the frame that was read: name, sha256, size and time; NULL if none was, or it is not known.
     Column("sidecar", Document(none_as_null=True)),
     Column("sidecar_cut", Boolean, nullable=False, server_default="0"),
-    # When the frame's data bar was tried, also where it showed nothing; with new metadata it is tried again.
+    # When the frame's data bar was tried, also if it showed nothing; with new metadata it is tried again.
     Column("bar_read_at", Instant),
     Index("ix_metadata_bar_unread", "frame_id", sqlite_where=text(BAR_UNREAD)),
     Index("ix_metadata_magnification", "magnification", sqlite_where=text("magnification IS NOT NULL")),

@@ -33,7 +33,7 @@ class Summary:
     """
     What a ledger holds now.
 
-    ``frames``: current rows by state, ``None`` where counting took too long. ``last_frame_at``: ISO 8601.
+    ``frames``: current rows by state, ``None`` if counting took too long. ``last_frame_at``: ISO 8601.
     """
 
     revision: str | None = None

@@ -45,11 +45,11 @@ class Ledger:
     The ledger, open for writing; only one per file may exist in all processes together.
 
     Every public method is one transaction on the one connection and may be called from any thread: they take turns.
-    Each raises `LedgerError` (`LedgerUnavailableError` where trying again helps) and leaves the ledger usable. A file that
+    Each raises `LedgerError` (`LedgerUnavailableError` if trying again helps) and leaves the ledger usable. A file that
     turns out to be damaged is moved aside and another begun, at the start or in between; ``replaced`` says so.
 
     Args:
-        path: the SQLite file; made, with its folder, where it is missing.
+        path: the SQLite file; made, with its folder, if it is missing.
         session_gap: frames written within this time of each other are of one session.
         alert_max_age: older frames raise no alert; may be changed while the ledger is open.
         clock: dates the copy made before a migration, and what is moved aside.
@@ -80,7 +80,7 @@ class Ledger:
 
     @property
     def replaced(self) -> Replaced | None:
-        """What was done where the file was found to be damaged."""
+        """What was done if the file was found to be damaged."""
         return self._file.replaced
 
     @property
@@ -90,7 +90,7 @@ class Ledger:
 
     @property
     def copy(self) -> Path | None:
-        """The copy made before a migration, where there was one."""
+        """The copy made before a migration, if there was one."""
         return self._file.copy
 
     @property
@@ -127,7 +127,7 @@ class Ledger:
 
     def examine(self, seconds: float = 60.0) -> str:
         """
-        Look the file over, beside everything else, for at most so many seconds; gives ``ok`` or ``not finished``.
+        Look the file over, beside everything else, for at most ``seconds``. Returns ``ok`` or ``not finished``.
 
         Raises:
             LedgerUnavailableError: it was damaged; the message says what was done about it.
@@ -173,7 +173,7 @@ class Ledger:
 
     def unread_bar(self, *, of_frame: int | None = None, before_id: int | None = None) -> UnreadBar | None:
         """
-        Give the newest recorded frame that lacks values and whose data bar was not tried yet, ``None`` without one.
+        Return the newest recorded frame that lacks values and whose data bar was not tried yet, ``None`` without one.
 
         ``of_frame``: this one, if it is such a frame. ``before_id``: one with a smaller number.
         """
@@ -191,13 +191,13 @@ class Ledger:
             return bars.write_bar(connection, frame_id, findings, read_at, self._alert_rules)
 
     def known_files(self, paths: Iterable[Path]) -> dict[Path, Known]:
-        """Give the current rows of some files; those without one are left out."""
+        """Return the current rows of some files; those without one are left out."""
         with self._file.transaction(READING) as connection:
             return current.files_at(connection, paths)
 
     def unlike(self, folder: Path, files: Mapping[str, StatKey]) -> dict[str, Known | None]:
         """
-        Give those files of a folder that are not recorded just as they are, by name; ``None`` where nothing is known.
+        Return the files of a folder that are not recorded as they are now, by name; ``None`` if nothing is known of one.
 
         What is known and unchanged, but waits for another try, is given as well.
         """
@@ -235,13 +235,13 @@ class Ledger:
         return added
 
     def baseline_taken(self, root: Path) -> bool:
-        """Tell whether the files that were there at the first start are already noted for this root."""
+        """Return whether the files that were there at the first start are already noted for this root."""
         of_root = select(roots.c.path).where(roots.c.path == row_values.path_text(root))
         with self._file.transaction(READING) as connection:
             return connection.execute(of_root).first() is not None
 
     def knows_files_below(self, root: Path) -> bool:
-        """Tell whether there is a row of any file in a directory."""
+        """Return whether there is a row of any file in a directory."""
         with self._file.transaction(READING) as connection:
             return current.any_below(connection, root)
 
@@ -267,7 +267,7 @@ class Ledger:
             return merged
 
     def unrepaired(self) -> tuple[Path, ...]:
-        """Give the damaged ledgers that this one stands in for and that were not taken over yet, oldest first."""
+        """Return the damaged ledgers that this one stands in for and that were not taken over yet, oldest first."""
         names = select(replacements.c.set_aside).where(replacements.c.recovered_at.is_(None))
         with self._file.transaction(READING) as connection:
             found = connection.scalars(names.order_by(replacements.c.noted_at)).all()
@@ -287,7 +287,7 @@ class Ledger:
         self, channel: str, now: datetime, limit: int = 4, *, not_after: datetime | None = None
     ) -> tuple[Alert, ...]:
         """
-        Give a channel's waiting alerts that are due, oldest first.
+        Return a channel's waiting alerts that are due, oldest first.
 
         A next try later than ``not_after`` was set by a clock that has been put back since: it is due as well.
         """
@@ -295,21 +295,21 @@ class Ledger:
             return outbox.due(connection, channel, now, limit, not_after)
 
     def next_alert_at(self, channel: str) -> datetime | None:
-        """Give when the next alert of a channel is due, ``None`` where none waits."""
+        """Return when the next alert of a channel is due, ``None`` if none waits."""
         with self._file.transaction(READING) as connection:
             return outbox.next_at(connection, channel)
 
     def alert_delivered(self, alert_id: int, at: datetime) -> None:
-        """Note that a channel took an alert."""
+        """Record that a channel took an alert."""
         self._settle(alert_id, state="delivered", delivered_at=at, last_error="")
 
     def alert_failed(self, alert_id: int, error: str, next_try_at: datetime) -> None:
-        """Note that a channel did not take an alert, and when to try again."""
+        """Record that a channel did not take an alert, and when to try again."""
         with self._file.transaction() as connection:
             outbox.settle(connection, alert_id, last_error=error, next_try_at=next_try_at)
 
     def alert_dead(self, alert_id: int, error: str) -> None:
-        """Give an alert up: it stays in the ledger with its last error."""
+        """Mark an alert as given up: it stays in the ledger with its last error."""
         self._settle(alert_id, state="dead", last_error=error)
 
     def retry_alerts(self, channel: str, now: datetime) -> None:

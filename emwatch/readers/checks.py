@@ -35,9 +35,9 @@ def disagreements(
     readings: Mapping[str, Reading], width: int, *, display_width_mm: float | None, modified_s: float | None
 ) -> tuple[str, ...]:
     """
-    Say in words what does not agree.
+    Return in words what does not agree.
 
-    ``width`` is that of the picture in pixels, ``display_width_mm`` the width to which the magnification refers, where
+    ``width`` is that of the picture in pixels, ``display_width_mm`` the width to which the magnification refers, if
     the format fixes it, and ``modified_s`` when the file was last written (seconds of the Unix clock).
     """
     found = (
@@ -52,7 +52,7 @@ def disagreements(
 #: Ends of a scale bar are found within a pixel each, and headers round the pixel size.
 _RULER_ENDS_PX: Final = 2.0
 _RULER_ROUNDING: Final = 0.01
-#: The round lengths 1 to 9 stand 10 % apart at their closest; a scale bar too short to tell them apart tells nothing.
+#: The round lengths 1 to 9 stand 10 % apart at their closest; a scale bar too short to tell them apart proves nothing.
 _TOLD_APART: Final = 0.04
 #: No scale bar is shorter than an atom or longer than a metre; a pixel size that says so is damage.
 _SHORTEST_NM: Final = 0.01
@@ -61,9 +61,9 @@ _LONGEST_NM: Final = 1e9
 
 def scale_bar_disagreement(pixel_nm: float, ruler_px: float, label_nm: float | None) -> str:
     """
-    Say in words where the scale bar drawn into a picture contradicts the pixel size; empty where it does not.
+    Return how the scale bar drawn into a picture contradicts the pixel size; empty if it does not.
 
-    ``ruler_px``: its length in the picture. ``label_nm``: what the header says that it stands for; where that is not known,
+    ``ruler_px``: its length in the picture. ``label_nm``: what the header says that it stands for; if that is not known,
     it has to be a round length, one digit and noughts, as all makers draw.
     """
     length_nm = ruler_px * pixel_nm
@@ -145,7 +145,7 @@ def _clock(readings: Mapping[str, Reading], modified_s: float | None) -> str:
 
 def with_context(readings: Mapping[str, Reading]) -> dict[str, Reading]:
     """
-    Say what a stored value refers to, where nothing is said yet: a magnification to a display, a time to a zone.
+    Add what a stored value refers to, if nothing is said yet: a magnification to a display, a time to a zone.
 
     Makers mean displays of 114 to 418 mm, so magnifications of two of them compare only with this.
     """

@@ -41,7 +41,7 @@ def read_rows(rows: Iterable[Row], values: Mapping[str, str], source: str) -> di
     """
     Read every row from texts by key; ``source`` names where they stand, e.g. ``tag 34118``.
 
-    A field is absent where the header has none of its keys, and ``None`` with the reason where it has and cannot be used.
+    A field is absent if the header has none of its keys, and ``None`` with the reason if it has one that cannot be used.
     """
     readings: dict[str, Reading] = {}
     for row in rows:
@@ -53,7 +53,7 @@ def read_rows(rows: Iterable[Row], values: Mapping[str, str], source: str) -> di
 
 
 def read_value(convert: Callable[[str], float | str | bool], raw: str, source: str) -> Reading:
-    """Read one text; unusable text gives a reading without a value."""
+    """Read one text; unusable text returns a reading without a value."""
     shown = raw[:LONGEST_RAW_CHARS].replace("\x00", "").strip()
     if CUT in raw:
         return unknown(shown.replace(CUT, ""), source, "the text breaks off within this value")
@@ -67,12 +67,12 @@ def read_value(convert: Callable[[str], float | str | bool], raw: str, source: s
 
 
 def unknown(raw: str, source: str, reason: str) -> Reading:
-    """Say that a value is there and why it cannot be used."""
+    """Return a reading without a value, with the reason why it cannot be used."""
     return Reading(None, raw[:LONGEST_RAW_CHARS], source, reason=reason)
 
 
 def field_width(readings: dict[str, Reading], width: int) -> dict[str, Reading]:
-    """Give the field width of a frame whose header has only the pixel size; ``width`` is that of the file in pixels."""
+    """Return the field width of a frame whose header has only the pixel size; ``width`` is that of the file in pixels."""
     pixel = readings.get("pixel_size_nm")
     if "horizontal_field_width_um" in readings or pixel is None or not isinstance(pixel.value, float):
         return {}
@@ -83,7 +83,7 @@ def field_width(readings: dict[str, Reading], width: int) -> dict[str, Reading]:
 
 
 def scaled_pixel(reading: Reading, full_width: float, width: int) -> Reading:
-    """Give the pixel size of a picture saved smaller or larger than the ``full_width`` px it was scanned with."""
+    """Return the pixel size of a picture saved smaller or larger than the ``full_width`` px it was scanned with."""
     if not isinstance(reading.value, float) or full_width == width:
         return reading
     value = units.significant(reading.value * full_width / width)
@@ -104,7 +104,7 @@ def data_bar_height(values: Mapping[str, str], key: str, source: str, height: in
 
 
 def label_nm(raw: str | None, *, bare: str | None = None) -> float | None:
-    """Read the label of the scale bar that the instrument drew; ``None`` where there is none, or no length."""
+    """Read the label of the scale bar that the instrument drew; ``None`` if there is none, or no length."""
     try:
         length = units.length(raw or "", to="nm", bare=bare)
     except ValueError:

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     from emwatch.frame import StatKey
 
-#: From decoded pixels (height x width, or height x width x 3) and the rows of the data bar, where known, to the views.
+#: From decoded pixels (height x width, or height x width x 3) and the rows of the data bar, if known, to the views.
 Prepare: TypeAlias = "Callable[[npt.NDArray[Any], int | None], npt.NDArray[np.float32]]"
 
 
 #: A text that is older than its picture by more than this may be that of an earlier frame of the name.
 _OLDER_NS: Final = int(OLDER_S * 1e9)
 
-#: A pixel has a colour where its channels lie so far apart, as a share of the whole range.
+#: A pixel has a colour if its channels lie so far apart, as a share of the whole range.
 _COLOURED: Final = 0.1
 _COLOUR_SAMPLE_PX: Final = 40_000
 
@@ -101,9 +101,9 @@ def _why_unsettled(header: image.Header, metadata: AcquisitionMetadata, key: Sta
 
 def coloured_share(pixels: npt.NDArray[Any]) -> float:
     """
-    Tell how much of a picture, (height, width) or (height, width, channels), has a colour: a share from 0 to 1.
+    Return how much of a picture, (height, width) or (height, width, channels), has a colour: a share from 0 to 1.
 
-    A pixel has one where its channels differ by more than JPEG makes of grey. Looks at 40,000 pixels, evenly spread.
+    A pixel has one if its channels differ by more than JPEG makes of grey. Looks at 40,000 pixels, evenly spread.
     """
     if pixels.ndim != 3 or pixels.shape[2] < 3 or pixels.size == 0:
         return 0.0
@@ -123,7 +123,7 @@ def _checked(metadata: AcquisitionMetadata, bar: Bar | None, scale_bar_nm: float
 
 
 def _data_bar_rows(bar: Bar | None, pixels: npt.NDArray[Any], metadata: AcquisitionMetadata) -> int | None:
-    """Give the rows at the foot that show no specimen: as the instrument says, else the strip found in the picture."""
+    """Return the rows at the foot that show no specimen: as the instrument says, else the strip found in the picture."""
     stated = metadata.number("data_bar_height_px")
     if stated is not None:
         return int(stated)

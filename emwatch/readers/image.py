@@ -60,7 +60,7 @@ _BLACK_TAIL_SHARE: Final = 1 / 32
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an image says of itself before it is decoded."""
+    """What the header of an image states."""
 
     image_format: str
     width: int
@@ -73,7 +73,7 @@ class Header:
 
 def recognise(name: str, data: bytes) -> str:
     """
-    Give the image format of the bytes: ``TIFF``, ``PNG``, ``JPEG`` or ``BMP``; ``name`` is for messages.
+    Return the image format of the bytes: ``TIFF``, ``PNG``, ``JPEG`` or ``BMP``; ``name`` is for messages.
 
     Raises `errors.NotAFrame` for anything else, `errors.Truncated` for a file named like an image that has hardly begun.
     """
@@ -308,7 +308,7 @@ def _through_palette(indices: npt.NDArray[np.uint8], colours: npt.NDArray[np.uin
     """
     Look indices up in a map of shape (256, 3).
 
-    Grey where every colour in use is grey: SmartSEM's map has green and red entries for the bar, mostly unused.
+    Grey if every colour in use is grey: SmartSEM's map has green and red entries for the bar, mostly unused.
     """
     coloured = np.flatnonzero((colours != colours[:, :1]).any(axis=1))
     if len(coloured):

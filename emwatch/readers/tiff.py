@@ -66,17 +66,17 @@ class Page:
     tags: Mapping[int, Tag]
 
     def raw(self, tag: int) -> bytes | None:
-        """Give the bytes of a tag, ``None`` where there is none; cut where the file ends."""
+        """Return the bytes of a tag, ``None`` if there is none; cut where the file ends."""
         found = self.tags.get(tag)
         return None if found is None else self.data[found.start : found.stop]
 
     def is_cut(self, tag: int) -> bool:
-        """Tell whether a tag claims bytes beyond the end of the file."""
+        """Return whether a tag claims bytes beyond the end of the file."""
         found = self.tags.get(tag)
         return found is not None and found.stop > len(self.data)
 
     def numbers(self, tag: int) -> npt.NDArray[np.uint64]:
-        """Give the whole numbers of a tag, none where it is absent or of another type."""
+        """Return the whole numbers of a tag, none if it is absent or of another type."""
         found = self.tags.get(tag)
         if found is None or found.kind not in _UNSIGNED or found.stop > len(self.data):
             return np.empty(0, np.uint64)
@@ -84,7 +84,7 @@ class Page:
         return np.frombuffer(self.data[found.start : found.stop], dtype).astype(np.uint64)
 
     def number(self, tag: int, default: int = 0) -> int:
-        """Give the first whole number of a tag."""
+        """Return the first whole number of a tag."""
         found = self.tags.get(tag)
         if found is None or found.kind not in _UNSIGNED or found.stop > len(self.data):
             return default
@@ -92,7 +92,7 @@ class Page:
         return int.from_bytes(first, "little" if self.order == "<" else "big")
 
     def ratio(self, tag: int) -> tuple[int, int] | None:
-        """Give the numerator and denominator of a tag's first ratio, ``None`` where it has none."""
+        """Return the numerator and denominator of a tag's first ratio, ``None`` if it has none."""
         found = self.tags.get(tag)
         if found is None or found.kind != _RATIO or found.stop > len(self.data) or found.count < 1:
             return None
@@ -101,7 +101,7 @@ class Page:
 
     @property
     def segments(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-        """Offsets and byte counts of the strips, or of the tiles where there are no strips."""
+        """Offsets and byte counts of the strips, or of the tiles if there are no strips."""
         offsets, counts = self.numbers(STRIP_OFFSETS), self.numbers(STRIP_COUNTS)
         if not len(offsets):
             offsets, counts = self.numbers(TILE_OFFSETS), self.numbers(TILE_COUNTS)
@@ -122,7 +122,7 @@ def parse_pages(name: str, data: Data, max_pages: int) -> tuple[Page, ...]:
     """
     Read the pages of a TIFF, in the order of the file; ``name`` is for messages.
 
-    Raises `errors.Truncated` where the file ends before its directory, `errors.TooLarge` for more than ``max_pages``,
+    Raises `errors.Truncated` if the file ends before its directory, `errors.TooLarge` for more than ``max_pages``,
     `errors.Unreadable` for pages that form a ring or make no sense.
     """
     order, big = ("<" if data[:2] == b"II" else ">"), data[2:4] in {b"+\x00", b"\x00+"}
@@ -175,7 +175,7 @@ def _parse_page(name: str, data: Data, offset: int, order: str, *, big: bool) ->
 
 
 def sub_page(page: Page, tag: int) -> Page | None:
-    """Give the directory that a tag points to (the Exif one, say), ``None`` where there is none or it is damaged."""
+    """Return the directory that a tag points to (the Exif one, say), ``None`` if there is none or it is damaged."""
     offset, big = page.number(tag), page.data[2:4] in {b"+\x00", b"\x00+"}
     if not offset:
         return None
@@ -186,7 +186,7 @@ def sub_page(page: Page, tag: int) -> Page | None:
 
 
 def picture_page(pages: tuple[Page, ...]) -> int:
-    """Give the index of the page that is the frame: the first that is not marked as a reduced copy (thumbnail)."""
+    """Return the index of the page that is the frame: the first that is not marked as a reduced copy (thumbnail)."""
     return next((index for index, page in enumerate(pages) if not page.number(NEW_SUBFILE_TYPE) & 1), 0)
 
 

@@ -48,7 +48,7 @@ class Shot:
     A finished picture on its way to a vendor's file format.
 
     ``pixels``: uint8 or uint16, shape (height, width), data bar included. ``picture_height_px``: the rows above a bar
-    that stands below the picture; the whole height where the bar lies inside the picture or is absent.
+    that stands below the picture; the whole height if the bar lies inside the picture or is absent.
     ``magnification`` and ``pixel_size_nm`` agree through `Vendor.reference_width_mm`. ``scale_bar_px`` and
     ``scale_bar_nm``: the drawn scale bar and what its label says, which some makers write down; 0 without one.
     """

@@ -81,7 +81,7 @@ class Truth:
     closed_at: str
 
     def as_json(self) -> str:
-        """Give the line of the manifest."""
+        """Return the line of the manifest."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
@@ -96,7 +96,7 @@ class Picture:
     barred: Barred
 
     def files(self, file_name: str) -> Mapping[str, bytes]:
-        """Give the vendor's files by name suffix, the frame first."""
+        """Return the vendor's files by name suffix, the frame first."""
         barred = self.barred
         return self.vendor.files(
             Shot(
@@ -111,7 +111,7 @@ class Picture:
 
 
 def bar_style(seed: int, vendor: str) -> str:
-    """Give the data bar style of a frame: one of the vendor's, each as often; the category has no say."""
+    """Return the data bar style of a frame: one of the vendor's, each as often; the category has no say."""
     styles = vendor_named(vendor).bars
     return styles[int(np.random.Generator(np.random.PCG64([_BAR_STREAM, seed])).integers(len(styles)))]
 
@@ -145,7 +145,7 @@ class Microscope:
     ``rate``: frames a second (0 or the burst mode: as fast as they can be drawn). ``vendor``: a name of `VENDORS`, or
     ``mixed`` to change between the common makers after every frame, ``all`` to go through every format. ``categories``: those to draw, in balanced turns; all ten by default.
     ``manifest``: by default ``<out>.manifest.ndjson`` beside the directory. ``pause_s``: between two chunks of a slow write,
-    and before a late sidecar. ``first_number``: of the first file name. Raises `EmwatchError` where an argument or the
+    and before a late sidecar. ``first_number``: of the first file name. Raises `EmwatchError` if an argument or the
     directory cannot be used, and rather than overwrite a file.
     """
 
@@ -220,13 +220,13 @@ class Microscope:
         )
 
     def category_of(self, index: int) -> str:
-        """Give the category whose turn it is: every round holds each once, in an order of its own."""
+        """Return the category whose turn it is: every round holds each once, in an order of its own."""
         turn, place = divmod(index, len(self._categories))
         order = np.random.Generator(np.random.PCG64([self._seed, turn])).permutation(len(self._categories))
         return self._categories[int(order[place])]
 
     def seed_of(self, index: int) -> int:
-        """Give the seed of one frame's picture."""
+        """Return the seed of one frame's picture."""
         return self._seed * _SEEDS_APART + index
 
     def _stem(self, index: int) -> str:
@@ -271,7 +271,7 @@ class Microscope:
             path.write_bytes(data)
 
     def _write_elsewhere(self, path: Path, data: bytes) -> None:
-        """Write beside the directory where that is the same file system, else under a hidden name in it; then rename."""
+        """Write beside the directory if that is the same file system, else under a hidden name in it; then rename."""
         beside = self.out.resolve().parent
         if beside.stat().st_dev == self.out.stat().st_dev and os.access(beside, os.W_OK):
             unfinished = beside / f".{self.out.name}-{path.name}.part"
@@ -333,7 +333,7 @@ def _known(categories: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _note(acquisition: Acquisition) -> bytes:
-    """Give an operator's note, for makers that write no sidecar of their own."""
+    """Return an operator's note, for makers that write no sidecar of their own."""
     return f"Sample: {acquisition.sample}\r\nOperator: {acquisition.operator}\r\n".encode()
 
 

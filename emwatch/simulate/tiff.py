@@ -66,7 +66,7 @@ class Tag:
     value: TagValue
 
     def packed(self, byte_order: Literal["<", ">"]) -> tuple[int, bytes]:
-        """Give the count and the bytes of the value."""
+        """Return the count and the bytes of the value."""
         if self.type in _RAW:
             if not isinstance(self.value, bytes):
                 raise TypeError(f"tag {self.code}: {self.type.name} takes bytes, not {type(self.value).__name__}")
@@ -168,12 +168,12 @@ def _directory(page: Page, strips: list[bytes]) -> dict[int, Tag]:
 
 
 def directory_block(tags: Sequence[Tag], byte_order: Literal["<", ">"] = "<") -> Callable[[int], bytes]:
-    """Give a directory of its own, as Exif has, ready for `Page.blocks`."""
+    """Return a directory of its own, as Exif has, ready for `Page.blocks`."""
     return lambda at: _pack_directory({tag.code: tag for tag in tags}, at, byte_order)[0]
 
 
 def _place_blocks(page: Page, tags: dict[int, Tag], at: int) -> bytes:
-    """Give the blocks of a page that begin at a place, and let their tags tell where."""
+    """Return the blocks of a page that begin at a place, and set their tags to it."""
     out = bytearray()
     for code, block in page.blocks.items():
         tags[code] = Tag(code, TagType.LONG, at + len(out))
@@ -188,7 +188,7 @@ def _directory_size(tags: dict[int, Tag], byte_order: Literal["<", ">"]) -> int:
 
 
 def _pack_directory(tags: dict[int, Tag], at: int, byte_order: Literal["<", ">"]) -> tuple[bytes, int]:
-    """Give the directory with the values that do not fit in it, and the place of its link to the next one."""
+    """Return the directory with the values that do not fit in it, and the place of its link to the next one."""
     fixed = 6 + 12 * len(tags)
     values = bytearray()
     entries = bytearray(struct.pack(f"{byte_order}H", len(tags)))

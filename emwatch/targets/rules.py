@@ -24,7 +24,7 @@ class Condition(NamedTuple):
 def match_targets(
     targets: Sequence[Target], prediction: Prediction, metadata: AcquisitionMetadata
 ) -> tuple[Match, ...]:
-    """Give the targets a frame meets, in the order of the targets, each with its reason."""
+    """Return the targets a frame meets, in the order of the targets, each with its reason."""
     found = []
     for target in targets:
         conditions = explain(target, prediction, metadata)

@@ -69,7 +69,7 @@ class WatchedDirectory:
         self._armed = -math.inf
         self._kind = file_system_type(self.root)
         self._names = self._no_names()
-        self._no_events = ""  # why, where they are wanted
+        self._no_events = ""  # the reason, if they are wanted
         self._folders: dict[int, Path] = {}  # by inode, as the full sweep under way finds them
         self._suspects: dict[int, Path] = {}  # swept, and perhaps not watched: a new folder has no watch for a moment
         self._unwatched = ""  # how many folders raise no events, and why
@@ -186,7 +186,7 @@ class WatchedDirectory:
         return WatchedDirectory(self.configured, self._settings, self._hints, self._check)
 
     def arm(self) -> str:
-        """Start events where they are wanted and not there yet; gives the trouble in words (empty: none)."""
+        """Start events if they are wanted and not there yet. Returns what is wrong, or ""."""
         kind = file_system_type(self.root)
         if kind != self._kind:  # a share may have been mounted there meanwhile
             self._kind, self._names = kind, self._no_names()
@@ -202,7 +202,7 @@ class WatchedDirectory:
         return ""
 
     def supervise(self, now: float) -> str:
-        """Notice that hints no longer come and arm anew, once a minute where that fails; gives what was wrong."""
+        """Restart events that have stopped, at most once a minute after a failure. Returns what was wrong, or ""."""
         trouble = "" if self._events is None else self._events.trouble()
         if trouble:
             self.disarm()
@@ -221,7 +221,7 @@ class WatchedDirectory:
         return trouble or "events were not to be had before"
 
     def _look_again(self, now: float) -> str:
-        """Have the directory swept now that it is gone or another one: that says so, once, or finds what is in the other."""
+        """Ask for a sweep: the directory is gone or was replaced, and the sweep reports that or finds its files."""
         self._hints.everything(ASKED)
         self._next_arming = now
         self.arm()
@@ -285,11 +285,11 @@ class WatchedDirectory:
             self._events = None
 
     def owns(self, path: Path) -> bool:
-        """Tell whether a path lies in this directory."""
+        """Return whether a path lies in this directory."""
         return path.is_relative_to(self.root)
 
     def is_there(self) -> bool:
-        """Tell whether the directory itself can be seen, and is the one that files were seen in."""
+        """Return whether the directory is there, and is the one that files were seen in."""
         try:
             status = self.root.stat()
         except OSError:

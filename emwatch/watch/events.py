@@ -1,5 +1,5 @@
 """
-File-system events as hints: where to look now instead of at the next sweep. The only importer of watchdog.
+File-system events as hints: what to look at now instead of at the next sweep. The only importer of watchdog.
 
 Nothing may rely on an event: queues overflow, watches run out, emitters die with the folder they watch. `Events.trouble`
 says what is wrong with the hints, so that the caller sweeps and arms them anew.
@@ -43,15 +43,15 @@ class Hints(Protocol):
     """Where hints go. Called from watchdog's thread: must return at once and never raise."""
 
     def file(self, path: Path, *, closed: bool) -> None:
-        """Tell of a file that appeared; ``closed``: its writer let go of it or renamed it into place."""
+        """Take a file that appeared; ``closed``: its writer closed it or renamed it into place."""
         ...
 
     def gone(self, path: Path) -> None:
-        """Tell of a file that was renamed away."""
+        """Take a file that was renamed away."""
         ...
 
     def folder(self, path: Path) -> None:
-        """Tell of a folder that appeared, perhaps with files in it that raised no event of their own."""
+        """Take a folder that appeared, perhaps with files in it that raised no event of their own."""
         ...
 
     def everything(self, reason: str) -> None:
@@ -121,7 +121,7 @@ class Events:
             self._observer = None
 
     def trouble(self) -> str:
-        """Say why hints no longer come (empty: they do). The observer itself looks alive when its emitter is dead."""
+        """Return why hints no longer come, or "". The observer itself looks alive when its emitter is dead."""
         observer = self._observer
         if observer is None:
             return "not started"
@@ -196,7 +196,7 @@ class _Handler(FileSystemEventHandler):
 
 
 class _OverflowListener(logging.Handler):
-    """Hears of lost events: watchdog says it to its log only."""
+    """Notices lost events: watchdog reports them to its log only."""
 
     def __init__(self, hints: Hints) -> None:
         super().__init__(logging.WARNING)
@@ -211,7 +211,7 @@ def _path(name: str | bytes) -> Path:
 
 
 def _watched_inodes() -> set[int]:
-    """Give the inodes that this process has inotify watches on, of whatever device."""
+    """Return the inodes, of any device, that this process has inotify watches on."""
     watched: set[int] = set()
     with suppress(OSError):
         for open_file in _OPEN_FILES.iterdir():
@@ -223,7 +223,7 @@ def _watched_inodes() -> set[int]:
 
 
 def _forget_dead_reader() -> None:
-    """Let watchdog make a new thread that reads from the system where the one that all observers share has died."""
+    """Let watchdog start a new reading thread if the one that all observers share has died."""
     try:
         from watchdog.observers.inotify_c import InotifyFD  # Linux only, and since watchdog 7.1.
     except (ImportError, OSError):  # OSError: watchdog's own for a C library without inotify

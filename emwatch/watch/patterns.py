@@ -29,21 +29,21 @@ class Patterns:
     exclude: tuple[str, ...] = ()
 
     def wants_file(self, relative: PurePath) -> bool:
-        """Tell whether a file is to be read, given its path below the watched directory."""
+        """Return whether a file is to be read, given its path below the watched directory."""
         parents = relative.parent.parts
         return not any(_names(self.exclude)(part.lower()) for part in parents) and self.wants_name(
             relative.parent.as_posix(), relative.name
         )
 
     def wants_name(self, folder: str, name: str) -> bool:
-        """Tell whether a file of a folder that was entered is to be read; the cheap test for many files."""
+        """Return whether a file of an entered folder is to be read; the cheap test for many files."""
         low, whole = name.lower(), f"{folder}/{name}".lower().removeprefix("./")
         if _names(self.exclude)(low) or _paths(self.exclude)(whole):
             return False
         return bool(_names(self.include)(low) or _paths(self.include)(whole))
 
     def wants_folder(self, relative: PurePath) -> bool:
-        """Tell whether a folder is to be entered, given its path below the watched directory."""
+        """Return whether a folder is to be entered, given its path below the watched directory."""
         return not (_names(self.exclude)(relative.name.lower()) or _paths(self.exclude)(relative.as_posix().lower()))
 
 
@@ -66,7 +66,7 @@ def _any_of(patterns: tuple[str, ...]) -> Callable[[str], object]:
 
 def frames_beside(sidecar: Path) -> tuple[Path, ...]:
     """
-    Give the frames that a sidecar's name fits, whether they exist or not; empty for a file that is none.
+    Return the frames that a sidecar's name fits, whether they exist or not; empty for a file that is no sidecar.
 
     ``frame.txt`` and ``frame.hdr`` replace the frame's suffix, ``frame.jpg.txt`` and ``frame.tif.hdr`` follow it, and
     Tescan also writes ``frame-tif.hdr``.

@@ -176,7 +176,7 @@ class Settle:
             del self._waiting[path]
 
     def next_due(self, now: float) -> float:
-        """Tell when the next file may be ready; infinity when nothing waits to be read."""
+        """Return when the next file may be ready; infinity when nothing waits to be read."""
         if self.next_ready(now) is not None:
             return now
         while self._later and not self._counts(self._later[0][3], self._later[0][2]):

@@ -53,7 +53,7 @@ def sweep(
 
     Folders behind symbolic links are not entered; a link to a file counts only if the file lies inside the root.
     A file or folder that cannot be looked at is told as trouble and costs only itself. A listing ends after 500 files, or
-    0.1 s where looking at each takes long.
+    0.1 s if looking at each takes long.
 
     Raises:
         WatchError: the root itself cannot be listed: it is unavailable, which does not mean that its files are gone.
@@ -109,7 +109,7 @@ def _listings(
 
 def stat_key_of(path: Path, root: Path, patterns: Patterns) -> StatKey | None:
     """
-    Give the present state of one file, ``None`` where it is gone, not wanted, or not a regular file inside the root.
+    Return the present state of one file, ``None`` if it is gone, not wanted, or not a regular file inside the root.
 
     Raises:
         OSError: it cannot be told, because the share or the disk does not answer as it should.
@@ -138,7 +138,7 @@ class _Contents:
 
 
 def _contents(folder: Path, root: Path, patterns: Patterns) -> _Contents:
-    """Read a folder; raises `OSError` where that cannot be done."""
+    """Read a folder; raises `OSError`."""
     contents = _Contents([], set(), {})
     below = folder.relative_to(root)
     below_text = below.as_posix()

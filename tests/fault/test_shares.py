@@ -147,3 +147,64 @@ def test_frames_put_through_a_real_smb_server_are_recorded_as_they_come(rig: Rig
     rig.assert_complete(truth, alerts=[os.fspath(rig.watched / f"frame_{at:06d}.tif") for at in range(4, number, 10)])
     assert rig.count("state <> 'recorded'") == 0
     print(f"{number} frames put through smbd in {put_s:.1f} s, all recorded {waited_s:.1f} s after the last")
+
+
+#: Lets each call that looks at a file below a directory take its time, as on a share behind a slow network.
+_SLOW_STAT = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static void slow(const char *path) {
+    const char *below = getenv("SLOW_BELOW"), *us = getenv("SLOW_US");
+    if (path && below && us && strncmp(path, below, strlen(below)) == 0) usleep(atoi(us));
+}
+#define REAL(type, name) static type real; if (!real) real = (type)dlsym(RTLD_NEXT, name)
+typedef int (*look)(const char *, struct stat *);
+typedef int (*look_at)(int, const char *, struct stat *, int);
+int stat(const char *path, struct stat *to) { REAL(look, "stat"); slow(path); return real(path, to); }
+int lstat(const char *path, struct stat *to) { REAL(look, "lstat"); slow(path); return real(path, to); }
+int stat64(const char *path, struct stat64 *to) { REAL(look, "stat64"); slow(path); return real(path, (struct stat *)to); }
+int lstat64(const char *path, struct stat64 *to) { REAL(look, "lstat64"); slow(path); return real(path, (struct stat *)to); }
+int fstatat(int at, const char *path, struct stat *to, int flags) {
+    REAL(look_at, "fstatat"); slow(path); return real(at, path, to, flags);
+}
+int fstatat64(int at, const char *path, struct stat64 *to, int flags) {
+    REAL(look_at, "fstatat64"); slow(path); return real(at, path, (struct stat *)to, flags);
+}
+"""
+
+
+@pytest.mark.parametrize(("delay_ms", "old"), [(0.5, sized(500, 2_000)), (5.0, sized(2_000, 20_000))])
+def test_a_share_that_answers_slowly_keeps_no_new_frame_waiting(rig: Rig, delay_ms: float, old: int) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    source, library = rig.home / "slow.c", rig.home / "slow.so"
+    source.write_text(_SLOW_STAT, encoding="ascii")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O", "-o", library, source, "-ldl"], check=True)
+    number = sized(12, 40)
+    frames.write(rig.watched, range(1_000_000, 1_000_000 + old))
+    rig.configure(watch="mode: poll, settle_seconds: 5, catch_up: new")
+    slow = {"LD_PRELOAD": os.fspath(library), "SLOW_BELOW": f"{rig.watched}/", "SLOW_US": str(int(delay_ms * 1000))}
+    written_at: dict[str, float] = {}
+    daemon = rig.start(**slow).wait_until_ready(150)
+    rig.wait_for_count(old, "state = 'baseline'", timeout_s=200)
+    ready_s = daemon.ready_s
+    for at in range(number):
+        [path] = frames.write(rig.watched, range(at, at + 1))
+        written_at[path.name] = time.time()
+        time.sleep(3.1)  # at every phase of the listings
+    rig.wait_for_count(number, timeout_s=300)
+    found = latencies(rig, written_at)
+    [told] = rig.wait_for_status(lambda status: status["directories"])
+    assert daemon.stop() == 0
+    p95 = found[int(0.95 * (len(found) - 1))]
+    print(
+        f"{delay_ms} ms a stat, {old} files: ready after {ready_s:.1f} s; {number} new frames recorded after "
+        f"{found[len(found) // 2]:.1f} s (median), {p95:.1f} s (p95); told: a new frame within "
+        f"{told['new_within_seconds']:.1f} s, a changed one within {told['changed_within_seconds']:.0f} s"
+    )
+    assert p95 <= 15
+    assert p95 <= told["new_within_seconds"] + 3

@@ -24,8 +24,8 @@ class DataBars:
     """
     Adds to frames what their data bars show, within the limits of reading a frame.
 
-    ``wanted``: ``True`` raises `ConfigError` where the ``ocr`` extra is not installed; ``False`` reads none; ``None`` reads
-    them where it can, or with ``if_asked`` none, which `tell` says. Those of frames that lack a value are read, or with
+    ``wanted``: ``True`` raises `ConfigError` if the ``ocr`` extra is not installed; ``False`` reads none; ``None`` reads
+    them if it can, or with ``if_asked`` none, which `tell` says. Those of frames that lack a value are read, or with
     ``every`` all, to check what the file states.
     """
 
@@ -54,7 +54,7 @@ class DataBars:
 
     def read(self, reading: FrameReading) -> AcquisitionMetadata | None:
         """
-        Read a frame's data bar; ``None`` where that is not asked for or not possible.
+        Read a frame's data bar; ``None`` if that is not asked for or not possible.
 
         A bar that cannot be read costs its values only: a flag says why.
         """
@@ -68,7 +68,7 @@ class DataBars:
             return AcquisitionMetadata(flags=(f"data bar not read: {error}",))
 
     def why_not(self, metadata: AcquisitionMetadata) -> str:
-        """Say why a frame's bar was not read."""
+        """Return why a frame's bar was not read."""
         if self._wanted is False:
             return "not asked for"
         if not self._installed:
@@ -76,7 +76,7 @@ class DataBars:
         return "" if self._every or metadata.lacks_bar_fields else "the file states what a bar shows"
 
     def tell(self) -> None:
-        """Say once, on stderr, how many frames lack values that their bars may show, and how to get them; not with ``-q``."""
+        """Print once, on stderr, how many frames lack values that their bars may show, and how to get them; not with ``-q``."""
         if not self._lacking or click.get_current_context().meta.get(VERBOSITY, 0) < 0:
             return
         frames = "1 frame lacks values" if self._lacking == 1 else f"{self._lacking:,} frames lack values"
@@ -98,7 +98,7 @@ class DataBars:
 
 
 def with_bar(reading: FrameReading, bar: AcquisitionMetadata | None) -> FrameReading:
-    """Give the reading with what its data bar shows: stored values stay, contradictions become flags."""
+    """Return the reading with what its data bar shows: stored values stay, contradictions become flags."""
     if bar is None:
         return reading
     from emwatch.readers.data_bar.bar import merge

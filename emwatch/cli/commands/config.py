@@ -1,4 +1,4 @@
-"""``emwatch config``: is the configuration right, and where does each value come from."""
+"""``emwatch config``: check the configuration and show the origin of each value."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def check(directory: Path | None, config_file: Path | None, as_json: bool) -> No
         return
     columns = [Column("Key", whole=True), Column("Value", style="bold"), Column("From", style="dim")]
     print_table(columns, [[key, _text(value), str(loaded.origins[key])] for key, value in values.items()])
-    for warning in warnings[len(loaded.warnings) :]:  # the others have been told on loading
+    for warning in warnings[len(loaded.warnings) :]:  # the others were logged on loading
         tell_warning(warning)
     read = ", ".join(printable(file) for file in loaded.files) or "no file, defaults only"
     click.echo(f"the configuration is valid ({read})", err=True)
@@ -74,7 +74,7 @@ def example() -> None:
 
 
 def _values(loaded: Loaded) -> Iterator[tuple[str, Any]]:
-    """Give every key with its value as plain data."""
+    """Yield every key with its value as plain data."""
     document: dict[str, Any] = {
         name: section.model_dump(mode="python") if hasattr(section, "model_dump") else section
         for name, section in loaded.config
@@ -103,7 +103,7 @@ def _text(value: Any) -> str:
 
 
 def _doubts(config: Config) -> Iterator[str]:
-    """Find what is valid but will not work on this machine, as far as a glance can tell."""
+    """Yield a warning for each value that is valid but will not work on this machine."""
     if not config.watch.directory:
         yield "watch.directory: not given; `emwatch run` needs it there, or as DIRECTORY"
     for directory in config.watch.directory:

@@ -1,4 +1,4 @@
-"""``emwatch demo``: the pretend microscope and the real daemon with the real model, in under a minute."""
+"""``emwatch demo``: a simulated microscope and the real daemon with the real model, in under a minute."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def _show(folder: Path, frames: int, rate: float, seed: int) -> None:
     config = load_config(config_file)
     from emwatch.cli.terminal.foreground import run_in_foreground
 
-    click.echo("A pretend microscope writes frames; emwatch watches. Targets: wires, gratings at high magnification.\n")
+    click.echo(
+        "A simulated microscope writes frames; emwatch watches. Targets: wires, gratings at high magnification.\n"
+    )
     microscope = subprocess.Popen(
         [
             *(sys.executable, "-m", "emwatch", "simulate", "--quiet", "--out", str(watched), "--vendor", "mixed"),
@@ -94,7 +96,7 @@ def _show(folder: Path, frames: int, rate: float, seed: int) -> None:
 
 
 def _until_written(microscope: subprocess.Popen[bytes]) -> Callable[[], bool]:
-    """Be done a moment after the last frame was written, or when time is up."""
+    """Return a function that is true shortly after the last frame was written, or after the time limit."""
     began = time.monotonic()
     finished: list[float] = []
 

@@ -77,7 +77,7 @@ def _refuse_both(names: list[str]) -> None:
 
 
 def _hints(reader: LedgerReader, session: str | None, target: str | None, configured: list[str]) -> Iterator[str]:
-    """Tell a name that is not there from one without such frames."""
+    """Yield a hint if a session or target does not exist at all."""
     if session not in (None, "last"):
         sessions = reader.sessions()
         if all(session not in (each.name, str(each.id)) for each in sessions):
@@ -97,7 +97,7 @@ def _filter(**asked: Any) -> LogFilter:
 
 
 def _print(reader: LedgerReader, wanted: LogFilter, shape: str, *, limited: bool) -> int:
-    """Print the rows; gives their number."""
+    """Print the rows. Returns their number."""
     if shape == "json":
         return print_json_rows(reader.rows(wanted))
     if shape == "ndjson":

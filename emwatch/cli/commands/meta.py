@@ -86,7 +86,7 @@ def meta(
 def _print_all(
     files: tuple[Path, ...], sandbox: Sandbox, bars: DataBars, *, raw: bool, explain: bool, as_json: bool
 ) -> tuple[list[dict[str, Any]], int]:
-    """Print each frame as it is read, or keep its document for JSON; gives the documents and how many files failed."""
+    """Print each frame as it is read, or keep its document for JSON. Returns the documents and how many files failed."""
     asked = gather(files)
     tally = Tally(len(asked))
     documents: list[dict[str, Any]] = []

@@ -60,7 +60,8 @@ def reconcile(
 
     Files that are missing, changed since they were recorded, failed or waiting are listed, the rest is counted. Ends
     with 0 only if nothing is missing, changed or unreadable, else with 5. Nothing is written, and it does not matter
-    whether the daemon runs; while it catches up, what it has not come to yet is missing.
+    whether the daemon runs; while it catches up, what it has not come to yet is missing. Without --deep, a file that was
+    overwritten on a share with the same size and times counts as recorded; on a local disk its ctime tells.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.ingest.reconcile import Comparison, default_grace_s
@@ -98,7 +99,7 @@ def _areas(config: Config, directories: Sequence[Path]) -> list[Area]:
 
 
 def _progress(comparison: Comparison, areas: list[Area]) -> Iterable[Finding]:
-    """Give the findings one by one, and show on a terminal how far it is."""
+    """Yield the findings one by one, and show the progress on a terminal."""
     shown = is_terminal(sys.stderr)
     for findings in comparison.run(areas):
         if shown:
@@ -128,7 +129,8 @@ def _print_lines(comparison: Comparison, findings: Iterable[Finding], areas: lis
         if (number := comparison.counts[verdict])  # type: ignore[index]  # as above
     ]
     said = f"complete, but for {' and '.join(but)}" if but else "complete"
-    click.echo(f"{where}: {said if comparison.complete else 'NOT complete'}")
+    how = "" if comparison.deep else " (by size and times; --deep compares contents)"
+    click.echo(f"{where}: {said if comparison.complete else 'NOT complete'}{how}")
 
 
 def _print_json(comparison: Comparison, findings: Iterable[Finding], areas: list[Area]) -> None:

@@ -1,4 +1,4 @@
-"""``emwatch simulate``: a pretend microscope that draws frames and writes them as instruments do."""
+"""``emwatch simulate``: a simulated microscope that draws frames and writes them as instruments do."""
 
 from __future__ import annotations
 

@@ -92,6 +92,11 @@ def _directory(each: dict[str, Any], now: datetime) -> str:
         words.append(f"swept every {each['sweep_seconds']:g} s")
     if swept := _ago(each.get("last_sweep_at"), now):
         words[-1] += f", last {swept}"
+    if each["mode"] in {"polling", "degraded"} and (new_s := each.get("new_within_seconds")) is not None:
+        changed_s = each.get("changed_within_seconds") or new_s
+        words[-1] += (
+            f"; a new file is taken up within {new_s:.0f} s, one that was written again within {changed_s:.0f} s"
+        )
     return " ".join(words)
 
 

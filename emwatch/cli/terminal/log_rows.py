@@ -47,7 +47,7 @@ _STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASEL
 
 
 def row_document(row: LogRow) -> dict[str, Any]:
-    """Give a row as plain data; times local, with their offset."""
+    """Return a row as plain data; times local, with their offset."""
     document = {field.name: getattr(row, field.name) for field in fields(row)}
     document["path"] = path_to_text(row.path)
     document["state"] = row.state.value
@@ -63,7 +63,7 @@ def _local(moment: datetime | None) -> str | None:
 
 
 def print_json_rows(rows: Iterable[LogRow]) -> int:
-    """Print a JSON list, one row a line; gives the number of rows."""
+    """Print a JSON list, one row a line. Returns the number of rows."""
     found = 0
     for row in rows:
         click.echo(f"{',' if found else '['}\n{json_text(row_document(row), indent=None)}", nl=False)
@@ -73,7 +73,7 @@ def print_json_rows(rows: Iterable[LogRow]) -> int:
 
 
 def print_ndjson(rows: Iterable[LogRow]) -> int:
-    """Print one JSON object a line; gives the number of rows."""
+    """Print one JSON object a line. Returns the number of rows."""
     found = 0
     for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
         click.echo(json_text(row_document(row), indent=None))
@@ -81,7 +81,7 @@ def print_ndjson(rows: Iterable[LogRow]) -> int:
 
 
 def print_csv(rows: Iterable[LogRow]) -> int:
-    """Print a header and one line a row, a column for each category's score; gives the number of rows."""
+    """Print a header and one line a row, a column for each category's score. Returns the number of rows."""
     from emwatch.ledger.query import LogRow
 
     writer = csv.writer(_Out(), lineterminator="\n")
@@ -105,7 +105,7 @@ class _Out:
 
 
 def print_rows(rows: Iterable[LogRow]) -> int:
-    """Print a table for people; gives the number of rows."""
+    """Print a table for people. Returns the number of rows."""
     shown = list(rows)
     if not shown:
         return 0

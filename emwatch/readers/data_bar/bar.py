@@ -49,7 +49,7 @@ class Bar:
     Where the data bar is: rows ``top`` to ``bottom`` - 1, columns ``left`` to ``right`` - 1 of the frame.
 
     ``kind`` is ``strip`` (full width), ``box``, or ``overlay`` (text on the picture). ``paper`` is the background's grey
-    in 0..255, ``None`` for an overlay. ``height_px`` is the number of rows from a strip's first to the frame's last where
+    in 0..255, ``None`` for an overlay. ``height_px`` is the number of rows from a strip's first to the frame's last if
     the strip closes the frame and its edge is sharp, else ``None``: nothing can be cut off then without loss.
     """
 
@@ -67,7 +67,7 @@ class Recogniser(Protocol):
     """Reads text in a picture."""
 
     def read(self, picture: npt.NDArray[np.uint8]) -> Sequence[TextLine]:
-        """Give the lines of text in a picture of shape (height, width, 3), positions in its pixels."""
+        """Return the lines of text in a picture of shape (height, width, 3), positions in its pixels."""
         ...
 
 
@@ -81,7 +81,7 @@ class _Foot:
     frame_height: int
 
     def paper(self, grey: int) -> npt.NDArray[np.bool_]:
-        """Tell which pixels have the grey of a paper."""
+        """Return which pixels have the grey of a paper."""
         if grey == 255:
             return self.low >= 255 - _NEAR_EXTREME
         if grey == 0:
@@ -89,7 +89,7 @@ class _Foot:
         return (self.low >= grey - _NEAR_GREY) & (self.high <= grey + _NEAR_GREY)
 
     def ink(self, grey: int | None) -> npt.NDArray[np.bool_]:
-        """Tell which pixels are written on: coloured ink counts by the channel that differs most."""
+        """Return which pixels are written on: coloured ink counts by the channel that differs most."""
         if grey is None:
             return self.low >= _WHITE_INK
         return self.low <= grey - _INK if grey > 127 else self.high >= grey + _INK
@@ -99,7 +99,7 @@ def find_bar(pixels: npt.NDArray[Any]) -> Bar | None:
     """
     Find the data bar of a frame of shape (height, width) or (height, width, 3), any number type.
 
-    ``None`` where there is none. A strip or box without anything written on it is no bar; an overlay is known by its scale bar.
+    ``None`` if there is none. A strip or box without anything written on it is no bar; an overlay is known by its scale bar.
     """
     if pixels.ndim not in (2, 3) or min(pixels.shape[:2]) < 64:
         return None
@@ -169,7 +169,7 @@ def _strip(foot: _Foot) -> Bar | None:
 
 
 def _run_of_rows(plain: npt.NDArray[np.bool_], foot: _Foot, *, bottom_only: bool) -> tuple[int, int] | None:
-    """Give first and last + 1 of the lowest run of plain rows that is tall enough; rows full of letters may interrupt it."""
+    """Return first and last + 1 of the lowest run of plain rows that is tall enough; rows full of letters may interrupt it."""
     gap = max(3, foot.frame_height // 60)
     rows = np.flatnonzero(plain)
     if not rows.size:
@@ -259,7 +259,7 @@ def _box(foot: _Foot) -> Bar | None:
 
 
 def _box_rows(mask: npt.NDArray[np.bool_], inside: int) -> tuple[int, int]:
-    """Give first and last + 1 row of a box around one of its rows: paper at its left or right edge, and some between: a scale bar takes most of a row."""
+    """Return first and last + 1 row of a box around one of its rows: paper at its left or right edge, and some between: a scale bar takes most of a row."""
     edge = mask[:, :3].all(axis=1) | mask[:, -3:].all(axis=1)
     out = np.flatnonzero(~(edge & (mask.mean(axis=1) > 0.1)))
     above, below = out[out < inside], out[out > inside]
@@ -287,7 +287,7 @@ def read_bar(pixels: npt.NDArray[Any], recogniser: Recogniser) -> AcquisitionMet
     scale = None if bar.ruler is None else _scale_bar(bar, bar.ruler, pixels.shape[1])
     lines = list(recogniser.read(picture))
     if bar.kind == "overlay":
-        # Read once more with the picture behind held down; where the two disagree neither counts.
+        # Read once more with the picture behind held down; if the two disagree, neither counts.
         lines += recogniser.read(np.clip((picture.astype(np.int16) - 155) * 255 // 100, 0, 255).astype(np.uint8))
     readings, flags = parse(lines, scale)
     if scale is not None and "pixel_size_nm" not in readings and not flags:
@@ -357,7 +357,7 @@ def merge(stored: AcquisitionMetadata, bar: AcquisitionMetadata) -> AcquisitionM
     """
     Fill the fields that the file does not have from its data bar.
 
-    A stored value always stays; where the bar says another beyond its rounding, a flag says both.
+    A stored value always stays; if the bar says another beyond its rounding, a flag says both.
     """
     readings: dict[str, Reading] = dict(stored.readings)
     flags = [*stored.flags, *(flag for flag in bar.flags if flag not in stored.flags)]

@@ -27,12 +27,12 @@ _NARROWEST_PX: Final = 1000
 
 
 def is_installed() -> bool:
-    """Tell whether the ``ocr`` extra is there, without importing it."""
+    """Return whether the ``ocr`` extra is there, without importing it."""
     return all(importlib.util.find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))
 
 
 def require() -> None:
-    """Raise `errors.ConfigError` where the ``ocr`` extra is not installed, without importing it."""
+    """Raise `errors.ConfigError` if the ``ocr`` extra is not installed, without importing it."""
     if not is_installed():
         raise ConfigError(
             "reading data bars needs the ocr extra, which is not installed: pip install 'emwatch[ocr]', "
@@ -44,7 +44,7 @@ class RapidRecogniser:
     """
     Reads printed text; loaded once, about 2 s, then one thread.
 
-    Raises `errors.ConfigError` where the extra or its models are not installed.
+    Raises `errors.ConfigError` if the extra or its models are not installed.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class RapidRecogniser:
         )
 
     def read(self, picture: npt.NDArray[np.uint8]) -> list[TextLine]:
-        """Give the lines of text in a picture of shape (height, width, 3), positions in its pixels."""
+        """Return the lines of text in a picture of shape (height, width, 3), positions in its pixels."""
         times = 2 if picture.shape[1] < _NARROWEST_PX else 1
         enlarged = np.ascontiguousarray(picture.repeat(times, axis=0).repeat(times, axis=1))
         result = self._engine(enlarged, use_cls=False)

@@ -46,7 +46,7 @@ class Ruler:
 def runs(
     mask: npt.NDArray[np.bool_], shortest: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Give row, first and last + 1 column of every horizontal run of at least ``shortest`` pixels."""
+    """Return row, first and last + 1 column of every horizontal run of at least ``shortest`` pixels."""
     height, width = mask.shape
     padded = np.zeros((height, width + 2), np.bool_)
     padded[:, 1:-1] = mask
@@ -85,7 +85,7 @@ def line_ruler(ink: npt.NDArray[np.bool_], rows: tuple[int, int], columns: tuple
 
 
 def _is_block(area: npt.NDArray[np.bool_], line: tuple[int, int, int, int]) -> bool:
-    """Tell whether a line is a solid block, as JEOL instruments draw, with nothing right above and below it."""
+    """Return whether a line is a solid block, as JEOL instruments draw, with nothing right above and below it."""
     left, right, top, bottom = line
     beside = [area[row, left:right].mean() for row in (top - 2, bottom + 1) if 0 <= row < len(area)]
     solid = bool(area[top + 1 : bottom - 1, left + 2 : right - 2].all())
@@ -93,7 +93,7 @@ def _is_block(area: npt.NDArray[np.bool_], line: tuple[int, int, int, int]) -> b
 
 
 def _tick_width(area: npt.NDArray[np.bool_], line: tuple[int, int, int, int]) -> int | None:
-    """Give the columns that a tick at each end of a line takes, ``None`` where an end has none."""
+    """Return the columns that a tick at each end of a line takes, ``None`` if an end has none."""
     left, right, top, bottom = line
     for away in (2, 1):
         widths = []
@@ -168,7 +168,7 @@ def tick_ruler(ink: npt.NDArray[np.bool_], rows: tuple[int, int], start: int, fr
 
 def _equal_steps(centres: npt.NDArray[np.float64], row: npt.NDArray[np.bool_]) -> tuple[float, float] | None:
     """
-    Give the outer two of eleven marks at equal distances that end near the right edge of the frame.
+    Return the outer two of eleven marks at equal distances that end near the right edge of the frame.
 
     One may drown in bright picture and a few strange marks may stand between: text lies on the picture on some frames.
     """

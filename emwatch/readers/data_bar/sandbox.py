@@ -62,7 +62,7 @@ class BarSandbox(ChildReader[AcquisitionMetadata]):
         super().close()
 
     def close(self) -> None:
-        """End the child for good, at once where it is reading."""
+        """End the child for good, at once if it is reading."""
         with self._turn:
             self._closed = True
         super().close()

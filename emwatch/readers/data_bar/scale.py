@@ -30,7 +30,7 @@ class TextLine:
     bottom: float
 
     def centre_of(self, start: int, end: int) -> float:
-        """Give the middle column of characters ``start`` to ``end`` - 1, as if all were equally wide."""
+        """Return the middle column of characters ``start`` to ``end`` - 1, as if all were equally wide."""
         return self.left + (self.right - self.left) * (start + end) / 2 / max(1, len(self.text))
 
 
@@ -60,7 +60,7 @@ class Found:
 
 
 def label_nm(raw: str) -> float:
-    """Give the length on a scale bar's label, e.g. ``"10.0 um"``, in nm; raises ValueError."""
+    """Return the length on a scale bar's label, e.g. ``"10.0 um"``, in nm; raises ValueError."""
     return units.length(raw, to="nm")
 
 

@@ -77,7 +77,7 @@ class _Field:
 
 
 def parse(lines: Iterable[TextLine], scale: ScaleBar | None) -> tuple[dict[str, Reading], tuple[str, ...]]:
-    """Give readings by field name, and flags that say what was dropped because it contradicts something else."""
+    """Return readings by field name, and flags for what was dropped because it contradicts something else."""
     sure = [_clean(line) for line in lines if line.confidence >= LEAST_CONFIDENCE and len(line.text) <= 200]
     found: dict[str, Found] = {}
     style = _hitachi(sure, found)
@@ -293,7 +293,7 @@ def _bare(lines: Sequence[TextLine], found: dict[str, Found]) -> str:
 
 
 def _acquired(lines: Sequence[TextLine]) -> Reading | None:
-    """Read the date, and the time where there is one: on the same line, else the only one in the bar."""
+    """Read the date, and the time if there is one: on the same line, else the only one in the bar."""
     dates = [(line, match) for line in lines for pattern in _DATES for match in pattern.finditer(line.text)]
     if len({match[0] for _, match in dates}) != 1:
         return None

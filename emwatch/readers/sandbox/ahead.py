@@ -29,7 +29,7 @@ def read_ahead(
     items: Iterable[Item], children: Sequence[Child], begin: Callable[[Child, Item], None]
 ) -> Iterator[tuple[Item, FrameReading | FrameError]]:
     """
-    Give the reading of each item's file, or why there is none, in order.
+    Return the reading of each item's file, or why there is none, in order.
 
     Every child has a frame in hand while the caller works on the one before them; ``begin`` hands it over. So many items
     are taken ahead.

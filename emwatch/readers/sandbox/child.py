@@ -136,10 +136,10 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _confine(limits: Limits) -> None:
-    """Take away what decoding does not need, where the system can: memory, writing files, core dumps, many files."""
+    """Take away what decoding does not need, if the system can: memory, writing files, core dumps, many files."""
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:  # noqa: PTH123 - pathlib is slower to no end.
-            score.write("1000")  # where memory runs out, this process goes first and not the daemon
+            score.write("1000")  # when memory runs out, this process goes first and not the daemon
     except OSError:
         pass  # not Linux, or not ours to say
     try:

@@ -49,7 +49,7 @@ class _ChildLostError(Exception):
 
 class ChildReader(ABC, Generic[_Answer]):
     """
-    A child process that is asked about one file at a time, reused between files and replaced where it dies.
+    A child process that is asked about one file at a time, reused between files and replaced when it dies.
 
     ``module`` is what the child runs, given ``settings`` beside the limits; ``what`` names it in messages. The child
     starts at the first file, or ahead of it with `start`. Not for several threads at once, but for `close`.
@@ -82,7 +82,7 @@ class ChildReader(ABC, Generic[_Answer]):
             self._child = _Child(self._module, self._settings, self._limits, self._what)
 
     def close(self) -> None:
-        """End the child: at once where it is reading a file, else by the end of its input."""
+        """End the child: at once if it is reading a file, else by the end of its input."""
         child, self._child = self._child, None
         busy, self._pending = self._pending is not None, None
         if child is not None:
@@ -93,7 +93,7 @@ class ChildReader(ABC, Generic[_Answer]):
         """Rebuild what the child says of a file; raises `wire.GarbledError`."""
 
     def _begin(self, path: Path, request: dict[str, Any]) -> None:
-        """Hand a file to the child, with what is to be done; `_finish` gives what it made of it."""
+        """Hand a file to the child, with what is to be done; `_finish` returns the result."""
         if self._pending is not None:
             raise RuntimeError("one frame at a time: call finish() before the next begin()")
         try:
@@ -299,7 +299,7 @@ class _Child:
 
 
 def _environment() -> dict[str, str]:
-    """Give the parent's environment, its module path, and one thread: numpy's pools cost memory and gain nothing here."""
+    """Return the parent's environment, its module path, and one thread: numpy's pools cost memory and gain nothing here."""
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     modules = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)  # noqa: PTH100 - text in, text out.
     return {**os.environ, **one_thread, "PYTHONPATH": modules, "PYTHONDONTWRITEBYTECODE": "1"}

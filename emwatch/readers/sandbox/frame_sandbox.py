@@ -29,14 +29,14 @@ class Sandbox(ChildReader[FrameReading]):
         """
         Read one frame; with ``pixels=False`` its identity and metadata only, with views of shape (0, 170, 170).
 
-        Raises the `errors.FrameError` that the child met, `errors.ReaderDied` where two children died on the frame, and
-        `errors.EmwatchError` where no child can be started.
+        Raises the `errors.FrameError` that the child met, `errors.ReaderDied` if two children died on the frame, and
+        `errors.EmwatchError` if no child can be started.
         """
         self.begin(path, pixels=pixels)
         return self.finish()
 
     def begin(self, path: Path, *, pixels: bool = True) -> None:
-        """Hand a frame to the child; `finish` gives what it made of it."""
+        """Hand a frame to the child; `finish` returns the result."""
         self._begin(path, {"pixels": pixels})
 
     def finish(self) -> FrameReading:

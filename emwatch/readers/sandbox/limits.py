@@ -32,7 +32,7 @@ class Limits:
 
 
 def reading_limits(config: Config) -> Limits:
-    """Give the limits that are configured."""
+    """Return the limits that are configured."""
     watch = config.watch
     frame_bytes = watch.max_frame_mb * _MIB
     return Limits(
@@ -49,6 +49,6 @@ _BAR_START_S: Final = 120.0
 
 
 def bar_limits(config: Config) -> Limits:
-    """Give the limits of reading a frame's data bar: those configured, with the time that its low priority takes."""
+    """Return the limits of reading a frame's data bar: those configured, with the time that its low priority takes."""
     limits = reading_limits(config)
     return replace(limits, seconds=max(limits.seconds, _LEAST_BAR_S), start_seconds=_BAR_START_S)

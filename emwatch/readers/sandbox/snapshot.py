@@ -52,7 +52,7 @@ class OpenFile:
         return self.size
 
     def __getitem__(self, part: slice) -> bytes:
-        """Return a part, fewer bytes where the file ends. Raises `OSError`."""
+        """Return a part, fewer bytes at the end of the file. Raises `OSError`."""
         start, stop, _ = part.indices(self.size)
         os.lseek(self.descriptor, start, os.SEEK_SET)
         chunks: list[bytes] = []

@@ -93,7 +93,7 @@ def metadata_as_message(metadata: AcquisitionMetadata) -> dict[str, Any]:
 
 
 def message_as_metadata(header: dict[str, Any]) -> AcquisitionMetadata:
-    """Rebuild acquisition metadata; raises `GarbledError` where anything is not as `metadata_as_message` writes it."""
+    """Rebuild acquisition metadata; raises `GarbledError` if anything is not as `metadata_as_message` writes it."""
     try:
         vendor = header["vendor"]
         return AcquisitionMetadata(
@@ -122,7 +122,7 @@ def reading_as_message(reading: FrameReading) -> tuple[dict[str, Any], bytes]:
 
 
 def message_as_reading(path: Path, header: dict[str, Any], payload: bytes) -> FrameReading:
-    """Rebuild a frame's reading; raises `GarbledError` where anything is not as `reading_as_message` writes it."""
+    """Rebuild a frame's reading; raises `GarbledError` if anything is not as `reading_as_message` writes it."""
     try:
         size, mtime_ns, ctime_ns, inode = (_whole(number) for number in header["stat"])
         image_format, width, height, pixel_type, pages = header["image"]

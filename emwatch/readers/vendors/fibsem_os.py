@@ -83,7 +83,7 @@ class FibsemOsReader:
     vendor: str = "fibsemOS"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by JSON with a state of the microscope."""
+        """Return True for JSON with the state of a microscope."""
         description = frame.tag(_TAG) or b""
         return description.lstrip()[:1] == b"{" and b'"microscope_state"' in description
 
@@ -113,7 +113,7 @@ READER: Final = FibsemOsReader()
 
 
 def flattened(document: Any, prefix: str = "", depth: int = 0) -> dict[str, str]:
-    """Give the numbers and texts of nested JSON objects by path, ``pixel_size.x``; null and lists are left out."""
+    """Return the numbers and texts of nested JSON objects by path, ``pixel_size.x``; null and lists are left out."""
     values: dict[str, str] = {}
     if not isinstance(document, dict) or depth > _LARGEST_DEPTH:
         return values

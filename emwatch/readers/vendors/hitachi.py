@@ -87,7 +87,7 @@ class HitachiReader:
     vendor: str = "Hitachi"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the sidecar's section, else by Hitachi's list in XPComment; other makers write XP tags too."""
+        """Recognise the sidecar's section, else Hitachi's list in XPComment; other makers write XP tags too."""
         return _sidecar(frame) is not None or bool(_xp_values(frame))
 
     def read(self, frame: RawFrame) -> Findings:
@@ -171,7 +171,7 @@ def _size(values: Mapping[str, str]) -> tuple[float, float]:
 
 
 def _is_foreign(values: Mapping[str, str], from_tag: Mapping[str, str], frame: RawFrame) -> bool:
-    """Tell a sidecar of another frame by its shape, or by what the frame's own tags say otherwise."""
+    """Return whether a sidecar is of another frame: by its shape, or because the frame's own tags contradict it."""
     width, height = _size(values)
     if width and abs(frame.width * height / width - frame.height) > 1:
         return True

@@ -1,5 +1,5 @@
 """
-ImageJ's export: nothing of the microscope but a pixel size, where the picture was calibrated in a unit of length.
+ImageJ's export: nothing of the microscope but a pixel size, if the picture was calibrated in a unit of length.
 
 Format: TIFF resolution in pixels per ``unit`` of the text in tag 270. An uncalibrated picture has the resolution 1 and no
 unit; inch and cm come from a print resolution, and neither is a calibration: nothing is read from them.
@@ -50,7 +50,7 @@ class ImageJReader:
     vendor: str = "ImageJ export"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the start of the description."""
+        """Recognise the frame by the start of the description."""
         return (frame.tag(_TAG) or b"").startswith(_START)
 
     def read(self, frame: RawFrame) -> Findings:

@@ -103,7 +103,7 @@ class JeolReader:
     vendor: str = "JEOL"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the MakerNote, else by a sidecar of JEOL's keys; Exif and XP tags alone are everybody's."""
+        """Recognise the frame by the MakerNote, else by a sidecar of JEOL's keys; Exif and XP tags alone are everybody's."""
         return bool(_maker_note(frame)) or _sidecar(frame) is not None
 
     def read(self, frame: RawFrame) -> Findings:
@@ -154,7 +154,7 @@ def _maker_note(frame: RawFrame) -> str:
     note = content.decode("utf-16-be" if content[:1] == b"\x00" else "utf-16-le", errors="replace")
     if exif is None or "$CM_" not in note:
         return ""
-    # The last pair of a note has no tab: it is whole where the tag is, and was written to its end.
+    # The last pair of a note has no tab: it is whole if the tag is, and was written to its end.
     return note if exif.is_cut(_MAKER_NOTE) or note.endswith("\x00") else note + _TAB
 
 
@@ -181,7 +181,7 @@ def _two_numbers(raw: str) -> tuple[float, float]:
 
 
 def _fits(values: Mapping[str, str], frame: RawFrame) -> bool:
-    """Tell whether the scanned shape is that of the frame, alone or with a strip of up to a quarter below."""
+    """Return whether the scanned shape is that of the frame, alone or with a strip of up to a quarter below."""
     width, height = _size(values)
     if not width:
         return True

@@ -39,7 +39,7 @@ class OlympusSisReader:
     vendor: str = "Olympus SIS"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the tag."""
+        """Recognise the frame by the tag."""
         return frame.has_tag(_TAG)
 
     def read(self, frame: RawFrame) -> Findings:

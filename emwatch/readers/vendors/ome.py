@@ -1,7 +1,7 @@
 """
 OME-TIFF: XML in tag 270.
 
-Format: the OME schema 2016-06. Units stand in attributes of their own; where they are missing, the schema's default is µm.
+Format: the OME schema 2016-06. Units stand in attributes of their own; if they are missing, the schema's default is µm.
 The objective's NominalMagnification is not the magnification of a scanned picture and is not read.
 """
 
@@ -45,7 +45,7 @@ ROWS: Final = (
     Row("acquired_at", ("AcquisitionDate",), iso_stamp),
 )
 
-#: Units of the schema where the file names none; that of a position is an unknown frame of reference.
+#: Units of the schema if the file names none; that of a position is an unknown frame of reference.
 _DEFAULT_UNIT: Final = {"Pixels PhysicalSizeX": "\u00b5m", "Pixels PhysicalSizeY": "\u00b5m"}
 
 
@@ -56,7 +56,7 @@ class OmeReader:
     vendor: str = "OME-TIFF"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the XML's root in the first page's description."""
+        """Recognise the frame by the XML's root in the first page's description."""
         return b"<OME" in _description(frame)[:2000]
 
     def read(self, frame: RawFrame) -> Findings:
@@ -84,7 +84,7 @@ def _description(frame: RawFrame) -> bytes:
 
 
 def _values(root: Element) -> dict[str, str]:
-    """Give the attributes of the first element of each kind as ``Element Attribute``, a unit after its number."""
+    """Return the attributes of the first element of each kind as ``Element Attribute``, a unit after its number."""
     values: dict[str, str] = {}
     for element in root.iter():
         kind = element.tag.rpartition("}")[2]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _TAG = 65000
 _ROOT: Final = b"<ImageTags"
 
-#: The words that stand in <Units>, where they are not a symbol. "Degrees" is the only one seen.
+#: The words that stand in <Units> instead of a symbol. "Degrees" is the only one seen.
 _UNIT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "degrees": "deg",

@@ -67,7 +67,7 @@ class PhenomReader:
     vendor: str = "Phenom"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the XML's root; xT writes another in the same tag."""
+        """Recognise the frame by the XML's root; xT writes another in the same tag."""
         return _ROOT in (frame.tag(_TAG) or b"")[:2000]
 
     def read(self, frame: RawFrame) -> Findings:
@@ -96,7 +96,7 @@ READER: Final = PhenomReader()
 
 
 def _magnification(values: dict[str, str], readings: dict[str, Reading], source: str) -> dict[str, Reading]:
-    """Divide the display's width by that of the field; 0 where the frame was never on a display."""
+    """Divide the display's width by that of the field; 0 if the frame was never on a display."""
     field, raw = readings.get("horizontal_field_width_um"), values.get("displayWidth", "")
     try:
         display_m = units.length(raw, to="mm", bare="m") / 1000

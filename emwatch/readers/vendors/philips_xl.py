@@ -51,7 +51,7 @@ class PhilipsXlReader:
     vendor: str = "Philips/FEI XL"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the tag and its section: xT writes other content in the same tag."""
+        """Recognise the frame by the tag and its section: xT writes other content in the same tag."""
         return _SECTION in (frame.tag(_TAG) or b"")
 
     def read(self, frame: RawFrame) -> Findings:

@@ -3,7 +3,7 @@ point electronic DISS, the electronics of retrofitted columns (Philips XL40 and 
 
 Built from descriptions; no file was at hand. Keys: a public reader of XL40 files with this electronics. The XMP has several
 ``rdf:Description``: pixel size in metres and the signals' names; WD and HV (or GunHV) with value and Unit, and Mag; the
-stage, each axis with value and Unit, where the unit of the tilt is wrong in the files: it is degrees.
+stage, each axis with value and Unit. The unit of the tilt is wrong in the files: it is degrees.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class SecReader:
     vendor: str = "SEC"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the sidecar and its heading."""
+        """Recognise the frame by the sidecar and its heading."""
         return _sidecar(frame) is not None
 
     def read(self, frame: RawFrame) -> Findings:

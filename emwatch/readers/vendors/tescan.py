@@ -71,11 +71,11 @@ class TescanReader:
     vendor: str = "Tescan"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the tag, else by a sidecar with a [MAIN] section."""
+        """Recognise the frame by the tag, else by a sidecar with a [MAIN] section."""
         return frame.has_tag(_TAG) or _sidecar(frame) is not None
 
     def read(self, frame: RawFrame) -> Findings:
-        """Decode the tag; where it is absent or damaged, the sidecar."""
+        """Decode the tag, or the sidecar if the tag is absent or damaged."""
         values, flags = blocks(frame.tag(_TAG) or b"")
         readings = _readings(values, f"tag {_TAG}", frame)
         if frame.is_tag_cut(_TAG):

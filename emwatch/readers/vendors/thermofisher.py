@@ -110,7 +110,7 @@ XML_ROWS: Final = (
     Row("acquired_at", ("Acquisition/AcquisitionDatetime",), iso_stamp),
 )
 
-#: Display width in metres by [Image] MagnificationMode, where MagCanvasRealWidth does not say it: of [System] DisplayWidth.
+#: Display width in metres by [Image] MagnificationMode, if MagCanvasRealWidth does not give it: of [System] DisplayWidth.
 _POLAROID_MODE, _POLAROID_M = 4, 0.127
 _SHARE_OF_DISPLAY: Final = {2: 0.8, 3: 0.4}
 
@@ -122,7 +122,7 @@ class ThermoFisherReader:
     vendor: str = "Thermo Fisher"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the INI tag, or by an XML tag that is not Phenom's (whose root is FeiImage)."""
+        """Recognise the frame by the INI tag, or by an XML tag that is not Phenom's (whose root is FeiImage)."""
         return (
             frame.has_tag(_TAG_INI)
             or b"<Metadata" in (frame.tag(_TAG_XML) or b"")[:2000]
@@ -193,7 +193,7 @@ def _magnification(values: Mapping[str, str], readings: dict[str, Reading], sour
 
 
 def _canvas(values: Mapping[str, str]) -> tuple[float | None, str, str]:
-    """Give the width in metres of the display that the magnification is for, with its raw text and key."""
+    """Return the width in metres of the display that the magnification is for, with its raw text and key."""
     for key in ("Image.MagCanvasRealWidth", "Image.MagnificationMode"):
         raw = values.get(key, "")
         try:
@@ -213,7 +213,7 @@ def _canvas(values: Mapping[str, str]) -> tuple[float | None, str, str]:
 
 def _data_bar_height(values: Mapping[str, str], frame: RawFrame, source: str) -> dict[str, Reading]:
     """
-    Rows that the file has beyond the scanned ones: 29 to 79 where there is a bar, 0 where there is none.
+    Rows that the file has beyond the scanned ones: 29 to 79 if there is a bar, 0 if there is none.
 
     [PrivateFei] DatabarHeight is not used: it is 0 on Teneo and Scios frames that have a bar of 70 px.
     """
@@ -233,7 +233,7 @@ def _data_bar_height(values: Mapping[str, str], frame: RawFrame, source: str) ->
 
 
 def read_xml(raw: bytes | None) -> tuple[dict[str, Reading], tuple[str, ...]]:
-    """Read the XML block; damaged XML gives a flag and no readings."""
+    """Read the XML block; damaged XML returns a flag and no readings."""
     if not raw or b"<Metadata" not in raw[:2000]:
         return {}, ()
     root, flags = parse_xml(raw, f"tag {_TAG_XML}")

@@ -80,7 +80,7 @@ class ZeissReader:
     vendor: str = "Zeiss"
 
     def recognises(self, frame: RawFrame) -> bool:
-        """Tell by the CZ_SEM tag, on any page."""
+        """Recognise the frame by the CZ_SEM tag, on any page."""
         return frame.has_tag(_TAG) or frame.has_tag(_TAG_UTF16)
 
     def read(self, frame: RawFrame) -> Findings:
@@ -114,7 +114,7 @@ READER: Final = ZeissReader()
 
 def pairs(header: str) -> dict[str, str]:
     """
-    Give the value text by key from pairs of lines: ``AP_WD`` and ``WD =  4.5 mm``.
+    Return the value text by key from pairs of lines: ``AP_WD`` and ``WD =  4.5 mm``.
 
     Date and time have a colon instead: ``Date :18 Apr 2016`` to V06, ``Date: 11 Apr 2023`` in V07. The bare numbers
     at the start are skipped. A key that comes twice keeps its first value; a key without its line has an empty one.

@@ -1,7 +1,7 @@
 """
 The file formats of the pretend microscope: one module per vendor and one line in the registry.
 
-A vendor turns a `Shot` into files by name suffix, the frame itself first; a vendor with sidecars gives them after it.
+A vendor turns a `Shot` into files by name suffix, the frame itself first; a vendor with sidecars returns them after it.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
 )
 
 #: What ``mixed`` changes between: the common makers, one of them with a text file beside each frame, and an export that
-#: tells nothing.
+#: states nothing.
 COMMON: Final = ("zeiss", "thermofisher", "tescan", "jeol", "hitachi", "generic")
 
 
 def vendor_named(name: str) -> Vendor:
-    """Give a vendor; raises `EmwatchError` naming the known ones."""
+    """Return a vendor; raises `EmwatchError` naming the known ones."""
     if name not in VENDORS:
         raise EmwatchError(f"unknown vendor {name!r}: choose one of {', '.join(VENDORS)}")
     return VENDORS[name]

@@ -1,4 +1,4 @@
-"""A plain grey TIFF that tells nothing about the microscope, as left by an export or an unknown instrument."""
+"""A plain grey TIFF without a word about the microscope, as left by an export or an unknown instrument."""
 
 from __future__ import annotations
 

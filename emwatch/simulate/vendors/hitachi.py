@@ -24,7 +24,7 @@ _REFERENCE_WIDTH_MM: Final = 127.0
 
 
 def sidecar_text(shot: Shot) -> str:
-    """Give the text of the file beside the frame."""
+    """Return the text of the file beside the frame."""
     acquisition = shot.acquisition
     when = acquisition.acquired_at
     rows = {
@@ -81,7 +81,7 @@ def sidecar_text(shot: Shot) -> str:
 
 
 def comment_text(shot: Shot) -> str:
-    """Give the short list of tag 40092."""
+    """Return the short list of tag 40092."""
     acquisition = shot.acquisition
     rows = {
         "SerialNumber": acquisition.serial,

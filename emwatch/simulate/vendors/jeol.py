@@ -28,7 +28,7 @@ _MICRO: Final = "μ"  # Greek mu, not the micro sign
 
 
 def maker_note(shot: Shot) -> str:
-    """Give the text of the MakerNote."""
+    """Return the text of the MakerNote."""
     acquisition = shot.acquisition
     size = f"{shot.width_px} {shot.picture_height_px}"
     rows: dict[str, str] = {
@@ -68,7 +68,7 @@ def maker_note(shot: Shot) -> str:
 
 
 def sidecar_text(shot: Shot) -> str:
-    """Give the text of the file beside an older frame."""
+    """Return the text of the file beside an older frame."""
     acquisition = shot.acquisition
     when = acquisition.acquired_at
     rows: dict[str, str] = {

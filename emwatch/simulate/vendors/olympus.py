@@ -27,7 +27,7 @@ _TO_METRES: Final = -9  # the pixel size is told in nanometres
 
 
 def structure(shot: Shot, at: int) -> bytes:
-    """Give the structure for its place in the file: the head, its table, then the blocks."""
+    """Return the structure for its place in the file: the head, its table, then the blocks."""
     acquisition = shot.acquisition
     when = acquisition.acquired_at
     general = _GENERAL.pack(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def header(shot: Shot) -> str:
-    """Give the text of tag 34683."""
+    """Return the text of tag 34683."""
     acquisition = shot.acquisition
     pixel = repr(acquisition.pixel_size_nm)
     x_m, y_m = acquisition.stage_x_mm * 1e-3, acquisition.stage_y_mm * 1e-3

@@ -28,7 +28,7 @@ _LARGEST_LONG: Final = 0xFFFFFFFF
 
 
 def fibsemos_text(shot: Shot) -> str:
-    """Give the JSON of a fibsemOS frame."""
+    """Return the JSON of a fibsemOS frame."""
     acquisition = shot.acquisition
     pixel_m = acquisition.pixel_size_nm * 1e-9
     hfw_m = pixel_m * shot.width_px
@@ -96,7 +96,7 @@ def fibsemos_text(shot: Shot) -> str:
 
 
 def ome_text(shot: Shot) -> str:
-    """Give the XML of an OME-TIFF."""
+    """Return the XML of an OME-TIFF."""
     acquisition = shot.acquisition
     pixel = f"{acquisition.pixel_size_nm:.9g}"
     root = branch(
@@ -135,7 +135,7 @@ def ome_text(shot: Shot) -> str:
 
 
 def imagej_resolution(pixel_size_nm: float) -> tuple[str, tuple[int, int]]:
-    r"""Give the unit, as ImageJ writes it (``\u00B5m``), and pixels a unit as a fraction that fits a tag."""
+    r"""Return the unit, as ImageJ writes it (``\u00B5m``), and pixels a unit as a fraction that fits a tag."""
     unit, nanometres = ("nm", 1.0) if pixel_size_nm < 10 else ("\\u00B5m", 1e3)
     per_unit = nanometres / pixel_size_nm
     if per_unit * _MILLIONTH > _LARGEST_LONG:

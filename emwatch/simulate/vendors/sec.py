@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def sidecar_text(shot: Shot) -> str:
-    """Give the text of the file beside the frame."""
+    """Return the text of the file beside the frame."""
     sections = {**_image_sections(shot), **_column_sections(shot)}
     return "".join(f"[{name}]\r\n{as_lines(rows, ' : ')}" for name, rows in sections.items())
 

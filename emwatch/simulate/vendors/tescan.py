@@ -51,7 +51,7 @@ def plain(value: float) -> str:
 
 
 def main_text(shot: Shot, *, essence: bool = False) -> dict[str, str]:
-    """Give the keys of ``[MAIN]``, in their order."""
+    """Return the keys of ``[MAIN]``, in their order."""
     acquisition = shot.acquisition
     number = plain if essence else engineering
     told_at = acquisition.acquired_at - timedelta(hours=_ESSENCE_AHEAD_H if essence else 0)
@@ -79,7 +79,7 @@ def main_text(shot: Shot, *, essence: bool = False) -> dict[str, str]:
 
 
 def sem_text(shot: Shot, *, essence: bool = False) -> dict[str, str]:
-    """Give the keys of ``[SEM]``, in their order."""
+    """Return the keys of ``[SEM]``, in their order."""
     acquisition = shot.acquisition
     number = plain if essence else engineering
     volts = acquisition.accelerating_voltage_kv * 1e3
@@ -120,7 +120,7 @@ def sem_text(shot: Shot, *, essence: bool = False) -> dict[str, str]:
 
 
 def blocks(shot: Shot, *, essence: bool = False) -> bytes:
-    """Give the value of tag 50431."""
+    """Return the value of tag 50431."""
     end = "\n" if essence else "\r\n"
     texts = [as_lines(rows, end=end) for rows in (main_text(shot, essence=essence), sem_text(shot, essence=essence))]
     contents = [

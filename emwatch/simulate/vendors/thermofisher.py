@@ -24,7 +24,7 @@ _BAR_FIELDS: Final = "det mode HV curr mag dwell WD tilt MicronBar"
 
 
 def header(shot: Shot) -> str:
-    """Give the text of tag 34682."""
+    """Return the text of tag 34682."""
     sections = {**_who(shot), **_beam(shot), **_scan(shot), **_picture(shot)}
     return "\r\n".join(
         f"[{name}]\r\n" + "".join(f"{key}={value}\r\n" for key, value in rows.items())

@@ -27,12 +27,12 @@ _EMPTY_SINCE_XT_14: Final = re.compile(
 
 
 def header(shot: Shot) -> str:
-    """Give the text of tag 34682."""
+    """Return the text of tag 34682."""
     return _EMPTY_SINCE_XT_14.sub(r"\1=", thermofisher.header(shot)).replace("7.7.1.4284", "14.5.1.432")
 
 
 def xml(shot: Shot) -> str:
-    """Give the text of tag 34683."""
+    """Return the text of tag 34683."""
     root = branch(
         "Metadata",
         *_who(shot),

@@ -30,7 +30,7 @@ EVERYTHING: Final = (
 
 
 def everything_but(*names: str) -> tuple[str, ...]:
-    """Give what the manifest knows without some of it."""
+    """Return what the manifest knows without some of it."""
     return tuple(name for name in EVERYTHING if name not in names)
 
 
@@ -72,7 +72,7 @@ def as_lines(rows: Mapping[str, object], separator: str = "=", end: str = "\r\n"
 
 
 def eight_bit(shot: Shot) -> npt.NDArray[np.uint8]:
-    """Give the pixels of a shot for a format that has no other; raises `ValueError` where they are deeper."""
+    """Return the pixels of a shot for a format that has no other; raises `ValueError` if they are deeper."""
     if shot.pixels.dtype != np.uint8:
         raise ValueError(f"frames of this format are 8-bit, not {shot.pixels.dtype}")
     return shot.pixels.astype(np.uint8, copy=False)

@@ -24,7 +24,7 @@ _DETECTOR_CODES: Final = {"SE": 2, "BSE": 3}
 
 
 def header(shot: Shot) -> str:
-    """Give the text of tag 34680, which begins with an empty line."""
+    """Return the text of tag 34680, which begins with an empty line."""
     return "".join(f"\r\n[{name}]\r\n{as_lines(rows, ' = ')}" for name, rows in _sections(shot).items())
 
 

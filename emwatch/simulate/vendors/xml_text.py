@@ -7,13 +7,13 @@ from html import escape
 
 
 def leaf(name: str, value: object = "", /, **attributes: object) -> str:
-    """Give an element with a text; an empty one is ``<name/>``."""
+    """Return an element with a text; an empty one is ``<name/>``."""
     text = escape(str(value), quote=False)
     return f"<{name}{_written(attributes)}>{text}</{name}>" if text else f"<{name}{_written(attributes)}/>"
 
 
 def branch(name: str, *children: str, **attributes: object) -> str:
-    """Give an element with elements in it, one a line."""
+    """Return an element with elements in it, one a line."""
     inside = "".join(f"{textwrap.indent(child, '  ')}\n" for child in children)
     return f"<{name}{_written(attributes)}>\n{inside}</{name}>"
 

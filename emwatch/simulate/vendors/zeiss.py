@@ -35,7 +35,7 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 
 def palette() -> npt.NDArray[np.uint16]:
-    """Give SmartSEM's colour map: grey, but for every ninth entry. uint16, shape (3, 256)."""
+    """Return SmartSEM's colour map: grey, but for every ninth entry. uint16, shape (3, 256)."""
     table = np.repeat(np.arange(256, dtype=np.uint16)[None] * 257, 3, axis=0)
     table[:, 9 : 9 * len(_BAR_COLOURS) + 1 : 9] = np.array(_BAR_COLOURS, dtype=np.uint16).T * 257
     return table
@@ -48,7 +48,7 @@ def without_bar_colours(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def header(shot: Shot) -> str:
-    """Give the text of tag 34118, lines ended by CR LF."""
+    """Return the text of tag 34118, lines ended by CR LF."""
     acquisition = shot.acquisition
     height, width = shot.pixels.shape[:2]
     entries = [*_states(acquisition, width, height), *_values(acquisition, width, height), *_texts(shot)]

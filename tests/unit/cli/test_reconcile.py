@@ -52,7 +52,7 @@ def test_it_ends_with_0_only_if_nothing_is_missing(emwatch: Run, watched: Path, 
     lacking = emwatch(*asked)
 
     assert (whole.returncode, whole.stderr) == (0, "")
-    assert whole.stdout.endswith(": complete\n")
+    assert whole.stdout.endswith(": complete (by size and times; --deep compares contents)\n")
     assert lacking.returncode == 5
     assert f"missing     {watched}/day/esc\\x1b[31m.tif\n" in lacking.stdout
     assert "           1  missing     NOT in the ledger" in lacking.stdout
@@ -69,7 +69,9 @@ def test_a_file_that_failed_is_told_apart_from_complete(emwatch: Run, watched: P
     done = emwatch("reconcile", watched, "--ledger", tmp_path / "ledger.sqlite", "--grace", "0")
 
     assert done.returncode == 0
-    assert done.stdout.endswith(": complete, but for 1 file that failed, with no frame recorded\n")
+    assert done.stdout.endswith(
+        ": complete, but for 1 file that failed, with no frame recorded (by size and times; --deep compares contents)\n"
+    )
 
 
 def test_a_folder_below_a_watched_one_is_held_to_its_rules(emwatch: Run, watched: Path, tmp_path: Path) -> None:
