@@ -25,14 +25,15 @@ from pathlib import Path
 import numpy as np
 
 from emwatch.classify.backbone import LiteRtEngine
-from emwatch.classify.bundles.bundle import BACKBONE, default_directory, open_backbone
+from emwatch.classify.bundles.bundle import BACKBONE, PROJECTION, Bundle, default_directory, open_extra
+from emwatch.classify.bundles.projection import Projection
 from emwatch.frame import CATEGORIES
 from emwatch.train.dataset.labelled import labelled_frames
+from emwatch.train.heads import pictures
 from emwatch.train.heads.drawn import DrawnFrame, every_kind
 from emwatch.train.heads.embeddings import Embeddings
-from emwatch.train.heads.head_training import pictures
+from emwatch.train.heads.projecting import CompactEngine
 from emwatch.train.heads.ridge import fit_affine
-from emwatch.train.network.build import OUTPUTS
 from emwatch.train.network.bundle_files import sha256
 
 #: Strength of the ridge on standardised features, their inner product divided by their number.
@@ -95,15 +96,25 @@ def worth_of_kinds(ridge: RidgeOnce, drawn: list[DrawnFrame], categories: np.nda
 
 
 def _embeddings() -> Embeddings:
-    directory = default_directory()
-    backbone, _ = open_backbone(directory)
-    engine = LiteRtEngine(backbone, sum(OUTPUTS.values()), 2, directory / BACKBONE)
-    return Embeddings(engine, sha256(backbone), lambda line: print(line, file=sys.stderr, flush=True))
+    bundle = Bundle.open(default_directory())
+    projected = open_extra(bundle.directory, PROJECTION)
+    if projected is None:
+        raise SystemExit(f"{bundle.directory} has no projection: make it with 'emwatch model build'")
+    engine = LiteRtEngine(bundle.backbone, bundle.features, 2, bundle.directory / BACKBONE)
+    compact = CompactEngine(engine, Projection.from_bytes(projected, bundle.features, PROJECTION))
+    identity = sha256((sha256(bundle.backbone) + sha256(projected)).encode())
+    return Embeddings(compact, identity, lambda line: print(line, file=sys.stderr, flush=True))
 
 
 def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     """Give for each table of the report its rows, a value for each seed."""
-    frames = labelled_frames(options.frames)
+    everything = labelled_frames(options.frames)
+    frames = [frame for frame in everything if not frame.blind]
+    if len(frames) < len(everything):
+        print(
+            f"{len(everything) - len(frames)} blind frames left out: they judge, so whoever paints learns nothing of them here",
+            file=sys.stderr,
+        )
     categories = np.array([frame.category for frame in frames])
     aside = set(options.aside.read_text(encoding="utf-8").split()) if options.aside else set()
     is_aside = np.array([frame.source in aside for frame in frames])

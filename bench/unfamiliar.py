@@ -1,7 +1,7 @@
 """
 Does the shipped model say that it is unsure of what no electron microscope took? 500 pictures, written as files and read back.
 
-    python bench/unfamiliar.py [--pictures 500] [--frames FRAMES] [--json]
+    python bench/unfamiliar.py [--pictures 500] [--json]
 
 Four fifths are drawn (`emwatch.train.heads.unfamiliar`) from seeds that taught nothing, all kinds in turn; one fifth are cut at
 random out of the sample pictures of scikit-image, scikit-learn and matplotlib, where these are installed: genuine photographs,
@@ -9,10 +9,7 @@ optical micrographs and pages, which taught nothing either. Each goes through th
 
 * uncertain: what the model says, colour included.
 * uncertain in grey: the same pictures without their colour: what the embedding alone tells.
-* kind held out: of the drawn kinds, where a head is taught without any picture of that kind (needs ``--frames``).
-
-With ``--frames`` the real frames that are classified rightly by heads that know nothing of their source, and stay certain,
-are counted too. Embeddings are kept (``EMWATCH_EMBEDDINGS``).
+How many real frames stay certain, and how many of these rightly, is on the model's card.
 """
 
 from __future__ import annotations
@@ -20,32 +17,18 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import sys
 import tempfile
 from collections import defaultdict
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from emwatch.classify.backbone import LiteRtEngine
-from emwatch.classify.bundles.bundle import BACKBONE
 from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
 from emwatch.readers.frame_reader import read_frame
-from emwatch.train.dataset.labelled import labelled_frames
-from emwatch.train.heads.cross_validation import PLAIN, UNFAMILIAR, Material, judge_by_source
-from emwatch.train.heads.embeddings import Embeddings
-from emwatch.train.heads.head_training import UNFAMILIAR_PICTURES, gather
-from emwatch.train.heads.ridge import SHARPNESS
 from emwatch.train.heads.unfamiliar import unfamiliar_pictures
-from emwatch.train.network.bundle_files import sha256
-
-if TYPE_CHECKING:
-    from emwatch.train.heads.calibration import Calibration
 
 _SEED = 1000  # far from the seeds that heads are taught with
 _PHOTOGRAPHED_SHARE = 0.2
@@ -114,51 +97,14 @@ def of_pictures(classifier: Classifier, count: int) -> dict[str, Any]:
     }
 
 
-def of_frames(classifier: Classifier, frames: Path, drawn: int) -> dict[str, Any]:
-    """Judge real frames by source, and drawn kinds by heads that never saw one of the kind."""
-    bundle = classifier.bundle
-    assert bundle is not None
-    engine = LiteRtEngine(bundle.backbone, bundle.features, 2, bundle.directory / BACKBONE)
-    widths = tuple(output.width for output in bundle.outputs)
-    say = partial(print, file=sys.stderr, flush=True)
-    material = gather(Embeddings(engine, sha256(bundle.backbone), say, 2, widths), labelled_frames(frames), drawn, 0)
-    found = judge_by_source(material)
-    return {
-        "right_frames_certain": found.verdicts[PLAIN].certain_of_right,
-        "right_when_certain": found.verdicts[PLAIN].accuracy_when_certain,
-        "certain": found.verdicts[PLAIN].certain_share,
-        "kind_held_out": _held_out(material, found.calibration),
-    }
-
-
-def _held_out(material: Material, calibration: Calibration) -> dict[str, float]:
-    kinds = np.array([each.kind for each in unfamiliar_pictures(UNFAMILIAR_PICTURES, 0)])
-    odd = np.flatnonzero(material.rows.labels == UNFAMILIAR)
-    # Here the drawn pictures of other things are what a head may learn or not, and the real frames are always there.
-    swapped = material.rows.labels == UNFAMILIAR
-    rows = replace(material.rows, always=(material.rows.always | material.rows.perhaps) & ~swapped, perhaps=swapped)
-    shares = {}
-    for kind in dict.fromkeys(kinds.tolist()):
-        mine = np.zeros(len(swapped), dtype=bool)
-        mine[odd[kinds == kind]] = True
-        scores = rows.scores(~mine, mine)
-        certain = calibration.certain(SHARPNESS * scores[:, :UNFAMILIAR], scores[:, UNFAMILIAR])
-        shares[kind] = float(1 - certain.mean())
-    return shares
-
-
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=500)
-    parser.add_argument("--frames", type=Path)
-    parser.add_argument("--drawn", type=int, default=200)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     classifier = Classifier.load()
     found = of_pictures(classifier, options.pictures)
-    if options.frames:
-        found |= of_frames(classifier, options.frames, options.drawn)
     if options.json:
         print(json.dumps(found, indent=1))
         return
@@ -167,18 +113,9 @@ def main() -> None:
     )
     if found["samples"]:
         print(f"of these {found['samples']} from packages' samples: {found['samples_uncertain']:.1%} uncertain")
-    held_out = found.get("kind_held_out", {})
-    print(f"\n{'kind':28} {'uncertain':>9} {'in grey':>8} {'kind held out':>14}")
+    print(f"\n{'kind':28} {'uncertain':>9} {'in grey':>8}")
     for kind, share in found["by_kind"].items():
-        print(
-            f"{kind:28} {share:9.2f} {found['by_kind_in_grey'][kind]:8.2f} "
-            + (f"{held_out[kind]:14.2f}" if kind in held_out else "")
-        )
-    if options.frames:
-        print(
-            f"\nreal frames, by source: {found['right_frames_certain']:.1%} of the rightly classified stay certain; "
-            f"{found['certain']:.1%} of all are, {found['right_when_certain']:.1%} of these rightly"
-        )
+        print(f"{kind:28} {share:9.2f} {found['by_kind_in_grey'][kind]:8.2f}")
 
 
 if __name__ == "__main__":
