@@ -74,7 +74,8 @@ def doubt(category: str, width_um: float | None) -> str:
     if width_um is None or category not in _USUAL or not is_implausible(category, width_um):
         return ""
     usual = _USUAL[category].centre_um
-    return f"{category} is hardly ever imaged at a field width of {width_um:.3g} µm (usual is about {usual:g} µm)"
+    width = f"{width_um:,.0f}" if width_um >= 100 else f"{width_um:.3g}"
+    return f"{category} is hardly ever imaged at a field width of {width} µm (usual is about {usual:g} µm)"
 
 
 def _log_ratio(category: str, width_um: float) -> float:
