@@ -30,6 +30,9 @@ COMMANDS: Final = {
     "status": Entry(
         "emwatch.cli.commands.status", "status", "Show the state of the daemon, its ledger and its alerts."
     ),
+    "doctor": Entry(
+        "emwatch.cli.commands.doctor", "doctor", "Find what is wrong with this installation, and what mends it."
+    ),
     "reconcile": Entry(
         "emwatch.cli.commands.reconcile", "reconcile", "Check that every file in the directory is in the ledger."
     ),
