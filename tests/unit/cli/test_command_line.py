@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -180,19 +181,31 @@ class TestEnds:
         assert (result.exit_code, result.stderr) == (0, "")
 
     def test_ctrl_c_ends_the_real_program_with_130(self, tmp_path: Path) -> None:
-        fifo = tmp_path / "config.yaml"
-        os.mkfifo(fifo)
         process = subprocess.Popen(
-            [sys.executable, "-m", "emwatch", "config", "check", "--config", str(fifo)],
+            [
+                sys.executable,
+                "-m",
+                "emwatch",
+                "simulate",
+                "--out",
+                str(tmp_path / "frames"),
+                "--rate",
+                "0.001",
+                "--quiet",
+            ],
             stderr=subprocess.PIPE,
             text=True,
             # A shell that runs the tests in the background has them ignore Ctrl-C; nobody's terminal does.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs here
         )
-        with fifo.open("w", encoding="utf-8"):  # opens when the program reads: it is in the middle of things
+        try:
+            deadline = time.monotonic() + 60
+            while not list(tmp_path.glob("frames/*.tif")) and time.monotonic() < deadline:
+                time.sleep(0.05)  # the first frame is there: the program now waits for the time of the second
             process.send_signal(signal.SIGINT)
-        # Closed first: a signal that comes between two steps of a read is only heard when the read ends.
-        _, stderr = process.communicate(timeout=30)
+            _, stderr = process.communicate(timeout=30)
+        finally:
+            process.kill()
 
         assert (process.returncode, stderr) == (130, "interrupted\n")
 
