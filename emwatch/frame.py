@@ -143,7 +143,7 @@ class StatKey:
         return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
     def same_content_likely(self, other: StatKey) -> bool:
-        """Tell whether only the ctime differs, as after a chmod or a virus scanner's touch."""
+        """Return whether only the ctime differs, as after a chmod or a virus scanner's touch."""
         return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
 
 
@@ -152,7 +152,7 @@ class Reading:
     """
     One metadata value with the text it came from.
 
-    ``value`` is ``None`` where the text is there but cannot be used; ``reason`` then says why. Of other values it says what
+    ``value`` is ``None`` if the text is there but cannot be used; ``reason`` then says why. Of other values it says what
     there is to know: how it was computed, how surely recognised, which display a magnification refers to.
     """
 
@@ -192,7 +192,7 @@ class AcquisitionMetadata:
     sidecar: Sidecar | None = None  #: the text file beside the frame that was used, if any
 
     def value(self, name: str) -> float | str | bool | None:
-        """Give the value of a field, ``None`` where it is unknown."""
+        """Return the value of a field, ``None`` if it is unknown."""
         reading = self.readings.get(name)
         return None if reading is None else reading.value
 
@@ -202,12 +202,12 @@ class AcquisitionMetadata:
         return any(self.value(name) is None for name in BAR_FIELDS)
 
     def number(self, name: str) -> float | None:
-        """Give the value of a number field, ``None`` where it is unknown."""
+        """Return the value of a number field, ``None`` if it is unknown."""
         value = self.value(name)
         return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
     def text(self, name: str) -> str | None:
-        """Give the value of a text or time field, ``None`` where it is unknown."""
+        """Return the value of a text or time field, ``None`` if it is unknown."""
         value = self.value(name)
         return value if isinstance(value, str) else None
 
@@ -259,7 +259,7 @@ class Window:
     high: float | None = None
 
     def contains(self, value: float) -> bool:
-        """Tell whether a value lies within, ends included."""
+        """Return whether a value lies within, ends included."""
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
 
@@ -289,7 +289,7 @@ class Outcome:
     """
     What happened to one file, ready to be recorded in one transaction.
 
-    ``sha256`` is empty and ``stat_key`` ``None`` where the file could not be read at all.
+    ``sha256`` is empty and ``stat_key`` ``None`` if the file could not be read at all.
     """
 
     path: Path

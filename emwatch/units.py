@@ -89,7 +89,7 @@ def _finite(number: Decimal) -> float:
 
 
 def _exponent(unit: str, base: str) -> int:
-    """Give the power of ten of a prefixed unit, e.g. -9 for ``nm`` of base ``m``."""
+    """Return the power of ten of a prefixed unit, e.g. -9 for ``nm`` of base ``m``."""
     prefix = unit.removesuffix(base)
     if not unit.endswith(base) or prefix not in _PREFIXES:
         raise ValueError(f"unknown unit {unit!r}, expected one of {base!r}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @contextmanager
 def written_whole(path: Path, *, suffix: str = "") -> Iterator[Path]:
     """
-    Give a name to write to, and put the file in the place of ``path`` once its bytes are on the disk.
+    Yield a name to write to, and rename the file to ``path`` when its bytes are on the disk.
 
     At any moment, whatever fails, the old file or the new one is there. ``suffix``: what the other name must end in, for
     libraries that insist on one. Raises `OSError`.
@@ -32,7 +32,7 @@ def written_whole(path: Path, *, suffix: str = "") -> Iterator[Path]:
 
 
 def check_writable(directory: Path) -> None:
-    """Raise `OSError` where a directory, be it there or yet to be made, takes no files: before long work, not after it."""
+    """Raise `OSError` if a directory, be it there or yet to be made, takes no files: before long work, not after it."""
     place = directory.absolute()
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run_options(command: Command) -> Command:
-    """Give a command the options of every training run; `told` makes the recipe's own of them."""
+    """Add the options of every training run to a command; `told` turns them into those of the recipe."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

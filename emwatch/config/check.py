@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check(tree: Branch) -> tuple[Config | None, list[Problem]]:
-    """Validate a merged tree; the configuration is ``None`` where there are problems."""
+    """Validate a merged tree; the configuration is ``None`` if there are problems."""
     problems: list[Problem] = []
     tree = _with_paths(_without_empty_sections(tree), Config, "", problems)
     problems += _names_that_do_not_fit(tree)
@@ -126,7 +126,7 @@ def _each(branch: Branch | None, key: str) -> list[tuple[str, Branch]]:
 
 
 def _told(detail: ErrorDetails, tree: Branch) -> Problem | None:
-    """Say one error of pydantic in the words of the file; ``None`` where its cause has been told already."""
+    """Return one pydantic error in terms of the file; ``None`` if its cause is already reported."""
     kind = detail["type"]
     branch, key, rest = _found(detail["loc"], tree)
     if branch.value is Refused:

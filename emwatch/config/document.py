@@ -77,12 +77,12 @@ class Branch:
 
     @property
     def mapping(self) -> dict[str, Branch] | None:
-        """The value as a mapping, ``None`` where it is none."""
+        """Return the value as a mapping, ``None`` if it is not one."""
         return self.value if isinstance(self.value, dict) else None
 
     @property
     def items(self) -> tuple[Branch, ...] | None:
-        """The value as a list, ``None`` where it is none."""
+        """Return the value as a list, ``None`` if it is not one."""
         return self.value if isinstance(self.value, tuple) else None
 
 
@@ -223,7 +223,7 @@ class Refused:
 
 
 def _scalar_value(text: str, tag: str, *, plain: bool) -> tuple[str, object]:
-    """Give (problem, value) of a scalar as YAML tagged it."""
+    """Return (problem, value) of a scalar as YAML tagged it."""
     value: object = None
     problem = ""
     if tag == _STR:
@@ -316,7 +316,7 @@ def _at(start: Origin, line: int, column: int) -> Origin:
 
 
 def plain(branch: Branch) -> object:
-    """Give the bare values of a branch, without what was refused already."""
+    """Return the bare values of a branch, without what was refused already."""
     if branch.mapping is not None:
         return {key: plain(each) for key, each in branch.mapping.items() if each.value is not Refused}
     if branch.items is not None:
@@ -325,7 +325,7 @@ def plain(branch: Branch) -> object:
 
 
 def leaves(branch: Branch, path: str = "") -> Iterator[tuple[str, Branch]]:
-    """Give every value that is not a mapping, with its key path."""
+    """Yield every value that is not a mapping, with its key path."""
     if branch.mapping is None:
         yield path, branch
         return

@@ -91,7 +91,7 @@ def _from_home(text: str) -> Path:
 
 
 def _defaults(environ: Mapping[str, str]) -> Branch:
-    """Give the one default that depends on where we run; all others are in the schema."""
+    """Return the default that depends on the machine; all others are in the schema."""
     origin = Origin("default", "in $STATE_DIRECTORY" if environ.get("STATE_DIRECTORY") else "")
     return planted("ledger.path", Branch(str(default_ledger_path(environ)), origin))
 

@@ -62,7 +62,7 @@ class WatchConfig(Section):
 
 
 def default_ledger_path(environ: Mapping[str, str] | None = None) -> Path:
-    """Say where the ledger lies unless configured: systemd's state directory, else the user's."""
+    """Return where the ledger lies unless configured: systemd's state directory, else the user's."""
     given = (os.environ if environ is None else environ).get("STATE_DIRECTORY", "")
     # systemd joins several directories with colons; the first is ours (systemd.exec(5)).
     first = given.split(":")[0]
@@ -80,7 +80,7 @@ class LedgerConfig(Section):
 
     @property
     def backups(self) -> Path:
-        """Say where backups lie: beside the ledger unless configured."""
+        """Return where backups lie: beside the ledger unless configured."""
         return self.backup_directory or self.path.parent / "backups"
 
 
@@ -116,7 +116,7 @@ class WindowConfig(Section):
         return self
 
     def to_window(self) -> Window:
-        """Give the range as the pipeline uses it."""
+        """Return the range as the pipeline uses it."""
         return Window(self.min, self.max)
 
 
@@ -131,7 +131,7 @@ class TargetConfig(Section):
     alerts: Annotated[tuple[Name, ...], OneOrMany] = ("terminal",)
 
     def to_target(self) -> Target:
-        """Give the target as the pipeline uses it."""
+        """Return the target as the pipeline uses it."""
         return Target(
             name=self.name,
             categories=tuple(self.category),
@@ -215,7 +215,7 @@ class Config(Section):
 
     def watched_directories(self) -> tuple[Path, ...]:
         """
-        Give the directories to watch.
+        Return the directories to watch.
 
         Raises:
             ConfigError: none is configured; the message says what to write.
@@ -231,7 +231,7 @@ class Config(Section):
         return self.watch.directory
 
     def wanted(self) -> tuple[Target, ...]:
-        """Give the targets as the pipeline uses them."""
+        """Return the targets as the pipeline uses them."""
         return tuple(target.to_target() for target in self.targets)
 
 

@@ -43,7 +43,7 @@ class Leaf:
 
 
 def leaf_keys() -> tuple[Leaf, ...]:
-    """Give every key of the configuration in the order of the file; targets and alerts are one key each."""
+    """Return every key of the configuration in the order of the file; targets and alerts are one key each."""
     found: list[Leaf] = []
     for name, section in Config.model_fields.items():
         kind = section.annotation
@@ -78,7 +78,7 @@ def _leaf_kind(annotation: object) -> Literal["text", "number", "integer", "flag
 
 
 def from_environment(environ: Mapping[str, str]) -> tuple[Branch, list[Problem], list[str]]:
-    """Read ``EMWATCH_<SECTION>_<KEY>``; gives the tree, what is wrong, and warnings about variables that are no key."""
+    """Read ``EMWATCH_<SECTION>_<KEY>``; returns the tree, what is wrong, and warnings about variables that are no key."""
     known = {leaf.variable: leaf for leaf in leaf_keys()}
     tree = Branch({}, Origin("environment"))
     problems: list[Problem] = []
@@ -107,7 +107,7 @@ def _not_a_variable(name: str, leaf: Leaf | None, variables: list[str]) -> str:
 
 
 def _typed(text: str, leaf: Leaf) -> tuple[object, str]:
-    """Give (value, problem)."""
+    """Return (value, problem)."""
     if leaf.kind == "flag":
         flag = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
         if text.lower() in flag:
@@ -167,12 +167,12 @@ def overlay(lower: Branch, upper: Branch, path: str = "") -> Branch:
 
 
 def system_config_file() -> Path:
-    """Say where the machine's configuration lies."""
+    """Return where the machine's configuration lies."""
     if os.name == "nt":
         return Path(platformdirs.site_config_dir("emwatch", appauthor=False)) / "config.yaml"
     return Path("/etc/emwatch/config.yaml")
 
 
 def user_config_file() -> Path:
-    """Say where the user's configuration lies."""
+    """Return where the user's configuration lies."""
     return Path(platformdirs.user_config_dir("emwatch", appauthor=False)) / "config.yaml"

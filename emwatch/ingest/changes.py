@@ -30,7 +30,7 @@ class Changes:
 
     def of_files(self, present: Mapping[Path, StatKey]) -> dict[Path, StatKey]:
         """
-        Give those files that are to be read: unknown, changed, or due for another try.
+        Return those files that are to be read: unknown, changed, or due for another try.
 
         A mere touch (chmod, hard-link backup, virus scanner) moves only the ctime: it is noted and left at that.
         Raises `LedgerError`.
@@ -39,7 +39,7 @@ class Changes:
         return self._to_read((path, key, known.get(path)) for path, key in present.items())
 
     def in_folder(self, folder: Path, files: Mapping[str, StatKey]) -> dict[Path, StatKey]:
-        """Give the same of a folder's files by name: the cheap way for the many that a sweep finds unchanged."""
+        """Return the same of a folder's files by name: the cheap way for the many that a sweep finds unchanged."""
         unlike = self._ledger.unlike(folder, files) if files else {}
         return self._to_read((folder / name, files[name], known) for name, known in unlike.items())
 
@@ -68,7 +68,7 @@ def _may_be_read(path: Path) -> bool:
 
 
 def _is_a_touch(known: Known, key: StatKey) -> bool:
-    """Tell whether only the ctime moved; what could not be read is read again, since a chmod may have unlocked it."""
+    """Return whether only the ctime moved; what could not be read is read again, since a chmod may have unlocked it."""
     return (
         known.state in _NOT_READ_AGAIN_FOR_A_TOUCH
         and known.stat_key is not None

@@ -45,7 +45,7 @@ class Ready:
     """
     The model passed its self-test and the first sweep is over.
 
-    ``watching`` says how each directory is watched; empty where the directories are only looked through once.
+    ``watching`` says how each directory is watched; empty if the directories are only looked through once.
     """
 
     watching: tuple[str, ...]

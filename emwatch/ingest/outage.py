@@ -55,5 +55,5 @@ class LedgerOutage:
             self.end()
 
     def lasts(self) -> bool:
-        """Tell whether the ledger is to be left alone for now."""
+        """Return whether the ledger is to be left alone for now."""
         return self._clock.monotonic() < self.until

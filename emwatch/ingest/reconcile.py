@@ -86,7 +86,7 @@ class Comparison:
     gone: int = 0
 
     def run(self, areas: list[Area]) -> Iterator[list[Finding]]:
-        """Compare, some files at a time; gives what is worth a line. Raises `LedgerError`."""
+        """Compare, some files at a time; returns what is worth a line. Raises `LedgerError`."""
         for area in areas:
             matched = 0
             try:
@@ -156,14 +156,14 @@ class Comparison:
         return self._changed(path, key, "its content is not what was recorded")
 
     def _young(self, key: StatKey) -> str:
-        """Say how old a file is where it is too young to be expected; a time far in the future is no excuse."""
+        """Return a file's age if it is too new to be in the ledger yet; a time far in the future does not count as new."""
         # Of a file that was copied or renamed into place only the ctime is young.
         age_s = (self.now_ns() - key.ctime_ns) / 1e9
         return f"{max(0.0, age_s):.0f} s old" if abs(age_s) < self.grace_s else ""
 
 
 def default_grace_s(config: Config) -> float:
-    """Give the time within which the daemon records or refuses a file: next sweep, settling, patience, and some more."""
+    """Return the time within which the daemon records or refuses a file: next sweep, settling, patience, and some more."""
     watch = config.watch
     sweep_s = 30.0 if watch.sweep_seconds is None else watch.sweep_seconds
     settle_s = 5.0 if watch.settle_seconds is None else watch.settle_seconds

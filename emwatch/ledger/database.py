@@ -44,7 +44,7 @@ BEGIN: Final = "emwatch.begin"
 
 def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine:
     """
-    Give an engine with exactly one connection, for whoever holds the writer's lock; creates the file.
+    Return an engine with exactly one connection, for whoever holds the writer's lock; creates the file.
 
     On a network share a rollback journal takes the place of the WAL, which only works between processes of one machine.
     """
@@ -77,13 +77,13 @@ def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Eng
 
 
 def reading_engine(path: Path) -> Engine:
-    """Give an engine that cannot write, for any number of processes beside the writer."""
+    """Return an engine that cannot write, for any number of processes beside the writer."""
     return create_engine("sqlite://", creator=lambda: connect_to_read(path), poolclass=NullPool)
 
 
 def revision_of(connection: Connection, path: Path) -> str | None:
     """
-    Give the ledger's revision, ``None`` for a file without tables (new, or killed before its first commit).
+    Return the ledger's revision, ``None`` for a file without tables (new, or killed before its first commit).
 
     Raises:
         LedgerError: the file is a database of something else, or of a newer emwatch.
@@ -106,7 +106,7 @@ def revision_of(connection: Connection, path: Path) -> str | None:
 
 
 def readable_revision(path: Path, *, or_older: bool = False) -> str | None:
-    """Give the revision of a ledger as `revision_of` does; raises `LedgerError` also for an older one, unless ``or_older``."""
+    """Return the revision of a ledger as `revision_of` does; raises `LedgerError` also for an older one, unless ``or_older``."""
     engine = reading_engine(path)
     try:
         with ledger_errors(path), engine.connect() as connection:
@@ -122,7 +122,7 @@ def readable_revision(path: Path, *, or_older: bool = False) -> str | None:
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:
-    """Give sqlite3's own connection below SQLAlchemy's."""
+    """Return sqlite3's own connection below SQLAlchemy's."""
     driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection):
         raise TypeError(f"the ledger needs Python's sqlite3, not {type(driver).__name__}")

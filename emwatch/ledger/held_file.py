@@ -256,7 +256,7 @@ class HeldFile:
 
     @contextmanager
     def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[Connection]:
-        """Give the connection for one transaction, which is rolled back where the block raises."""
+        """Yield the connection for one transaction, which is rolled back where the block raises."""
         with self._lock:
             try:
                 with ledger_errors(self.path):
@@ -271,7 +271,7 @@ class HeldFile:
 
     def examine(self, seconds: float = 60.0) -> str:
         """
-        Look the file over, beside everything else, for at most so many seconds; gives ``ok`` or ``not finished``.
+        Look the file over, beside everything else, for at most so many seconds; returns ``ok`` or ``not finished``.
 
         Raises:
             LedgerUnavailableError: it was damaged; the message says what was done about it.

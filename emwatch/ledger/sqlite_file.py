@@ -83,7 +83,7 @@ def _is_in_wal_mode(file: Path) -> bool:
 
 
 def must_be_there(path: Path) -> None:
-    """Raise `LedgerError` where there is no ledger yet, a directory in its place, or nothing that this user may see."""
+    """Raise `LedgerError` if there is no ledger yet, a directory in its place, or nothing that this user may see."""
     try:
         if path.is_file():
             return

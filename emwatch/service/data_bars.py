@@ -51,7 +51,7 @@ class BarReader(Protocol):
     """Reads the data bar of a file whose content is known by its sha256; see `emwatch.readers.data_bar.sandbox.BarSandbox`."""
 
     def read(self, path: Path, sha256: str) -> AcquisitionMetadata:
-        """Read a bar; raises `FrameError` for the file's fault, `EmwatchError` where nothing can be read."""
+        """Read a bar; raises `FrameError` for the file's fault, `EmwatchError` if nothing can be read."""
         ...
 
     def rest(self) -> None:
@@ -173,7 +173,7 @@ class DataBars:
 
     def take_turn(self) -> bool:
         """
-        Read one bar and record it; ``False`` where there is none to be read now.
+        Read one bar and record it; ``False`` if there is none to be read now.
 
         Raises:
             LedgerError: the ledger cannot be used now; nothing was recorded.

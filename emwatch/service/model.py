@@ -65,7 +65,7 @@ class LiveModel:
         return self._classifier.classify(views, coloured_share, field_width_um if self._doubts_by_scale else None)
 
     def facts(self) -> dict[str, str]:
-        """Say which model is in use now, for a status, and why an activated one is not."""
+        """Return the model in use now, and why an activated one is not, for the status."""
         bundle = self._classifier.bundle
         return {
             "name": "stub" if bundle is None else bundle.name,

@@ -38,12 +38,12 @@ _FIRST_YEAR: Final = 1970
 
 
 def requests_folder(ledger: Path) -> Path:
-    """Give the folder in which reviews wait for whoever writes the ledger."""
+    """Return the folder in which reviews wait for whoever writes the ledger."""
     return ledger.with_name(f"{ledger.name}.reviews")
 
 
 def hand_over(ledger: Path, reviews: Sequence[Review]) -> Path:
-    """Leave reviews for the daemon; gives the file, which goes when they are recorded. Raises `EmwatchError`."""
+    """Leave reviews for the daemon; returns the file, which goes when they are recorded. Raises `EmwatchError`."""
     request = requests_folder(ledger) / f"{reviews[0].reviewed_at:%Y%m%dT%H%M%S%f}-{os.getpid()}.json"
     rows = [{**asdict(each), "reviewed_at": each.reviewed_at.isoformat()} for each in reviews]
     document = json.dumps({"reviews": rows}).encode("ascii")

@@ -39,7 +39,7 @@ _SOUND_BACKPORTS: Final = ((3, 44, 6), (3, 50, 7))
 
 
 def status_document(config: Config, now: datetime) -> dict[str, Any]:
-    """Give everything `emwatch status` tells, as plain data; never raises for what is wrong with the ledger."""
+    """Return everything that `emwatch status` shows, as plain data; a faulty ledger is part of it, not an exception."""
     ledger = config.ledger.path
     told = read_standing(ledger) or {}
     pid = _pid(ledger, told)
@@ -159,7 +159,7 @@ def _alerts(config: Config, summary: Summary) -> dict[str, Any] | None:
 
 def _backup(config: Config, told: dict[str, Any] | None) -> dict[str, Any] | None:
     """
-    Say which backup is the last one, whoever made it, and what the daemon said of its own last one.
+    Return the last backup, whichever program made it, and the daemon's report about its own last one.
 
     A directory on a network share is not looked into: like the watched ones it may hang.
     """
@@ -202,14 +202,14 @@ def _age_s(moment: str | None, now: datetime) -> float | None:
 
 
 def _about_sqlite() -> str:
-    """Say what to mind about this SQLite: no warning, as it holds every day and emwatch is the one writer anyhow."""
+    """Return a note about this SQLite, not a warning: it is true every day, and emwatch is the only writer."""
     if sqlite_is_sound(sqlite3.sqlite_version_info):
         return ""
     return "has a rare bug with several writers (fixed in 3.51.3): never open the ledger for writing beside emwatch"
 
 
 def sqlite_is_sound(release: tuple[int, ...]) -> bool:
-    """Tell whether a release of SQLite is free of the WAL-reset bug."""
+    """Return whether a release of SQLite is free of the WAL-reset bug."""
     return release >= _SOUND_SQLITE or any(
         release[:2] == backport[:2] and release >= backport for backport in _SOUND_BACKPORTS
     )

@@ -160,7 +160,7 @@ def _text(moment: datetime) -> str:
 
 
 def standing_file(ledger: Path) -> Path:
-    """Give the file that tells how the daemon of a ledger stands."""
+    """Return the status file that belongs to a ledger."""
     return ledger.with_name(f"{ledger.name}.status.json")
 
 

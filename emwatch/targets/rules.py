@@ -36,7 +36,7 @@ def match_targets(
 
 def explain(target: Target, prediction: Prediction, metadata: AcquisitionMetadata) -> list[Condition]:
     """
-    Give each condition the target sets, met or not.
+    Return each condition the target sets, met or not.
 
     An uncertain prediction meets no target that asks for a category or a probability: rather no alert than a wrong one.
     A window on a value that the frame does not carry is not met.

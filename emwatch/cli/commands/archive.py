@@ -33,7 +33,7 @@ COLUMNS: Final = (*_BEFORE, *FIELDS, *_AFTER)
 
 def write_archive(paths: Sequence[Path], sandbox: Sandbox, bars: DataBars) -> tuple[int, int]:
     """
-    Write a header and a row a frame to stdout; gives how many rows, and how many of them failed.
+    Write a header and a row a frame to stdout; returns how many rows, and how many of them failed.
 
     A file that could not be read is a row with its code and reason. Neither rows nor names are kept, so an archive may be
     of any size. In a directory, files that are no frames are passed over.
@@ -73,7 +73,7 @@ def _failure(path: Path, error: FrameError) -> dict[str, object]:
 
 
 def _progress(paths: Sequence[Path]) -> AbstractContextManager[Callable[[str], None]]:
-    """Give what is told the name of each file: a bar on stderr where somebody looks there and stdout goes elsewhere."""
+    """Return a function to call with each file's name: a bar on stderr if that is a terminal and stdout is not."""
     if is_terminal(sys.stdout):
         return nullcontext(lambda name: None)  # noqa: ARG005 - the same signature
     return naming(lambda: sum(1 for _ in walk(paths)))  # takes a look at each folder, and opens no file

@@ -77,7 +77,7 @@ def looked_at(frames: Sequence[LabelledFrame], *, data_bar: bool = False) -> lis
 
 @contextmanager
 def bars_for(data_bar: bool) -> Iterator[Callable[[FrameReading], FrameReading] | None]:
-    """Give what adds the values of its data bar to a reading, where that is asked for. Raises `ConfigError` without ocr."""
+    """Yield a function that adds the data bar's values to a reading, if asked for. Raises `ConfigError` without ocr."""
     if not data_bar:
         yield None
         return

@@ -78,7 +78,7 @@ def prune(ledger: Path | None, config_file: Path | None, apply: bool, as_json: b
 
 
 def _is_there(path: Path, roots: Sequence[Path]) -> bool:
-    """Tell whether a file is there; one of a directory that cannot be seen just now counts as there."""
+    """Return whether a file is there; one of a directory that cannot be seen just now counts as there."""
     root = next((root for root in roots if path.is_relative_to(root)), None)
     if root is not None and not (root.is_dir() and any(os.scandir(root))):
         return True

@@ -171,7 +171,7 @@ def directory_of(wanted: str | None, config_file: Path | None, ledger: Path | No
 
 
 def progress() -> Callable[[str], None]:
-    """Give what tells the steps of something long on stderr, unless asked to be quiet."""
+    """Return a function that prints the steps of a long task on stderr, unless ``-q`` is given."""
     quiet = click.get_current_context().meta.get("emwatch.verbosity", 0) < 0
     return (lambda line: None) if quiet else lambda line: click.echo(printable(line), err=True)  # noqa: ARG005 - the same signature
 

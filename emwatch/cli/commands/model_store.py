@@ -229,7 +229,7 @@ def _settings(config_file: Path | None, ledger: Path | None) -> Loaded:
 
 
 def _judged(store: BundleStore, kept: Kept, *, force: bool) -> str:
-    """Compare with the bundle in use, by their cards; gives the sentence to tell. Raises `ModelError` without ``force``."""
+    """Compare with the bundle in use, by their cards; returns the sentence to tell. Raises `ModelError` without ``force``."""
     from emwatch.classify.bundles.champion import challenge
 
     try:
@@ -254,7 +254,7 @@ def _judged(store: BundleStore, kept: Kept, *, force: bool) -> str:
 
 
 def _compared_before(store: BundleStore, champion: Kept, kept: Kept) -> Verdict | None:
-    """Give what "model compare" found of the two, ``None`` where it was not asked."""
+    """Return the stored result of "model compare" for the two, ``None`` if there is none."""
     from emwatch.classify.bundles.champion import on_frames
 
     for each in reversed(store.comparisons()):

@@ -171,7 +171,7 @@ def _log_document(reviewed: FromLog) -> dict[str, Any]:
 
 
 def _says_little(bundle: Bundle) -> bool:
-    """Tell whether some fold had no source, or fewer frames judged than ten of each category."""
+    """Return whether some fold had no source, or fewer frames judged than ten of each category."""
     from emwatch.train.heads.calibration import FOLDS
 
     metrics = bundle.card["metrics"]

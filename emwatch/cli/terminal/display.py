@@ -32,7 +32,7 @@ def printable(text: str | os.PathLike[str]) -> str:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Tell whether somebody looks at this stream."""
+    """Return whether a stream is a terminal."""
     try:
         return stream.isatty()
     except (AttributeError, ValueError):  # not there at all (`>&-`), or closed
@@ -40,7 +40,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def wants_colour() -> bool | None:
-    """Say what `click.echo` needs to hear about colour: ``False`` under NO_COLOR, else as the stream is."""
+    """Return the ``color`` argument of `click.echo`: ``False`` under NO_COLOR, else ``None`` (as the stream is)."""
     return False if os.environ.get("NO_COLOR") else None
 
 
@@ -122,7 +122,7 @@ class Column:
 
     @property
     def breaks(self) -> bool:
-        """Tell whether its cells may be broken over lines."""
+        """Return whether its cells may be broken over lines."""
         return not self.whole and self.align == "left"
 
 
@@ -249,7 +249,7 @@ def number_text(value: float) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """Say how many there are of a thing: 1 source, 2 sources."""
+    """Return a number with its noun: 1 source, 2 sources."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 

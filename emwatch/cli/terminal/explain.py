@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def value_text(name: str, reading: Reading | None) -> str:
-    """Write a value for people; ``-`` where it is unknown."""
+    """Write a value for people; ``-`` if it is unknown."""
     value = None if reading is None else reading.value
     if value is None:
         return "-"
@@ -26,7 +26,7 @@ def value_text(name: str, reading: Reading | None) -> str:
 
 
 def recognised_by(metadata: AcquisitionMetadata) -> str:
-    """Say which reader recognised the frame, and where that found its values."""
+    """Return a sentence: which reader recognised the frame, and in which parts of the file it found values."""
     from emwatch.readers.registry import READERS
 
     reader = next((each for each in READERS if each.vendor == metadata.vendor), None)
@@ -44,7 +44,7 @@ def recognised_by(metadata: AcquisitionMetadata) -> str:
 
 
 def print_explanation(reading: FrameReading, bar: AcquisitionMetadata | None, bar_unread: str) -> None:
-    """Print a row for every field; ``bar``: what the data bar shows, ``None`` where it was not read, as said."""
+    """Print a row for every field; ``bar``: what the data bar shows, ``None`` if it was not read, as said."""
     metadata = reading.metadata
     columns = [
         Column("Field"),
@@ -60,7 +60,7 @@ def print_explanation(reading: FrameReading, bar: AcquisitionMetadata | None, ba
 
 
 def explained(reading: FrameReading, bar: AcquisitionMetadata | None, bar_unread: str) -> dict[str, Any]:
-    """Give the explanation as a part of a frame's JSON document."""
+    """Return the explanation as a part of a frame's JSON document."""
     seen = {} if bar is None else bar.readings
     return {
         "recognised": recognised_by(reading.metadata),
@@ -76,7 +76,7 @@ def explained(reading: FrameReading, bar: AcquisitionMetadata | None, bar_unread
 
 
 def why(name: str, metadata: AcquisitionMetadata, bar: AcquisitionMetadata | None) -> str:
-    """Say how a value was come by, or why it is missing or not believed, and what the data bar says against it."""
+    """Return how a value was found, or why it is missing or rejected, and a contradiction of the data bar."""
     kept = metadata.readings.get(name)
     if kept is None:
         nowhere = "not in the file" if metadata.vendor else "no metadata in the file"
@@ -106,6 +106,6 @@ def _row(name: str, metadata: AcquisitionMetadata, bar: AcquisitionMetadata | No
 
 
 def _place(source: str) -> str:
-    """Give the block that a source names: ``tag 34118`` of ``tag 34118 AP_MAG``, ``sidecar`` of ``sidecar $CM_MAG``."""
+    """Return the block that a source names: ``tag 34118`` of ``tag 34118 AP_MAG``, ``sidecar`` of ``sidecar $CM_MAG``."""
     first, _, rest = source.partition(" ")
     return f"{first} {rest.split(' ')[0]}" if first == "tag" and rest else first

@@ -48,7 +48,7 @@ def run_in_foreground(
     reread: Callable[[], Config] | None = None,
 ) -> Progress:
     """
-    Run the daemon until it is done or told to stop (SIGINT, SIGTERM, or ``until`` says so); gives the final counts.
+    Run the daemon until it is done or told to stop (SIGINT, SIGTERM, or ``until`` says so); returns the final counts.
 
     Whatever the daemon raises is raised here. A second SIGINT ends the process at once. ``reread`` loads the configuration
     again, for SIGHUP.

@@ -32,7 +32,7 @@ class Asked:
     found_in_directory: bool = False
 
     def is_passed_over(self, result: object) -> bool:
-        """Tell whether a file turned out to be no frame that nobody asked for by name."""
+        """Return whether a file found in a directory is not an image."""
         return self.found_in_directory and isinstance(result, NotAFrame)
 
 
@@ -42,7 +42,7 @@ def gather(paths: Sequence[Path]) -> list[Asked]:
 
 
 def walk(paths: Sequence[Path]) -> Iterator[Asked]:
-    """Give the files of `gather` one after the other, holding one folder's names at a time."""
+    """Yield the files of `gather` one after the other, holding one folder's names at a time."""
     for path in paths:
         if not path.is_dir():
             yield Asked(path)
@@ -54,7 +54,7 @@ def walk(paths: Sequence[Path]) -> Iterator[Asked]:
 
 
 def is_single(paths: Sequence[Path]) -> bool:
-    """Tell whether one file was named: its JSON is one object, everything else is a list."""
+    """Return whether one file was named: its JSON is one object, everything else is a list."""
     return len(paths) == 1 and not paths[0].is_dir()
 
 
@@ -66,7 +66,7 @@ def read_all(
 
 
 def metadata_document(reading: FrameReading) -> dict[str, Any]:
-    """Give everything known of a frame: flat values by field name, and where each came from."""
+    """Return everything known of a frame: flat values by field name, and where each came from."""
     metadata = reading.metadata
     return {
         "path": path_to_text(reading.path),
@@ -88,7 +88,7 @@ def metadata_document(reading: FrameReading) -> dict[str, Any]:
 
 
 def failure_document(path: Path, error: FrameError) -> dict[str, Any]:
-    """Give what stands in place of a frame that could not be read."""
+    """Return the JSON document of a frame that could not be read."""
     return {"path": path_to_text(path), "error": {"code": error.code, "message": str(error)}}
 
 
@@ -110,7 +110,7 @@ class Tally:
             )
 
     def passes_over(self, asked: Asked, error: FrameError) -> bool:
-        """Tell of a file that could not be read; ``True`` where it is one that nobody asked for by name."""
+        """Report a file that could not be read; returns ``True`` if it was found in a directory and is not an image."""
         if asked.is_passed_over(error):
             return True
         self.failed += 1

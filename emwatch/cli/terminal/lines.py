@@ -49,14 +49,14 @@ def alert_line(alert: Alert) -> str:
 
 
 def says_more() -> bool:
-    """Tell whether the command was given ``-v``."""
+    """Return whether the command was given ``-v``."""
     context = click.get_current_context(silent=True)
     return context is not None and context.meta.get(VERBOSITY, 0) > 0
 
 
 def is_quiet(happening: Happening) -> bool:
     """
-    Tell whether a file's outcome is shown only with ``-v``.
+    Return whether a file's outcome is shown only with ``-v``.
 
     Every frame of some makers brings a text file along: those would be half of the lines. They are counted and recorded.
     """
@@ -76,7 +76,7 @@ class Flood:
         self._since: float | None = None
 
     def admits(self, code: str, now: float) -> bool:
-        """Tell whether a failure gets a line of its own; else it is counted, by its code."""
+        """Return whether a failure gets a line of its own; else it is counted, by its code."""
         if not self._held_back and (len(self._admitted) < MOST_LINES or now - self._admitted[0] >= WITHIN_S):
             self._admitted.append(now)
             return True
@@ -86,7 +86,7 @@ class Flood:
         return False
 
     def summary(self, now: float, *, at_once: bool = False) -> str:
-        """Say how many were held back since the last time, where it is time to; else nothing."""
+        """Return a line with the number of failures not printed since the last summary, or "" if it is too early."""
         if self._since is None or (now - self._since < SUMMED_UP_EVERY_S and not at_once):
             return ""
         seconds = max(1, round(now - self._since))

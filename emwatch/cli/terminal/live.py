@@ -93,7 +93,7 @@ class LiveView:
         """Do nothing: failures take no lines of their own here."""
 
     def picture(self) -> RenderableType:
-        """Give what is shown at this moment."""
+        """Return what the view shows now."""
         with self._guard:
             return Group(self._head(), self._frames())
 

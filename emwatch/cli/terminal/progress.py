@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that is told how many of ``total`` are done."""
+    """Yield a function to call with the number of things done, out of ``total``."""
     if not is_shown() or total < 2:
         yield lambda done: None  # noqa: ARG005 - the same signature
         return
@@ -30,7 +30,7 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def naming(total: Callable[[], int]) -> Iterator[Callable[[str], None]]:
-    """Give a function that is told the name of each thing as its turn comes; ``total`` counts them, and may take a while."""
+    """Yield a function to call with each thing's name before it is worked on; ``total`` counts them and may be slow."""
     if not is_shown():
         yield lambda name: None  # noqa: ARG005 - the same signature
         return
@@ -42,7 +42,7 @@ def naming(total: Callable[[], int]) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def transferring(total_bytes: int) -> Iterator[Callable[[str, int], None]]:
-    """Give a function that is told what is being fetched, and how many of all bytes are there."""
+    """Yield a function to call with the name of a download and the number of bytes received of the whole."""
     if not is_shown():
         yield lambda what, done: None  # noqa: ARG005 - the same signature
         return
@@ -71,5 +71,5 @@ def _bar(*numbers: ProgressColumn, pace_over_s: float = 30.0) -> Progress:
 
 
 def is_shown() -> bool:
-    """Tell whether progress is to be shown."""
+    """Return whether progress is shown."""
     return is_terminal(sys.stderr) and click.get_current_context().meta.get(VERBOSITY, 0) >= 0
