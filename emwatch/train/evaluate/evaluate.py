@@ -123,7 +123,7 @@ def evaluation(
     counts = measures.confusion_matrix(scores, truth)
     learned = learned_sources(card)
     unseen = [each for each in judged if each.frame.source not in learned and each.sha256 not in taught]
-    blind = [each for each in judged if each.frame.blind]
+    blind = [each for each in unseen if each.frame.blind]  # one that has taught judges nothing
     sources = [each.frame.source for each in judged]
     return {
         "frames": len(judged),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,22 @@ def test_where_every_source_was_learned_from_all_are_taken_with_a_warning() -> N
 
     assert (found["frames"], found["left_out"]) == (1, 0)
     assert "every frame is of a source that one of them has learned from" in found["warnings"][0]
+
+
+def test_frames_that_taught_either_are_left_out_by_their_content() -> None:
+    pairs = [replace(each, sha256=str(at)) for at, each in enumerate(PAIRS)]
+    found = comparison(pairs, CARDS, taught=frozenset("012"))
+
+    assert (found["frames"], found["taught"], found["left_out"]) == (2, 3, 4)
+    with pytest.raises(DatasetError, match="all 6 frames taught one of the two models"):
+        comparison(pairs, CARDS, taught=frozenset("012345"))
+
+
+def test_fewer_than_five_sources_are_too_few_to_call_one_better() -> None:
+    more = [pair(str(at), 0, 0, 0, f"more {at}") for at in range(2)]
+
+    assert not comparison(PAIRS, CARDS)["enough_sources"]
+    assert comparison([*PAIRS, *more], CARDS)["enough_sources"]
 
 
 def test_a_card_that_names_no_sources_is_told() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,44 @@ def test_where_nothing_was_learned_from_there_is_no_second_judgement() -> None:
 
     assert document["unseen"] is None
     assert not any("learned" in warning for warning in document["warnings"])
+
+
+def test_a_frame_that_taught_is_known_by_its_content_whatever_its_source_is_called_now() -> None:
+    taught, other = judged(0, 0, source="renamed"), replace(judged(0, 1, source="new"), sha256="2" * 64)
+    document = evaluation(Judgement([taught, other], []), {}, taught=frozenset({"1" * 64}))
+
+    assert (document["unseen"]["frames"], document["unseen"]["accuracy"]["value"]) == (1, 0)
+
+
+def test_blind_sources_are_judged_apart_unless_they_have_taught() -> None:
+    document = _evaluated(
+        judged(0, 0), judged(0, 1, source="blind lab", blind=True), judged(0, 0, source="known lab", blind=True)
+    )
+
+    assert (document["blind"]["frames"], document["blind"]["accuracy"]["value"]) == (1, 0)
+
+
+def test_each_source_counts_once_beside_the_figure_in_which_frames_count() -> None:
+    large = [judged(0, 1, name=f"{at}.png") for at in range(9)]
+    document = _evaluated(*large, judged(0, 0, source="small"))
+
+    assert document["headline"]["balanced_accuracy"]["value"] == pytest.approx(0.1)
+    assert document["headline"]["by_source"]["value"] == pytest.approx(0.5)
+    assert document["effective_sources"]["Biological"] == pytest.approx(100 / 82)
+
+
+def test_a_mistake_across_a_border_counts_as_right_where_borders_are_merged() -> None:
+    particles, powder = CATEGORIES.index("Particles"), CATEGORIES.index("Powder")
+    headline = _evaluated(judged(powder, particles), judged(powder, powder, source="new"))["headline"]
+
+    assert headline["balanced_accuracy"]["value"] == pytest.approx(0.5)
+    assert headline["merged_balanced_accuracy"]["value"] == 1.0
+
+
+def test_frames_whose_names_tell_no_source_are_told() -> None:
+    frames = [judged(0, 0, source=f"Tips/{at:04x}89abcdef01.png") for at in range(3)]
+
+    assert "the sources of 3 of 3 frames are unknown" in " ".join(_evaluated(*frames)["warnings"])
 
 
 def test_a_users_own_bundle_on_the_users_own_frames_is_told() -> None:
