@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import collections
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from emwatch.classify.bundles.bundle import Bundle, default_directory
@@ -24,3 +27,12 @@ def test_the_table_of_the_shipped_heads_frames_is_a_dataset_with_the_cards_numbe
     assert all(frame.may_teach for frame in frames)
     assert sum(frame.open_licence for frame in frames) == training["of_an_open_licence"]
     assert len({frame.path for frame in frames}) == len(frames)
+
+
+def test_the_documentation_has_the_figures_of_the_shipped_card() -> None:
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [sys.executable, root / ".ci" / "write_figures.py", "--check"], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
