@@ -1,4 +1,4 @@
-"""From a tree of values to the frozen configuration: every problem found, each with its place and what to write."""
+"""Turns a tree of values into the configuration, or into a list of every problem with its place and what to write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check(tree: Branch) -> tuple[Config | None, list[Problem]]:
-    """Validate a merged tree; the configuration is ``None`` if there are problems."""
+    """Return the configuration of a merged tree, ``None`` if there are problems, and the problems."""
     problems: list[Problem] = []
     tree = _with_paths(_without_empty_sections(tree), Config, "", problems)
     problems += _names_that_do_not_fit(tree)
@@ -32,14 +32,14 @@ def check(tree: Branch) -> tuple[Config | None, list[Problem]]:
         config = Config.model_validate(plain(tree))
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=True):
-            problem = _told(detail, tree)
+            problem = _as_problem(detail, tree)
             if problem is not None:
                 problems.append(problem)
     return (None if problems else config), problems
 
 
 def _without_empty_sections(tree: Branch) -> Branch:
-    """Take a section with nothing in it as not given: its keys may all be commented out."""
+    """Return the tree without empty sections: their keys may all be commented out."""
     kept = {key: each for key, each in (tree.mapping or {}).items() if each.value is not None}
     return replace(tree, value=kept)
 
@@ -70,7 +70,7 @@ def _annotation(model: type[BaseModel], name: str, value: Branch | None) -> Any:
 
 
 def _resolved(branch: Branch, key: str, problems: list[Problem]) -> Branch:
-    """Turn the text of a path into an absolute path: ``~`` is the home, relative is relative to the file."""
+    """Return a path as an absolute path: ``~`` is the home directory, a relative path is relative to its file."""
     if not isinstance(branch.value, str):
         return branch
     text = branch.value
@@ -94,7 +94,7 @@ def _with_path_of_program(program: Branch) -> Branch:
 
 
 def _names_that_do_not_fit(tree: Branch) -> list[Problem]:
-    """Look for target names given twice and for channels that no `alerts:` entry defines."""
+    """Return problems for duplicate target names and for channels that are not defined below `alerts:`."""
     problems: list[Problem] = []
     sections = tree.mapping or {}
     alerts = sections.get("alerts")
@@ -125,8 +125,8 @@ def _each(branch: Branch | None, key: str) -> list[tuple[str, Branch]]:
     return [(join(key, at), each) for at, each in enumerate(branch.items)]
 
 
-def _told(detail: ErrorDetails, tree: Branch) -> Problem | None:
-    """Return one pydantic error in terms of the file; ``None`` if its cause is already reported."""
+def _as_problem(detail: ErrorDetails, tree: Branch) -> Problem | None:
+    """Return one pydantic error in the terms of the file, ``None`` if its cause is reported already."""
     kind = detail["type"]
     branch, key, rest = _found(detail["loc"], tree)
     if branch.value is Refused:
@@ -147,7 +147,7 @@ def _told(detail: ErrorDetails, tree: Branch) -> Problem | None:
 
 def _found(location: tuple[int | str, ...], tree: Branch) -> tuple[Branch, str, list[int | str]]:
     """
-    Walk down to where an error lies: (branch, key path, what could not be walked).
+    Return the branch of an error, its key path, and the part of the location that is not in the tree.
 
     Pydantic's location also holds names that are not in the file: the kind of a channel, the index into a list of one.
     """
@@ -224,10 +224,8 @@ def _shown(value: object) -> str:
 
 
 def _unknown(key: str, tree: Branch) -> str:
-    """Tell about a key that is not known: the nearest one, else all that may stand there."""
+    """Return the message about an unknown key: with the most similar key, else with all known ones."""
     parent, _, name = key.rpartition(".")
-    if parent == "web":
-        return "unknown key: `web` has no keys yet, because this version has no local page; remove it"
     known = _known_keys(parent, tree)
     if near := _meant(name, known):
         return f"unknown key{near}"
@@ -262,7 +260,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _meant(word: str, choices: list[str]) -> str:
-    """Say ``; did you mean `x`?`` where one of the choices is near."""
+    """Return ``; did you mean `x`?`` if one of the choices is similar, else an empty text."""
     folded = {re.sub(r"[\s_-]+", "_", choice.lower()): choice for choice in choices}
     plainly = re.sub(r"[\s_-]+", "_", word.lower())
     near = [each for each in folded if len(plainly) > 3 and (plainly in each or each in plainly)]

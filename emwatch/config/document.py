@@ -46,20 +46,20 @@ class Origin:
         return self.place.rsplit(":", 2)[0] if self.kind == "file" and self.order[0] >= 0 else self.place
 
     def __str__(self) -> str:
-        """Say it as `emwatch config check` shows it."""
+        """Return the text that `emwatch config check` shows."""
         return self.place if self.kind == "file" else f"{self.kind} {self.place}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, and where."""
+    """One mistake and its place."""
 
     origin: Origin
     key: str
     text: str
 
     def __str__(self) -> str:
-        """Say it as ``PLACE: key.path: what is wrong``."""
+        """Return ``PLACE: key.path: what is wrong``."""
         return ": ".join(part for part in (str(self.origin), self.key, self.text) if part)
 
 
@@ -68,7 +68,7 @@ class Branch:
     """
     A value with its origin; mappings and lists hold further branches.
 
-    ``key_origin`` is where the key itself stands: the place to point at when the key is the mistake.
+    ``key_origin`` is the place of the key: shown if the key is the mistake.
     """
 
     value: object
@@ -77,12 +77,12 @@ class Branch:
 
     @property
     def mapping(self) -> dict[str, Branch] | None:
-        """Return the value as a mapping, ``None`` if it is not one."""
+        """The value as a mapping, ``None`` if it is not one."""
         return self.value if isinstance(self.value, dict) else None
 
     @property
     def items(self) -> tuple[Branch, ...] | None:
-        """Return the value as a list, ``None`` if it is not one."""
+        """The value as a list, ``None`` if it is not one."""
         return self.value if isinstance(self.value, tuple) else None
 
 
@@ -97,8 +97,8 @@ def read_document(file: Path) -> tuple[Branch, list[Problem]]:
     """
     Read a configuration file; a file that is empty but for comments is an empty mapping.
 
-    What could be read comes back beside every problem found, so that all are shown at once. Raises `OSError` where
-    the file cannot be read.
+    Returns what could be read and every problem found, so that all are shown at once. Raises `OSError` if the file
+    cannot be read.
     """
     start = Origin("file", str(file), file.absolute().parent)
     try:
@@ -146,7 +146,7 @@ def _parse(text: str, start: Origin) -> tuple[Branch, list[Problem]]:
 
 
 def _first_refused_event(text: str, start: Origin) -> Problem | None:
-    """Look for what is refused before a tree is built: aliases and anchors grow without bound, depth recurses."""
+    """Return the first thing that is refused before a tree is built: aliases grow without bound, deep nesting recurses."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         mark = event.start_mark
@@ -165,7 +165,7 @@ def _first_refused_event(text: str, start: Origin) -> Problem | None:
 
 
 class _NodeReader:
-    """Turns YAML nodes into branches and collects what is wrong on the way."""
+    """Turns YAML nodes into branches and collects the problems."""
 
     def __init__(self, start: Origin) -> None:
         self._start = start
@@ -223,7 +223,7 @@ class Refused:
 
 
 def _scalar_value(text: str, tag: str, *, plain: bool) -> tuple[str, object]:
-    """Return (problem, value) of a scalar as YAML tagged it."""
+    """Return (problem, value) of a scalar with its YAML tag."""
     value: object = None
     problem = ""
     if tag == _STR:
@@ -283,7 +283,7 @@ def _odd_number(text: str) -> str:
     return f'{text} is not a decimal number; write it in decimal digits, or "{text}" in quotes for text'
 
 
-#: What PyYAML says, and what an operator can do about it; the first that occurs in the message counts.
+#: Part of a PyYAML message and the advice for it; the first match is used.
 _ADVICE: Final = (
     ("'\\t'", "a tab here; indent with spaces"),
     (
@@ -316,7 +316,7 @@ def _at(start: Origin, line: int, column: int) -> Origin:
 
 
 def plain(branch: Branch) -> object:
-    """Return the bare values of a branch, without what was refused already."""
+    """Return the values of a branch, without those already reported."""
     if branch.mapping is not None:
         return {key: plain(each) for key, each in branch.mapping.items() if each.value is not Refused}
     if branch.items is not None:

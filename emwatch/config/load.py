@@ -1,4 +1,4 @@
-"""Load the configuration: all sources laid over each other, all problems told at once."""
+"""Loads the configuration: merges all sources and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The configuration, where each value came from, and what is odd but does not hinder."""
+    """The configuration, the origin of each value, and warnings."""
 
     config: Config
     origins: Mapping[str, Origin]  #: by key, e.g. ``watch.directory``; every key has one
@@ -91,7 +91,7 @@ def _from_home(text: str) -> Path:
 
 
 def _defaults(environ: Mapping[str, str]) -> Branch:
-    """Return the default that depends on the machine; all others are in the schema."""
+    """Return the one default that depends on the environment; all others are in the schema."""
     origin = Origin("default", "in $STATE_DIRECTORY" if environ.get("STATE_DIRECTORY") else "")
     return planted("ledger.path", Branch(str(default_ledger_path(environ)), origin))
 
@@ -108,7 +108,7 @@ def _from_file(file: Path, *, must_exist: bool) -> tuple[Branch | None, list[Pro
 
 
 def _origins(tree: Branch) -> Mapping[str, Origin]:
-    """Find the origin of every key; targets have one together, channels one each."""
+    """Return the origin of every key; all targets share one, each channel has one."""
     origins = {leaf.key: Origin("default") for leaf in leaf_keys()}
     for key, branch in leaves(tree):
         section, _, rest = key.partition(".")

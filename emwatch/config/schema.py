@@ -1,4 +1,4 @@
-"""What can be configured: frozen models whose defaults run emwatch with nothing but a watched directory."""
+"""The keys of the configuration: frozen models; with their defaults emwatch needs only a watched directory."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class WatchConfig(Section):
 
 
 def default_ledger_path(environ: Mapping[str, str] | None = None) -> Path:
-    """Return where the ledger lies unless configured: systemd's state directory, else the user's."""
+    """Return the default path of the ledger: in systemd's state directory, else in the user's."""
     given = (os.environ if environ is None else environ).get("STATE_DIRECTORY", "")
     # systemd joins several directories with colons; the first is ours (systemd.exec(5)).
     first = given.split(":")[0]
@@ -80,7 +80,7 @@ class LedgerConfig(Section):
 
     @property
     def backups(self) -> Path:
-        """Return where backups lie: beside the ledger unless configured."""
+        """The directory of the backups: beside the ledger unless configured."""
         return self.backup_directory or self.path.parent / "backups"
 
 
@@ -163,7 +163,7 @@ class AlertsConfig(Section):
         return MappingProxyType({"terminal": TerminalSettings(), **self.__pydantic_extra__})
 
     def open_channels(self, show: Callable[[Alert], None]) -> dict[str, Channel]:
-        """Return every channel, ready to send, by name; ``show`` displays an alert where ``emwatch run`` prints."""
+        """Return every channel, ready to send, by name; ``show`` displays an alert in the terminal."""
         return {name: settings.open(show) for name, settings in self.channels.items()}
 
     @property
@@ -196,7 +196,7 @@ class WebConfig(Section):
 
 
 class LogConfig(Section):
-    """What the daemon says on stderr."""
+    """The log of the daemon on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"

@@ -1,4 +1,4 @@
-"""Where configuration comes from, laid over each other: flag, environment, --config file, user, system, default."""
+"""The sources of the configuration, strongest first: flag, environment, --config file, user, system, default."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Leaf:
 
 
 def leaf_keys() -> tuple[Leaf, ...]:
-    """Return every key of the configuration in the order of the file; targets and alerts are one key each."""
+    """Return every key of the configuration in the order of the file; ``targets`` is one key."""
     found: list[Leaf] = []
     for name, section in Config.model_fields.items():
         kind = section.annotation
@@ -78,7 +78,7 @@ def _leaf_kind(annotation: object) -> Literal["text", "number", "integer", "flag
 
 
 def from_environment(environ: Mapping[str, str]) -> tuple[Branch, list[Problem], list[str]]:
-    """Read ``EMWATCH_<SECTION>_<KEY>``; returns the tree, what is wrong, and warnings about variables that are no key."""
+    """Read ``EMWATCH_<SECTION>_<KEY>``; gives the tree, what is wrong, and warnings about variables that are no key."""
     known = {leaf.variable: leaf for leaf in leaf_keys()}
     tree = Branch({}, Origin("environment"))
     problems: list[Problem] = []
@@ -167,12 +167,12 @@ def overlay(lower: Branch, upper: Branch, path: str = "") -> Branch:
 
 
 def system_config_file() -> Path:
-    """Return where the machine's configuration lies."""
+    """Return the path of the machine's configuration."""
     if os.name == "nt":
         return Path(platformdirs.site_config_dir("emwatch", appauthor=False)) / "config.yaml"
     return Path("/etc/emwatch/config.yaml")
 
 
 def user_config_file() -> Path:
-    """Return where the user's configuration lies."""
+    """Return the path of the user's configuration."""
     return Path(platformdirs.user_config_dir("emwatch", appauthor=False)) / "config.yaml"

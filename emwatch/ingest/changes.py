@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: A next try later than this was set by a clock that was ahead: the longest delay is 6 hours.
 _CLOCK_WAS_PUT_BACK = timedelta(hours=7)
+#: Files of one listing whose ctime alone moved: a few may have been overwritten with their old times and are read again;
+#: more are a backup by hard links or a chmod, after which reading everything would take hours.
+_FEW_TOUCHED = 20
 _NOT_READ_AGAIN_FOR_A_TOUCH = (FrameState.RECORDED, FrameState.SKIPPED, FrameState.BASELINE)
 
 
@@ -30,7 +33,7 @@ class Changes:
 
     def of_files(self, present: Mapping[Path, StatKey]) -> dict[Path, StatKey]:
         """
-        Return those files that are to be read: unknown, changed, or due for another try.
+        Return the files that are to be read: unknown, changed, or due for another try.
 
         A mere touch (chmod, hard-link backup, virus scanner) moves only the ctime: it is noted and left at that.
         Raises `LedgerError`.
@@ -38,12 +41,21 @@ class Changes:
         known = self._ledger.known_files(present) if present else {}
         return self._to_read((path, key, known.get(path)) for path, key in present.items())
 
-    def in_folder(self, folder: Path, files: Mapping[str, StatKey]) -> dict[Path, StatKey]:
-        """Return the same of a folder's files by name: the cheap way for the many that a sweep finds unchanged."""
-        unlike = self._ledger.unlike(folder, files) if files else {}
-        return self._to_read((folder / name, files[name], known) for name, known in unlike.items())
+    def in_folder(
+        self, folder: Path, files: Mapping[str, StatKey], *, ctime_tells: bool = False
+    ) -> dict[Path, StatKey]:
+        """
+        Return the same of a folder's files by name: the cheap way for the many that a sweep finds unchanged.
 
-    def _to_read(self, compared: Iterable[tuple[Path, StatKey, Known | None]]) -> dict[Path, StatKey]:
+        ``ctime_tells``: a few files whose ctime alone moved are to be read as well.
+        """
+        unlike = self._ledger.unlike(folder, files) if files else {}
+        compared = [(folder / name, files[name], known) for name, known in unlike.items()]
+        return self._to_read(compared, most_touched=_FEW_TOUCHED if ctime_tells else 0)
+
+    def _to_read(
+        self, compared: Iterable[tuple[Path, StatKey, Known | None]], most_touched: int = 0
+    ) -> dict[Path, StatKey]:
         news: dict[Path, StatKey] = {}
         touched: dict[Path, StatKey] = {}
         for path, key, before in compared:
@@ -51,8 +63,9 @@ class Changes:
                 news[path] = key
             elif before.stat_key != key:
                 (touched if _is_a_touch(before, key) else news)[path] = key
-        if touched:
-            self._ledger.touch(touched.items())
+        if len(touched) <= most_touched:
+            return news | touched
+        self._ledger.touch(touched.items())
         return news
 
     def _retry_is_due(self, known: Known) -> bool:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import WatchError
+from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.frame import FrameState
 from emwatch.watch.sweep import sweep
 
@@ -75,7 +76,8 @@ class Comparison:
     One look through the areas. ``counts`` grows while `run` is read; ``gone``: rows whose file is no longer there.
 
     ``grace_s``: a file that was written, renamed or touched for less than so many seconds is not expected in the ledger
-    yet. ``deep``: files are read and hashed, instead of trusting that size, times and inode tell a change.
+    yet. ``deep``: every file is read and hashed, instead of trusting that size, times and inode tell a change. Without it,
+    only files on a local disk whose ctime alone moved are.
     """
 
     reader: LedgerReader
@@ -84,11 +86,13 @@ class Comparison:
     now_ns: Callable[[], int] = time.time_ns
     counts: Counter[Verdict] = field(default_factory=Counter)
     gone: int = 0
+    _file_system: str = ""
 
     def run(self, areas: list[Area]) -> Iterator[list[Finding]]:
-        """Compare, some files at a time; returns what is worth a line. Raises `LedgerError`."""
+        """Compare, some files at a time; yields what is worth a line. Raises `LedgerError`."""
         for area in areas:
             matched = 0
+            self._file_system = file_system_type(area.root)
             try:
                 for listing in sweep(
                     area.root,
@@ -127,9 +131,11 @@ class Comparison:
                 return Finding(path, _OF_STATE[account.state], account.reason)
             return self._changed(path, key, "changed since it was looked into")
         verdict = Verdict.RECORDED if account.duplicate_of is None else Verdict.DUPLICATE
-        if self.deep:
+        alike = account.stat_key is not None and account.stat_key.same_content_likely(key)
+        # Of a file whose ctime alone moved it is not known whether it was touched, or has other bytes with the old times.
+        if self.deep or (alike and account.stat_key != key and not crosses_network(self._file_system)):
             return self._deep(path, key, account, verdict)
-        if account.stat_key is not None and account.stat_key.same_content_likely(key):
+        if alike:
             return Finding(path, verdict)
         return self._changed(path, key, "size or time differ from what was recorded; --deep reads it and is certain")
 
@@ -156,14 +162,14 @@ class Comparison:
         return self._changed(path, key, "its content is not what was recorded")
 
     def _young(self, key: StatKey) -> str:
-        """Return a file's age if it is too new to be in the ledger yet; a time far in the future does not count as new."""
+        """Return the age of a file that is too young to be expected, or ""; a time far in the future does not count as young."""
         # Of a file that was copied or renamed into place only the ctime is young.
         age_s = (self.now_ns() - key.ctime_ns) / 1e9
         return f"{max(0.0, age_s):.0f} s old" if abs(age_s) < self.grace_s else ""
 
 
 def default_grace_s(config: Config) -> float:
-    """Return the time within which the daemon records or refuses a file: next sweep, settling, patience, and some more."""
+    """Return the seconds within which the daemon records or refuses a file: next sweep, settling, patience, and some more."""
     watch = config.watch
     sweep_s = 30.0 if watch.sweep_seconds is None else watch.sweep_seconds
     settle_s = 5.0 if watch.settle_seconds is None else watch.settle_seconds

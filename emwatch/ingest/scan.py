@@ -214,7 +214,7 @@ class Scan:
                 self._plans[directory].asked = True
 
     def _follow_link(self, directory: WatchedDirectory) -> None:
-        """Watch where the link of a configured path leads now; what it led to before stays watched until it moves again."""
+        """Watch the new target of a configured link; the target before stays watched until the link moves again."""
         try:
             target = directory.leads_elsewhere()
         except ConfigError as error:
@@ -437,7 +437,7 @@ class Scan:
         if listing.trouble and listing.trouble not in self._troubles:
             self._troubles.add(listing.trouble)
             logger.warning("%s", listing.trouble)
-        changed = self._changes.in_folder(listing.folder, listing.files)
+        changed = self._changes.in_folder(listing.folder, listing.files, ctime_tells=directory.ctime_tells)
         now, baseline = self._clock.monotonic(), self._plans[directory].baseline
         for path, key in changed.items():
             came_since = key.ctime_ns > self._began_ns

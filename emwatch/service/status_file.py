@@ -151,6 +151,8 @@ def _directory(directory: WatchedDirectory, *, once: bool) -> dict[str, Any]:
         "why": why.removeprefix(f"{directory.root}: "),
         "file_system": directory.file_system,
         "sweep_seconds": directory.sweep_s,
+        "new_within_seconds": round(directory.new_within_s, 1),
+        "changed_within_seconds": round(directory.changed_within_s, 1),
         "last_sweep_at": None if directory.swept_at is None else _text(directory.swept_at),
     }
 
@@ -223,6 +225,8 @@ _IS_DIRECTORY: Final = _with(
     mode=_is_text,
     why=_is_text,
     sweep_seconds=_none_or(_is_number),
+    new_within_seconds=_none_or(_is_number),
+    changed_within_seconds=_none_or(_is_number),
     last_sweep_at=_none_or(_is_time),
 )
 #: What `emwatch status` relies on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -813,14 +814,29 @@ def test_once_gives_up_on_a_ledger_that_stays_full(rig: Rig) -> None:
         rig.once()
 
 
-def test_a_touch_is_noted_without_reading_the_frame_again(rig: Rig) -> None:
-    path = rig.write("a.tif", "a")
+def test_many_touches_are_noted_without_reading_the_frames_again(rig: Rig) -> None:
+    paths = [rig.write(f"{number:02}.tif", f"frame {number}") for number in range(21)]
     rig.once()
-    path.chmod(0o640)
+    for path in paths:
+        path.chmod(0o640)
     rig.once()
 
-    assert rig.reader.read == ["a.tif"]
-    assert rig.known("a.tif").stat_key == StatKey.of(path.stat())
+    assert len(rig.reader.read) == 21
+    assert rig.known("00.tif").stat_key == StatKey.of(paths[0].stat())
+
+
+def test_a_frame_overwritten_with_its_old_size_and_times_is_found_by_its_ctime(rig: Rig) -> None:
+    path, touched = rig.write("a.tif", "first"), rig.write("b.tif", "b")
+    rig.once()
+    before = path.stat()
+    path.write_text("other", encoding="utf-8")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    touched.chmod(0o640)
+    rig.once()
+    rig.once()
+
+    assert rig.done() == [("a.tif", "recorded"), ("b.tif", "recorded"), ("a.tif", "recorded")]
+    assert rig.reader.read == ["a.tif", "b.tif", "a.tif", "b.tif"]
 
 
 def test_a_sidecar_that_comes_late_brings_the_metadata_and_the_alert_that_waited_for_it(rig: Rig) -> None:
