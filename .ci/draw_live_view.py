@@ -20,7 +20,7 @@ from rich.console import Console
 from emwatch.cli.terminal.live import LiveView
 from emwatch.config import load
 from emwatch.frame import Alert
-from emwatch.ingest.events import Happening, Ready
+from emwatch.ingest.events import Event, Ready
 from emwatch.service.daemon import Daemon
 from emwatch.service.progress import Progress
 
@@ -39,10 +39,10 @@ view = LiveView(console, progress, everything=False)
 ready = threading.Event()
 
 
-def tell(happening: Happening) -> None:
+def tell(event: Event) -> None:
     """Show what happens, as `emwatch run` does."""
-    view.tell(happening)
-    if isinstance(happening, Ready):
+    view.tell(event)
+    if isinstance(event, Ready):
         ready.set()
 
 

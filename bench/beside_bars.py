@@ -42,11 +42,11 @@ def run_daemon(directory: Path, state: Path) -> None:
         with one_line:
             print(fact, flush=True)
 
-    def tell(happening: object) -> None:
-        if isinstance(happening, Ready):
+    def tell(event: object) -> None:
+        if isinstance(event, Ready):
             say("ready")
-        elif isinstance(happening, FrameDone):
-            say("row", happening.outcome.path.name)
+        elif isinstance(event, FrameDone):
+            say("row", event.outcome.path.name)
 
     config = Config.model_validate(
         {

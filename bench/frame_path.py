@@ -69,13 +69,13 @@ def run_daemon(directory: Path, state: Path) -> None:
     times: dict[str, dict[str, int]] = {}
     watch_stages(times)
 
-    def tell(happening: Any) -> None:
+    def tell(event: Any) -> None:
         now = time.monotonic_ns()
-        if type(happening).__name__ == "Ready":
+        if type(event).__name__ == "Ready":
             print(json.dumps({"ready": True, "at_ns": now}), flush=True)
-        elif type(happening).__name__ == "FrameDone":
-            name = happening.outcome.path.name
-            facts = {"name": name, "at_ns": now, "state": happening.outcome.state.value, "times": times.pop(name, {})}
+        elif type(event).__name__ == "FrameDone":
+            name = event.outcome.path.name
+            facts = {"name": name, "at_ns": now, "state": event.outcome.state.value, "times": times.pop(name, {})}
             print(json.dumps(facts), flush=True)
 
     config = Config.model_validate(

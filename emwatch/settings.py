@@ -21,7 +21,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-class Program:
+class CommandMarker:
     """Marks a list of texts as a command: its first entry is resolved like a path if it has a slash."""
 
 
@@ -40,4 +40,4 @@ OneOrMany: Final = BeforeValidator(_as_tuple)
 Text = Annotated[str, AfterValidator(_not_empty)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Command = Annotated[tuple[Text, ...], Field(min_length=1), Program()]
+Command = Annotated[tuple[Text, ...], Field(min_length=1), CommandMarker()]

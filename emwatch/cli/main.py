@@ -58,7 +58,7 @@ COMMANDS: Final = {
 }
 
 
-class Program(LazyGroup):
+class CommandLine(LazyGroup):
     """All of emwatch: whatever goes wrong in a command ends here."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -100,7 +100,7 @@ def _drop_stdout() -> None:
 
 
 @click.command(
-    cls=Program, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=CommandLine, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, prog_name="emwatch", message="%(prog)s %(version)s")
 def cli() -> None:

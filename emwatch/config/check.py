@@ -16,7 +16,7 @@ from emwatch.alerts.registry import BY_KIND
 from emwatch.config.document import Branch, Problem, Refused, join, plain
 from emwatch.config.schema import AlertsConfig, Config
 from emwatch.config.sources import holds
-from emwatch.settings import Program
+from emwatch.settings import CommandMarker
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -47,7 +47,7 @@ def _without_empty_sections(tree: Branch) -> Branch:
 def _with_paths(branch: Branch, annotation: Any, key: str, problems: list[Problem]) -> Branch:
     """Make absolute what the models want as a path, and the program of a command if it is given by a path."""
     model = _model_in(annotation)
-    if branch.items and holds(annotation, Program):
+    if branch.items and holds(annotation, CommandMarker):
         return replace(branch, value=(_with_path_of_program(branch.items[0]), *branch.items[1:]))
     if branch.items is not None:
         found = [_with_paths(each, annotation, join(key, at), problems) for at, each in enumerate(branch.items)]

@@ -71,4 +71,4 @@ def held_back(frames: int, max_age: timedelta) -> Notice:
     )
 
 
-Happening = FrameDone | BarRead | Ready | Notice
+Event = FrameDone | BarRead | Ready | Notice

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emwatch.clock import Clock
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
     from emwatch.ingest.outage import LedgerOutage
     from emwatch.ingest.pipeline import Pipeline
     from emwatch.ingest.scan import Scan
@@ -44,7 +44,7 @@ class Ingest:
         pipeline: Pipeline,
         outage: LedgerOutage,
         clock: Clock,
-        tell: Callable[[Happening], None],
+        tell: Callable[[Event], None],
         alive: Callable[[float], None] = lambda _now: None,
         once: bool = False,
     ) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.errors import LedgerError
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
 
 _RETRY_S = 5.0
 _GIVES_UP_S = 30.0
@@ -21,7 +21,7 @@ _GIVES_UP_S = 30.0
 class LedgerOutage:
     """From the first failure to the first success; both are told once. ``gives_up``: raise after half a minute."""
 
-    def __init__(self, clock: Clock, tell: Callable[[Happening], None], *, gives_up: bool) -> None:
+    def __init__(self, clock: Clock, tell: Callable[[Event], None], *, gives_up: bool) -> None:
         self._clock = clock
         self._tell = tell
         self._gives_up = gives_up

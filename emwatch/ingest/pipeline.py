@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.frame import StatKey, Target
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
     from emwatch.ingest.outage import LedgerOutage
     from emwatch.ledger.writer import Ledger
     from emwatch.watch.settle import Settle
@@ -96,7 +96,7 @@ class Pipeline:
         settle: Settle,
         outage: LedgerOutage,
         clock: Clock,
-        tell: Callable[[Happening], None],
+        tell: Callable[[Event], None],
         recorded: Callable[[], None] = lambda: None,
         skipped: Callable[[Path], None] = lambda _path: None,
     ) -> None:

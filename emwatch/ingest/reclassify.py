@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class NotClassified:
     """A frame that could not be judged again: its file is gone, holds other bytes than were recorded, or cannot be read."""
 
     path: Path
@@ -39,7 +39,7 @@ class Reclassified:
 
     judged: int = 0
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[NotClassified] = field(default_factory=list)
     alerts: int = 0
     held_back: int = 0  #: frames that meet a new target, but are too old to raise alerts
     known: int = 0  #: frames passed over, as the bundle had judged them before
@@ -104,17 +104,17 @@ def _begin(files: FrameReader, frame: Unjudged) -> None:
     files.begin(frame.path)
 
 
-def _problem(frame: Unjudged, outcome: FrameReading | FrameError) -> Problem | None:
+def _problem(frame: Unjudged, outcome: FrameReading | FrameError) -> NotClassified | None:
     name = path_to_text(frame.path)
     if isinstance(outcome, Vanished):
         away = "" if frame.path.parent.is_dir() else ", nor is its folder (is the share mounted?)"
-        return Problem(
+        return NotClassified(
             frame.path, "missing", f"{name}: is not there any more{away}; the ledger keeps what was said of it"
         )
     if isinstance(outcome, FrameError):
-        return Problem(frame.path, "unreadable", str(outcome))
+        return NotClassified(frame.path, "unreadable", str(outcome))
     if outcome.sha256 != frame.sha256:
-        return Problem(
+        return NotClassified(
             frame.path,
             "changed",
             f"{name}: holds other bytes than were recorded (sha256 {frame.sha256[:12]}, now {outcome.sha256[:12]}); "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from emwatch.watch.patterns import Patterns
 
 
-class Verdict(StrEnum):
+class FileState(StrEnum):
     """What the ledger says of a file that is there."""
 
     RECORDED = "recorded"
@@ -39,14 +39,14 @@ class Verdict(StrEnum):
 
 
 #: With any of these, completeness is not proved.
-NOT_PROVED: Final = (Verdict.MISSING, Verdict.CHANGED, Verdict.UNREADABLE)
+NOT_PROVED: Final = (FileState.MISSING, FileState.CHANGED, FileState.UNREADABLE)
 #: Worth a line of its own.
-LISTED: Final = (*NOT_PROVED, Verdict.FAILED, Verdict.WAITING)
+LISTED: Final = (*NOT_PROVED, FileState.FAILED, FileState.WAITING)
 _OF_STATE: Final = {
-    FrameState.RECORDED: Verdict.RECORDED,
-    FrameState.FAILED: Verdict.FAILED,
-    FrameState.SKIPPED: Verdict.SKIPPED,
-    FrameState.BASELINE: Verdict.BASELINE,
+    FrameState.RECORDED: FileState.RECORDED,
+    FrameState.FAILED: FileState.FAILED,
+    FrameState.SKIPPED: FileState.SKIPPED,
+    FrameState.BASELINE: FileState.BASELINE,
 }
 
 
@@ -62,11 +62,11 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckedFile:
     """A file or folder, and what is to be said of it."""
 
     path: Path
-    verdict: Verdict
+    verdict: FileState
     reason: str = ""
 
 
@@ -84,11 +84,11 @@ class Comparison:
     grace_s: float
     deep: bool = False
     now_ns: Callable[[], int] = time.time_ns
-    counts: Counter[Verdict] = field(default_factory=Counter)
+    counts: Counter[FileState] = field(default_factory=Counter)
     gone: int = 0
     _file_system: str = ""
 
-    def run(self, areas: list[Area]) -> Iterator[list[Finding]]:
+    def run(self, areas: list[Area]) -> Iterator[list[CheckedFile]]:
         """Compare, some files at a time; yields what is worth a line. Raises `LedgerError`."""
         for area in areas:
             matched = 0
@@ -107,10 +107,10 @@ class Comparison:
                         self._judge(listing.folder / name, key, known.get(name)) for name, key in listing.files.items()
                     ]
                     if listing.trouble:
-                        findings.append(Finding(listing.folder, Verdict.UNREADABLE, listing.trouble))
+                        findings.append(CheckedFile(listing.folder, FileState.UNREADABLE, listing.trouble))
                     yield self._counted(findings)
             except WatchError as error:
-                yield self._counted([Finding(area.root, Verdict.UNREADABLE, str(error))])
+                yield self._counted([CheckedFile(area.root, FileState.UNREADABLE, str(error))])
                 continue
             self.gone += max(0, self.reader.rows_below(area.start) - matched)
 
@@ -119,46 +119,46 @@ class Comparison:
         """Whether every file that was seen is accounted for."""
         return not any(self.counts[verdict] for verdict in NOT_PROVED)
 
-    def _counted(self, findings: list[Finding]) -> list[Finding]:
+    def _counted(self, findings: list[CheckedFile]) -> list[CheckedFile]:
         self.counts.update(each.verdict for each in findings)
         return [each for each in findings if each.verdict in LISTED]
 
-    def _judge(self, path: Path, key: StatKey, account: Account | None) -> Finding:
+    def _judge(self, path: Path, key: StatKey, account: Account | None) -> CheckedFile:
         if account is None or (account.stat_key is None and account.state is not FrameState.RECORDED):
             return self._unaccounted(path, key, account)
         if account.state is not FrameState.RECORDED:
             if account.stat_key == key or (account.stat_key is not None and account.stat_key.same_content_likely(key)):
-                return Finding(path, _OF_STATE[account.state], account.reason)
+                return CheckedFile(path, _OF_STATE[account.state], account.reason)
             return self._changed(path, key, "changed since it was looked into")
-        verdict = Verdict.RECORDED if account.duplicate_of is None else Verdict.DUPLICATE
+        verdict = FileState.RECORDED if account.duplicate_of is None else FileState.DUPLICATE
         alike = account.stat_key is not None and account.stat_key.same_content_likely(key)
         # Of a file whose ctime alone moved it is not known whether it was touched, or has other bytes with the old times.
         if self.deep or (alike and account.stat_key != key and not crosses_network(self._file_system)):
             return self._deep(path, key, account, verdict)
         if alike:
-            return Finding(path, verdict)
+            return CheckedFile(path, verdict)
         return self._changed(path, key, "size or time differ from what was recorded; --deep reads it and is certain")
 
-    def _unaccounted(self, path: Path, key: StatKey, account: Account | None) -> Finding:
+    def _unaccounted(self, path: Path, key: StatKey, account: Account | None) -> CheckedFile:
         if age := self._young(key):
-            return Finding(path, Verdict.WAITING, age)
-        return Finding(path, Verdict.MISSING, "" if account is None else account.reason)
+            return CheckedFile(path, FileState.WAITING, age)
+        return CheckedFile(path, FileState.MISSING, "" if account is None else account.reason)
 
-    def _changed(self, path: Path, key: StatKey, reason: str) -> Finding:
+    def _changed(self, path: Path, key: StatKey, reason: str) -> CheckedFile:
         if age := self._young(key):
-            return Finding(path, Verdict.WAITING, age)
-        return Finding(path, Verdict.CHANGED, reason)
+            return CheckedFile(path, FileState.WAITING, age)
+        return CheckedFile(path, FileState.CHANGED, reason)
 
-    def _deep(self, path: Path, key: StatKey, account: Account, verdict: Verdict) -> Finding:
+    def _deep(self, path: Path, key: StatKey, account: Account, verdict: FileState) -> CheckedFile:
         try:
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
-            return Finding(path, Verdict.WAITING, "gone while it was looked at")
+            return CheckedFile(path, FileState.WAITING, "gone while it was looked at")
         except OSError as error:
-            return Finding(path, Verdict.UNREADABLE, f"{path}: cannot be read: {error.strerror or error}")
+            return CheckedFile(path, FileState.UNREADABLE, f"{path}: cannot be read: {error.strerror or error}")
         if sha256 == account.sha256:
-            return Finding(path, verdict)
+            return CheckedFile(path, verdict)
         return self._changed(path, key, "its content is not what was recorded")
 
     def _young(self, key: StatKey) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.frame import StatKey
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
     from emwatch.ingest.outage import LedgerOutage
     from emwatch.ledger.writer import Ledger
     from emwatch.watch.directory import WatchedDirectory
@@ -103,7 +103,7 @@ class Scan:
         ledger: Ledger,
         outage: LedgerOutage,
         clock: Clock,
-        tell: Callable[[Happening], None],
+        tell: Callable[[Event], None],
         alive: Callable[[float], None],
         once: bool,
         baseline: bool,

@@ -19,7 +19,7 @@ _UNITS: Final = ((1e6, "mm"), (1e3, "µm"), (1.0, "nm"))
 
 
 @dataclass(frozen=True, slots=True)
-class ScaleBar:
+class OverlayBar:
     """A bar of ``length_nm`` nanometres that is ``length_px`` pixels long in the picture it was made for."""
 
     length_nm: float
@@ -34,7 +34,7 @@ class ScaleBar:
         return f"{self.length_nm:g} nm"
 
 
-def scale_bar(width_px: int, pixel_size_nm: float | None) -> ScaleBar | None:
+def scale_bar(width_px: int, pixel_size_nm: float | None) -> OverlayBar | None:
     """
     Return the longest bar of 1, 2 or 5 times a power of ten that takes at most 30 % of ``width_px``.
 
@@ -47,10 +47,10 @@ def scale_bar(width_px: int, pixel_size_nm: float | None) -> ScaleBar | None:
     power = 10.0 ** math.floor(math.log10(longest_nm))
     length_nm = max(each * power for each in _ROUND if each * power <= longest_nm * (1 + 1e-9))
     length_px = round(length_nm / pixel_size_nm)
-    return ScaleBar(length_nm, length_px) if length_px >= _SHORTEST_PX else None
+    return OverlayBar(length_nm, length_px) if length_px >= _SHORTEST_PX else None
 
 
-def draw_scale_bar(picture: Image.Image, bar: ScaleBar, bottom_px: int) -> None:
+def draw_scale_bar(picture: Image.Image, bar: OverlayBar, bottom_px: int) -> None:
     """Draw the bar with its label into the lower right corner of the rows above ``bottom_px``, on a dark plate."""
     letter_px = max(10, round(picture.width / 40))
     margin = max(4, letter_px // 2)

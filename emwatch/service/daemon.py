@@ -23,7 +23,7 @@ from emwatch.readers.data_bar import ocr
 from emwatch.readers.data_bar.sandbox import BarSandbox
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import bar_limits, reading_limits
-from emwatch.service.data_bars import DataBars, MissingBarReader
+from emwatch.service.data_bars import DataBarWorker, MissingBarReader
 from emwatch.service.ledger_watch import LedgerWatch
 from emwatch.service.lock import SingleInstance
 from emwatch.service.model import LiveModel
@@ -31,7 +31,7 @@ from emwatch.service.progress import Progress, Teller
 from emwatch.service.reload import Reload
 from emwatch.service.review_inbox import LiveReviews
 from emwatch.service.roots import check_root, checked_roots
-from emwatch.service.status_file import Standing
+from emwatch.service.status_file import StatusFile
 from emwatch.service.systemd import SystemdNotifier
 from emwatch.service.upkeep import Upkeep
 from emwatch.watch.directory import WatchedDirectory, settle_seconds
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from emwatch.clock import Clock
     from emwatch.config import Config
     from emwatch.frame import Alert
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
     from emwatch.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Daemon:
         self,
         config: Config,
         *,
-        tell: Callable[[Happening], None],
+        tell: Callable[[Event], None],
         show: Callable[[Alert], None],
         once: bool = False,
         progress: Progress | None = None,
@@ -111,19 +111,19 @@ class Daemon:
     def _run(self, stack: ExitStack) -> None:
         config, clock = self._config, self._clock
         directories = self._directories()
-        lock, standing = self._hold_lock(stack, directories)
+        lock, status_file = self._hold_lock(stack, directories)
         sandbox = stack.enter_context(Sandbox(prepare=prepared_by(config.model.views), limits=reading_limits(config)))
         sandbox.start()
-        ledger = self._open_ledger(stack, standing)
+        ledger = self._open_ledger(stack, status_file)
         outbox = Outbox(ledger, config.alerts.open_channels(self._show), clock)
-        listeners: list[Callable[[Happening], None]] = [partial(self._note_state, standing), self._tell]
+        listeners: list[Callable[[Event], None]] = [partial(self._note_state, status_file), self._tell]
         tell = Teller(self._progress, listeners, outbox.announce, about=config.ledger.path, clock=clock)
         model = LiveModel(config, tell, follow=not self._once)
         outbox.start()
         stack.callback(outbox.stop)
         if ledger.replaced is not None:
             tell(Notice("error", str(ledger.replaced), config.ledger.path))
-        upkeep = None if self._once else self._open_upkeep(stack, ledger, standing, tell)
+        upkeep = None if self._once else self._open_upkeep(stack, ledger, status_file, tell)
         bars = self._open_bars(stack, ledger, outbox, tell)
         if bars is not None:
             listeners.append(bars.hear)
@@ -169,15 +169,15 @@ class Daemon:
                 if each is not None:
                     each.look_for(new.wanted())
 
-        reload = Reload(config, self._reread, take_over=take_over, tell=tell, note=standing.note_reload, clock=clock)
+        reload = Reload(config, self._reread, take_over=take_over, tell=tell, note=status_file.note_reload, clock=clock)
         workers = [model.loader, *(each.worker for each in (bars, upkeep) if each is not None)]
         chores += [
             self._notifier.tick,
             partial(self._pass_on, model, reload),
             model.tick,
             LiveReviews(ledger, tell).tick,
-            LedgerWatch(ledger, lock, tell, partial(_ledger_trouble, standing)).tick,
-            standing.publish,
+            LedgerWatch(ledger, lock, tell, partial(_ledger_trouble, status_file)).tick,
+            status_file.publish,
             lambda now: _revive((*outbox.workers, *workers), now, tell),
         ]
         self._arm(stack, directories)
@@ -196,25 +196,25 @@ class Daemon:
             alive=tick,
             once=self._once,
         )
-        standing.waiting = settle.__len__
-        standing.ledger_trouble = lambda: outage.reason
-        standing.model = model.facts
+        status_file.waiting = settle.__len__
+        status_file.ledger_trouble = lambda: outage.reason
+        status_file.model = model.facts
         ingest.run(self._stop.is_set)
-        standing.become("stopping")
+        status_file.become("stopping")
         if self._once:
             self._finish(bars, outbox, tick)
 
-    def _hold_lock(self, stack: ExitStack, directories: list[WatchedDirectory]) -> tuple[SingleInstance, Standing]:
+    def _hold_lock(self, stack: ExitStack, directories: list[WatchedDirectory]) -> tuple[SingleInstance, StatusFile]:
         ledger = self._config.ledger.path
         lock = SingleInstance(ledger)
         lock.acquire()
         stack.callback(lock.release)
-        standing = Standing(ledger, self._clock, directories, self._hints, self._progress, self._once)
-        standing.become("starting")
-        stack.callback(standing.become, "ended")
-        return lock, standing
+        status_file = StatusFile(ledger, self._clock, directories, self._hints, self._progress, self._once)
+        status_file.become("starting")
+        stack.callback(status_file.become, "ended")
+        return lock, status_file
 
-    def _open_ledger(self, stack: ExitStack, standing: Standing) -> Ledger:
+    def _open_ledger(self, stack: ExitStack, status_file: StatusFile) -> Ledger:
         settings = self._config.ledger
         gap = timedelta(minutes=settings.session_gap_minutes)
         ledger = stack.enter_context(
@@ -227,10 +227,10 @@ class Daemon:
             )
         )
         checked_at = self._clock.now().isoformat(timespec="seconds")
-        standing.notes["check"] = {"result": ledger.looked_over, "at": checked_at}
+        status_file.notes["check"] = {"result": ledger.looked_over, "at": checked_at}
         return ledger
 
-    def _open_upkeep(self, stack: ExitStack, ledger: Ledger, standing: Standing, tell: Teller) -> Upkeep:
+    def _open_upkeep(self, stack: ExitStack, ledger: Ledger, status_file: StatusFile, tell: Teller) -> Upkeep:
         settings = self._config.ledger
         upkeep = Upkeep(
             ledger,
@@ -239,16 +239,16 @@ class Daemon:
             keep=settings.backup_keep,
             clock=self._clock,
             tell=tell,
-            note=standing.notes.__setitem__,
+            note=status_file.notes.__setitem__,
         )
         upkeep.start()
         stack.callback(upkeep.stop)
         return upkeep
 
-    def _open_bars(self, stack: ExitStack, ledger: Ledger, outbox: Outbox, tell: Teller) -> DataBars | None:
+    def _open_bars(self, stack: ExitStack, ledger: Ledger, outbox: Outbox, tell: Teller) -> DataBarWorker | None:
         if self._config.watch.data_bar == "never" or not ocr.is_installed():
             return None
-        bars = DataBars(
+        bars = DataBarWorker(
             ledger=ledger,
             reader=BarSandbox(bar_limits(self._config)),
             targets=self._config.wanted(),
@@ -267,11 +267,11 @@ class Daemon:
             if trouble and directory.is_there():  # else the first sweep says so
                 logger.warning("%s", trouble)
 
-    def _note_state(self, standing: Standing, happening: Happening) -> None:
-        standing.change()
-        if isinstance(happening, Ready):
-            standing.become("watching")
-            self._notifier.say(READY="1", STATUS=f"watching {'; '.join(happening.watching)}")
+    def _note_state(self, status_file: StatusFile, event: Event) -> None:
+        status_file.change()
+        if isinstance(event, Ready):
+            status_file.become("watching")
+            self._notifier.say(READY="1", STATUS=f"watching {'; '.join(event.watching)}")
 
     def _pass_on(self, model: LiveModel, reload: Reload, _now: float) -> None:
         """Do what `look_again` asked for, in the thread of the frames."""
@@ -280,7 +280,7 @@ class Daemon:
             reload.read_again()
             model.look_soon()
 
-    def _finish(self, bars: DataBars | None, outbox: Outbox, tick: Callable[[float], None]) -> None:
+    def _finish(self, bars: DataBarWorker | None, outbox: Outbox, tick: Callable[[float], None]) -> None:
         """With ``once``: wait for the data bars and the alerts that are left."""
 
         def stopped() -> bool:
@@ -300,8 +300,8 @@ class Daemon:
         ]
 
 
-def _ledger_trouble(standing: Standing) -> str:
-    return standing.ledger_trouble()  # which is set last
+def _ledger_trouble(status_file: StatusFile) -> str:
+    return status_file.ledger_trouble()  # which is set last
 
 
 def _revive(workers: Iterable[Worker], now: float, tell: Teller) -> None:

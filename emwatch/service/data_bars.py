@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.frame import Match, Prediction, Target
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
     from emwatch.ledger.writer import Ledger, UnreadBar
 
 logger = logging.getLogger(__name__)
@@ -64,15 +64,15 @@ class BarReader(Protocol):
 
 
 class MissingBarReader:
-    """Stands in for `DataBars` if the text recogniser is not installed: says so at the first frame that needs it."""
+    """Stands in for `DataBarWorker` if the text recogniser is not installed: says so at the first frame that needs it."""
 
-    def __init__(self, tell: Callable[[Happening], None]) -> None:
+    def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
         self._told = False
 
-    def hear(self, happening: Happening) -> None:
+    def hear(self, event: Event) -> None:
         """Tell once how data bars could be read."""
-        if not self._told and isinstance(happening, FrameDone) and _may_gain(happening):
+        if not self._told and isinstance(event, FrameDone) and _may_gain(event):
             self._told = True
             self._tell(
                 Notice(
@@ -83,7 +83,7 @@ class MissingBarReader:
             )
 
 
-class DataBars:
+class DataBarWorker:
     """
     Reads one bar after the other in a thread of its own: of the frames just recorded the newest first, then older ones.
 
@@ -97,7 +97,7 @@ class DataBars:
         reader: BarReader,
         targets: Sequence[Target],
         clock: Clock,
-        tell: Callable[[Happening], None],
+        tell: Callable[[Event], None],
         recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger = ledger
@@ -124,10 +124,10 @@ class DataBars:
         targets = [each for each in targets if each.magnification is not None or each.stage_tilt_deg is not None]
         self._matched = partial(match_targets, targets)
 
-    def hear(self, happening: Happening) -> None:
+    def hear(self, event: Event) -> None:
         """Take a frame just recorded if it lacks values that its data bar may show; returns at once."""
-        if isinstance(happening, FrameDone) and _may_gain(happening):
-            self.offer(happening.frame_id)
+        if isinstance(event, FrameDone) and _may_gain(event):
+            self.offer(event.frame_id)
 
     def offer(self, frame_id: int) -> None:
         """Take a recorded frame that lacks values; returns at once."""

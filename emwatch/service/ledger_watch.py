@@ -14,7 +14,7 @@ from emwatch.ledger.sqlite_file import beside
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
     from emwatch.ledger.writer import Ledger
     from emwatch.service.lock import SingleInstance
 
@@ -32,7 +32,7 @@ class LedgerWatch:
     """
 
     def __init__(
-        self, ledger: Ledger, lock: SingleInstance, tell: Callable[[Happening], None], known: Callable[[], str] = str
+        self, ledger: Ledger, lock: SingleInstance, tell: Callable[[Event], None], known: Callable[[], str] = str
     ) -> None:
         self._ledger = ledger
         self._lock = lock

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emwatch.classify.classifier import Classifier
     from emwatch.config import Config
     from emwatch.frame import Prediction
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class LiveModel:
     and testing happens in a thread of its own; a model that fails there is told once, and the old one goes on.
     """
 
-    def __init__(self, config: Config, tell: Callable[[Happening], None], *, follow: bool) -> None:
+    def __init__(self, config: Config, tell: Callable[[Event], None], *, follow: bool) -> None:
         """Load the model in use; ``follow``: watch for another one. Raises `ModelError`."""
         self._engine, self._threads = config.model.engine, config.model.threads
         self._doubts_by_scale = config.model.doubt_by_scale

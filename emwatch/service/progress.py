@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.clock import Clock
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
 
 _RATE_OVER_S: Final = 60.0
 _ANNOUNCED_EVERY_S: Final = 3600.0
@@ -36,9 +36,9 @@ class Progress:
     trouble: str = ""
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
 
-    def note(self, happening: Happening, now: float) -> None:
+    def note(self, event: Event, now: float) -> None:
         """Count one event; ``now`` is monotonic."""
-        match happening:
+        match event:
             case FrameDone(new=new, outcome=outcome, lag_s=lag_s, waiting=waiting, hit=hit):
                 self.waiting = waiting
                 self.hits += hit
@@ -51,8 +51,8 @@ class Progress:
             case BarRead(hit=hit):
                 self.hits += hit
             case Ready():
-                self.ready = happening
-                self.waiting = happening.waiting
+                self.ready = event
+                self.waiting = event.waiting
             case Notice(level=level, text=text):
                 self.trouble = text if level == "error" else ""
 
@@ -83,7 +83,7 @@ class Teller:
     def __init__(
         self,
         progress: Progress,
-        listeners: Sequence[Callable[[Happening], None]],
+        listeners: Sequence[Callable[[Event], None]],
         announce: Callable[[str, Path], None],
         *,
         about: Path,
@@ -98,16 +98,16 @@ class Teller:
         self._announced: dict[str, float] = {}
         self._guard = threading.Lock()
 
-    def __call__(self, happening: Happening) -> None:
+    def __call__(self, event: Event) -> None:
         """Count one event, pass it on and, if it is an error, announce it."""
         now = self._clock.monotonic()
         with self._guard:
-            self._progress.note(happening, now)
+            self._progress.note(event, now)
         for hear in self._listeners:
-            hear(happening)
-        if not isinstance(happening, Notice) or happening.level != "error":
+            hear(event)
+        if not isinstance(event, Notice) or event.level != "error":
             return
         self._announced = {text: at for text, at in self._announced.items() if now - at < _ANNOUNCED_EVERY_S}
-        if happening.text not in self._announced:
-            self._announced[happening.text] = now
-            self._announce(happening.text, happening.path or self._about)
+        if event.text not in self._announced:
+            self._announced[event.text] = now
+            self._announce(event.text, event.path or self._about)

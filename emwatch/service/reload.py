@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from emwatch.clock import Clock
     from emwatch.config import Config
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
 
 #: What a running daemon takes over. All else is wired into what it opened at the start: the watch, the ledger, the model.
 TAKEN_OVER: Final = ("targets", "alerts", "log")
@@ -34,7 +34,7 @@ class Reload:
         reread: Callable[[], Config] | None,
         *,
         take_over: Callable[[Config], None],
-        tell: Callable[[Happening], None],
+        tell: Callable[[Event], None],
         note: Callable[[dict[str, Any]], None],
         clock: Clock,
     ) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
     from emwatch.ledger.writer import Ledger
 
 _LOOK_EVERY_S: Final = 1.0
@@ -139,7 +139,7 @@ def _checked(review: Review) -> Review:
 class LiveReviews:
     """Takes in what waits, between two frames: one look at a folder a second. Troubles are told once."""
 
-    def __init__(self, ledger: Ledger, tell: Callable[[Happening], None]) -> None:
+    def __init__(self, ledger: Ledger, tell: Callable[[Event], None]) -> None:
         self._ledger, self._tell = ledger, tell
         self._next_look = 0.0
         self._told: set[str] = set()

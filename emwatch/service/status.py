@@ -23,7 +23,7 @@ from emwatch.ledger.sqlite_file import beside
 from emwatch.ledger.summary import Summary, summarise
 from emwatch.service.ledger_watch import LARGE_WAL_BYTES, wal_trouble
 from emwatch.service.lock import holder
-from emwatch.service.status_file import read_standing
+from emwatch.service.status_file import read_status_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ _SOUND_BACKPORTS: Final = ((3, 44, 6), (3, 50, 7))
 def status_document(config: Config, now: datetime) -> dict[str, Any]:
     """Return everything that `emwatch status` shows, as plain data; a faulty ledger is part of it, not an exception."""
     ledger = config.ledger.path
-    told = read_standing(ledger) or {}
+    told = read_status_file(ledger) or {}
     pid = _pid(ledger, told)
     summary, trouble = _summary(ledger)
     silent_s = _age_s(told.get("written_at"), now)

@@ -40,7 +40,7 @@ _LARGEST_BYTES: Final = 1 << 20
 
 
 @dataclass(slots=True)
-class Standing:
+class StatusFile:
     """
     What is told, put together by the daemon as it starts, and the file it is written to.
 
@@ -92,7 +92,7 @@ class Standing:
         if not at_once and now - self._written < (_AT_CHANGES_EVERY_S if self._changed else _EVERY_S):
             return
         self._written, self._changed = now, False
-        file = standing_file(self.ledger)
+        file = status_file_path(self.ledger)
         unfinished = file.with_name(f"{file.name}.part")
         told = json.dumps(self._document(now)).encode("ascii")
         try:
@@ -161,19 +161,19 @@ def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
-def standing_file(ledger: Path) -> Path:
+def status_file_path(ledger: Path) -> Path:
     """Return the status file that belongs to a ledger."""
     return ledger.with_name(f"{ledger.name}.status.json")
 
 
-def read_standing(ledger: Path) -> dict[str, Any] | None:
+def read_status_file(ledger: Path) -> dict[str, Any] | None:
     """
     Return what the daemon of a ledger last wrote, ``None`` without a file that makes sense.
 
     Of a file that somebody else changed, values that are not of their kind are left out.
     """
     try:
-        document = parse_json(read_bounded(standing_file(ledger), _LARGEST_BYTES))
+        document = parse_json(read_bounded(status_file_path(ledger), _LARGEST_BYTES))
     except (OSError, ValueError):
         return None
     if not isinstance(document, dict):

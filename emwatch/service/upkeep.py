@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.clock import Clock
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
     from emwatch.ledger.writer import Ledger
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Upkeep:
         every: timedelta,
         keep: int,
         clock: Clock,
-        tell: Callable[[Happening], None],
+        tell: Callable[[Event], None],
         note: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._writer = ledger

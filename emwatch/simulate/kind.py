@@ -13,7 +13,7 @@ Surface = TypeVar("Surface")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[Surface]):
+class SceneKind(Generic[Surface]):
     """
     A kind of scene of one painter.
 

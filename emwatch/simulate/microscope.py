@@ -86,7 +86,7 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class SimulatedFrame:
     """A picture with its data bar, ready to be written, and what is true of it."""
 
     drawing: Drawing
@@ -124,7 +124,7 @@ def take_picture(
     width: int = 1024,
     height: int = 768,
     acquired_at: datetime = SESSION_START,
-) -> Picture:
+) -> SimulatedFrame:
     """
     Draw a frame with a data bar, as an instrument of this vendor would show it; ``barred.pixels`` are what is seen.
 
@@ -135,7 +135,7 @@ def take_picture(
     drawing = draw_frame(category, seed, width, height)
     acquisition = _acquisition(drawing, maker, width, rng, acquired_at)
     style = bar_style(seed, vendor)
-    return Picture(drawing, acquisition, maker, style, with_data_bar(drawing.pixels, style, acquisition, rng))
+    return SimulatedFrame(drawing, acquisition, maker, style, with_data_bar(drawing.pixels, style, acquisition, rng))
 
 
 class Microscope:
@@ -202,14 +202,14 @@ class Microscope:
                 manifest.flush()
                 yield truth
 
-    def _pictures(self) -> Iterator[tuple[int, Picture]]:
+    def _pictures(self) -> Iterator[tuple[int, SimulatedFrame]]:
         if self.mode is not WriteMode.BURST:
             yield from ((index, self._expose(index)) for index in range(self.frames))
             return
         for first in range(0, self.frames, _BURST):
             yield from [(index, self._expose(index)) for index in range(first, min(first + _BURST, self.frames))]
 
-    def _expose(self, index: int) -> Picture:
+    def _expose(self, index: int) -> SimulatedFrame:
         return take_picture(
             self.category_of(index),
             self.seed_of(index),
@@ -232,7 +232,7 @@ class Microscope:
     def _stem(self, index: int) -> str:
         return f"frame_{self._first_number + index:04d}"
 
-    def _take(self, index: int, picture: Picture) -> Truth:
+    def _take(self, index: int, picture: SimulatedFrame) -> Truth:
         (suffix, data), *sidecars = picture.files(f"{self._stem(index)}.tif").items()
         path = self.out / f"{self._stem(index)}{suffix}"
         complete = self.mode is not WriteMode.TRUNCATED or index % _TRUNCATED_EVERY != _TRUNCATED_EVERY - 1
@@ -287,7 +287,7 @@ class Microscope:
                 self._sleep(self._pause_s)
             file.write(data[start : start + step])
 
-    def _truth(self, path: Path, data: bytes, picture: Picture, *, complete: bool) -> Truth:
+    def _truth(self, path: Path, data: bytes, picture: SimulatedFrame, *, complete: bool) -> Truth:
         acquisition = picture.acquisition
         return Truth(
             path=path_to_text(path),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from emwatch.simulate.kind import Kind
+    from emwatch.simulate.kind import SceneKind
     from emwatch.simulate.planes import Plane
 
 
@@ -54,9 +54,9 @@ class _Painter:
     ``scene_stream``, ``imaging_stream``: numbers of its random streams; no two are equal.
     """
 
-    kinds: Mapping[str, tuple[Kind[Any], ...]]
+    kinds: Mapping[str, tuple[SceneKind[Any], ...]]
     picture: Callable[
-        [Kind[Any], np.random.Generator, np.random.Generator, tuple[int, int], float | None], tuple[Plane, float]
+        [SceneKind[Any], np.random.Generator, np.random.Generator, tuple[int, int], float | None], tuple[Plane, float]
     ]
     scene_stream: int
     imaging_stream: int
@@ -110,7 +110,7 @@ def _stream(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
 
-def _kinds(category: str, painter: str) -> tuple[Kind[Any], ...]:
+def _kinds(category: str, painter: str) -> tuple[SceneKind[Any], ...]:
     if painter not in _PAINTERS:
         raise EmwatchError(f"unknown painter {painter!r}: choose one of {', '.join(PAINTERS)}")
     if category not in CATEGORIES:
@@ -118,7 +118,9 @@ def _kinds(category: str, painter: str) -> tuple[Kind[Any], ...]:
     return _PAINTERS[painter].kinds[category]
 
 
-def _choose(kinds: tuple[Kind[Any], ...], name: str | None, category: str, rng: np.random.Generator) -> Kind[Any]:
+def _choose(
+    kinds: tuple[SceneKind[Any], ...], name: str | None, category: str, rng: np.random.Generator
+) -> SceneKind[Any]:
     drawn = kinds[int(rng.integers(len(kinds)))]
     if name is None:
         return drawn

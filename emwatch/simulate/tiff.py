@@ -58,7 +58,7 @@ _PAIRS: Final = frozenset({TagType.RATIONAL, TagType.SRATIONAL})
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
+class WrittenTag:
     """One entry of a directory. BYTE, ASCII and UNDEFINED take bytes as they shall stand (ASCII with its NUL)."""
 
     code: int
@@ -77,7 +77,7 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class WrittenPage:
     """
     One image of a file.
 
@@ -88,13 +88,15 @@ class Page:
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-    tags: tuple[Tag, ...] = ()
+    tags: tuple[WrittenTag, ...] = ()
     palette: npt.NDArray[np.uint16] | None = None
     rows_per_strip: int | None = None
     blocks: Mapping[int, Callable[[int], bytes]] = field(default_factory=dict)
 
 
-def encode_tiff(pages: Sequence[Page], *, directory_first: bool = True, byte_order: Literal["<", ">"] = "<") -> bytes:
+def encode_tiff(
+    pages: Sequence[WrittenPage], *, directory_first: bool = True, byte_order: Literal["<", ">"] = "<"
+) -> bytes:
     """
     Write pages as an uncompressed TIFF.
 
@@ -113,7 +115,7 @@ def encode_tiff(pages: Sequence[Page], *, directory_first: bool = True, byte_ord
         pixels_at = start + size if directory_first else start
         directory_at = start if directory_first else start + _even(sum(map(len, strips)))
         offsets = pixels_at + np.cumsum([0, *map(len, strips[:-1])])
-        tags[273] = Tag(273, TagType.LONG, offsets.tolist())
+        tags[273] = WrittenTag(273, TagType.LONG, offsets.tolist())
         directory, next_link_at = _pack_directory(tags, directory_at, byte_order)
         body = b"".join(strips)
         body += bytes(_even(len(body)) - len(body))
@@ -127,7 +129,7 @@ def _even(length: int) -> int:
     return length + length % 2
 
 
-def _strips(page: Page, byte_order: Literal["<", ">"]) -> list[bytes]:
+def _strips(page: WrittenPage, byte_order: Literal["<", ">"]) -> list[bytes]:
     pixels = page.pixels
     if pixels.dtype not in (np.uint8, np.uint16) or not (
         pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
@@ -140,54 +142,54 @@ def _strips(page: Page, byte_order: Literal["<", ">"]) -> list[bytes]:
     return [stored[row : row + step].tobytes() for row in range(0, len(stored), step)]
 
 
-def _directory(page: Page, strips: list[bytes]) -> dict[int, Tag]:
+def _directory(page: WrittenPage, strips: list[bytes]) -> dict[int, WrittenTag]:
     height, width = page.pixels.shape[:2]
     channels = page.pixels.shape[2] if page.pixels.ndim == 3 else 1
     photometric = 2 if channels > 1 else 3 if page.palette is not None else 1
     tags = {
         tag.code: tag
         for tag in (
-            Tag(256, TagType.LONG, width),
-            Tag(257, TagType.LONG, height),
-            Tag(258, TagType.SHORT, [8 * page.pixels.dtype.itemsize] * channels),
-            Tag(259, TagType.SHORT, 1),
-            Tag(262, TagType.SHORT, photometric),
-            Tag(273, TagType.LONG, [0] * len(strips)),
-            Tag(277, TagType.SHORT, channels),
-            Tag(278, TagType.LONG, page.rows_per_strip or height),
-            Tag(279, TagType.LONG, [len(strip) for strip in strips]),
+            WrittenTag(256, TagType.LONG, width),
+            WrittenTag(257, TagType.LONG, height),
+            WrittenTag(258, TagType.SHORT, [8 * page.pixels.dtype.itemsize] * channels),
+            WrittenTag(259, TagType.SHORT, 1),
+            WrittenTag(262, TagType.SHORT, photometric),
+            WrittenTag(273, TagType.LONG, [0] * len(strips)),
+            WrittenTag(277, TagType.SHORT, channels),
+            WrittenTag(278, TagType.LONG, page.rows_per_strip or height),
+            WrittenTag(279, TagType.LONG, [len(strip) for strip in strips]),
         )
     }
     if channels == 4:
-        tags[338] = Tag(338, TagType.SHORT, 2)
+        tags[338] = WrittenTag(338, TagType.SHORT, 2)
     if page.palette is not None:
-        tags[320] = Tag(320, TagType.SHORT, page.palette.ravel().tolist())
+        tags[320] = WrittenTag(320, TagType.SHORT, page.palette.ravel().tolist())
     tags.update({tag.code: tag for tag in page.tags})
-    tags.update({code: Tag(code, TagType.LONG, 0) for code in page.blocks})
+    tags.update({code: WrittenTag(code, TagType.LONG, 0) for code in page.blocks})
     return tags
 
 
-def directory_block(tags: Sequence[Tag], byte_order: Literal["<", ">"] = "<") -> Callable[[int], bytes]:
-    """Return a directory of its own, as Exif has, ready for `Page.blocks`."""
+def directory_block(tags: Sequence[WrittenTag], byte_order: Literal["<", ">"] = "<") -> Callable[[int], bytes]:
+    """Return a directory of its own, as Exif has, ready for `WrittenPage.blocks`."""
     return lambda at: _pack_directory({tag.code: tag for tag in tags}, at, byte_order)[0]
 
 
-def _place_blocks(page: Page, tags: dict[int, Tag], at: int) -> bytes:
+def _place_blocks(page: WrittenPage, tags: dict[int, WrittenTag], at: int) -> bytes:
     """Return the blocks of a page that begin at a place, and set their tags to it."""
     out = bytearray()
     for code, block in page.blocks.items():
-        tags[code] = Tag(code, TagType.LONG, at + len(out))
+        tags[code] = WrittenTag(code, TagType.LONG, at + len(out))
         data = block(at + len(out))
         out += data.ljust(_even(len(data)), b"\0")
     return bytes(out)
 
 
-def _directory_size(tags: dict[int, Tag], byte_order: Literal["<", ">"]) -> int:
+def _directory_size(tags: dict[int, WrittenTag], byte_order: Literal["<", ">"]) -> int:
     payload = (len(tag.packed(byte_order)[1]) for tag in tags.values())
     return _even(6 + 12 * len(tags)) + sum(_even(size) for size in payload if size > 4)
 
 
-def _pack_directory(tags: dict[int, Tag], at: int, byte_order: Literal["<", ">"]) -> tuple[bytes, int]:
+def _pack_directory(tags: dict[int, WrittenTag], at: int, byte_order: Literal["<", ">"]) -> tuple[bytes, int]:
     """Return the directory with the values that do not fit in it, and the place of its link to the next one."""
     fixed = 6 + 12 * len(tags)
     values = bytearray()

@@ -20,7 +20,7 @@ from emwatch.readers.sandbox.limits import reading_limits
 from emwatch.web import api, pages
 from emwatch.web.ask import Ask
 from emwatch.web.asking import FilterError
-from emwatch.web.frames import Frames, NoSuchFrameError
+from emwatch.web.frames import Frames, UnknownFrameError
 from emwatch.web.live import Broadcast
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _ADVICE: Final = {
 
 _STATUS_OF: Final[dict[type[Exception], int]] = {
     FilterError: 400,
-    NoSuchFrameError: 404,
+    UnknownFrameError: 404,
     FrameError: 422,
     LedgerError: 503,
     sqlite3.Error: 503,
@@ -89,7 +89,7 @@ def create_app(config: Config, settings: Settings) -> Flask:
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(api.blueprint, url_prefix="/api/v1")
     app.register_blueprint(api.monitoring)
-    for kind in (HTTPException, EmwatchError, FilterError, NoSuchFrameError, sqlite3.Error):
+    for kind in (HTTPException, EmwatchError, FilterError, UnknownFrameError, sqlite3.Error):
         app.register_error_handler(kind, _explained)
     return app
 

@@ -27,7 +27,7 @@ MOST_ROWS: Final = 500
 _LARGEST_ID: Final = 2**63 - 1
 
 
-class NoSuchFrameError(LookupError):
+class UnknownFrameError(LookupError):
     """No row of the ledger has this number."""
 
 
@@ -61,18 +61,18 @@ class Frames:
             return reader.count(wanted)
 
     def row(self, frame_id: int) -> LogRow:
-        """Return a row by its number, also one that was overwritten since. Raises `NoSuchFrameError`."""
+        """Return a row by its number, also one that was overwritten since. Raises `UnknownFrameError`."""
         wanted = LogFilter(ids=(frame_id,), superseded=True, states=tuple(FrameState))
         found = None
         if frame_id <= _LARGEST_ID:
             with self._reader() as reader:
                 found = next(reader.rows(wanted), None)
         if found is None:
-            raise NoSuchFrameError(f"no frame has number {frame_id}")
+            raise UnknownFrameError(f"no frame has number {frame_id}")
         return found
 
     def whole(self, frame_id: int) -> dict[str, Any]:
-        """Return all that is known of a frame. Raises `NoSuchFrameError`."""
+        """Return all that is known of a frame. Raises `UnknownFrameError`."""
         row = self.row(frame_id)
         wanted = LogFilter(ids=(frame_id,), superseded=True, states=tuple(FrameState))
         with self._reader() as reader:
@@ -91,13 +91,13 @@ class Frames:
 
     def picture(self, frame_id: int, longest_px: int, *, with_scale_bar: bool) -> bytes:
         """
-        Return a frame as JPEG. Raises `NoSuchFrameError`, or `errors.FrameError` if the file cannot be shown.
+        Return a frame as JPEG. Raises `UnknownFrameError`, or `errors.FrameError` if the file cannot be shown.
 
         Only files that the ledger names are ever read, and only while they hold the recorded bytes.
         """
         row = self.row(frame_id)
         if row.state is not FrameState.RECORDED:
-            raise NoSuchFrameError(f"frame {frame_id} was not read as a frame; there is no picture of it")
+            raise UnknownFrameError(f"frame {frame_id} was not read as a frame; there is no picture of it")
         key = (row.sha256, longest_px, with_scale_bar, row.pixel_size_nm)
         if (kept := self._cache.get(key)) is not None:
             return kept

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emwatch.frame import CATEGORIES
-from emwatch.simulate.tiff import Page, encode_tiff
+from emwatch.simulate.tiff import WrittenPage, encode_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def pixels_at(number: int) -> int:
 @cache
 def _template(directory_first: bool) -> tuple[bytes, int]:
     pixels = np.full((_SIDE_PX, _SIDE_PX), 255, np.uint8)
-    whole = encode_tiff([Page(pixels, rows_per_strip=8)], directory_first=directory_first)
+    whole = encode_tiff([WrittenPage(pixels, rows_per_strip=8)], directory_first=directory_first)
     return whole, whole.index(b"\xff" * pixels.size)
 
 

@@ -21,7 +21,7 @@ from rig import FULL, mounted, sized
 from emwatch.ledger import schema
 from emwatch.ledger.care.check import check
 from emwatch.ledger.care.replacement import set_aside_files
-from emwatch.service.status_file import read_standing
+from emwatch.service.status_file import read_status_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_full_disk_stops_recording_says_so_once_and_loses_nothing(rig: Rig) ->
         rig.wait_for(lambda: bool(daemon.heard("the disk is full")), 120)
         time.sleep(6)
         assert daemon.alive
-        told = read_standing(disk / "ledger.sqlite3")
+        told = read_status_file(disk / "ledger.sqlite3")
         assert told is not None
         assert "the disk is full" in told["ledger_trouble"]
         ballast.unlink()

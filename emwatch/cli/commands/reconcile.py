@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.config import Config
-    from emwatch.ingest.reconcile import Area, Comparison, Finding
+    from emwatch.ingest.reconcile import Area, CheckedFile, Comparison
 
 _EXPLAINED = {
     "recorded": "in the ledger as they are",
@@ -98,7 +98,7 @@ def _areas(config: Config, directories: Sequence[Path]) -> list[Area]:
     ]
 
 
-def _progress(comparison: Comparison, areas: list[Area]) -> Iterable[Finding]:
+def _progress(comparison: Comparison, areas: list[Area]) -> Iterable[CheckedFile]:
     """Yield the findings one by one, and show the progress on a terminal."""
     shown = is_terminal(sys.stderr)
     for findings in comparison.run(areas):
@@ -111,7 +111,7 @@ def _progress(comparison: Comparison, areas: list[Area]) -> Iterable[Finding]:
         click.echo("\r\033[K", nl=False, err=True)
 
 
-def _print_lines(comparison: Comparison, findings: Iterable[Finding], areas: list[Area]) -> None:
+def _print_lines(comparison: Comparison, findings: Iterable[CheckedFile], areas: list[Area]) -> None:
     for each in findings:
         reason = f"  {each.reason}" if each.reason else ""
         click.echo(f"{each.verdict:<10}  {printable(path_to_text(each.path))}{printable(reason)}")
@@ -133,7 +133,7 @@ def _print_lines(comparison: Comparison, findings: Iterable[Finding], areas: lis
     click.echo(f"{where}: {said if comparison.complete else 'NOT complete'}{how}")
 
 
-def _print_json(comparison: Comparison, findings: Iterable[Finding], areas: list[Area]) -> None:
+def _print_json(comparison: Comparison, findings: Iterable[CheckedFile], areas: list[Area]) -> None:
     """Print one document, written as it is found out, whatever the number of files."""
     click.echo('{\n"files": [', nl=False)
     comma = ""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from emwatch.cli.terminal.live import LiveView
     from emwatch.config import Config
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
 
 logger = logging.getLogger(__name__)
 
@@ -113,9 +113,9 @@ class Output:
                 return
         exits.abandon_output()
 
-    def tell(self, happening: Happening) -> None:
+    def tell(self, event: Event) -> None:
         """Show an event, in the order in which they came; returns at once, from any thread."""
-        self._put(partial(self._view.tell, happening))
+        self._put(partial(self._view.tell, event))
 
     def _put(self, show: Callable[[], None]) -> None:
         try:
@@ -153,7 +153,7 @@ def _attend(
     daemon: Daemon,
     caught: SimpleQueue[int],
     until: Callable[[], bool] | None,
-    tell: Callable[[Happening], None],
+    tell: Callable[[Event], None],
 ) -> None:
     """Pass on to the daemon what signals ask for, until it has ended."""
     stopping = False

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from emwatch.frame import AcquisitionMetadata, Alert, Outcome
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +54,13 @@ def says_more() -> bool:
     return context is not None and context.meta.get(VERBOSITY, 0) > 0
 
 
-def is_quiet(happening: Happening) -> bool:
+def is_quiet(event: Event) -> bool:
     """
     Return whether a file's outcome is shown only with ``-v``.
 
     Every frame of some makers brings a text file along: those would be half of the lines. They are counted and recorded.
     """
-    return isinstance(happening, FrameDone) and happening.outcome.state is FrameState.SKIPPED
+    return isinstance(event, FrameDone) and event.outcome.state is FrameState.SKIPPED
 
 
 class Flood:
@@ -129,20 +129,20 @@ class PlainLines:
     ) -> None:
         self.sum_up(at_once=True)
 
-    def tell(self, happening: Happening) -> None:
-        """Print one happening."""
-        if is_quiet(happening) and not self._everything:
+    def tell(self, event: Event) -> None:
+        """Print one event."""
+        if is_quiet(event) and not self._everything:
             return
-        match happening:
+        match event:
             case FrameDone(new=False):
                 return
             case FrameDone(outcome=outcome) if outcome.state in (FrameState.FAILED, FrameState.SKIPPED):
                 if self._admits(outcome):
                     self._line(f"{outcome.state.value}: {printable(outcome.reason)}")
             case FrameDone():
-                words = frame_words(happening)
-                same = f"same bytes as frame {happening.duplicate_of}" if happening.duplicate_of else ""
-                self._line("  ".join(word for word in (*words, f"{happening.lag_s:.2f} s", same) if word))
+                words = frame_words(event)
+                same = f"same bytes as frame {event.duplicate_of}" if event.duplicate_of else ""
+                self._line("  ".join(word for word in (*words, f"{event.lag_s:.2f} s", same) if word))
             case Ready(watching=watching, waiting=waiting):
                 for each in watching:
                     logger.info("watching %s", each)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from emwatch.frame import Alert
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
     from emwatch.service.progress import Progress
 
 _SHOWN = 14
@@ -66,17 +66,17 @@ class LiveView:
     ) -> None:
         self._live.stop()
 
-    def tell(self, happening: Happening) -> None:
-        """Take in one happening."""
+    def tell(self, event: Event) -> None:
+        """Take in one event."""
         with self._guard:
-            shown = self._everything or not is_quiet(happening)
-            if isinstance(happening, FrameDone) and happening.new and shown:
-                self._last.append((_now(), happening))
-            elif isinstance(happening, (FrameDone, BarRead)):
-                self._complete(happening)
-        if isinstance(happening, Notice):
-            style = {"error": "bold red", "warning": "yellow"}.get(happening.level, "dim")
-            self._console.print(Text(f"{_now()}  {printable(happening.text)}", style=style))
+            shown = self._everything or not is_quiet(event)
+            if isinstance(event, FrameDone) and event.new and shown:
+                self._last.append((_now(), event))
+            elif isinstance(event, (FrameDone, BarRead)):
+                self._complete(event)
+        if isinstance(event, Notice):
+            style = {"error": "bold red", "warning": "yellow"}.get(event.level, "dim")
+            self._console.print(Text(f"{_now()}  {printable(event.text)}", style=style))
 
     def _complete(self, late: FrameDone | BarRead) -> None:
         """Put what a late sidecar or a data bar says of a frame into its row."""

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 #: The checks after those of versions and processor, by module: each is imported once the processor is known to run it.
 #: In the order in which a fault of one explains those of the next.
-_FURTHER: Final = ("directories", "ledger", "space", "clocks", "model", "channels", "daemon")
+_FURTHER: Final = (
+    "emwatch.service.doctor.directories",
+    "emwatch.service.doctor.ledger",
+    "emwatch.service.doctor.space",
+    "emwatch.service.doctor.clocks",
+    "emwatch.service.doctor.model",
+    "emwatch.service.doctor.channels",
+    "emwatch.service.doctor.daemon",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,6 @@ def examine(config: Config, machine: Machine) -> Examination:
     checked = [*versions.check(config, machine), *processor.check(config, machine)]
     if not any(each.findings for each in checked):
         for name in _FURTHER:
-            module = importlib.import_module(f"emwatch.service.doctor.{name}")
+            module = importlib.import_module(name)
             checked += module.check(config, machine)
     return Examination(tuple(checked))

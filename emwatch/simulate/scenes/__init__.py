@@ -21,11 +21,11 @@ from emwatch.simulate.scenes import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emwatch.simulate.kind import Kind
+    from emwatch.simulate.kind import SceneKind
     from emwatch.simulate.scenes.canvas import Canvas
 
 #: The kinds of each category, in the order of `emwatch.frame.CATEGORIES`.
-KINDS: Final[Mapping[str, tuple[Kind[Canvas], ...]]] = MappingProxyType(
+KINDS: Final[Mapping[str, tuple[SceneKind[Canvas], ...]]] = MappingProxyType(
     {
         "Biological": biological.KINDS,
         "Fibres": fibres.KINDS,

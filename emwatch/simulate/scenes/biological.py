@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import lay_ground
 
@@ -349,16 +349,16 @@ def chambered_shell(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("blood cells", blood_cells, (8.0, 60.0)),
-    Kind("diatom", diatom, (10.0, 150.0)),
-    Kind("pollen", pollen, (20.0, 200.0)),
-    Kind("spread cell", spread_cell, (10.0, 120.0)),
-    Kind("scales", scales, (50.0, 1000.0)),
-    Kind("leaf", leaf, (50.0, 500.0)),
-    Kind("insect", insect, (100.0, 3000.0)),
-    Kind("foraminifer", foraminifer, (50.0, 800.0)),
-    Kind("tissue", tissue, (10.0, 300.0)),
-    Kind("plant section", plant_section, (30.0, 500.0)),
-    Kind("microfossil", microfossil, (50.0, 1000.0)),
-    Kind("chambered shell", chambered_shell, (50.0, 1000.0)),
+    SceneKind("blood cells", blood_cells, (8.0, 60.0)),
+    SceneKind("diatom", diatom, (10.0, 150.0)),
+    SceneKind("pollen", pollen, (20.0, 200.0)),
+    SceneKind("spread cell", spread_cell, (10.0, 120.0)),
+    SceneKind("scales", scales, (50.0, 1000.0)),
+    SceneKind("leaf", leaf, (50.0, 500.0)),
+    SceneKind("insect", insect, (100.0, 3000.0)),
+    SceneKind("foraminifer", foraminifer, (50.0, 800.0)),
+    SceneKind("tissue", tissue, (10.0, 300.0)),
+    SceneKind("plant section", plant_section, (30.0, 500.0)),
+    SceneKind("microfossil", microfossil, (50.0, 1000.0)),
+    SceneKind("chambered shell", chambered_shell, (50.0, 1000.0)),
 )

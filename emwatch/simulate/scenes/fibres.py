@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.scenes.ground import lay_ground
 
 if TYPE_CHECKING:
@@ -135,10 +135,10 @@ def scaly(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("non-woven", non_woven, (5.0, 500.0)),
-    Kind("aligned", aligned, (10.0, 500.0)),
-    Kind("crimped", crimped, (20.0, 1000.0)),
-    Kind("beaded", beaded, (5.0, 100.0)),
-    Kind("weave", weave, (100.0, 3000.0)),
-    Kind("scaly", scaly, (20.0, 300.0)),
+    SceneKind("non-woven", non_woven, (5.0, 500.0)),
+    SceneKind("aligned", aligned, (10.0, 500.0)),
+    SceneKind("crimped", crimped, (20.0, 1000.0)),
+    SceneKind("beaded", beaded, (5.0, 100.0)),
+    SceneKind("weave", weave, (100.0, 3000.0)),
+    SceneKind("scaly", scaly, (20.0, 300.0)),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import lay_ground
 
@@ -147,12 +147,12 @@ def ring_stain(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("polycrystal", polycrystal, (1.0, 200.0)),
-    Kind("cracked", cracked, (5.0, 1000.0)),
-    Kind("smooth", smooth, (1.0, 500.0)),
-    Kind("wrinkled", wrinkled, (5.0, 500.0)),
-    Kind("section", section, (0.5, 200.0)),
-    Kind("pinholes", pinholes, (1.0, 200.0)),
-    Kind("delaminated", delaminated, (2.0, 500.0)),
-    Kind("ring stain", ring_stain, (50.0, 3000.0)),
+    SceneKind("polycrystal", polycrystal, (1.0, 200.0)),
+    SceneKind("cracked", cracked, (5.0, 1000.0)),
+    SceneKind("smooth", smooth, (1.0, 500.0)),
+    SceneKind("wrinkled", wrinkled, (5.0, 500.0)),
+    SceneKind("section", section, (0.5, 200.0)),
+    SceneKind("pinholes", pinholes, (1.0, 200.0)),
+    SceneKind("delaminated", delaminated, (2.0, 500.0)),
+    SceneKind("ring stain", ring_stain, (50.0, 3000.0)),
 )

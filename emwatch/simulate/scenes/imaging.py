@@ -18,7 +18,7 @@ from emwatch.simulate.planes import Plane, blurred, resized
 from emwatch.simulate.scenes.canvas import Canvas
 
 if TYPE_CHECKING:
-    from emwatch.simulate.kind import Kind
+    from emwatch.simulate.kind import SceneKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Imaging:
 
 
 def picture_of(
-    kind: Kind[Canvas],
+    kind: SceneKind[Canvas],
     scene_rng: np.random.Generator,
     imaging_rng: np.random.Generator,
     size: tuple[int, int],
@@ -101,7 +101,7 @@ def picture_of(
 
 
 def _painted(
-    kind: Kind[Canvas], rng: np.random.Generator, width: int, height: int, tilt_deg: float
+    kind: SceneKind[Canvas], rng: np.random.Generator, width: int, height: int, tilt_deg: float
 ) -> tuple[Plane, Plane]:
     """Paint a scene tall enough to be foreshortened to the frame by the tilt."""
     tall = round(height / math.cos(math.radians(min(tilt_deg, 60.0))))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import bright, lay_ground
 
@@ -353,16 +353,16 @@ def narrow_gap(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("fan-out", fan_out, (5.0, 1000.0)),
-    Kind("comb drive", comb_drive, (30.0, 1000.0)),
-    Kind("cantilevers", cantilevers, (20.0, 1000.0)),
-    Kind("bond pads", bond_pads, (100.0, 2000.0)),
-    Kind("interdigitated", interdigitated, (5.0, 500.0)),
-    Kind("coil", coil, (50.0, 2000.0)),
-    Kind("gear", gear, (50.0, 1000.0)),
-    Kind("tracks", tracks, (2.0, 100.0)),
-    Kind("hall bar", hall_bar, (5.0, 300.0)),
-    Kind("tracks close up", tracks_close, (1.0, 50.0)),
-    Kind("perforated plate", perforated_plate, (50.0, 1500.0)),
-    Kind("narrow gap", narrow_gap, (0.5, 100.0)),
+    SceneKind("fan-out", fan_out, (5.0, 1000.0)),
+    SceneKind("comb drive", comb_drive, (30.0, 1000.0)),
+    SceneKind("cantilevers", cantilevers, (20.0, 1000.0)),
+    SceneKind("bond pads", bond_pads, (100.0, 2000.0)),
+    SceneKind("interdigitated", interdigitated, (5.0, 500.0)),
+    SceneKind("coil", coil, (50.0, 2000.0)),
+    SceneKind("gear", gear, (50.0, 1000.0)),
+    SceneKind("tracks", tracks, (2.0, 100.0)),
+    SceneKind("hall bar", hall_bar, (5.0, 300.0)),
+    SceneKind("tracks close up", tracks_close, (1.0, 50.0)),
+    SceneKind("perforated plate", perforated_plate, (50.0, 1500.0)),
+    SceneKind("narrow gap", narrow_gap, (0.5, 100.0)),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.scenes.ground import bright, lay_ground
 from emwatch.simulate.scenes.solids import Face, prism, put, turned
 
@@ -227,15 +227,15 @@ def bundles(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("forest from the side", forest_side, (1.0, 60.0)),
-    Kind("forest from above", forest_top, (0.8, 20.0)),
-    Kind("dispersed", dispersed, (1.0, 50.0)),
-    Kind("aligned", aligned, (1.0, 20.0)),
-    Kind("tapered", tapered, (1.0, 20.0)),
-    Kind("kinked", kinked, (1.0, 20.0)),
-    Kind("hexagonal rods", hexagonal_rods, (0.8, 15.0)),
-    Kind("standing rods", standing_rods, (0.5, 15.0)),
-    Kind("array from above", array_from_above, (1.0, 30.0)),
-    Kind("network", network, (5.0, 100.0)),
-    Kind("bundles", bundles, (1.0, 30.0)),
+    SceneKind("forest from the side", forest_side, (1.0, 60.0)),
+    SceneKind("forest from above", forest_top, (0.8, 20.0)),
+    SceneKind("dispersed", dispersed, (1.0, 50.0)),
+    SceneKind("aligned", aligned, (1.0, 20.0)),
+    SceneKind("tapered", tapered, (1.0, 20.0)),
+    SceneKind("kinked", kinked, (1.0, 20.0)),
+    SceneKind("hexagonal rods", hexagonal_rods, (0.8, 15.0)),
+    SceneKind("standing rods", standing_rods, (0.5, 15.0)),
+    SceneKind("array from above", array_from_above, (1.0, 30.0)),
+    SceneKind("network", network, (5.0, 100.0)),
+    SceneKind("bundles", bundles, (1.0, 30.0)),
 )

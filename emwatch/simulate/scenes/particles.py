@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import bright, lay_ground
 from emwatch.simulate.scenes.solids import Face, anyhow, prism, put
@@ -262,17 +262,17 @@ def dendrites(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("spheres", spheres, (0.5, 100.0)),
-    Kind("cubes", cubes, (0.5, 50.0)),
-    Kind("rods", rods, (0.4, 10.0)),
-    Kind("core-shell", core_shell, (0.4, 10.0)),
-    Kind("sparse", sparse, (0.5, 50.0)),
-    Kind("fragments", fragments, (5.0, 1000.0)),
-    Kind("plates", plates, (0.8, 20.0)),
-    Kind("crystals", crystals, (1.0, 200.0)),
-    Kind("packed balls", packed_balls, (0.5, 50.0)),
-    Kind("rough balls", rough_balls, (1.0, 100.0)),
-    Kind("monolayer", monolayer, (0.2, 5.0)),
-    Kind("lone body", lone_body, (0.2, 50.0)),
-    Kind("dendrites", dendrites, (2.0, 200.0)),
+    SceneKind("spheres", spheres, (0.5, 100.0)),
+    SceneKind("cubes", cubes, (0.5, 50.0)),
+    SceneKind("rods", rods, (0.4, 10.0)),
+    SceneKind("core-shell", core_shell, (0.4, 10.0)),
+    SceneKind("sparse", sparse, (0.5, 50.0)),
+    SceneKind("fragments", fragments, (5.0, 1000.0)),
+    SceneKind("plates", plates, (0.8, 20.0)),
+    SceneKind("crystals", crystals, (1.0, 200.0)),
+    SceneKind("packed balls", packed_balls, (0.5, 50.0)),
+    SceneKind("rough balls", rough_balls, (1.0, 100.0)),
+    SceneKind("monolayer", monolayer, (0.2, 5.0)),
+    SceneKind("lone body", lone_body, (0.2, 50.0)),
+    SceneKind("dendrites", dendrites, (2.0, 200.0)),
 )

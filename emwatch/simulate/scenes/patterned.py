@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 from emwatch.simulate.scenes.ground import bright, lay_ground
 
@@ -239,15 +239,15 @@ def ridges(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("gratings", gratings, (1.0, 60.0)),
-    Kind("pillars", pillars, (2.0, 120.0)),
-    Kind("holes", holes, (1.0, 120.0)),
-    Kind("hexagonal", hexagonal, (1.0, 60.0)),
-    Kind("rings", rings, (2.0, 200.0)),
-    Kind("dashes", dashes, (1.0, 60.0)),
-    Kind("field", field, (4.0, 300.0)),
-    Kind("trenches", trenches, (1.0, 40.0)),
-    Kind("sparse posts", sparse_posts, (1.0, 100.0)),
-    Kind("layout", layout, (0.3, 10.0)),
-    Kind("ridges", ridges, (0.5, 20.0)),
+    SceneKind("gratings", gratings, (1.0, 60.0)),
+    SceneKind("pillars", pillars, (2.0, 120.0)),
+    SceneKind("holes", holes, (1.0, 120.0)),
+    SceneKind("hexagonal", hexagonal, (1.0, 60.0)),
+    SceneKind("rings", rings, (2.0, 200.0)),
+    SceneKind("dashes", dashes, (1.0, 60.0)),
+    SceneKind("field", field, (4.0, 300.0)),
+    SceneKind("trenches", trenches, (1.0, 40.0)),
+    SceneKind("sparse posts", sparse_posts, (1.0, 100.0)),
+    SceneKind("layout", layout, (0.3, 10.0)),
+    SceneKind("ridges", ridges, (0.5, 20.0)),
 )

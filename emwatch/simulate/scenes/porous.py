@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 
 if TYPE_CHECKING:
@@ -186,14 +186,14 @@ def ragged_sponge(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("closed foam", closed_foam, (5.0, 1000.0)),
-    Kind("threshold sponge", threshold_sponge, (0.5, 50.0)),
-    Kind("bubbles", bubbles, (2.0, 500.0)),
-    Kind("open foam", open_foam, (50.0, 3000.0)),
-    Kind("membrane", membrane, (2.0, 100.0)),
-    Kind("hierarchical", hierarchical, (5.0, 300.0)),
-    Kind("lamellar", lamellar, (20.0, 1000.0)),
-    Kind("grain foam", grain_foam, (5.0, 300.0)),
-    Kind("round windows", round_windows, (20.0, 2000.0)),
-    Kind("ragged sponge", ragged_sponge, (2.0, 100.0)),
+    SceneKind("closed foam", closed_foam, (5.0, 1000.0)),
+    SceneKind("threshold sponge", threshold_sponge, (0.5, 50.0)),
+    SceneKind("bubbles", bubbles, (2.0, 500.0)),
+    SceneKind("open foam", open_foam, (50.0, 3000.0)),
+    SceneKind("membrane", membrane, (2.0, 100.0)),
+    SceneKind("hierarchical", hierarchical, (5.0, 300.0)),
+    SceneKind("lamellar", lamellar, (20.0, 1000.0)),
+    SceneKind("grain foam", grain_foam, (5.0, 300.0)),
+    SceneKind("round windows", round_windows, (20.0, 2000.0)),
+    SceneKind("ragged sponge", ragged_sponge, (2.0, 100.0)),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.scenes.particles import convex, facets
 
 if TYPE_CHECKING:
@@ -152,11 +152,11 @@ def lump(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("faceted", faceted, (2.0, 500.0)),
-    Kind("cauliflower", cauliflower, (1.0, 100.0)),
-    Kind("flaky", flaky, (1.0, 100.0)),
-    Kind("agglomerated", agglomerated, (5.0, 500.0)),
-    Kind("fine", fine, (1.0, 200.0)),
-    Kind("necked", necked, (1.0, 50.0)),
-    Kind("lump", lump, (2.0, 300.0)),
+    SceneKind("faceted", faceted, (2.0, 500.0)),
+    SceneKind("cauliflower", cauliflower, (1.0, 100.0)),
+    SceneKind("flaky", flaky, (1.0, 100.0)),
+    SceneKind("agglomerated", agglomerated, (5.0, 500.0)),
+    SceneKind("fine", fine, (1.0, 200.0)),
+    SceneKind("necked", necked, (1.0, 50.0)),
+    SceneKind("lump", lump, (2.0, 300.0)),
 )

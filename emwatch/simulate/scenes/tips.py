@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.scenes.ground import bright, lay_ground
 
 if TYPE_CHECKING:
@@ -308,15 +308,15 @@ def blunt_needle(canvas: Canvas) -> None:
 
 
 KINDS: Final = (
-    Kind("needle", needle, (0.5, 200.0)),
-    Kind("stepped needle", stepped_needle, (1.0, 500.0)),
-    Kind("AFM probe", afm_probe, (20.0, 300.0)),
-    Kind("tip in profile", tip_in_profile, (20.0, 300.0)),
-    Kind("tip row", tip_row, (2.0, 1000.0)),
-    Kind("pyramid", pyramid, (1.0, 50.0)),
-    Kind("manipulator", manipulator, (10.0, 300.0)),
-    Kind("lift-out", lift_out, (10.0, 200.0)),
-    Kind("grid post", grid_post, (20.0, 300.0)),
-    Kind("grid finger", grid_finger, (50.0, 2000.0)),
-    Kind("blunt needle", blunt_needle, (5.0, 200.0)),
+    SceneKind("needle", needle, (0.5, 200.0)),
+    SceneKind("stepped needle", stepped_needle, (1.0, 500.0)),
+    SceneKind("AFM probe", afm_probe, (20.0, 300.0)),
+    SceneKind("tip in profile", tip_in_profile, (20.0, 300.0)),
+    SceneKind("tip row", tip_row, (2.0, 1000.0)),
+    SceneKind("pyramid", pyramid, (1.0, 50.0)),
+    SceneKind("manipulator", manipulator, (10.0, 300.0)),
+    SceneKind("lift-out", lift_out, (10.0, 200.0)),
+    SceneKind("grid post", grid_post, (20.0, 300.0)),
+    SceneKind("grid finger", grid_finger, (50.0, 2000.0)),
+    SceneKind("blunt needle", blunt_needle, (5.0, 200.0)),
 )

@@ -21,11 +21,11 @@ from emwatch.simulate.specimens import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emwatch.simulate.kind import Kind
+    from emwatch.simulate.kind import SceneKind
     from emwatch.simulate.specimens.specimen import Specimen
 
 #: The kinds of each category, in the order of `emwatch.frame.CATEGORIES`.
-KINDS: Final[Mapping[str, tuple[Kind[Specimen], ...]]] = MappingProxyType(
+KINDS: Final[Mapping[str, tuple[SceneKind[Specimen], ...]]] = MappingProxyType(
     {
         "Biological": biological.KINDS,
         "Fibres": fibres.KINDS,

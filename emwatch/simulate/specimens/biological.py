@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 from emwatch.simulate.specimens.specimen import Specimen, Stroke, ball, oval
 
@@ -304,16 +304,16 @@ def bone(specimen: Specimen) -> None:
     specimen.z -= np.maximum(canal, hole) * np.float32(size * 0.03)
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("bacteria", bacteria, (3.0, 40.0), _CELLS),
-    Kind("yeast", yeast, (15.0, 100.0), _CELLS),
-    Kind("blood and fibrin", blood_and_fibrin, (15.0, 100.0), _BLOOD),
-    Kind("microvilli", microvilli, (10.0, 60.0), _CELLS),
-    Kind("pollen with furrows", grain_with_furrows, (20.0, 150.0), _POLLEN),
-    Kind("round diatom", round_diatom, (10.0, 150.0), _DIATOMS),
-    Kind("compound eye", compound_eye, (100.0, 2000.0), _INSECTS),
-    Kind("hair in skin", hair_in_skin, (100.0, 1500.0), _CELLS),
-    Kind("leaf hairs", leaf_hairs, (80.0, 1500.0), _PLANTS),
-    Kind("mould", moulds, (20.0, 400.0), _CELLS),
-    Kind("bone", bone, (100.0, 2000.0), _BONE),
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("bacteria", bacteria, (3.0, 40.0), _CELLS),
+    SceneKind("yeast", yeast, (15.0, 100.0), _CELLS),
+    SceneKind("blood and fibrin", blood_and_fibrin, (15.0, 100.0), _BLOOD),
+    SceneKind("microvilli", microvilli, (10.0, 60.0), _CELLS),
+    SceneKind("pollen with furrows", grain_with_furrows, (20.0, 150.0), _POLLEN),
+    SceneKind("round diatom", round_diatom, (10.0, 150.0), _DIATOMS),
+    SceneKind("compound eye", compound_eye, (100.0, 2000.0), _INSECTS),
+    SceneKind("hair in skin", hair_in_skin, (100.0, 1500.0), _CELLS),
+    SceneKind("leaf hairs", leaf_hairs, (80.0, 1500.0), _PLANTS),
+    SceneKind("mould", moulds, (20.0, 400.0), _CELLS),
+    SceneKind("bone", bone, (100.0, 2000.0), _BONE),
 )

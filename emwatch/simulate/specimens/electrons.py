@@ -20,7 +20,7 @@ from emwatch.simulate.planes import blurred, resized
 from emwatch.simulate.specimens.specimen import Specimen
 
 if TYPE_CHECKING:
-    from emwatch.simulate.kind import Kind
+    from emwatch.simulate.kind import SceneKind
     from emwatch.simulate.planes import Plane
 
 _STEEPEST = 5.0  #: the secant's limit: electrons leave a wall no deeper than their range
@@ -92,7 +92,7 @@ class Exposure:
 
 
 def picture_of(
-    kind: Kind[Specimen],
+    kind: SceneKind[Specimen],
     scene_rng: np.random.Generator,
     imaging_rng: np.random.Generator,
     size: tuple[int, int],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.specimens.specimen import Specimen, Stroke, oval
 
 if TYPE_CHECKING:
@@ -163,14 +163,14 @@ def collagen(specimen: Specimen) -> None:
     specimen.z += bands * np.float32(width * 0.02)
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("spun web", spun_web, (5.0, 200.0), _SPINNING),
-    Kind("combed", combed, (5.0, 200.0), _SPINNING),
-    Kind("beads on strings", beads_on_strings, (5.0, 100.0), _SPINNING),
-    Kind("woven", woven, (200.0, 4000.0), _TEXTILES),
-    Kind("wool", wool, (40.0, 400.0), _TEXTILES),
-    Kind("cotton", cotton, (80.0, 600.0), _TEXTILES),
-    Kind("broken composite", broken_composite, (40.0, 500.0), _COMPOSITES),
-    Kind("melt blown", melt_blown, (20.0, 500.0), "Hutten, Handbook of Nonwoven Filter Media, 2nd ed. (2015)"),
-    Kind("collagen", collagen, (2.0, 30.0), _SPINNING),
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("spun web", spun_web, (5.0, 200.0), _SPINNING),
+    SceneKind("combed", combed, (5.0, 200.0), _SPINNING),
+    SceneKind("beads on strings", beads_on_strings, (5.0, 100.0), _SPINNING),
+    SceneKind("woven", woven, (200.0, 4000.0), _TEXTILES),
+    SceneKind("wool", wool, (40.0, 400.0), _TEXTILES),
+    SceneKind("cotton", cotton, (80.0, 600.0), _TEXTILES),
+    SceneKind("broken composite", broken_composite, (40.0, 500.0), _COMPOSITES),
+    SceneKind("melt blown", melt_blown, (20.0, 500.0), "Hutten, Handbook of Nonwoven Filter Media, 2nd ed. (2015)"),
+    SceneKind("collagen", collagen, (2.0, 30.0), _SPINNING),
 )

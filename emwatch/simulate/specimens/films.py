@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 from emwatch.simulate.specimens.specimen import Specimen, Stroke, ball
 
@@ -225,19 +225,19 @@ def spangled(specimen: Specimen) -> None:
     specimen.z -= np.clip(1 - cells.border / 2, 0, 1) * np.float32(specimen.some(0, 1.5))
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("grainy", grainy, (0.5, 10.0), _ZONES),
-    Kind("faceted grains", faceted_grains, (1.0, 60.0), _ZONES),
-    Kind("columns in section", columns_in_section, (0.5, 30.0), _ZONES),
-    Kind("stack in section", stack_in_section, (0.5, 100.0), _FILMS),
-    Kind("dried cracks", dried_cracks, (5.0, 500.0), _MECHANICS),
-    Kind("buckled", buckled, (20.0, 500.0), _MECHANICS),
-    Kind("buckled skin", buckled_skin, (5.0, 300.0), "Bowden et al., Nature 393 (1998) 146"),
-    Kind("graphene", graphene, (5.0, 200.0), _GRAPHENE),
-    Kind("flakes", flakes, (2.0, 100.0), _FLAKES),
-    Kind("spoiled coating", particles_in_coating, (2.0, 200.0), _FILMS),
-    Kind("torn edge", torn_edge, (2.0, 300.0), _FILMS),
-    Kind(
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("grainy", grainy, (0.5, 10.0), _ZONES),
+    SceneKind("faceted grains", faceted_grains, (1.0, 60.0), _ZONES),
+    SceneKind("columns in section", columns_in_section, (0.5, 30.0), _ZONES),
+    SceneKind("stack in section", stack_in_section, (0.5, 100.0), _FILMS),
+    SceneKind("dried cracks", dried_cracks, (5.0, 500.0), _MECHANICS),
+    SceneKind("buckled", buckled, (20.0, 500.0), _MECHANICS),
+    SceneKind("buckled skin", buckled_skin, (5.0, 300.0), "Bowden et al., Nature 393 (1998) 146"),
+    SceneKind("graphene", graphene, (5.0, 200.0), _GRAPHENE),
+    SceneKind("flakes", flakes, (2.0, 100.0), _FLAKES),
+    SceneKind("spoiled coating", particles_in_coating, (2.0, 200.0), _FILMS),
+    SceneKind("torn edge", torn_edge, (2.0, 300.0), _FILMS),
+    SceneKind(
         "spangled",
         spangled,
         (5.0, 500.0),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 from emwatch.simulate.specimens.specimen import Specimen, Stroke, ball
 
@@ -272,15 +272,15 @@ def gears(specimen: Specimen) -> None:
         radius = smaller
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("comb close up", comb_close, (10.0, 200.0), _COMBS),
-    Kind("folded springs", folded_springs, (50.0, 800.0), _COMBS),
-    Kind("hinge", hinge, (20.0, 300.0), _HINGES),
-    Kind("cantilever row", cantilever_row, (20.0, 800.0), _DESIGN),
-    Kind("wire bond", wire_bond, (50.0, 400.0), _BONDS),
-    Kind("electrodes that mesh", interdigitated_close, (2.0, 200.0), _MACHINED),
-    Kind("electrode fan", electrode_fan, (2.0, 500.0), _MACHINED),
-    Kind("chip wiring", chip_wiring, (2.0, 60.0), _CHIPS),
-    Kind("membrane window", membrane_window, (50.0, 1500.0), _MACHINED),
-    Kind("gears", gears, (30.0, 600.0), _DESIGN),
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("comb close up", comb_close, (10.0, 200.0), _COMBS),
+    SceneKind("folded springs", folded_springs, (50.0, 800.0), _COMBS),
+    SceneKind("hinge", hinge, (20.0, 300.0), _HINGES),
+    SceneKind("cantilever row", cantilever_row, (20.0, 800.0), _DESIGN),
+    SceneKind("wire bond", wire_bond, (50.0, 400.0), _BONDS),
+    SceneKind("electrodes that mesh", interdigitated_close, (2.0, 200.0), _MACHINED),
+    SceneKind("electrode fan", electrode_fan, (2.0, 500.0), _MACHINED),
+    SceneKind("chip wiring", chip_wiring, (2.0, 60.0), _CHIPS),
+    SceneKind("membrane window", membrane_window, (50.0, 1500.0), _MACHINED),
+    SceneKind("gears", gears, (30.0, 600.0), _DESIGN),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.specimens.specimen import Specimen, Stroke, ball, crystal, prism_faces
 
 if TYPE_CHECKING:
@@ -189,14 +189,14 @@ def contacted(specimen: Specimen) -> None:
     specimen.strokes(strokes)
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("forest from above", forest_above, (0.8, 20.0), _ZINC),
-    Kind("clumped tips", clumped_tips, (2.0, 60.0), _ETCHED),
-    Kind("forest from the side", forest_side, (1.0, 60.0), _VLS),
-    Kind("single", single, (0.5, 15.0), _CONTACTS),
-    Kind("scattered", scattered, (2.0, 60.0), _CONTACTS),
-    Kind("hexagonal prisms", hexagonal_array, (0.8, 15.0), _ZINC),
-    Kind("flowers", flowers, (1.0, 30.0), _ZINC),
-    Kind("whiskers", whiskers, (1.0, 40.0), _VLS),
-    Kind("combed flat", contacted, (1.0, 40.0), _CONTACTS),
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("forest from above", forest_above, (0.8, 20.0), _ZINC),
+    SceneKind("clumped tips", clumped_tips, (2.0, 60.0), _ETCHED),
+    SceneKind("forest from the side", forest_side, (1.0, 60.0), _VLS),
+    SceneKind("single", single, (0.5, 15.0), _CONTACTS),
+    SceneKind("scattered", scattered, (2.0, 60.0), _CONTACTS),
+    SceneKind("hexagonal prisms", hexagonal_array, (0.8, 15.0), _ZINC),
+    SceneKind("flowers", flowers, (1.0, 30.0), _ZINC),
+    SceneKind("whiskers", whiskers, (1.0, 40.0), _VLS),
+    SceneKind("combed flat", contacted, (1.0, 40.0), _CONTACTS),
 )

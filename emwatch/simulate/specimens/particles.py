@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.specimens.specimen import (
     CUBE,
     OCTAHEDRON,
@@ -164,16 +164,16 @@ def hollow_or_burst(specimen: Specimen) -> None:
             )
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("dispersed balls", dispersed_balls, (0.5, 50.0), _SIZES),
-    Kind("colloid layer", colloid_layer, (1.0, 30.0), _LAYERS),
-    Kind("shaped", shaped, (0.4, 10.0), _SHAPES),
-    Kind("short rods", rods_short, (0.3, 5.0), _SHAPES),
-    Kind(
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("dispersed balls", dispersed_balls, (0.5, 50.0), _SIZES),
+    SceneKind("colloid layer", colloid_layer, (1.0, 30.0), _LAYERS),
+    SceneKind("shaped", shaped, (0.4, 10.0), _SHAPES),
+    SceneKind("short rods", rods_short, (0.3, 5.0), _SHAPES),
+    SceneKind(
         "islands of metal", islands_of_metal, (0.5, 20.0), "Thompson, Annu. Rev. Mater. Res. 42 (2012) 399: dewetting"
     ),
-    Kind("gold specks", gold_specks, (0.3, 5.0), _SIZES),
-    Kind("chained", chained, (0.5, 10.0), _SIZES),
-    Kind("debris", debris, (20.0, 1000.0), "ISO 16232, Road vehicles: cleanliness of components"),
-    Kind("hollow", hollow_or_burst, (2.0, 300.0), _SILICA),
+    SceneKind("gold specks", gold_specks, (0.3, 5.0), _SIZES),
+    SceneKind("chained", chained, (0.5, 10.0), _SIZES),
+    SceneKind("debris", debris, (20.0, 1000.0), "ISO 16232, Road vehicles: cleanliness of components"),
+    SceneKind("hollow", hollow_or_burst, (2.0, 300.0), _SILICA),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -179,16 +179,16 @@ def self_assembled(specimen: Specimen) -> None:
     _relief(specimen, _soft((guided * hold + free * (1 - hold)) * np.float32(pitch * 0.3)), pitch * 0.4)
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("lines", lines, (0.5, 60.0), _RESIST),
-    Kind("dots", dots, (1.0, 100.0), _RESIST),
-    Kind("photonic crystal", photonic_crystal, (2.0, 30.0), _CRYSTALS),
-    Kind("zone plate", zone_plate, (2.0, 200.0), _PLATES),
-    Kind("metasurface", metasurface, (1.0, 60.0), _META),
-    Kind("imprinted", imprinted_pyramids, (1.0, 60.0), _IMPRINT),
-    Kind("lines in section", trench_section, (0.5, 30.0), _RESIST),
-    Kind("test fields", test_field, (4.0, 300.0), _RESIST),
-    Kind(
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("lines", lines, (0.5, 60.0), _RESIST),
+    SceneKind("dots", dots, (1.0, 100.0), _RESIST),
+    SceneKind("photonic crystal", photonic_crystal, (2.0, 30.0), _CRYSTALS),
+    SceneKind("zone plate", zone_plate, (2.0, 200.0), _PLATES),
+    SceneKind("metasurface", metasurface, (1.0, 60.0), _META),
+    SceneKind("imprinted", imprinted_pyramids, (1.0, 60.0), _IMPRINT),
+    SceneKind("lines in section", trench_section, (0.5, 30.0), _RESIST),
+    SceneKind("test fields", test_field, (4.0, 300.0), _RESIST),
+    SceneKind(
         "self assembled",
         self_assembled,
         (0.3, 5.0),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
 from emwatch.simulate.specimens.specimen import Specimen, Stroke
 
@@ -147,13 +147,13 @@ def aerogel(specimen: Specimen) -> None:
     specimen.strokes(knots)
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("bicontinuous", bicontinuous, (0.3, 10.0), _DEALLOYED),
-    Kind("closed cells", closed_cells, (20.0, 3000.0), _CELLULAR),
-    Kind("open struts", open_struts, (100.0, 5000.0), _CELLULAR),
-    Kind("broken foam", broken_foam, (20.0, 2000.0), _CELLULAR),
-    Kind("phase inversion", phase_inversion, (20.0, 300.0), _MEMBRANES),
-    Kind("track etched", track_etched, (3.0, 60.0), _MEMBRANES),
-    Kind("freeze dried", freeze_dried, (50.0, 1500.0), _SCAFFOLDS),
-    Kind("aerogel", aerogel, (0.5, 20.0), _MEMBRANES),
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("bicontinuous", bicontinuous, (0.3, 10.0), _DEALLOYED),
+    SceneKind("closed cells", closed_cells, (20.0, 3000.0), _CELLULAR),
+    SceneKind("open struts", open_struts, (100.0, 5000.0), _CELLULAR),
+    SceneKind("broken foam", broken_foam, (20.0, 2000.0), _CELLULAR),
+    SceneKind("phase inversion", phase_inversion, (20.0, 300.0), _MEMBRANES),
+    SceneKind("track etched", track_etched, (3.0, 60.0), _MEMBRANES),
+    SceneKind("freeze dried", freeze_dried, (50.0, 1500.0), _SCAFFOLDS),
+    SceneKind("aerogel", aerogel, (0.5, 20.0), _MEMBRANES),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.specimens.specimen import (
     CUBE,
     GARNET,
@@ -166,14 +166,14 @@ def toner(specimen: Specimen) -> None:
     specimen.matter += (grains > 0) * np.float32(0.12)
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("atomised", atomised, (50.0, 600.0), _METAL),
-    Kind("water atomised", water_atomised, (50.0, 800.0), _METAL),
-    Kind("crushed", crushed, (5.0, 800.0), _CERAMIC),
-    Kind("crystals", crystals, (10.0, 1500.0), _PHARMACY),
-    Kind("platelets", platelets, (3.0, 200.0), _PHARMACY),
-    Kind("nano aggregates", nano_aggregates, (1.0, 40.0), _CERAMIC),
-    Kind("spray dried", spray_dried, (60.0, 600.0), _CERAMIC),
-    Kind("sintered neck", sintered_neck, (1.0, 50.0), _CERAMIC),
-    Kind("toner", toner, (10.0, 200.0), _PHARMACY),
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("atomised", atomised, (50.0, 600.0), _METAL),
+    SceneKind("water atomised", water_atomised, (50.0, 800.0), _METAL),
+    SceneKind("crushed", crushed, (5.0, 800.0), _CERAMIC),
+    SceneKind("crystals", crystals, (10.0, 1500.0), _PHARMACY),
+    SceneKind("platelets", platelets, (3.0, 200.0), _PHARMACY),
+    SceneKind("nano aggregates", nano_aggregates, (1.0, 40.0), _CERAMIC),
+    SceneKind("spray dried", spray_dried, (60.0, 600.0), _CERAMIC),
+    SceneKind("sintered neck", sintered_neck, (1.0, 50.0), _CERAMIC),
+    SceneKind("toner", toner, (10.0, 200.0), _PHARMACY),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.kind import Kind
+from emwatch.simulate.kind import SceneKind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -198,14 +198,14 @@ def cantilever_profile(specimen: Specimen) -> None:
     specimen.layer(specimen.outline(tip), specimen.unit * 0.015, matter * specimen.some(0.8, 1.1))
 
 
-KINDS: Final[tuple[Kind[Specimen], ...]] = (
-    Kind("etched wire", etched_wire, (1.0, 300.0), _STM),
-    Kind("atom probe", atom_probe, (1.0, 20.0), _ATOM_PROBE),
-    Kind("probe from the front", probe_from_front, (10.0, 150.0), _AFM),
-    Kind("apex close up", apex_close_up, (0.3, 10.0), _AFM),
-    Kind("gated emitter", emitter_array, (0.8, 10.0), _EMITTERS),
-    Kind("microneedles", microneedles, (200.0, 4000.0), _DRUGS),
-    Kind("manipulator", manipulator, (10.0, 200.0), _BEAMS),
-    Kind("probes meet", probes_on_pads, (2.0, 100.0), _BEAMS),
-    Kind("probe in profile", cantilever_profile, (10.0, 300.0), _AFM),
+KINDS: Final[tuple[SceneKind[Specimen], ...]] = (
+    SceneKind("etched wire", etched_wire, (1.0, 300.0), _STM),
+    SceneKind("atom probe", atom_probe, (1.0, 20.0), _ATOM_PROBE),
+    SceneKind("probe from the front", probe_from_front, (10.0, 150.0), _AFM),
+    SceneKind("apex close up", apex_close_up, (0.3, 10.0), _AFM),
+    SceneKind("gated emitter", emitter_array, (0.8, 10.0), _EMITTERS),
+    SceneKind("microneedles", microneedles, (200.0, 4000.0), _DRUGS),
+    SceneKind("manipulator", manipulator, (10.0, 200.0), _BEAMS),
+    SceneKind("probes meet", probes_on_pads, (2.0, 100.0), _BEAMS),
+    SceneKind("probe in profile", cantilever_profile, (10.0, 300.0), _AFM),
 )

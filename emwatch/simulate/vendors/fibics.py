@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, eight_bit, everything_but
 from emwatch.simulate.vendors.xml_text import branch, leaf
 
@@ -68,7 +68,9 @@ def header(shot: Shot) -> str:
 
 
 def _files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(eight_bit(shot), tags=(Tag(51023, TagType.ASCII, header(shot).encode("latin-1") + b"\0"),))
+    page = WrittenPage(
+        eight_bit(shot), tags=(WrittenTag(51023, TagType.ASCII, header(shot).encode("latin-1") + b"\0"),)
+    )
     return {".tif": encode_tiff([page], directory_first=False)}
 
 

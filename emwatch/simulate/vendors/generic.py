@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, encode_tiff
+from emwatch.simulate.tiff import WrittenPage, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _files(shot: Shot) -> Mapping[str, bytes]:
-    return {".tif": encode_tiff([Page(shot.pixels, rows_per_strip=64)])}
+    return {".tif": encode_tiff([WrittenPage(shot.pixels, rows_per_strip=64)])}
 
 
 VENDOR: Final = Vendor(

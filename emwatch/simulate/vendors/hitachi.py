@@ -3,7 +3,7 @@ Hitachi frames: 8-bit grey TIFF with Windows' own XP tags, and a text file ``nam
 
 Newer instruments write the text in UTF-16LE with a byte order mark, older ones in Shift-JIS; lines end with CR LF. Lengths
 are nanometres but for the working distance. The ``ImageName`` in the text is the name at the instrument, which may be
-Japanese and need not be the file's. Tag 40092 holds a short list: no tilt, no date.
+Japanese and need not be the file's. WrittenTag 40092 holds a short list: no tilt, no date.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, as_lines, eight_bit, everything_but
 
 if TYPE_CHECKING:
@@ -111,16 +111,16 @@ def _condition(acquisition: Acquisition) -> str:
 
 
 def _frame(shot: Shot) -> bytes:
-    page = Page(
+    page = WrittenPage(
         eight_bit(shot),
         rows_per_strip=9,
         tags=(
-            Tag(254, TagType.LONG, 0),
-            Tag(282, TagType.RATIONAL, (256007, 1000)),
-            Tag(283, TagType.RATIONAL, (256007, 1000)),
-            Tag(296, TagType.SHORT, 2),
-            Tag(40092, TagType.BYTE, comment_text(shot).encode("utf-16-le")),
-            Tag(40093, TagType.BYTE, shot.acquisition.instrument.encode("utf-16-le")),
+            WrittenTag(254, TagType.LONG, 0),
+            WrittenTag(282, TagType.RATIONAL, (256007, 1000)),
+            WrittenTag(283, TagType.RATIONAL, (256007, 1000)),
+            WrittenTag(296, TagType.SHORT, 2),
+            WrittenTag(40092, TagType.BYTE, comment_text(shot).encode("utf-16-le")),
+            WrittenTag(40093, TagType.BYTE, shot.acquisition.instrument.encode("utf-16-le")),
         ),
     )
     return encode_tiff([page], directory_first=False)
@@ -135,7 +135,7 @@ def _files_without_sidecar(shot: Shot) -> Mapping[str, bytes]:
 
 
 def _older_files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(eight_bit(shot), rows_per_strip=64)
+    page = WrittenPage(eight_bit(shot), rows_per_strip=64)
     return {".tif": encode_tiff([page]), ".txt": sidecar_text(shot).encode("cp932")}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.tiff import Page, Tag, TagType, directory_block, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, directory_block, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, as_lines, eight_bit, saved_as
 
 if TYPE_CHECKING:
@@ -134,29 +134,29 @@ def _exif_files(shot: Shot) -> Mapping[str, bytes]:
     acquisition = shot.acquisition
     when = f"{acquisition.acquired_at:%Y:%m:%d %H:%M:%S}\0".encode()
     exif = (
-        Tag(36867, TagType.ASCII, when),
-        Tag(36868, TagType.ASCII, when),
-        Tag(37500, TagType.UNDEFINED, b"UNICODE\0" + maker_note(shot).encode("utf-16-le")),
-        Tag(37521, TagType.ASCII, b"00\0"),
-        Tag(40962, TagType.ASCII, f"{shot.width_px}\0".encode()),
-        Tag(40963, TagType.ASCII, f"{shot.picture_height_px}\0".encode()),
+        WrittenTag(36867, TagType.ASCII, when),
+        WrittenTag(36868, TagType.ASCII, when),
+        WrittenTag(37500, TagType.UNDEFINED, b"UNICODE\0" + maker_note(shot).encode("utf-16-le")),
+        WrittenTag(37521, TagType.ASCII, b"00\0"),
+        WrittenTag(40962, TagType.ASCII, f"{shot.width_px}\0".encode()),
+        WrittenTag(40963, TagType.ASCII, f"{shot.picture_height_px}\0".encode()),
     )
     title = PurePath(shot.file_name).stem
-    page = Page(
+    page = WrittenPage(
         eight_bit(shot),
         rows_per_strip=9,
         tags=(
-            Tag(254, TagType.LONG, 0),
-            Tag(270, TagType.ASCII, f"{title}\0".encode()),
-            Tag(272, TagType.ASCII, f"{acquisition.instrument}\0".encode()),
-            Tag(282, TagType.RATIONAL, (254000, 1000)),
-            Tag(283, TagType.RATIONAL, (254000, 1000)),
-            Tag(296, TagType.SHORT, 2),
-            Tag(315, TagType.ASCII, f"{acquisition.operator}\0".encode()),
-            Tag(40091, TagType.BYTE, f"{title}\0".encode("utf-16-le")),
-            Tag(40092, TagType.BYTE, b"\0\0"),
-            Tag(40093, TagType.BYTE, f"{acquisition.operator}\0".encode("utf-16-le")),
-            Tag(40095, TagType.BYTE, b"\0\0"),
+            WrittenTag(254, TagType.LONG, 0),
+            WrittenTag(270, TagType.ASCII, f"{title}\0".encode()),
+            WrittenTag(272, TagType.ASCII, f"{acquisition.instrument}\0".encode()),
+            WrittenTag(282, TagType.RATIONAL, (254000, 1000)),
+            WrittenTag(283, TagType.RATIONAL, (254000, 1000)),
+            WrittenTag(296, TagType.SHORT, 2),
+            WrittenTag(315, TagType.ASCII, f"{acquisition.operator}\0".encode()),
+            WrittenTag(40091, TagType.BYTE, f"{title}\0".encode("utf-16-le")),
+            WrittenTag(40092, TagType.BYTE, b"\0\0"),
+            WrittenTag(40093, TagType.BYTE, f"{acquisition.operator}\0".encode("utf-16-le")),
+            WrittenTag(40095, TagType.BYTE, b"\0\0"),
         ),
         blocks={34665: directory_block(exif)},
     )
@@ -168,14 +168,14 @@ def _sidecar(shot: Shot) -> bytes:
 
 
 def _tiff_files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(
+    page = WrittenPage(
         eight_bit(shot),
         palette=np.repeat(np.arange(256, dtype=np.uint16)[None] * 257, 3, axis=0),
         tags=(
-            Tag(282, TagType.RATIONAL, (568189440, 2097152)),
-            Tag(283, TagType.RATIONAL, (568189440, 2097152)),
-            Tag(284, TagType.SHORT, 1),
-            Tag(296, TagType.SHORT, 2),
+            WrittenTag(282, TagType.RATIONAL, (568189440, 2097152)),
+            WrittenTag(283, TagType.RATIONAL, (568189440, 2097152)),
+            WrittenTag(284, TagType.SHORT, 1),
+            WrittenTag(296, TagType.SHORT, 2),
         ),
     )
     return {".tif": encode_tiff([page], directory_first=False), ".txt": _sidecar(shot)}

@@ -12,7 +12,7 @@ import struct
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, eight_bit
 
 if TYPE_CHECKING:
@@ -53,15 +53,15 @@ def structure(shot: Shot, at: int) -> bytes:
 
 
 def _files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(
+    page = WrittenPage(
         eight_bit(shot),
         tags=(
-            Tag(254, TagType.LONG, 0),
-            Tag(271, TagType.ASCII, b"SIS, D-48153 Muenster\0"),
-            Tag(282, TagType.RATIONAL, (200, 1)),
-            Tag(283, TagType.RATIONAL, (200, 1)),
-            Tag(296, TagType.SHORT, 1),
-            Tag(305, TagType.ASCII, b"analySIS 5.0\0"),
+            WrittenTag(254, TagType.LONG, 0),
+            WrittenTag(271, TagType.ASCII, b"SIS, D-48153 Muenster\0"),
+            WrittenTag(282, TagType.RATIONAL, (200, 1)),
+            WrittenTag(283, TagType.RATIONAL, (200, 1)),
+            WrittenTag(296, TagType.SHORT, 1),
+            WrittenTag(305, TagType.ASCII, b"analySIS 5.0\0"),
         ),
         blocks={33560: lambda at: structure(shot, at)},
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, eight_bit, everything_but
 from emwatch.simulate.vendors.xml_text import branch, leaf
 
@@ -56,7 +56,7 @@ def _tag(name: str, value: str, unit: str = "") -> str:
 
 
 def _files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(eight_bit(shot), tags=(Tag(65000, TagType.ASCII, header(shot).encode() + b"\0"),))
+    page = WrittenPage(eight_bit(shot), tags=(WrittenTag(65000, TagType.ASCII, header(shot).encode() + b"\0"),))
     return {".tif": encode_tiff([page], directory_first=False)}
 
 

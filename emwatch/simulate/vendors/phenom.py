@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, eight_bit, everything_but
 from emwatch.simulate.vendors.xml_text import branch, leaf
 
@@ -78,15 +78,15 @@ def _scan(acquisition: Acquisition) -> str:
 
 
 def _files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(
+    page = WrittenPage(
         eight_bit(shot),
         rows_per_strip=16,
         tags=(
-            Tag(254, TagType.LONG, 0),
-            Tag(282, TagType.RATIONAL, (96000, 1000)),
-            Tag(283, TagType.RATIONAL, (96000, 1000)),
-            Tag(296, TagType.SHORT, 2),
-            Tag(34683, TagType.ASCII, header(shot).encode() + b"\0"),
+            WrittenTag(254, TagType.LONG, 0),
+            WrittenTag(282, TagType.RATIONAL, (96000, 1000)),
+            WrittenTag(283, TagType.RATIONAL, (96000, 1000)),
+            WrittenTag(296, TagType.SHORT, 2),
+            WrittenTag(34683, TagType.ASCII, header(shot).encode() + b"\0"),
         ),
     )
     return {".tif": encode_tiff([page], directory_first=False)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, eight_bit, everything_but
 from emwatch.simulate.vendors.xml_text import branch, leaf
 
@@ -65,10 +65,10 @@ def _quantity(name: str, value: str, unit: str) -> str:
 def _files(shot: Shot) -> Mapping[str, bytes]:
     pixels = eight_bit(shot)
     tags = (
-        Tag(305, TagType.ASCII, b"point electronic DISS 5.13\0"),
-        Tag(700, TagType.BYTE, header(shot).encode()),
+        WrittenTag(305, TagType.ASCII, b"point electronic DISS 5.13\0"),
+        WrittenTag(700, TagType.BYTE, header(shot).encode()),
     )
-    return {".tif": encode_tiff([Page(pixels, tags=tags), Page(255 - pixels, tags=tags[:1])])}
+    return {".tif": encode_tiff([WrittenPage(pixels, tags=tags), WrittenPage(255 - pixels, tags=tags[:1])])}
 
 
 VENDOR: Final = Vendor(

@@ -13,7 +13,7 @@ import math
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, eight_bit, everything_but
 from emwatch.simulate.vendors.xml_text import branch, leaf
 
@@ -143,29 +143,31 @@ def imagej_resolution(pixel_size_nm: float) -> tuple[str, tuple[int, int]]:
     return unit, (round(per_unit * _MILLIONTH), _MILLIONTH)
 
 
-def _described(text: str) -> Tag:
-    return Tag(270, TagType.ASCII, f"{text}\0".encode())
+def _described(text: str) -> WrittenTag:
+    return WrittenTag(270, TagType.ASCII, f"{text}\0".encode())
 
 
 def _fibsemos_files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(eight_bit(shot), tags=(_described(fibsemos_text(shot)), Tag(305, TagType.ASCII, b"tifffile.py\0")))
+    page = WrittenPage(
+        eight_bit(shot), tags=(_described(fibsemos_text(shot)), WrittenTag(305, TagType.ASCII, b"tifffile.py\0"))
+    )
     return {".tif": encode_tiff([page])}
 
 
 def _ome_files(shot: Shot) -> Mapping[str, bytes]:
-    return {".ome.tif": encode_tiff([Page(eight_bit(shot), tags=(_described(ome_text(shot)),))])}
+    return {".ome.tif": encode_tiff([WrittenPage(eight_bit(shot), tags=(_described(ome_text(shot)),))])}
 
 
 def _imagej_files(shot: Shot) -> Mapping[str, bytes]:
     unit, resolution = imagej_resolution(shot.acquisition.pixel_size_nm)
-    page = Page(
+    page = WrittenPage(
         eight_bit(shot),
         tags=(
-            Tag(254, TagType.LONG, 0),
+            WrittenTag(254, TagType.LONG, 0),
             _described(f"ImageJ=1.54f\nunit={unit}\n"),
-            Tag(282, TagType.RATIONAL, resolution),
-            Tag(283, TagType.RATIONAL, resolution),
-            Tag(296, TagType.SHORT, 1),
+            WrittenTag(282, TagType.RATIONAL, resolution),
+            WrittenTag(283, TagType.RATIONAL, resolution),
+            WrittenTag(296, TagType.SHORT, 1),
         ),
     )
     return {".tif": encode_tiff([page], byte_order=">")}

@@ -1,7 +1,7 @@
 """
 Tescan frames: 16-bit grey TIFF, a few rows a strip, pixels first, tag 50431 or a ``.hdr`` file beside it.
 
-Tag 50431 is a chain of blocks: a uint32 length n, a uint16 type, n - 2 bytes; the next block follows. Type 1 is a
+WrittenTag 50431 is a chain of blocks: a uint32 length n, a uint16 type, n - 2 bytes; the next block follows. Type 1 is a
 JPEG 2000 thumbnail, 2 the text of ``[MAIN]``, 3 that of ``[SEM]``, and an empty block of type 0 ends the chain. Lengths
 are metres, angles degrees. The data bar stands below the picture and is counted in the height. Programs up to version
 4 write CR LF, exponents in threes and local time; Essence writes LF, plain decimals and the time of day in UTC.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, as_lines, eight_bit, significant
 
 if TYPE_CHECKING:
@@ -138,41 +138,41 @@ def _thumbnail(shot: Shot) -> bytes:
     return out.getvalue()
 
 
-def _page(shot: Shot, *tags: Tag) -> Page:
-    return Page(
+def _page(shot: Shot, *tags: WrittenTag) -> WrittenPage:
+    return WrittenPage(
         eight_bit(shot).astype(np.uint16) * np.uint16(257),
         rows_per_strip=5,
         tags=(
-            Tag(271, TagType.ASCII, b"TESCAN - http://www.tescan.com/\0"),
-            Tag(272, TagType.ASCII, f"{shot.acquisition.instrument} {shot.acquisition.serial}\0".encode()),
-            Tag(274, TagType.SHORT, 1),
-            Tag(282, TagType.RATIONAL, (0xFFFFFFFF, 44739242)),
-            Tag(283, TagType.RATIONAL, (0xFFFFFFFF, 44739242)),
-            Tag(284, TagType.SHORT, 1),
-            Tag(296, TagType.SHORT, 2),
-            Tag(315, TagType.ASCII, f"{shot.acquisition.operator}\0".encode()),
+            WrittenTag(271, TagType.ASCII, b"TESCAN - http://www.tescan.com/\0"),
+            WrittenTag(272, TagType.ASCII, f"{shot.acquisition.instrument} {shot.acquisition.serial}\0".encode()),
+            WrittenTag(274, TagType.SHORT, 1),
+            WrittenTag(282, TagType.RATIONAL, (0xFFFFFFFF, 44739242)),
+            WrittenTag(283, TagType.RATIONAL, (0xFFFFFFFF, 44739242)),
+            WrittenTag(284, TagType.SHORT, 1),
+            WrittenTag(296, TagType.SHORT, 2),
+            WrittenTag(315, TagType.ASCII, f"{shot.acquisition.operator}\0".encode()),
             *tags,
         ),
     )
 
 
-def _saved_at(shot: Shot, after_s: int) -> Tag:
-    return Tag(
+def _saved_at(shot: Shot, after_s: int) -> WrittenTag:
+    return WrittenTag(
         306, TagType.ASCII, f"{shot.acquisition.acquired_at + timedelta(seconds=after_s):%Y:%m:%d %H:%M:%S}\0".encode()
     )
 
 
 def _files(shot: Shot) -> Mapping[str, bytes]:
-    page = _page(shot, _saved_at(shot, 9), Tag(50431, TagType.BYTE, blocks(shot)))
+    page = _page(shot, _saved_at(shot, 9), WrittenTag(50431, TagType.BYTE, blocks(shot)))
     return {".tif": encode_tiff([page], directory_first=False)}
 
 
 def _essence_files(shot: Shot) -> Mapping[str, bytes]:
     page = _page(
         shot,
-        Tag(305, TagType.ASCII, f"{_ESSENCE_VERSION}\0".encode()),
+        WrittenTag(305, TagType.ASCII, f"{_ESSENCE_VERSION}\0".encode()),
         _saved_at(shot, 0),
-        Tag(50431, TagType.BYTE, blocks(shot, essence=True)),
+        WrittenTag(50431, TagType.BYTE, blocks(shot, essence=True)),
     )
     return {".tif": encode_tiff([page], directory_first=False)}
 
@@ -180,7 +180,7 @@ def _essence_files(shot: Shot) -> Mapping[str, bytes]:
 def _sidecar_files(shot: Shot) -> Mapping[str, bytes]:
     text = f"[MAIN]\r\n{as_lines(main_text(shot))}\r\n[SEM]\r\n{as_lines(sem_text(shot))}"
     return {
-        ".tif": encode_tiff([Page(eight_bit(shot), rows_per_strip=5)], directory_first=False),
+        ".tif": encode_tiff([WrittenPage(eight_bit(shot), rows_per_strip=5)], directory_first=False),
         _SIDECAR_SUFFIXES[shot.acquisition.instrument]: text.encode(),
     }
 

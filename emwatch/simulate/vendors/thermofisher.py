@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, with_long_exponent
 
 if TYPE_CHECKING:
@@ -225,15 +225,15 @@ def _picture(shot: Shot) -> dict[str, dict[str, str]]:
 
 
 def _files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(
+    page = WrittenPage(
         shot.pixels,
         rows_per_strip=1,
         tags=(
-            Tag(282, TagType.RATIONAL, (120, 1)),
-            Tag(283, TagType.RATIONAL, (120, 1)),
-            Tag(284, TagType.SHORT, 1),
-            Tag(296, TagType.SHORT, 2),
-            Tag(34682, TagType.ASCII, header(shot).encode("utf-8") + b"\0"),
+            WrittenTag(282, TagType.RATIONAL, (120, 1)),
+            WrittenTag(283, TagType.RATIONAL, (120, 1)),
+            WrittenTag(284, TagType.SHORT, 1),
+            WrittenTag(296, TagType.SHORT, 2),
+            WrittenTag(34682, TagType.ASCII, header(shot).encode("utf-8") + b"\0"),
         ),
     )
     return {".tif": encode_tiff([page], directory_first=False)}

@@ -11,7 +11,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors import thermofisher
 from emwatch.simulate.vendors.vendor import Vendor, everything_but
 from emwatch.simulate.vendors.xml_text import branch, leaf
@@ -140,13 +140,13 @@ def _size(value: float) -> str:
 
 
 def _files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(
+    page = WrittenPage(
         shot.pixels,
         tags=(
-            Tag(284, TagType.SHORT, 1),
-            Tag(296, TagType.SHORT, 2),
-            Tag(34682, TagType.ASCII, header(shot).encode("utf-8") + b"\0"),
-            Tag(34683, TagType.ASCII, xml(shot).encode("utf-8") + b"\0"),
+            WrittenTag(284, TagType.SHORT, 1),
+            WrittenTag(296, TagType.SHORT, 2),
+            WrittenTag(34682, TagType.ASCII, header(shot).encode("utf-8") + b"\0"),
+            WrittenTag(34683, TagType.ASCII, xml(shot).encode("utf-8") + b"\0"),
         ),
     )
     return {".tif": encode_tiff([page], directory_first=True)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, as_lines, eight_bit, everything_but
 
 if TYPE_CHECKING:
@@ -87,15 +87,15 @@ def _sections(shot: Shot) -> dict[str, dict[str, str]]:
 
 
 def _files(shot: Shot) -> Mapping[str, bytes]:
-    page = Page(
+    page = WrittenPage(
         eight_bit(shot),
         rows_per_strip=10,
         tags=(
-            Tag(254, TagType.LONG, 0),
-            Tag(282, TagType.RATIONAL, (89, 3)),
-            Tag(283, TagType.RATIONAL, (242, 9)),
-            Tag(296, TagType.SHORT, 3),
-            Tag(34680, TagType.ASCII, header(shot).encode("cp1252") + b"\0"),
+            WrittenTag(254, TagType.LONG, 0),
+            WrittenTag(282, TagType.RATIONAL, (89, 3)),
+            WrittenTag(283, TagType.RATIONAL, (242, 9)),
+            WrittenTag(296, TagType.SHORT, 3),
+            WrittenTag(34680, TagType.ASCII, header(shot).encode("cp1252") + b"\0"),
         ),
     )
     return {".tif": encode_tiff([page], directory_first=True)}

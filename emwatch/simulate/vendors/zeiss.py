@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.simulate.tiff import Page, Tag, TagType, encode_tiff
+from emwatch.simulate.tiff import TagType, WrittenPage, WrittenTag, encode_tiff
 from emwatch.simulate.vendors.vendor import Vendor, significant, with_long_exponent
 
 if TYPE_CHECKING:
@@ -217,19 +217,19 @@ def _files(shot: Shot) -> Mapping[str, bytes]:
     text = header(shot)
     if shot.pixels.dtype != np.uint8:
         raise ValueError("SmartSEM frames are 8-bit")
-    page = Page(
+    page = WrittenPage(
         without_bar_colours(shot.pixels.astype(np.uint8, copy=False)),
         palette=palette(),
         tags=(
-            Tag(254, TagType.LONG, 0),
-            Tag(274, TagType.SHORT, 1),
-            Tag(278, TagType.LONG, 0xFFFFFFFF),
-            Tag(282, TagType.RATIONAL, (1, 1)),
-            Tag(283, TagType.RATIONAL, (1, 1)),
-            Tag(296, TagType.SHORT, 1),
-            Tag(339, TagType.SHORT, 1),
-            Tag(34118, TagType.ASCII, text.encode("cp1252")),
-            Tag(34119, TagType.ASCII, text.encode("utf-16-le")),
+            WrittenTag(254, TagType.LONG, 0),
+            WrittenTag(274, TagType.SHORT, 1),
+            WrittenTag(278, TagType.LONG, 0xFFFFFFFF),
+            WrittenTag(282, TagType.RATIONAL, (1, 1)),
+            WrittenTag(283, TagType.RATIONAL, (1, 1)),
+            WrittenTag(296, TagType.SHORT, 1),
+            WrittenTag(339, TagType.SHORT, 1),
+            WrittenTag(34118, TagType.ASCII, text.encode("cp1252")),
+            WrittenTag(34119, TagType.ASCII, text.encode("utf-16-le")),
         ),
     )
     return {".tif": encode_tiff([page], directory_first=True)}

@@ -19,7 +19,7 @@ from emwatch.frame import (
 )
 from emwatch.ingest.events import BarRead, Notice
 from emwatch.ledger.writer import BarFindings, Ledger, Queued
-from emwatch.service.data_bars import DataBars
+from emwatch.service.data_bars import DataBarWorker
 from emwatch.service.progress import Progress
 from emwatch.testing import ManualClock, make_metadata, make_outcome, make_prediction
 
@@ -88,8 +88,8 @@ class Rig:
         self.woken = 0
         self.bars = self.made()
 
-    def made(self, *targets: Target) -> DataBars:
-        return DataBars(
+    def made(self, *targets: Target) -> DataBarWorker:
+        return DataBarWorker(
             ledger=self.ledger,
             reader=self.reader,
             targets=targets,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -37,9 +37,9 @@ class Rig:
         self.watch = LedgerWatch(self.ledger, self.lock, self.hear)
         self.now = 0.0
 
-    def hear(self, happening: Happening) -> None:
-        assert isinstance(happening, Notice)
-        self.told.append(happening)
+    def hear(self, event: Event) -> None:
+        assert isinstance(event, Notice)
+        self.told.append(event)
 
     def tick(self) -> list[str]:
         """What is told within the next ten seconds."""

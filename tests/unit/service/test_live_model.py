@@ -10,7 +10,7 @@ import yaml
 from emwatch.classify.bundles.bundle import default_directory
 from emwatch.classify.bundles.store import BundleStore, store_of
 from emwatch.config.schema import Config, LedgerConfig, ModelConfig
-from emwatch.ingest.events import Happening, Notice
+from emwatch.ingest.events import Event, Notice
 from emwatch.service.model import LiveModel
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ class Ear:
     def __init__(self) -> None:
         self.heard: list[Notice] = []
 
-    def __call__(self, happening: Happening) -> None:
-        assert isinstance(happening, Notice)
-        self.heard.append(happening)
+    def __call__(self, event: Event) -> None:
+        assert isinstance(event, Notice)
+        self.heard.append(event)
 
 
 @pytest.fixture(name="config")

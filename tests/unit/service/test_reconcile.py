@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emwatch.frame import FrameState, Outcome, StatKey
-from emwatch.ingest.reconcile import Area, Comparison, Finding, Verdict
+from emwatch.ingest.reconcile import Area, CheckedFile, Comparison, FileState
 from emwatch.ledger.query import LedgerReader
 from emwatch.ledger.writer import Ledger
 from emwatch.watch.patterns import Patterns
@@ -43,12 +43,12 @@ class Rig:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if state is FrameState.RECORDED else ""
         self.ledger.record(Outcome(path, state, StatKey.of(path.stat()), sha256, "", reason), NOON)
 
-    def compare(self, *, later_s: float = 3600, deep: bool = False, **rules: object) -> dict[str, Verdict]:
+    def compare(self, *, later_s: float = 3600, deep: bool = False, **rules: object) -> dict[str, FileState]:
         area = replace(Area(self.root, self.root, Patterns(exclude=("*.tmp",))), **rules)  # type: ignore[arg-type]
         newest = max((each.stat().st_ctime_ns for each in self.root.rglob("*")), default=0)
         with LedgerReader(self.ledger.path) as reader:
             self.comparison = Comparison(reader, GRACE_S, deep, now_ns=lambda: newest + int(later_s * 1e9))
-            self.findings: list[Finding] = [each for some in self.comparison.run([area]) for each in some]
+            self.findings: list[CheckedFile] = [each for some in self.comparison.run([area]) for each in some]
         return {each.path.relative_to(self.root).as_posix(): each.verdict for each in self.findings}
 
 
@@ -73,21 +73,21 @@ def test_every_kind_of_file_is_told_apart(rig: Rig) -> None:
     rig.write("ignored.tmp")
 
     assert rig.compare() == {
-        "broken.tif": Verdict.FAILED,
-        "sub/changed.tif": Verdict.CHANGED,
-        "sub/missing.tif": Verdict.MISSING,
+        "broken.tif": FileState.FAILED,
+        "sub/changed.tif": FileState.CHANGED,
+        "sub/missing.tif": FileState.MISSING,
     }
     assert rig.comparison.counts == {
-        Verdict.RECORDED: 1,
-        Verdict.DUPLICATE: 1,
-        Verdict.SKIPPED: 1,
-        Verdict.FAILED: 1,
-        Verdict.BASELINE: 1,
-        Verdict.CHANGED: 1,
-        Verdict.MISSING: 1,
+        FileState.RECORDED: 1,
+        FileState.DUPLICATE: 1,
+        FileState.SKIPPED: 1,
+        FileState.FAILED: 1,
+        FileState.BASELINE: 1,
+        FileState.CHANGED: 1,
+        FileState.MISSING: 1,
     }
     assert not rig.comparison.complete
-    assert [each.reason for each in rig.findings if each.verdict is Verdict.FAILED] == ["ends early"]
+    assert [each.reason for each in rig.findings if each.verdict is FileState.FAILED] == ["ends early"]
 
 
 def test_all_recorded_is_complete_and_what_is_gone_is_counted(rig: Rig) -> None:
@@ -106,10 +106,10 @@ def test_what_is_young_waits_also_if_it_came_with_an_old_time(rig: Rig) -> None:
     rig.record(changed)
     changed.write_text("anew")
 
-    assert rig.compare(later_s=GRACE_S - 5) == {"copied.tif": Verdict.WAITING, "changed.tif": Verdict.WAITING}
+    assert rig.compare(later_s=GRACE_S - 5) == {"copied.tif": FileState.WAITING, "changed.tif": FileState.WAITING}
     assert rig.comparison.complete
-    assert rig.compare(later_s=GRACE_S + 5) == {"copied.tif": Verdict.MISSING, "changed.tif": Verdict.CHANGED}
-    assert set(rig.compare(later_s=-GRACE_S - 5).values()) == {Verdict.MISSING, Verdict.CHANGED}
+    assert rig.compare(later_s=GRACE_S + 5) == {"copied.tif": FileState.MISSING, "changed.tif": FileState.CHANGED}
+    assert set(rig.compare(later_s=-GRACE_S - 5).values()) == {FileState.MISSING, FileState.CHANGED}
 
 
 def test_a_touch_is_no_change(rig: Rig) -> None:
@@ -131,15 +131,15 @@ def test_a_change_that_size_and_times_hide_is_found_by_its_ctime_and_deep_finds_
     os.utime(hidden, ns=(before.st_atime_ns, before.st_mtime_ns))
     os.utime(restored, (1, 1))
 
-    assert rig.compare() == {"hidden.tif": Verdict.CHANGED, "restored.tif": Verdict.CHANGED}
-    assert rig.compare(deep=True) == {"hidden.tif": Verdict.CHANGED}
+    assert rig.compare() == {"hidden.tif": FileState.CHANGED, "restored.tif": FileState.CHANGED}
+    assert rig.compare(deep=True) == {"hidden.tif": FileState.CHANGED}
 
 
 def test_a_frame_that_failed_as_vanished_and_is_there_is_missing(rig: Rig) -> None:
     path = rig.write("a.tif")
     rig.ledger.record(Outcome(path, FrameState.FAILED, None, code="vanished", reason="gone"), NOON)
 
-    assert rig.compare() == {"a.tif": Verdict.MISSING}
+    assert rig.compare() == {"a.tif": FileState.MISSING}
 
 
 def test_depth_and_folders_are_those_of_the_area(rig: Rig) -> None:
@@ -147,13 +147,13 @@ def test_depth_and_folders_are_those_of_the_area(rig: Rig) -> None:
     rig.write("sub/b.tif")
 
     assert rig.compare(recursive=False) == {}
-    assert rig.compare(start=rig.root / "sub") == {"sub/b.tif": Verdict.MISSING}
-    assert rig.compare(max_depth=0) == {"sub": Verdict.UNREADABLE}
+    assert rig.compare(start=rig.root / "sub") == {"sub/b.tif": FileState.MISSING}
+    assert rig.compare(max_depth=0) == {"sub": FileState.UNREADABLE}
     assert not rig.comparison.complete
 
 
 def test_a_directory_that_is_not_there_proves_nothing(rig: Rig) -> None:
     rig.root.rmdir()
 
-    assert rig.compare() == {".": Verdict.UNREADABLE}
+    assert rig.compare() == {".": FileState.UNREADABLE}
     assert not rig.comparison.complete

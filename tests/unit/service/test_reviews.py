@@ -21,7 +21,7 @@ from emwatch.service.review_inbox import LiveReviews, hand_over, requests_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -142,7 +142,7 @@ def test_a_request_that_cannot_be_removed_is_recorded_once(ledger: Ledger, monke
         raise PermissionError(13, "not here")
 
     monkeypatch.setattr(Path, "unlink", refuse)
-    told: list[Happening] = []
+    told: list[Event] = []
     live = LiveReviews(ledger, told.append)
     for now in (0.0, 2.0, 4.0):
         live.tick(now)
@@ -183,7 +183,7 @@ class FullDisk:
 
 
 def test_while_the_ledger_cannot_be_written_reviews_wait_and_that_is_told_once(ledger: Ledger) -> None:
-    told: list[Happening] = []
+    told: list[Event] = []
     full = FullDisk(ledger, failures=2)
     live = LiveReviews(full, told.append)  # type: ignore[arg-type]  # what it needs of a ledger
     hand_over(ledger.path, [said(1, "Tips")])

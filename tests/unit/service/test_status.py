@@ -20,7 +20,7 @@ from emwatch.ledger.writer import Ledger
 from emwatch.service.lock import SingleInstance, holder, lock_file
 from emwatch.service.progress import Progress
 from emwatch.service.status import sqlite_is_sound, status_document
-from emwatch.service.status_file import Standing, read_standing, standing_file
+from emwatch.service.status_file import StatusFile, read_status_file, status_file_path
 from emwatch.testing import ManualClock
 from emwatch.watch.directory import WatchedDirectory
 from emwatch.watch.hints import ASKED, HintBox
@@ -39,7 +39,7 @@ def _config(tmp_path: Path) -> Config:
 
 
 class Rig:
-    """A daemon's standing, without the daemon."""
+    """A daemon's status_file, without the daemon."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -51,7 +51,7 @@ class Rig:
         self.directory = WatchedDirectory(self.root, config.watch, self.hints)
         self.ledger = config.ledger.path
         self.ledger.parent.mkdir()
-        self.standing = Standing(self.ledger, self.clock, [self.directory], self.hints, self.progress, once=False)
+        self.status_file = StatusFile(self.ledger, self.clock, [self.directory], self.hints, self.progress, once=False)
 
     def ask(self) -> dict[str, Any]:
         return status_document(self.config, self.clock.now())
@@ -95,13 +95,15 @@ def test_a_running_daemon_is_told_by_the_lock_and_by_what_it_wrote(rig: Rig, loc
             outcome(rig, "c", state=FrameState.FAILED),
         ):
             recorded = ledger.record(each, rig.clock.now())
-            rig.progress.note(FrameDone(recorded.frame_id, each, True, None, 0.5, 7), rig.clock.monotonic())
-        rig.standing.waiting = lambda: 7
+            rig.progress.note(
+                FrameDone(recorded.frame_id, each, True, None, 0.5, 7, recorded.hit), rig.clock.monotonic()
+            )
+        rig.status_file.waiting = lambda: 7
         rig.directory.swept_at = rig.clock.now()
         rig.hints.everything("the queue ran over")
         rig.hints.everything(ASKED)
         rig.clock.advance(30)
-        rig.standing.become("watching")
+        rig.status_file.become("watching")
         asked = rig.ask()
 
     assert (asked["running"], asked["state"], asked["pid"]) == (True, "watching", os.getpid())
@@ -123,11 +125,11 @@ def test_a_running_daemon_is_told_by_the_lock_and_by_what_it_wrote(rig: Rig, loc
 
 
 def test_what_a_reload_did_not_take_over_is_warned_of(rig: Rig, lock: SingleInstance) -> None:  # noqa: ARG001 - held
-    rig.standing.notes["configuration"] = {"read_at": "", "trouble": "a.yaml:3:1: x", "needs_restart": []}
-    rig.standing.become("watching")
+    rig.status_file.notes["configuration"] = {"read_at": "", "trouble": "a.yaml:3:1: x", "needs_restart": []}
+    rig.status_file.become("watching")
     mistaken = rig.ask()["warnings"]
-    rig.standing.notes["configuration"] = {"read_at": "", "trouble": "", "needs_restart": ["watch.mode"]}
-    rig.standing.become("watching")
+    rig.status_file.notes["configuration"] = {"read_at": "", "trouble": "", "needs_restart": ["watch.mode"]}
+    rig.status_file.become("watching")
     restart = rig.ask()["warnings"]
 
     assert [each for each in mistaken if "goes on: a.yaml:3:1: x" in each]
@@ -137,20 +139,20 @@ def test_what_a_reload_did_not_take_over_is_warned_of(rig: Rig, lock: SingleInst
 def test_where_no_new_file_can_be_made_the_old_one_is_written_over(rig: Rig, lock: SingleInstance) -> None:
     with Ledger(rig.ledger):
         pass
-    rig.standing.become("watching")
-    standing_file(rig.ledger).with_name(f"{standing_file(rig.ledger).name}.part").mkdir()
-    rig.standing.ledger_trouble = lambda: "the disk is full"
-    rig.standing.become("watching")
+    rig.status_file.become("watching")
+    status_file_path(rig.ledger).with_name(f"{status_file_path(rig.ledger).name}.part").mkdir()
+    rig.status_file.ledger_trouble = lambda: "the disk is full"
+    rig.status_file.become("watching")
     assert "the disk is full" in rig.ask()["warnings"]
-    rig.standing.ledger_trouble = str
-    rig.standing.become("ended")
+    rig.status_file.ledger_trouble = str
+    rig.status_file.become("ended")
     lock.release()
 
     assert rig.ask()["state"] == "not running"
 
 
 def test_a_daemon_that_no_longer_writes_is_silent(rig: Rig, lock: SingleInstance) -> None:
-    rig.standing.become("watching")
+    rig.status_file.become("watching")
     rig.clock.advance(59)
     assert rig.ask()["state"] == "watching"
     rig.clock.advance(2)
@@ -158,15 +160,15 @@ def test_a_daemon_that_no_longer_writes_is_silent(rig: Rig, lock: SingleInstance
 
     assert asked["state"] == "silent"
     assert any("no sign of life for 61 s" in warning for warning in asked["warnings"])
-    rig.standing.become("ended")
+    rig.status_file.become("ended")
     lock.release()
     assert rig.ask()["state"] == "not running"
 
 
 def test_another_daemons_file_is_not_believed(rig: Rig, lock: SingleInstance) -> None:
-    rig.standing.become("watching")
-    told = json.loads(standing_file(rig.ledger).read_bytes())
-    standing_file(rig.ledger).write_text(json.dumps({**told, "pid": 1}))
+    rig.status_file.become("watching")
+    told = json.loads(status_file_path(rig.ledger).read_bytes())
+    status_file_path(rig.ledger).write_text(json.dumps({**told, "pid": 1}))
 
     assert rig.ask()["state"] == "starting"
     lock.release()
@@ -177,25 +179,25 @@ def test_the_file_is_written_every_five_seconds_and_within_one_of_a_change(rig: 
     for at in range(1, 81):
         rig.clock.advance(0.125)
         if at == 48:
-            rig.standing.change()
-        before = standing_file(rig.ledger).stat().st_ino if at > 1 else 0
-        rig.standing.publish(rig.clock.monotonic())
-        if before != standing_file(rig.ledger).stat().st_ino:
+            rig.status_file.change()
+        before = status_file_path(rig.ledger).stat().st_ino if at > 1 else 0
+        rig.status_file.publish(rig.clock.monotonic())
+        if before != status_file_path(rig.ledger).stat().st_ino:
             times.append(rig.clock.monotonic())
 
     assert times == [0.125, 5.125, 6.125]
 
 
 def test_a_disk_that_takes_nothing_costs_the_file_only(rig: Rig) -> None:
-    standing_file(rig.ledger).with_name(f"{standing_file(rig.ledger).name}.part").mkdir()
-    rig.standing.become("watching")
+    status_file_path(rig.ledger).with_name(f"{status_file_path(rig.ledger).name}.part").mkdir()
+    rig.status_file.become("watching")
 
-    assert read_standing(rig.ledger) is None
+    assert read_status_file(rig.ledger) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b'{"written_at": 5, "state": null}'])
 def test_a_torn_file_is_no_trouble(rig: Rig, content: bytes) -> None:
-    standing_file(rig.ledger).write_bytes(content)
+    status_file_path(rig.ledger).write_bytes(content)
 
     assert rig.ask()["running"] is False
 
@@ -232,14 +234,14 @@ def test_dead_and_old_alerts_are_warned_of(rig: Rig) -> None:
 def test_a_backup_that_somebody_made_by_hand_is_the_last_one(rig: Rig) -> None:
     with Ledger(rig.ledger):
         pass
-    rig.standing.notes["backup"] = {"at": None, "path": None, "trouble": "no space"}
-    rig.standing.become("watching")
+    rig.status_file.notes["backup"] = {"at": None, "path": None, "trouble": "no space"}
+    rig.status_file.become("watching")
     assert rig.ask()["ledger"]["backup"]["trouble"] == "no space"
     made = make_backup(rig.ledger, rig.config.ledger.backups, rig.clock.now())
 
     at = rig.clock.now().isoformat(timespec="seconds")
     assert rig.ask()["ledger"]["backup"] == {"at": at, "path": str(made), "trouble": ""}
-    standing_file(rig.ledger).unlink()
+    status_file_path(rig.ledger).unlink()
     assert rig.ask()["ledger"]["backup"]["path"] == str(made)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from emwatch.ingest.events import Happening
+    from emwatch.ingest.events import Event
 
 DAY = timedelta(days=1)
 NO_DAY = "ledger.sqlite.backup-20260299T010000Z"
@@ -109,7 +109,7 @@ def test_the_last_one_of_each_of_the_last_days_is_kept(tmp_path: Path) -> None:
 class Rig:
     def __init__(self, ledger: Ledger) -> None:
         self.clock = ManualClock(NOON)
-        self.told: list[Happening] = []
+        self.told: list[Event] = []
         self.notes: dict[str, Any] = {}
         self.directory = ledger.path.parent / "backups"
         self.upkeep = Upkeep(
