@@ -215,7 +215,7 @@ def test_a_comparison_on_labelled_frames_decides_where_the_cards_cannot(model: E
     assert document["paired"]["only_first_right"] == document["paired"]["only_second_right"] == 0
     activated = model("activate", other)
     assert activated.exit_code == 0, activated.stderr
-    assert f"on 20 frames of {dataset}" in activated.stdout
+    assert f"on 50 frames of {dataset}" in activated.stdout
 
 
 def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_path: Path) -> None:
