@@ -18,6 +18,7 @@ from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emwatch.alerts.policy import Policy
 from emwatch.errors import AlertError, LedgerError
 from emwatch.frame import Alert
 from emwatch.worker import Worker
@@ -44,16 +45,18 @@ _LEDGER_PAUSE = timedelta(seconds=5)
 class AlertStore(Protocol):
     """The store of waiting alerts; every method raises `LedgerError` if the ledger cannot be used."""
 
-    def due_alerts(self, channel: str, now: datetime, limit: int, *, not_after: datetime | None) -> Sequence[Alert]:
-        """Return alerts due by ``now``, or due later than ``not_after``, oldest first."""
+    def due_alerts(
+        self, channel: str, now: datetime, limit: int, *, not_after: datetime | None, policy: Policy | None
+    ) -> Sequence[Alert]:
+        """Return what to tell now of the alerts due by ``now``, or set to wait beyond ``not_after``, oldest first."""
         ...
 
     def next_alert_at(self, channel: str) -> datetime | None:
         """Return the time at which the next alert of a channel is due."""
         ...
 
-    def alert_delivered(self, alert_id: int, at: datetime) -> None:
-        """Note a delivery."""
+    def alert_delivered(self, alert_id: int, at: datetime, escalate_at: datetime | None) -> None:
+        """Note a delivery, and when it is passed on if nobody acknowledges it."""
         ...
 
     def alert_failed(self, alert_id: int, error: str, next_try_at: datetime) -> None:
@@ -113,7 +116,9 @@ class _Line:
     failures: int = 0
     down_until: datetime | None = None
     in_hand: Alert | None = None  #: being delivered; left over if that ended the thread
-    unmarked: dict[int, datetime] = field(default_factory=dict)  #: delivered, but not yet marked in the ledger
+    unmarked: dict[int, tuple[datetime, datetime | None]] = field(
+        default_factory=dict
+    )  #: delivered, but the ledger could not be told yet
     announcements: deque[Alert] = field(default_factory=lambda: deque(maxlen=MOST_ANNOUNCEMENTS))
     guard: threading.Lock = field(default_factory=threading.Lock)  #: over the two events together
     asked: threading.Event = field(default_factory=threading.Event)
@@ -131,6 +136,7 @@ class Outbox:
         channels: by the name that targets use.
         clock: for what is due; jumps of the wall clock are survived.
         patience: back-off and giving up.
+        policy: what is held back and told together; terminals show every alert at once.
         chance: gives numbers in [0, 1) for the jitter.
 
     """
@@ -142,11 +148,13 @@ class Outbox:
         clock: Clock,
         *,
         patience: Patience | None = None,
+        policy: Policy | None = None,
         chance: Callable[[], float] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._patience = patience or Patience()
+        self._policy = policy or Policy()
         self._chance = chance or SystemRandom().random
         self._lines = {name: _Line(channel) for name, channel in channels.items()}
         self._workers = {name: self._worker(name, line) for name, line in self._lines.items()}
@@ -181,7 +189,8 @@ class Outbox:
         if line.down_until is not None and now < line.down_until <= now + longest:
             return Step(0, line.down_until)
         delivered = 0
-        for alert in self._store.due_alerts(channel, now, IN_FLIGHT, not_after=now + longest):
+        policy = None if line.channel.kind == "terminal" else self._policy
+        for alert in self._store.due_alerts(channel, now, IN_FLIGHT, not_after=now + longest, policy=policy):
             if self._stopping or line.retired:
                 break
             if self._deliver(line, alert, now):
@@ -198,7 +207,8 @@ class Outbox:
             self._failed(line, alert, str(error), now)
             return False
         line.in_hand = None
-        line.unmarked[alert.id] = now
+        passed_on = self._policy.escalate_to not in {None, alert.channel}
+        line.unmarked[alert.id] = (now, now + self._policy.escalate_after if passed_on else None)
         self._mark(line)
         if line.down_until is not None:
             _log.info("alerts: %s takes alerts again", alert.channel)
@@ -218,8 +228,8 @@ class Outbox:
             self._store.retry_alerts(name, now)
 
     def _mark(self, line: _Line) -> None:
-        for alert_id, at in list(line.unmarked.items()):
-            self._store.alert_delivered(alert_id, at)
+        for alert_id, (at, escalate_at) in list(line.unmarked.items()):
+            self._store.alert_delivered(alert_id, at, escalate_at)
             del line.unmarked[alert_id]
 
     def _failed(self, line: _Line, alert: Alert, error: str, now: datetime) -> None:
@@ -248,12 +258,13 @@ class Outbox:
     def _worker(self, name: str, line: _Line) -> Worker:
         return Worker(f"alerts on {name}", partial(self._run, name, line), wake=line.asked.set)
 
-    def exchange(self, channels: Mapping[str, Channel]) -> None:
+    def exchange(self, channels: Mapping[str, Channel], policy: Policy | None = None) -> None:
         """
-        Deliver on these channels from now on, by the name that targets use; returns at once.
+        Deliver on these channels from now on, by the name that targets use, and by this policy; returns at once.
 
         What waits for a channel is tried on it anew. Alerts for one that is gone wait in the store until it comes back.
         """
+        self._policy = policy or Policy()
         before = self._lines
         added = {name: _Line(channel) for name, channel in channels.items() if name not in before}
         new_workers = {name: self._worker(name, line) for name, line in added.items()}

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from emwatch.frame import Alert
 
 
-def as_document(alert: Alert) -> dict[str, str | float | int | None]:
-    """Return an alert as a JSON-ready document; the path as UTF-8 text (see `emwatch.frame.path_to_text`)."""
+def digest_reason(best: Sequence[Alert], count: int) -> str:
+    """Return the reason of a digest of ``count`` alerts: the best ones, and how many more there are."""
+    shown = "; ".join(f"{path_to_text(each.path.name)} {each.category} {each.probability:.2f}" for each in best)
+    more = f", and {count - len(best)} more" if count > len(best) else ""
+    return f"{count} hits: {shown}{more}"
+
+
+def as_document(alert: Alert) -> dict[str, Any]:
+    """Return an alert as a JSON-ready document; the path is UTF-8 text (see `emwatch.frame.path_to_text`)."""
     return {
         "key": alert.key,
         "target": alert.target,
@@ -24,15 +33,30 @@ def as_document(alert: Alert) -> dict[str, str | float | int | None]:
         "probability": alert.probability,
         "magnification": alert.magnification,
         "stage_tilt_deg": alert.stage_tilt_deg,
+        "stage_x_mm": alert.stage_x_mm,
+        "stage_y_mm": alert.stage_y_mm,
+        "pixel_size_nm": alert.pixel_size_nm,
         "recorded_at": alert.recorded_at,
         "queued_at": alert.queued_at,
         "attempt": alert.attempts + 1,
+        "count": alert.count,
+        "best": [
+            {
+                "frame_id": each.frame_id,
+                "path": path_to_text(each.path),
+                "category": each.category,
+                "probability": each.probability,
+            }
+            for each in alert.best
+        ],
     }
 
 
 def as_words(alert: Alert) -> dict[str, str]:
     """Return the values of an alert as texts for arguments and environment; an unknown number is empty, the path is the real one."""
-    words = {name: "" if value is None else str(value) for name, value in as_document(alert).items()}
+    document = as_document(alert)
+    document["best"] = " ".join(str(each["frame_id"]) for each in document["best"])
+    words = {name: "" if value is None else str(value) for name, value in document.items()}
     words["path"] = os.fspath(alert.path)
     words["probability"] = f"{alert.probability:.2f}"
     words["magnification"] = "" if alert.magnification is None else f"{alert.magnification:.0f}"

@@ -112,8 +112,8 @@ def _origins(tree: Branch) -> Mapping[str, Origin]:
     origins = {leaf.key: Origin("default") for leaf in leaf_keys()}
     for key, branch in leaves(tree):
         section, _, rest = key.partition(".")
-        if key in origins:
+        if section == "alerts" and rest:  # channels and `policy` come from one place each
+            origins[f"alerts.{rest.split('.')[0]}"] = branch.origin
+        elif key in origins:
             origins[key] = branch.origin
-        elif section == "alerts" and rest:
-            origins.setdefault(f"alerts.{rest.split('.')[0]}", branch.origin)
     return MappingProxyType(origins)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import platformdirs
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from emwatch.alerts.policy import Policy
 from emwatch.alerts.registry import AnyChannel
 from emwatch.alerts.terminal import TerminalSettings
 from emwatch.errors import ConfigError
@@ -143,18 +144,21 @@ class TargetConfig(Section):
 
 
 class AlertsConfig(Section):
-    """The channels by name, and how old a frame may be that still raises an alert."""
+    """The channels by name, how old a frame may be that still raises an alert, and how often the operator is told."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, AnyChannel] = Field(init=False)
 
     max_age_days: Annotated[Number, Field(gt=0, le=36500)] = 3.0
+    policy: Policy = Policy()
 
     @model_validator(mode="after")
     def _names_that_can_be_printed(self) -> AlertsConfig:
         for name in self.__pydantic_extra__:
             if re.fullmatch(NAME_PATTERN, name) is None:
                 raise ValueError(f"the channel name {name!r} must have 1 to 80 printable characters")
+        if (further := self.policy.escalate_to) is not None and further not in self.channels:
+            raise ValueError(f"policy.escalate_to: no channel is called {further!r}; channels stand beside `policy:`")
         return self
 
     @property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.frame import Alert, text_to_path
@@ -16,9 +17,9 @@ from emwatch.ledger.column_types import instant
 from emwatch.ledger.schema import acquisition, alerts, frames, matches, predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row
 
     from emwatch.frame import Match
 
@@ -136,52 +137,71 @@ def _queue(connection: Connection, frame: Row[Any], match: Match, made_at: datet
 
 _PENDING: Final = alerts.c.state == "pending"
 
-_WITH_FRAME: Final = (
-    select(
-        alerts,
-        frames.c.path,
-        frames.c.recorded_at,
-        predictions.c.category,
-        predictions.c.probability,
-        acquisition.c.magnification,
-        acquisition.c.stage_tilt_deg,
-    )
-    .select_from(
-        alerts.join(frames, frames.c.id == alerts.c.frame_id)
-        .outerjoin(predictions, (predictions.c.frame_id == frames.c.id) & predictions.c.newest)
-        .outerjoin(acquisition, acquisition.c.frame_id == frames.c.id)
-    )
-    .where(_PENDING)
-    .order_by(alerts.c.id)
+_WITH_FRAME: Final = select(
+    alerts,
+    frames.c.path,
+    frames.c.sha256,
+    frames.c.recorded_at,
+    predictions.c.category,
+    predictions.c.probability,
+    acquisition.c.magnification,
+    acquisition.c.stage_tilt_deg,
+    acquisition.c.stage_x_mm,
+    acquisition.c.stage_y_mm,
+    acquisition.c.pixel_size_nm,
+    acquisition.c.data_bar_height_px,
+).select_from(
+    alerts.join(frames, frames.c.id == alerts.c.frame_id)
+    .outerjoin(predictions, (predictions.c.frame_id == frames.c.id) & predictions.c.newest)
+    .outerjoin(acquisition, acquisition.c.frame_id == frames.c.id)
 )
+
+
+def is_due(channel: str, now: datetime, not_after: datetime | None) -> ColumnElement[bool]:
+    """Return the condition for a channel's alerts that are due; a next try later than ``not_after`` is due as well."""
+    when = alerts.c.next_try_at <= now
+    if not_after is not None:
+        when = or_(when, alerts.c.next_try_at > not_after)
+    return and_(_PENDING, alerts.c.channel == channel, when)
 
 
 def due(
     connection: Connection, channel: str, now: datetime, limit: int, not_after: datetime | None
 ) -> tuple[Alert, ...]:
-    """Return a channel's alerts that are due, oldest first; a next try later than ``not_after`` is due as well."""
-    when = alerts.c.next_try_at <= now
-    if not_after is not None:
-        when = or_(when, alerts.c.next_try_at > not_after)
-    rows = connection.execute(_WITH_FRAME.where(alerts.c.channel == channel, when).limit(limit))
-    return tuple(
-        Alert(
-            id=row.id,
-            key=row.key,
-            channel=row.channel,
-            target=row.target,
-            reason=row.reason,
-            frame_id=row.frame_id,
-            path=text_to_path(row.path),
-            category=row.category or "",
-            probability=row.probability or 0.0,
-            magnification=row.magnification,
-            stage_tilt_deg=row.stage_tilt_deg,
-            recorded_at=instant(row.recorded_at),
-            queued_at=instant(row.created_at),
-            attempts=row.attempts,
-        )
-        for row in rows
+    """Return a channel's alerts that are due, oldest first, whatever the policy says."""
+    which = _WITH_FRAME.where(is_due(channel, now, not_after)).order_by(alerts.c.id).limit(limit)
+    return tuple(map(_alert, connection.execute(which)))
+
+
+def by_id(connection: Connection, ids: Sequence[int]) -> tuple[Alert, ...]:
+    """Return alerts by their numbers, the most probable first."""
+    wanted = func.json_each(json.dumps(list(ids))).table_valued("value")
+    which = _WITH_FRAME.where(alerts.c.id.in_(select(wanted.c.value)))
+    best_first = which.order_by(func.coalesce(predictions.c.probability, 0).desc(), alerts.c.id)
+    return tuple(map(_alert, connection.execute(best_first)))
+
+
+def _alert(row: Row[Any]) -> Alert:
+    return Alert(
+        id=row.id,
+        key=row.key,
+        channel=row.channel,
+        target=row.target,
+        reason=row.reason,
+        frame_id=row.frame_id,
+        path=text_to_path(row.path),
+        category=row.category or "",
+        probability=row.probability or 0.0,
+        magnification=row.magnification,
+        stage_tilt_deg=row.stage_tilt_deg,
+        recorded_at=instant(row.recorded_at),
+        queued_at=instant(row.created_at),
+        attempts=row.attempts,
+        sha256=row.sha256,
+        stage_x_mm=row.stage_x_mm,
+        stage_y_mm=row.stage_y_mm,
+        pixel_size_nm=row.pixel_size_nm,
+        data_bar_height_px=row.data_bar_height_px,
     )
 
 
@@ -196,9 +216,13 @@ def next_at(connection: Connection, channel: str) -> datetime | None:
 
 
 def settle(connection: Connection, alert_id: int, **values: Any) -> int:
-    """Record one more attempt at a waiting alert; returns 0 if it no longer waits."""
+    """Record one more attempt at a waiting alert, or at all of its digest. Returns 0 if it no longer waits."""
+    of_it = select(alerts.c.digest).where(alerts.c.id == alert_id).scalar_subquery()
+    together = and_(alerts.c.digest != "", alerts.c.digest == of_it)
     return connection.execute(
-        update(alerts).where(_PENDING, alerts.c.id == alert_id).values(attempts=alerts.c.attempts + 1, **values)
+        update(alerts)
+        .where(_PENDING, or_(alerts.c.id == alert_id, together))
+        .values(attempts=alerts.c.attempts + 1, **values)
     ).rowcount
 
 

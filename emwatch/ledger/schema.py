@@ -26,7 +26,7 @@ from emwatch.frame import BAR_FIELDS, FIELDS, FieldKind, FrameState, ReviewVerdi
 from emwatch.ledger.column_types import Document, Instant, PlainText
 
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -211,7 +211,26 @@ alerts = Table(
     Column("last_error", PlainText, nullable=False, server_default=""),
     Column("created_at", Instant, nullable=False),
     Column("delivered_at", Instant),
+    # Why it is held back or was, "" if it never was; see `emwatch.alerts.policy`.
+    Column("held", PlainText, nullable=False, server_default=""),
+    # The key of the telling that it is part of, "" if it is told alone.
+    Column("digest", PlainText, nullable=False, server_default=""),
+    # When it is passed on unless somebody acknowledges it; NULL if never, or if that was done.
+    Column("escalate_at", Instant),
+    Column("escalation", Boolean, nullable=False, server_default="0"),
+    Column("acknowledged_at", Instant),
     Index("ix_alerts_pending", "channel", "id", sqlite_where=text("state = 'pending'")),
     Index("ix_alerts_frame_id", "frame_id"),
+    Index("ix_alerts_delivered", "channel", "delivered_at", sqlite_where=text("state = 'delivered'")),
+    Index("ix_alerts_digest", "digest", sqlite_where=text("digest <> ''")),
+    Index("ix_alerts_escalate_at", "escalate_at", sqlite_where=text("escalate_at IS NOT NULL")),
     sqlite_autoincrement=True,
+)
+
+#: Until when alerts are held; the target "" stands for every target.
+snoozes = Table(
+    "snoozes",
+    tables,
+    Column("target", PlainText, primary_key=True),
+    Column("until", Instant, nullable=False),
 )

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState
-from emwatch.ledger import bars, current, outbox, row_values
+from emwatch.ledger import bars, current, outbox, row_values, tellings
 from emwatch.ledger.bars import BarFindings, UnreadBar
 from emwatch.ledger.care.check import restore_parts
 from emwatch.ledger.care.merge import Merged
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from emwatch.alerts.policy import Policy
     from emwatch.clock import Clock
     from emwatch.frame import Alert, Outcome, Prediction, Review, StatKey
     from emwatch.ledger.care.replacement import Replaced
@@ -284,24 +285,34 @@ class Ledger:
             return prune(connection, wanted, apply=apply)
 
     def due_alerts(
-        self, channel: str, now: datetime, limit: int = 4, *, not_after: datetime | None = None
+        self,
+        channel: str,
+        now: datetime,
+        limit: int = 4,
+        *,
+        not_after: datetime | None = None,
+        policy: Policy | None = None,
     ) -> tuple[Alert, ...]:
         """
-        Return a channel's waiting alerts that are due, oldest first.
+        Return a channel's waiting alerts that are to be told now, oldest first.
 
-        A next try later than ``not_after`` was set by a clock that has been put back since: it is due as well.
+        A next try later than ``not_after`` was set by a clock that has been put back since: it is due as well. With a
+        ``policy`` some are held back, and what was held is told as a digest; see `emwatch.ledger.tellings`.
         """
-        with self._file.transaction(READING) as connection:
-            return outbox.due(connection, channel, now, limit, not_after)
+        if policy is None:
+            with self._file.transaction(READING) as connection:
+                return outbox.due(connection, channel, now, limit, not_after)
+        with self._file.transaction() as connection:
+            return tellings.to_tell(connection, channel, now, limit, not_after, policy)
 
     def next_alert_at(self, channel: str) -> datetime | None:
         """Return when the next alert of a channel is due, ``None`` if none waits."""
         with self._file.transaction(READING) as connection:
             return outbox.next_at(connection, channel)
 
-    def alert_delivered(self, alert_id: int, at: datetime) -> None:
-        """Record that a channel took an alert."""
-        self._settle(alert_id, state="delivered", delivered_at=at, last_error="")
+    def alert_delivered(self, alert_id: int, at: datetime, escalate_at: datetime | None = None) -> None:
+        """Note that a channel took an alert or a digest, and when it is passed on if nobody acknowledges it."""
+        self._settle(alert_id, state="delivered", delivered_at=at, last_error="", escalate_at=escalate_at)
 
     def alert_failed(self, alert_id: int, error: str, next_try_at: datetime) -> None:
         """Record that a channel did not take an alert, and when to try again."""
@@ -316,6 +327,21 @@ class Ledger:
         """Make all waiting alerts of a channel due: it takes alerts again."""
         with self._file.transaction() as connection:
             outbox.make_due(connection, channel, now)
+
+    def snooze_alerts(self, target: str, until: datetime | None, now: datetime) -> None:
+        """Hold a target's alerts until a time, ``None``: no longer; "" stands for every target."""
+        with self._file.transaction() as connection:
+            tellings.snooze(connection, target, until, now)
+
+    def acknowledge_alerts(self, ids: Iterable[int], now: datetime) -> int:
+        """Note that somebody has seen alerts; returns how many rows that are, on all channels together."""
+        with self._file.transaction() as connection:
+            return tellings.acknowledge(connection, ids, now)
+
+    def retry_dead_alerts(self, ids: Iterable[int] | None, now: datetime) -> int:
+        """Try alerts again that were given up or wait for a later try, ``None``: all of them; returns how many."""
+        with self._file.transaction() as connection:
+            return tellings.retry(connection, ids, now)
 
     def _settle(self, alert_id: int, **values: object) -> None:
         with self._file.transaction() as connection:

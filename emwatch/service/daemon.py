@@ -115,7 +115,7 @@ class Daemon:
         sandbox = stack.enter_context(Sandbox(prepare=prepared_by(config.model.views), limits=reading_limits(config)))
         sandbox.start()
         ledger = self._open_ledger(stack, status_file)
-        outbox = Outbox(ledger, config.alerts.open_channels(self._show), clock)
+        outbox = Outbox(ledger, config.alerts.open_channels(self._show), clock, policy=config.alerts.policy)
         listeners: list[Callable[[Event], None]] = [partial(self._note_state, status_file), self._tell]
         tell = Teller(self._progress, listeners, outbox.announce, about=config.ledger.path, clock=clock)
         model = LiveModel(config, tell, follow=not self._once)
@@ -163,7 +163,7 @@ class Daemon:
         )
 
         def take_over(new: Config) -> None:
-            outbox.exchange(new.alerts.open_channels(self._show))
+            outbox.exchange(new.alerts.open_channels(self._show), new.alerts.policy)
             ledger.alert_max_age = new.alerts.max_age
             for each in (pipeline, bars):
                 if each is not None:
