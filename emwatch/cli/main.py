@@ -53,6 +53,12 @@ COMMANDS: Final = {
     "evaluate": Entry("emwatch.cli.commands.evaluate", "evaluate", "Measure how good a model is on labelled frames."),
     "simulate": Entry("emwatch.cli.commands.simulate", "simulate", "Simulate a microscope: draw and write frames."),
     "serve": Entry("emwatch.cli.commands.serve", "serve", "Serve the local page: live view, gallery, review, ask."),
+    "service": Entry(
+        "emwatch.cli.commands.service", "service", "Install emwatch as a service of systemd, or remove it."
+    ),
+    "completion": Entry(
+        "emwatch.cli.commands.completion", "completion", "Print the script that completes commands in a shell."
+    ),
     "docs": Entry("emwatch.cli.commands.docs", "docs", "Read the documentation that comes with emwatch."),
     "demo": Entry("emwatch.cli.commands.demo", "demo", "Show emwatch at work with a simulated microscope."),
 }

@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 @click.command(short_help="Read the documentation that comes with emwatch.")
 @click.argument("page", required=False)
 @click.option("--path", "as_path", is_flag=True, help="Print the path of the file instead of its text.")
+@click.option("--man", "as_manual", is_flag=True, help="Print the manual page of all commands, for man(1).")
 @logging_options
-def docs(page: str | None, as_path: bool) -> None:
+def docs(page: str | None, as_path: bool, as_manual: bool) -> None:
     """
     Read the documentation that comes with emwatch; no network is needed.
 
     Without PAGE: list the pages. With `--path`: print the path of the folder, or of PAGE, for a browser or a copy.
     """
+    if as_manual:
+        from emwatch.cli.main import cli
+        from emwatch.cli.manual import manual
+
+        click.echo(manual(cli, "emwatch"), nl=False)
+        return
     folder = shipped("docs")
     if page is None:
         if as_path:

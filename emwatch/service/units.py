@@ -1,0 +1,215 @@
+"""The units of systemd: the shipped ones made to fit an installation, and the steps that install and remove them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from emwatch.errors import EmwatchError
+from emwatch.shipped import shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The first line of a unit that `emwatch service install` wrote and may replace.
+MARK: Final = "# Written by `emwatch service install`, and replaced by it. Change it with `systemctl edit`."
+_PROGRAM: Final = "/opt/emwatch/bin/emwatch"
+_CONFIG: Final = "/etc/emwatch/config.yaml"
+_DOCUMENTATION: Final = "file:///usr/share/doc/emwatch/"
+_INSTANCE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+#: What a user's own systemd may not do without privileges (systemd.exec(5)), and targets that it does not have.
+_NOT_FOR_USERS: Final = re.compile(
+    r"(User|Group|After|StateDirectory|StateDirectoryMode|CacheDirectory|CacheDirectoryMode|CapabilityBoundingSet|Private\w+"
+    r"|Protect\w+|RemoveIPC|#ReadOnlyPaths)="
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write a file."""
+
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove a file."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Run a program; ``may_fail``: what it would do may be done already."""
+
+    argv: tuple[str, ...]
+    may_fail: bool = False
+
+
+Step = Write | Remove | Command
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """
+    A unit of this installation.
+
+    Attributes:
+        scope: of the machine, or of the user who asks.
+        page: the page instead of the daemon.
+        instance: a name, for several instruments on one PC; "" if there is one.
+        config: the configuration file; ``None`` for the usual place.
+        root: the tree to install into instead of the running system, as for an image.
+        program: how emwatch is started.
+
+    """
+
+    scope: Literal["system", "user"] = "system"
+    page: bool = False
+    instance: str = ""
+    config: Path | None = None
+    root: Path | None = None
+    program: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is none. Raises `EmwatchError`."""
+        if self.instance and _INSTANCE.fullmatch(self.instance) is None:
+            raise EmwatchError(f"{self.instance!r} cannot name a service: use letters, digits, '.', '_' and '-'")
+
+    @property
+    def name(self) -> str:
+        """The name that systemctl takes."""
+        return f"{self._stem}@{self.instance}.service" if self.instance else f"{self._stem}.service"
+
+    @property
+    def _stem(self) -> str:
+        return "emwatch-page" if self.page else "emwatch"
+
+    @property
+    def file(self) -> Path:
+        """Where the unit file lies."""
+        name = f"{self._stem}@.service" if self.instance else self.name
+        return self._folder / name
+
+    @property
+    def _folder(self) -> Path:
+        if self.scope == "user":
+            return _user_configuration() / "systemd" / "user"
+        return Path(f"{self.root or ''}/etc/systemd/system")
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration that the service reads."""
+        if self.config is not None:
+            return self.config.absolute()
+        folder = _user_configuration() / "emwatch" if self.scope == "user" else Path("/etc/emwatch")
+        return folder / f"{self.instance or 'config'}.yaml"
+
+    def text(self) -> str:
+        """Return the unit file."""
+        text = shipped(f"systemd/{self._stem}.service").read_text(encoding="utf-8")
+        if self.instance:
+            text = for_instances(text)
+        if self.scope == "user":
+            text = for_user(text)
+        config = self.config_file
+        if self.instance and config.name == f"{self.instance}.yaml":
+            config = config.with_name("%i.yaml")
+        text = text.replace(for_instances(_CONFIG) if self.instance else _CONFIG, _quoted(os.fspath(config)))
+        text = text.replace(_DOCUMENTATION, f"file://{shipped('docs')}/".replace("%", "%%"))
+        return f"{MARK}\n{text.replace(_PROGRAM, self.program or program())}"
+
+    def manager(self, *words: str) -> Command:
+        """Return a call of systemctl."""
+        where = ("--user",) if self.scope == "user" else (f"--root={self.root}",) if self.root else ()
+        return Command(("systemctl", *where, *words))
+
+
+def program() -> str:
+    """Return how this installation is started, as ExecStart= takes it."""
+    script = Path(sys.executable).with_name("emwatch")
+    return _quoted(os.fspath(script)) if script.is_file() else f"{_quoted(sys.executable)} -m emwatch"
+
+
+def for_instances(text: str) -> str:
+    """Return a unit for several instruments: each has its own configuration, state and pictures, by its name."""
+    text = text.replace(_CONFIG, "/etc/emwatch/%i.yaml")
+    text = re.sub(r"^(StateDirectory|CacheDirectory)=emwatch$", r"\1=emwatch/%i", text, flags=re.MULTILINE)
+    return re.sub(r"^(Description=\S+)", r"\1 %i", text, flags=re.MULTILINE).replace(
+        "Description=emwatch: %i", "Description=emwatch %i:"
+    )
+
+
+def for_user(text: str) -> str:
+    """Return a unit for a user's own systemd, without what that has no right to."""
+    kept = [line for line in text.splitlines() if _NOT_FOR_USERS.match(line) is None]
+    return "\n".join(kept).replace("WantedBy=multi-user.target", "WantedBy=default.target") + "\n"
+
+
+def to_install(unit: Unit, *, force: bool = False, user_exists: bool = True, start: bool = True) -> Iterator[Step]:
+    """
+    Return the steps that install a unit, or bring it up to date.
+
+    Raises:
+        EmwatchError: there is a unit file that somebody else wrote, and ``force`` is not given.
+
+    """
+    text = unit.text()
+    found = _read(unit.file)
+    if found is not None and not force and not found.startswith(MARK) and found != text:
+        raise EmwatchError(
+            f"{unit.file}: was not written by `emwatch service install`; look at it, then replace it with --force"
+        )
+    if unit.scope == "system" and not user_exists and unit.root is None:
+        home = ("--home-dir", "/var/lib/emwatch", "--shell", "/usr/sbin/nologin")
+        yield Command(("useradd", "--system", *home, "emwatch"))
+    if found != text:
+        yield Write(unit.file, text)
+    if unit.root is None:
+        yield unit.manager("daemon-reload")
+    if start and unit.root is None:
+        yield unit.manager("enable", unit.name)
+        yield unit.manager("restart", unit.name)
+    else:
+        yield unit.manager("enable", unit.name)
+
+
+def to_uninstall(unit: Unit) -> Iterator[Step]:
+    """Return the steps that remove a unit. The configuration, the ledger and the user stay."""
+    stop = unit.manager("disable", unit.name) if unit.root else unit.manager("disable", "--now", unit.name)
+    yield Command(stop.argv, may_fail=True)
+    if unit.file.exists() and not (unit.instance and _others(unit)):
+        yield Remove(unit.file)
+    if unit.root is None:
+        yield unit.manager("daemon-reload")
+
+
+def _others(unit: Unit) -> bool:
+    """Return whether another instance is enabled, which needs the same file."""
+    stem = unit.file.name.removesuffix(".service")
+    links = unit.file.parent.glob(f"*.target.wants/{stem}*.service")
+    return any(each.name != unit.name for each in links)
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _quoted(path: str) -> str:
+    r"""Quote a path for ExecStart= (systemd.service(5)): blanks, ``%`` and ``$`` mean something there."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    escaped = re.sub(r"%(?!i\.yaml$)", "%%", escaped)
+    return f'"{escaped}"' if re.search(r"[\s'\"\\]", escaped) else escaped
+
+
+def _user_configuration() -> Path:
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    return Path(given) if given.startswith("/") else Path.home() / ".config"

@@ -1,0 +1,140 @@
+"""Units of systemd: what is shipped, what `emwatch service` makes of it, and what systemd's own tools say of both."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from emwatch.cli.main import cli
+from emwatch.errors import EmwatchError
+from emwatch.service.units import MARK, Remove, Unit, for_instances, program, to_install, to_uninstall
+
+ROOT = Path(__file__).resolve().parents[3]
+SHIPPED = sorted((ROOT / "systemd").glob("*.service"))
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemctl") is None, reason="needs systemd's tools")
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def emwatch(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "emwatch", *map(os.fspath, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_unit_for_several_instruments_is_the_unit_for_one() -> None:
+    one, several = ((ROOT / "systemd" / name).read_text("utf-8") for name in ("emwatch.service", "emwatch@.service"))
+
+    assert lines(several) == lines(for_instances(one))
+    assert "emwatch/%i" in several
+    assert "/etc/emwatch/%i.yaml" in several
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd's tools")
+@pytest.mark.parametrize("unit", SHIPPED, ids=lambda unit: unit.name)
+def test_a_shipped_unit_is_verified_and_its_exposure_is_at_most_2(unit: Path) -> None:
+    checked = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "check_unit.py", unit], capture_output=True, text=True, check=False
+    )
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd's tools")
+@pytest.mark.parametrize("page", [False, True])
+def test_a_users_unit_is_verified_and_asks_for_no_privilege(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: bool
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.fspath(tmp_path))
+    unit = Unit("user", page)
+    unit.file.parent.mkdir(parents=True)
+    unit.file.write_text(unit.text(), "utf-8")
+    command = ["systemd-analyze", "--user", "verify", "--man=no", unit.file]
+    environ = os.environ | {"XDG_RUNTIME_DIR": os.fspath(tmp_path)}
+    verified = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert not {"User", "StateDirectory", "ProtectSystem", "CapabilityBoundingSet"} & {
+        line.split("=")[0] for line in lines(unit.text())
+    }
+    assert "WantedBy=default.target" in unit.text()
+    assert f"--config {tmp_path}/emwatch/config.yaml" in unit.text()
+
+
+def test_program_and_paths_are_those_of_this_installation(tmp_path: Path) -> None:
+    unit = Unit(config=tmp_path / "my lab 50%.yaml")
+
+    assert "/opt/emwatch" not in unit.text()
+    assert f"ExecStart={program()} run --config " in unit.text()
+    assert 'my lab 50%%.yaml"' in unit.text()
+
+
+@needs_systemd
+def test_into_an_image_it_is_installed_enabled_and_removed_by_the_real_systemctl(tmp_path: Path) -> None:
+    installed = emwatch("service", "install", "--root", tmp_path, "--instance", "fib")
+    again = emwatch("service", "install", "--root", tmp_path, "--instance", "zeiss")
+    units = tmp_path / "etc/systemd/system"
+    enabled = sorted(each.name for each in (units / "multi-user.target.wants").iterdir())
+    asked = emwatch("service", "status", "--root", tmp_path, "--instance", "fib")
+
+    assert (installed.returncode, again.returncode) == (0, 0), installed.stderr + again.stderr
+    assert (units / "emwatch@.service").read_text("utf-8").startswith(MARK)
+    assert enabled == ["emwatch@fib.service", "emwatch@zeiss.service"]
+    assert "unknown, enabled" in asked.stdout
+
+    assert emwatch("service", "uninstall", "--root", tmp_path, "--instance", "fib").returncode == 0
+    assert (units / "emwatch@.service").exists()  # the other instrument needs it
+    assert emwatch("service", "uninstall", "--root", tmp_path, "--instance", "zeiss").returncode == 0
+    assert not (units / "emwatch@.service").exists()
+
+
+def test_a_dry_run_prints_every_step_and_takes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.fspath(tmp_path))
+    monkeypatch.setenv("HOME", os.fspath(tmp_path))
+
+    printed = CliRunner().invoke(cli, ["service", "install", "--user", "--dry-run"])
+
+    assert printed.exit_code == 0, printed.stderr
+    assert f"write {tmp_path}/systemd/user/emwatch.service:" in printed.stdout
+    assert "    Type=notify" in printed.stdout
+    assert [line for line in printed.stdout.splitlines() if line.startswith("run ")] == [
+        "run systemctl --user daemon-reload",
+        "run systemctl --user enable emwatch.service",
+        "run systemctl --user restart emwatch.service",
+    ]
+    assert "the configuration has to be mended first" in printed.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_unit_that_somebody_else_wrote_is_replaced_only_by_force(tmp_path: Path) -> None:
+    unit = Unit(root=tmp_path)
+    unit.file.parent.mkdir(parents=True)
+    unit.file.write_text("[Service]\nExecStart=/opt/mine\n", "utf-8")
+
+    with pytest.raises(EmwatchError, match="--force"):
+        list(to_install(unit))
+    assert list(to_install(unit, force=True))
+    assert [step for step in to_uninstall(unit) if isinstance(step, Remove)]
+
+
+def test_without_a_valid_configuration_nothing_is_installed(tmp_path: Path) -> None:
+    missing = tmp_path / "lab.yaml"
+
+    refused = emwatch("service", "install", "--config", missing)
+
+    assert refused.returncode == 78
+    assert f"emwatch init --output {missing}" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "x/y", "a" * 65])
+def test_a_name_that_cannot_be_an_instance_is_refused(name: str) -> None:
+    with pytest.raises(EmwatchError, match="cannot name a service"):
+        Unit(instance=name)
