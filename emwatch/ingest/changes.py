@@ -1,4 +1,4 @@
-"""Which of the files that are there are still to be read: the ledger says what is done."""
+"""Finds the files that are still to be read, by comparison with the ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emwatch.frame import StatKey
     from emwatch.ledger.writer import Known, Ledger
 
-#: A next try later than this was set by a clock that was ahead: the longest delay is 6 hours.
+#: A retry time further ahead comes from a wrong clock: the longest delay is 6 hours.
 _CLOCK_WAS_PUT_BACK = timedelta(hours=7)
 #: Files of one listing whose ctime alone moved: a few may have been overwritten with their old times and are read again;
 #: more are a backup by hard links or a chmod, after which reading everything would take hours.
@@ -76,7 +76,7 @@ class Changes:
 
 
 def _may_be_read(path: Path) -> bool:
-    """Return whether the permissions let this process read a file; asking costs no read and no row."""
+    """Return whether the permissions allow this process to read a file; the file is not opened."""
     return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 

@@ -1,4 +1,4 @@
-"""What the daemon tells whoever watches it: the live view, the plain lines, the service manager."""
+"""Events that the daemon reports to its listeners: the live view, the plain lines, the service manager."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class FrameDone:
     """
     A file's outcome is committed.
 
-    ``new``: as in `emwatch.ledger.writer.Recorded`; not so if it only added what a late sidecar brought. ``hit``: the
-    frame met no target before. ``lag_s``: seconds from first sight to commit.
+    ``new``: as in `emwatch.ledger.writer.Recorded`; false if only values of a late sidecar were added. ``hit``: the
+    frame meets a target, and met none before. ``lag_s``: seconds from first sight to commit.
     """
 
     frame_id: int
@@ -32,7 +32,7 @@ class FrameDone:
 
 @dataclass(frozen=True, slots=True)
 class BarRead:
-    """What a recorded frame's data bar shows is committed. ``matches``: the targets met by it. ``hit``: as in `FrameDone`."""
+    """Values of a recorded frame's data bar are committed. ``matches``: the targets met. ``hit``: as in `FrameDone`."""
 
     frame_id: int
     metadata: AcquisitionMetadata
@@ -45,7 +45,7 @@ class Ready:
     """
     The model passed its self-test and the first sweep is over.
 
-    ``watching`` says how each directory is watched; empty if the directories are only looked through once.
+    ``watching`` says how each directory is watched; empty if the directories are only read once.
     """
 
     watching: tuple[str, ...]
@@ -54,7 +54,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the operator or the facility manager should know, once."""
+    """A message for the operator or the facility manager."""
 
     level: Literal["info", "warning", "error"]
     text: str
@@ -62,7 +62,7 @@ class Notice:
 
 
 def held_back(frames: int, max_age: timedelta) -> Notice:
-    """Sum up the frames that met a target and raised no alert because of their age."""
+    """Return the notice about frames that meet a target and raised no alert because of their age."""
     raised = "1 frame that meets a target raised" if frames == 1 else f"{frames:,} frames that meet a target raised"
     return Notice(
         "info",

@@ -1,7 +1,7 @@
 """
-The loop of the daemon: it lets the scan find files, chooses the next one, and hands it to the pipeline.
+The loop of the daemon: the scan finds files, the loop chooses the next one, the pipeline processes it.
 
-It decides nothing about a frame; the ledger is the only memory of what is done.
+It decides nothing about a frame; only the ledger knows which files are done.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Ingest:
     """
     The one loop of the daemon; everything in it runs in the thread that calls `run`.
 
-    ``alive`` is called once a turn with the monotonic time. ``once``: end when what was there has been dealt with.
+    ``alive`` is called once a turn with the monotonic time. ``once``: end when all files that were there are recorded.
     """
 
     def __init__(  # noqa: PLR0913 - the daemon's wiring, every part named at its one call
@@ -61,9 +61,9 @@ class Ingest:
 
     def run(self, stop: Callable[[], bool]) -> None:
         """
-        Work until told to stop, or, with ``once``, until nothing is left to do.
+        Work until ``stop`` returns true or, with ``once``, until nothing is left to do.
 
-        The frame in work is finished first. One that is only being read is left to the next start.
+        The current frame is finished first; a frame that is still being read is left to the next start.
 
         Raises:
             WatchError: with ``once``, a directory is not available.
@@ -89,7 +89,7 @@ class Ingest:
         return not self._scan.is_sweeping and not self._settle and self._pipeline.is_idle
 
     def _choose(self) -> FrameInWork | None:
-        """Return a file that is still what it was when it settled, or one that is gone, with that as its error."""
+        """Return a file that has not changed since it settled, or a file that is gone, with that as its error."""
         now = self._clock.monotonic()
         for _ in range(_LOOKS_AT_A_TIME):
             settled = self._settle.take(now)
@@ -107,16 +107,16 @@ class Ingest:
             if key is not None:
                 self._settle.see(path, key, now)
             elif directory is not None and not directory.is_there():
-                # Not the file is gone but all of it; the sweep says so, and brings back what is still there.
+                # The whole directory is gone; the sweep reports that, and finds the file again later.
                 self._settle.postpone(path, now + _RETRY_S)
                 self._scan.sweep_again(directory, now)
             else:
-                gone = Vanished(f"{path}: gone before it was read; nothing to do if its writer removed it on purpose")
+                gone = Vanished(f"{path}: deleted before it was read; nothing to do if this was intended")
                 return FrameInWork(path, settled.stat_key, settled.first_seen, error=gone)
         return None
 
     def _nap(self, now: float) -> float:
-        """Return the seconds until the next thing is due; short enough for stop requests and supervision."""
+        """Return the seconds to wait for the next event; short enough for stop requests and supervision."""
         due = [now + _LONGEST_NAP_S]
         if self._outage.lasts():
             due.append(self._outage.until)

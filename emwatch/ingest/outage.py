@@ -19,7 +19,7 @@ _GIVES_UP_S = 30.0
 
 
 class LedgerOutage:
-    """From the first failure to the first success; both are told once. ``gives_up``: raise after half a minute."""
+    """The time from the first failure to the first success; both are reported once. ``gives_up``: raise after 30 s."""
 
     def __init__(self, clock: Clock, tell: Callable[[Event], None], *, gives_up: bool) -> None:
         self._clock = clock
@@ -31,14 +31,14 @@ class LedgerOutage:
         self.until = -math.inf  #: when the ledger is tried again, on the monotonic clock
 
     def begin(self, error: LedgerError, *, frame_waits: bool = False) -> None:
-        """Note a failure; ``frame_waits``: with a frame that is to be recorded in hand."""
+        """Note a failure; ``frame_waits``: a frame waits to be recorded."""
         self._frame_waits |= frame_waits
         now = self._clock.monotonic()
         self.until = now + _RETRY_S
         self.reason = str(error)
         if math.isnan(self._since):
             self._since = now
-            self._tell(Notice("error", f"{error}; no frame is taken until the ledger can be used again"))
+            self._tell(Notice("error", f"{error}; no frame is recorded until the ledger can be used again"))
         elif self._gives_up and now - self._since > _GIVES_UP_S:
             raise error
 
@@ -50,10 +50,10 @@ class LedgerOutage:
             self._tell(Notice("info", "the ledger can be used again"))
 
     def ledger_answers(self) -> None:
-        """Note a success in reading: proof enough, unless a frame waits that could not be written."""
+        """Note a successful read: it ends the outage, unless a frame waits that could not be written."""
         if not self._frame_waits:
             self.end()
 
     def lasts(self) -> bool:
-        """Return whether the ledger is to be left alone for now."""
+        """Return whether the ledger must not be used yet."""
         return self._clock.monotonic() < self.until

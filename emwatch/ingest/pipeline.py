@@ -1,7 +1,7 @@
 """
-One frame's way: begin reading, conclude, record. What may go wrong with a frame ends here, as a row with a reason.
+The way of one frame: begin reading, conclude, record. Every fault of a frame ends here, as a row with a reason.
 
-The loop chooses the file; from then on it is in the hand of the pipeline until its row is committed.
+The loop chooses the file; from then on the pipeline holds it until its row is committed.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _MAY_YET_BE_WHOLE: Final = (Empty, Truncated, Unsteady)
 
 
 class FrameReader(Protocol):
-    """Reads one frame at a time in another process, so that this one can go on meanwhile."""
+    """Reads one frame at a time in another process, while this one goes on."""
 
     def begin(self, path: Path) -> None:
         """Start reading a file."""
         ...
 
     def finish(self) -> FrameReading:
-        """Wait for the file begun; raises `FrameError` if it is no whole frame."""
+        """Return the reading of the file begun. Raises `FrameError` if it is not a complete frame."""
         ...
 
 
@@ -60,14 +60,14 @@ class Judge(Protocol):
         Classify a frame.
 
         ``views``: float32, shape (views, 170, 170), grey 0..255. ``coloured_share``: the share of the picture's pixels
-        that have a colour. ``field_width_um``: by which the category may be doubted, ``None`` if unknown.
+        that have a colour. ``field_width_um``: used to doubt an impossible category; ``None`` if unknown.
         """
         ...
 
 
 @dataclass(slots=True)
 class FrameInWork:
-    """A settled file on its way to a row, and what is known of it so far. ``first_seen`` is monotonic."""
+    """A settled file on its way to a row, with everything known so far. ``first_seen`` is monotonic."""
 
     path: Path
     stat_key: StatKey
@@ -80,9 +80,9 @@ class FrameInWork:
 
 class Pipeline:
     """
-    Brings one file after the other to its row; the next one is read while this one is classified and recorded.
+    Records one file after the other; the next one is read while the current one is classified and recorded.
 
-    ``recorded`` is called when alerts were added, ``skipped`` with each file that is no frame: it may belong to one.
+    ``recorded`` is called after alerts were added, ``skipped`` with each file that is not a frame: it may be a sidecar.
     Everything runs in the thread of the loop.
     """
 
@@ -112,11 +112,11 @@ class Pipeline:
         self._skipped = skipped
         self._reading: FrameInWork | None = None  # handed to the reader
         self._unrecorded: FrameInWork | None = None  # the ledger could not take it yet
-        self._held_back = 0  # frames too old to raise alerts
+        self._held_back = 0  # number of frames too old to raise alerts
         self._faults: set[tuple[type[Exception], str]] = set()
 
     def look_for(self, targets: Sequence[Target]) -> None:
-        """Match the frames that are concluded from now on against other targets."""
+        """Use these targets for frames that are concluded from now on."""
         self._targets = tuple(targets)
 
     @property
@@ -126,10 +126,10 @@ class Pipeline:
 
     def take_turn(self, choose: Callable[[], FrameInWork | None]) -> bool:
         """
-        Bring one file to its row, and begin the next one on the way.
+        Record one file, and begin to read the next one meanwhile.
 
-        ``choose`` returns the next file, ``None`` if there is none. Returns ``False`` if there was nothing to do, or the
-        ledger is left alone for now.
+        ``choose`` returns the next file, ``None`` if there is none. Returns ``False`` if there was nothing to do, or if
+        the ledger cannot be used now.
         """
         if self._outage.lasts():
             return False
@@ -162,7 +162,7 @@ class Pipeline:
                 frame.error = error
 
     def _waits_on(self, frame: FrameInWork) -> bool:
-        """Return ``True`` if the file goes back to settling: it is not whole yet, or it went while it was read."""
+        """Return ``True`` if the file goes back to settling: it is incomplete, or it disappeared while it was read."""
         now = self._clock.monotonic()
         if isinstance(frame.error, Vanished) and frame.begun:
             if frame.path in self._settle:  # else renamed: nothing to record under this name
@@ -173,11 +173,11 @@ class Pipeline:
         return isinstance(frame.error, _MAY_YET_BE_WHOLE) and self._settle.incomplete(frame.path, now)
 
     def conclude(self, frame: FrameInWork) -> Outcome:
-        """Classify and match what was read; whatever goes wrong is in the outcome."""
+        """Return the outcome: the frame classified and matched with the targets, or the fault."""
         reading = frame.reading
         if reading is None:
             return _failed(frame)
-        # Whoever hears of the frame needs no pixels, and may keep it for a while.
+        # Listeners need no pixels, and may keep the frame for a while.
         kept = replace(reading, views=reading.views[:0].copy())
         read = Outcome(frame.path, FrameState.RECORDED, reading.stat_key, sha256=reading.sha256, reading=kept)
         try:
@@ -192,12 +192,12 @@ class Pipeline:
                 state=FrameState.FAILED,
                 code="internal",
                 reason=f"{type(error).__name__}: {error}",
-                retry_after_s=_FAULT_RETRY_S,  # too little memory, perhaps, or a model that is changed
+                retry_after_s=_FAULT_RETRY_S,  # perhaps a lack of memory, or a change of model
             )
         return replace(read, reason=prediction.doubt, prediction=prediction, matches=matches)
 
     def record(self, frame: FrameInWork) -> None:
-        """Commit the outcome, then tell it. If the ledger cannot take it, it stays in hand until it can."""
+        """Commit the outcome, then report it. If the ledger cannot be written, the frame waits until it can."""
         if frame.outcome is None:
             raise ValueError(f"{frame.path}: recorded before it was concluded")
         lag_s = self._clock.monotonic() - frame.first_seen
@@ -231,13 +231,13 @@ class Pipeline:
         )
 
     def tell_of_held_back(self) -> None:
-        """Sum up the frames since the last time that were too old to raise alerts."""
+        """Report how many frames since the last report were too old to raise alerts."""
         frames, self._held_back = self._held_back, 0
         if frames:
             self._tell(held_back(frames, self._ledger.alert_max_age))
 
     def _log_fault(self, path: Path, error: Exception) -> None:
-        """Log where a fault of our own came from, once for each place: it may well meet every frame."""
+        """Log the traceback of an internal error, once for each place: it may affect every frame."""
         *_, innermost = traceback.extract_tb(error.__traceback__)
         fault = (type(error), f"{innermost.filename}:{innermost.lineno}")
         told = fault in self._faults

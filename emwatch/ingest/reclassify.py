@@ -1,4 +1,4 @@
-"""Recorded frames judged again by another bundle: their files read again, and its predictions added to the ledger."""
+"""Classifies recorded frames again with another bundle: reads their files, and adds predictions to the ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NotClassified:
-    """A frame that could not be judged again: its file is gone, holds other bytes than were recorded, or cannot be read."""
+    """A frame that could not be classified again: its file is gone, changed since it was recorded, or unreadable."""
 
     path: Path
     kind: Literal["missing", "changed", "unreadable"]
@@ -35,18 +35,18 @@ class NotClassified:
 
 @dataclass(slots=True)
 class Reclassified:
-    """What came of it. ``moves``: how often the likeliest category went from one to another."""
+    """The counts of a run. ``moves``: how often the likeliest category changed from one to another."""
 
     judged: int = 0
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[NotClassified] = field(default_factory=list)
     alerts: int = 0
     held_back: int = 0  #: frames that meet a new target, but are too old to raise alerts
-    known: int = 0  #: frames passed over, as the bundle had judged them before
+    known: int = 0  #: frames skipped: the bundle has classified them before
 
     @property
     def done(self) -> int:
-        """Count the frames that were looked at."""
+        """Return the number of frames that were processed."""
         return self.judged + len(self.problems)
 
 
@@ -65,10 +65,10 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
     doubt_by_scale: bool = True,
 ) -> None:
     """
-    Add a bundle's prediction to each wanted frame that it has not judged yet; ``result`` is filled as it goes.
+    Add a bundle's prediction to each wanted frame that has none of it yet; ``result`` is updated meanwhile.
 
-    Every prediction is committed on its own: whoever stops this goes on from there the next time. ``targets``: also match
-    the frames and queue alerts; ``None`` does not. ``tell`` hears how many are done. Raises `LedgerError`.
+    Each prediction is committed at once: after an interruption the next run continues there. ``targets``: also match the
+    frames and queue alerts; ``None``: no alerts. ``tell`` takes the number done. Raises `LedgerError`.
     """
     matched = None if targets is None else partial(match_targets, targets)
     for frame, reading in read_ahead(_all_unjudged(reader, wanted, bundle_sha256), [files], _begin):
@@ -93,7 +93,7 @@ def _width(reading: FrameReading) -> float | None:
 
 
 def _all_unjudged(reader: LedgerReader, wanted: LogFilter, bundle_sha256: str) -> Iterator[Unjudged]:
-    """Page through them by number: no snapshot is held open for hours, and one that cannot be read comes once."""
+    """Yield frames page by page, by number: no snapshot stays open for hours, and an unreadable frame comes once."""
     page = reader.unjudged(wanted, bundle_sha256)
     while page:
         yield from page
@@ -109,7 +109,7 @@ def _problem(frame: Unjudged, outcome: FrameReading | FrameError) -> NotClassifi
     if isinstance(outcome, Vanished):
         away = "" if frame.path.parent.is_dir() else ", nor is its folder (is the share mounted?)"
         return NotClassified(
-            frame.path, "missing", f"{name}: is not there any more{away}; the ledger keeps what was said of it"
+            frame.path, "missing", f"{name}: is missing{away}; the ledger keeps its earlier prediction"
         )
     if isinstance(outcome, FrameError):
         return NotClassified(frame.path, "unreadable", str(outcome))
@@ -117,7 +117,7 @@ def _problem(frame: Unjudged, outcome: FrameReading | FrameError) -> NotClassifi
         return NotClassified(
             frame.path,
             "changed",
-            f"{name}: holds other bytes than were recorded (sha256 {frame.sha256[:12]}, now {outcome.sha256[:12]}); "
+            f"{name}: its content differs from what was recorded (sha256 {frame.sha256[:12]}, now {outcome.sha256[:12]}); "
             "'emwatch run' records them as a new frame",
         )
     return None

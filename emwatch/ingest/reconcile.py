@@ -1,4 +1,4 @@
-"""Proof that nothing was lost: what is in the directories held against what is in the ledger, file by file."""
+"""Proof that no frame was lost: compares the files in the directories with the ledger, one by one."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class FileState(StrEnum):
-    """What the ledger says of a file that is there."""
+    """The state of a file in a directory, according to the ledger."""
 
     RECORDED = "recorded"
     DUPLICATE = "duplicate"  #: recorded, with the same content as another frame
-    WAITING = "waiting"  #: too young to be expected in the ledger
-    FAILED = "failed"  #: has a row that says why it is no frame
+    WAITING = "waiting"  #: too new to be in the ledger yet
+    FAILED = "failed"  #: has a row with the reason
     SKIPPED = "skipped"  #: has a row: not a frame
     BASELINE = "baseline"  #: has a row: was there before the first start, and was not to be read
-    CHANGED = "changed"  #: its content is another one than was recorded
+    CHANGED = "changed"  #: its content differs from what was recorded
     MISSING = "missing"  #: has no row
-    UNREADABLE = "unreadable"  #: cannot be looked at, so nothing is known of it or of what is in it
+    UNREADABLE = "unreadable"  #: cannot be read: nothing is known of it or its content
 
 
 #: With any of these, completeness is not proved.
@@ -52,7 +52,7 @@ _OF_STATE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A watched directory, or a folder below it, and the rules by which its files are looked at."""
+    """A watched directory, or a folder below it, and the rules that select its files."""
 
     root: Path
     start: Path
@@ -63,7 +63,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """A file or folder, and what is to be said of it."""
+    """A file or folder with its state and the reason."""
 
     path: Path
     verdict: FileState
@@ -73,7 +73,7 @@ class CheckedFile:
 @dataclass(slots=True)
 class Comparison:
     """
-    One look through the areas. ``counts`` grows while `run` is read; ``gone``: rows whose file is no longer there.
+    One pass through the areas. ``counts`` grows while `run` is read; ``gone``: rows whose file is missing.
 
     ``grace_s``: a file that was written, renamed or touched for less than so many seconds is not expected in the ledger
     yet. ``deep``: every file is read and hashed, instead of trusting that size, times and inode tell a change. Without it,
@@ -129,7 +129,7 @@ class Comparison:
         if account.state is not FrameState.RECORDED:
             if account.stat_key == key or (account.stat_key is not None and account.stat_key.same_content_likely(key)):
                 return CheckedFile(path, _OF_STATE[account.state], account.reason)
-            return self._changed(path, key, "changed since it was looked into")
+            return self._changed(path, key, "changed since it was read")
         verdict = FileState.RECORDED if account.duplicate_of is None else FileState.DUPLICATE
         alike = account.stat_key is not None and account.stat_key.same_content_likely(key)
         # Of a file whose ctime alone moved it is not known whether it was touched, or has other bytes with the old times.
@@ -154,7 +154,7 @@ class Comparison:
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
-            return CheckedFile(path, FileState.WAITING, "gone while it was looked at")
+            return CheckedFile(path, FileState.WAITING, "disappeared while it was read")
         except OSError as error:
             return CheckedFile(path, FileState.UNREADABLE, f"{path}: cannot be read: {error.strerror or error}")
         if sha256 == account.sha256:

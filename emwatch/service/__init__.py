@@ -1,1 +1,1 @@
-"""The daemon: threads, lock, signals, health. It starts and stops things; what becomes of a frame is decided elsewhere."""
+"""The daemon: threads, lock, status. It starts and stops the parts; `emwatch.ingest` decides about frames."""

@@ -1,4 +1,4 @@
-"""The daemon put together: its parts are opened in the order in which they depend on each other, and closed in reverse."""
+"""The daemon: opens its parts in the order in which they depend on each other, and closes them in reverse."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ _LAST_ALERTS_S: Final = 15.0
 
 class Daemon:
     """
-    Watches, classifies, records and alerts until stopped, or, with ``once``, until what is there has been dealt with.
+    Watch, classify, record and alert until stopped; with ``once``, until all files that are there are recorded.
 
     ``tell`` takes every event and ``show`` every alert for the terminal; both are called from the daemon's threads.
-    ``progress`` is where frames are counted. ``reread`` loads the configuration again, or raises `ConfigError`; without
-    it, the one of the start stays.
+    ``progress`` holds the counts. ``reread`` loads the configuration again, or raises `ConfigError`; without it, the
+    configuration cannot be reloaded.
     """
 
     def __init__(  # noqa: PLR0913 - every part named at its one call
@@ -86,12 +86,12 @@ class Daemon:
         self._asked = threading.Event()
 
     def stop(self) -> None:
-        """Ask the daemon to finish the frame in work and end; safe from any thread, not in a signal handler."""
+        """Ask the daemon to finish the current frame and end. Safe from any thread, but not in a signal handler."""
         self._stop.set()
         self._hints.wake()
 
     def look_again(self) -> None:
-        """Ask for a sweep now, and for a look at the configuration and at which model is in use; safe like `stop`."""
+        """Ask for a sweep now, a reload of the configuration and a check of the model in use; safe like `stop`."""
         self._asked.set()
         self._hints.everything(ASKED)
 
@@ -100,7 +100,7 @@ class Daemon:
         Do the work, in the calling thread.
 
         Raises:
-            ConfigError: nothing to watch, or the ledger would lie in the acquisition directory.
+            ConfigError: no directory to watch, or the ledger would be inside a watched directory.
             EmwatchError: the lock is taken, or the ledger or the model cannot be used.
             WatchError: with ``once``, a watched directory is not available.
 
@@ -181,7 +181,7 @@ class Daemon:
             lambda now: _revive((*outbox.workers, *workers), now, tell),
         ]
         self._arm(stack, directories)
-        # What start-up made stays for good: the collector need not walk through it for every frame.
+        # Objects made at the start live to the end: the garbage collector need not examine them for every frame.
         gc.collect()
         gc.freeze()
         stack.callback(self._notifier.say, STOPPING="1")
@@ -264,7 +264,7 @@ class Daemon:
         for directory in directories:
             trouble = directory.arm() if not self._once else ""
             stack.callback(directory.disarm)
-            if trouble and directory.is_there():  # else the first sweep says so
+            if trouble and directory.is_there():  # if it is missing, the first sweep reports that
                 logger.warning("%s", trouble)
 
     def _note_state(self, status_file: StatusFile, event: Event) -> None:
@@ -274,7 +274,7 @@ class Daemon:
             self._notifier.say(READY="1", STATUS=f"watching {'; '.join(event.watching)}")
 
     def _pass_on(self, model: LiveModel, reload: Reload, _now: float) -> None:
-        """Do what `look_again` asked for, in the thread of the frames."""
+        """Do what `look_again` asked for, in the frame thread."""
         if self._asked.is_set():
             self._asked.clear()
             reload.read_again()
@@ -301,11 +301,11 @@ class Daemon:
 
 
 def _ledger_trouble(status_file: StatusFile) -> str:
-    return status_file.ledger_trouble()  # which is set last
+    return status_file.ledger_trouble()  # looked up late: it is set last
 
 
 def _revive(workers: Iterable[Worker], now: float, tell: Teller) -> None:
-    """Start again the threads that ended by a fault: nobody would see that alerts or data bars have stopped."""
+    """Restart threads that ended with a fault: otherwise alerts or data bars would stop without a sign."""
     for worker in workers:
         if worker.revive(now):
-            tell(Notice("error", f"{worker.name}: stopped by a fault of emwatch and started again; nothing is lost"))
+            tell(Notice("error", f"{worker.name}: stopped by an internal error and restarted; nothing is lost"))

@@ -1,7 +1,7 @@
 """
 Data bars read in the background, for recorded frames that lack values: no category and no alert waits for one.
 
-The ledger is the memory of what was read; what is offered here only comes first. Work left over at a kill is found again.
+The ledger knows which bars are read; frames offered here only come first. After a kill, unread bars are found again.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Frames just recorded, remembered by number; those beyond it are found in the ledger.
+#: Numbers of new frames kept in memory; the ledger has the others.
 _MOST_FRESH: Final = 256
-_IDLE_S: Final = 300.0  # after which the reader's memory is given back
-_AGAIN_S: Final = 600.0  # until files that were locked or out of reach are tried again
+_IDLE_S: Final = 300.0  # then the reader releases its memory
+_AGAIN_S: Final = 600.0  # before files that were locked or unreachable are tried again
 _LEDGER_PAUSE_S: Final = 5.0
 _START_PAUSE_S: Final = 60.0
 _MOST_FAILED_STARTS: Final = 3
@@ -48,30 +48,30 @@ _LONGEST_FLAG: Final = 300
 
 
 class BarReader(Protocol):
-    """Reads the data bar of a file whose content is known by its sha256; see `emwatch.readers.data_bar.sandbox.BarSandbox`."""
+    """Reads the data bar of a file with a known sha256; see `emwatch.readers.data_bar.sandbox.BarSandbox`."""
 
     def read(self, path: Path, sha256: str) -> AcquisitionMetadata:
         """Read a bar; raises `FrameError` for the file's fault, `EmwatchError` if nothing can be read."""
         ...
 
     def rest(self) -> None:
-        """Let go of memory until the next `read`."""
+        """Release memory until the next `read`."""
         ...
 
     def close(self) -> None:
-        """End a `read` under way, which raises `EmwatchError`, and all later ones; from any thread."""
+        """Make a running `read` and all later ones raise `EmwatchError`; safe from any thread."""
         ...
 
 
 class MissingBarReader:
-    """Stands in for `DataBarWorker` if the text recogniser is not installed: says so at the first frame that needs it."""
+    """Replaces `DataBarWorker` if the text recogniser is not installed: reports that at the first frame that needs it."""
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
         self._told = False
 
     def hear(self, event: Event) -> None:
-        """Tell once how data bars could be read."""
+        """Report once how data bars could be read."""
         if not self._told and isinstance(event, FrameDone) and _may_gain(event):
             self._told = True
             self._tell(
@@ -85,9 +85,9 @@ class MissingBarReader:
 
 class DataBarWorker:
     """
-    Reads one bar after the other in a thread of its own: of the frames just recorded the newest first, then older ones.
+    Reads one bar at a time in its own thread: new frames first, the newest of them first, then older ones.
 
-    ``tell`` hears what the operator should know, ``recorded`` is called when alerts were added.
+    ``tell`` takes notices for the operator; ``recorded`` is called after alerts were added.
     """
 
     def __init__(
@@ -119,18 +119,18 @@ class DataBarWorker:
         self.worker = Worker("reading data bars", self._run, wake=self._wake)
 
     def look_for(self, targets: Sequence[Target]) -> None:
-        """Match the bars that are read from now on against these targets; from any thread."""
-        # The others do not depend on anything that a bar can tell.
+        """Use these targets for bars that are read from now on; safe from any thread."""
+        # Other targets do not depend on a value in a bar.
         targets = [each for each in targets if each.magnification is not None or each.stage_tilt_deg is not None]
         self._matched = partial(match_targets, targets)
 
     def hear(self, event: Event) -> None:
-        """Take a frame just recorded if it lacks values that its data bar may show; returns at once."""
+        """Offer a new frame if it lacks values that its data bar may show; returns at once."""
         if isinstance(event, FrameDone) and _may_gain(event):
             self.offer(event.frame_id)
 
     def offer(self, frame_id: int) -> None:
-        """Take a recorded frame that lacks values; returns at once."""
+        """Queue a recorded frame that lacks values; returns at once."""
         with self._asked:
             if len(self._fresh) == _MOST_FRESH:
                 self._pass_at(self._clock.monotonic())
@@ -139,14 +139,14 @@ class DataBarWorker:
             self._asked.notify_all()
 
     def start(self) -> None:
-        """Start the thread; bars that the ledger lists as unread are read as well."""
+        """Start the thread; it also reads the bars that the ledger lists as unread."""
         self.worker.start()
 
     def finish(self, stop: Callable[[], bool]) -> bool:
         """
-        Wait until no bar is left to be read; ``False`` where ``stop`` said so, the reader gave up, or nothing moves.
+        Wait until all bars are read. Returns ``False`` if ``stop`` returned true, the reader failed, or nothing progresses.
 
-        Files out of reach are not waited for: the next start tries them again.
+        Unreachable files are not waited for: the next start tries them again.
         """
         told = False
         turns, moved_at = self._turns, time.monotonic()
@@ -155,15 +155,15 @@ class DataBarWorker:
             if self._turns != turns:
                 turns, moved_at = self._turns, now
             if stop() or not self.worker.is_alive or now - moved_at > _STALLED_S:
-                self._tell(Notice("info", "not all data bars were read; the next start goes on with them"))
+                self._tell(Notice("info", "not all data bars were read; the next start reads the rest"))
                 return False
             if not told:
                 told = True
-                self._tell(Notice("info", "reading data bars; whoever stops this leaves the rest to the next start"))
+                self._tell(Notice("info", "reading data bars; if you stop this, the next start reads the rest"))
         return True
 
     def stop(self) -> None:
-        """End the thread and the reader, at once; the bar in work is read at the next start."""
+        """Stop the thread and the reader at once; the current bar is read at the next start."""
         self.worker.stop(_STOPPING_S)
 
     def _wake(self) -> None:
@@ -173,11 +173,11 @@ class DataBarWorker:
 
     def take_turn(self) -> bool:
         """
-        Read one bar and record it; ``False`` if there is none to be read now.
+        Read one bar and record it. Returns ``False`` if there is none to read now.
 
         Raises:
             LedgerError: the ledger cannot be used now; nothing was recorded.
-            EmwatchError: nothing can be read now, which is no fault of the frame.
+            EmwatchError: nothing can be read now, and the frame is not the cause.
 
         """
         bar = self._next()
@@ -196,13 +196,13 @@ class DataBarWorker:
                     self._pass_at(now + _AGAIN_S)
                 return True
             if isinstance(error, Vanished):
-                return True  # with its whole share, perhaps: tried again at the next start
+                return True  # perhaps its share is unmounted: tried again at the next start
             seen = AcquisitionMetadata(flags=(f"data bar not read: {error}"[:_LONGEST_FLAG],))
         self._record(bar, seen)
         return True
 
     def _died_too_often(self, bar: UnreadBar, error: FrameError) -> bool:
-        """Return ``True`` if the reader died of this bar several times: then it is the bar's fault, and not tried again."""
+        """Return ``True`` if the reader died several times at this bar: then the bar is the cause and not tried again."""
         if not isinstance(error, ReaderDied):
             return False
         self._deaths[bar.frame_id] += 1
@@ -284,7 +284,7 @@ class DataBarWorker:
                     self._asked.wait(_TICK_S)
 
     def _pause(self, seconds: float) -> None:
-        """Wait, and then go through the ledger anew: the bar that failed is still unread there."""
+        """Wait, then search the ledger again: the bar that failed is still unread there."""
         with self._asked:
             self._pass_at(self._clock.monotonic())
         self.worker.stopping.wait(seconds)

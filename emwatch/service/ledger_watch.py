@@ -1,4 +1,4 @@
-"""The ledger's files, checked every few seconds: whether they are still in their place, and how large the -wal is."""
+"""Checks the ledger's files every few seconds: whether they are still in place, and how large the -wal is."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 _EVERY_S: Final = 2.0
 _CUT_BACK_EVERY_S: Final = 10.0
-#: A -wal of this size has not been emptied for thousands of frames: somebody reads without an end.
+#: A -wal of this size has not been emptied for thousands of frames: another program never ends its read.
 LARGE_WAL_BYTES: Final = 64_000_000
 
 
 class LedgerWatch:
     """
-    Looks after the ledger's files, between two frames; `tick` costs a few system calls every two seconds.
+    Checks the ledger's files between two frames; `tick` costs a few system calls every two seconds.
 
-    ``tell`` hears of each trouble once. ``known`` returns the trouble that was told of already.
+    ``tell`` takes each fault once. ``known`` returns the fault that is reported already.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class LedgerWatch:
         self._told = ""
 
     def tick(self, now: float) -> None:
-        """Look if it is time to; ``now``: monotonic seconds."""
+        """Check the files if it is time to; ``now``: monotonic seconds."""
         if now < self._next_look:
             return
         self._next_look = now + _EVERY_S
@@ -52,7 +52,11 @@ class LedgerWatch:
         try:
             if self._lock.renew():
                 self._tell(
-                    Notice("warning", f"{path}: its lock file was deleted, and was made again: leave it alone", path)
+                    Notice(
+                        "warning",
+                        f"{path}: its lock file was deleted and has been created again; do not delete it",
+                        path,
+                    )
                 )
             self._ledger.look_after()
             self._see_to_the_wal(now)
@@ -78,13 +82,11 @@ class LedgerWatch:
                 )
         if not large and self._wal_told:
             self._wal_told = False
-            self._tell(
-                Notice("info", f"{self._ledger.path}: its -wal was emptied; nobody reads without an end any more")
-            )
+            self._tell(Notice("info", f"{self._ledger.path}: its -wal was emptied; no program blocks it any more"))
 
 
 def wal_trouble(ledger: Path, size_bytes: int) -> str:
-    """Return what to tell of a -wal that grows since somebody reads: which program, where that can be seen."""
+    """Return a warning about a -wal that grows because of a reader; it names the program if that is visible."""
     readers = ", ".join(readers_of(ledger))
     return (
         f"{path_to_text(ledger)}: a program has kept the ledger open for reading, and its -wal has grown to "
@@ -93,7 +95,7 @@ def wal_trouble(ledger: Path, size_bytes: int) -> str:
 
 
 def readers_of(ledger: Path) -> list[str]:
-    """Return the other processes that have a ledger open, as ``name (process N)``: as far as this user may see, on Linux."""
+    """Return the other processes that have a ledger open, as ``name (process N)``; Linux only, as far as permitted."""
     wal = beside(Path(os.path.realpath(ledger)), "-wal")
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -101,6 +103,6 @@ def readers_of(ledger: Path) -> list[str]:
             if int(process.name) != os.getpid() and any(each.readlink() == wal for each in (process / "fd").iterdir()):
                 name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
                 found.append(f"{name} (process {process.name})")
-        except OSError:  # not ours to look at, or gone meanwhile
+        except OSError:  # not permitted, or ended meanwhile
             continue
     return found

@@ -1,4 +1,4 @@
-"""One daemon per ledger: a lock that the system itself releases, however the process ends."""
+"""One daemon per ledger: a lock that the system releases however the process ends."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _LONGEST_NUMBER: Final = 10
 
 
 def lock_file(ledger: Path) -> Path:
-    """Return the file that is locked by whoever writes a ledger."""
+    """Return the file that the writer of a ledger locks."""
     return ledger.with_name(f"{ledger.name}.lock")
 
 
 def holder(ledger: Path) -> int | None:
     """
-    Return the process that holds a ledger's lock, ``None`` if nobody does.
+    Return the number of the process that holds a ledger's lock, ``None`` if there is none.
 
-    0 stands for a process that is not known by its number: it did not write it, or has the ledger under another name.
+    0: the process is not known, since it did not write its number or opened the ledger by another name.
 
     Raises:
-        PermissionError: the lock may not be looked at by this user.
+        PermissionError: this user may not open the lock file.
 
     """
     try:
@@ -61,7 +61,7 @@ def _number_in(descriptor: int) -> int | None:
 
 
 class SingleInstance:
-    """Hold the lock of a ledger for as long as it may be written; the file stays, the lock does not."""
+    """Holds the lock of a ledger while it may be written; the lock file stays afterwards."""
 
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
@@ -99,8 +99,8 @@ class SingleInstance:
             process = _number_in(descriptor)
             os.close(descriptor)
             raise EmwatchError(
-                f"{self._path}: another emwatch{f' (process {process})' if process else ''} already works on this ledger; "
-                "stop it first, or give this one a ledger.path of its own"
+                f"{self._path}: another emwatch{f' (process {process})' if process else ''} already uses this ledger; "
+                "stop it first, or set another ledger.path for this one"
             ) from error
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -108,7 +108,7 @@ class SingleInstance:
 
     def renew(self) -> bool:
         """
-        Take the lock again if its file was deleted or replaced; returns whether it was.
+        Take the lock again if its file was deleted or replaced. Returns whether it was.
 
         Raises:
             EmwatchError: another process has taken it meanwhile.
@@ -121,7 +121,7 @@ class SingleInstance:
             found = self._path.stat()
         except FileNotFoundError:
             pass
-        except OSError:  # cannot be told just now
+        except OSError:  # unknown at the moment
             return False
         else:
             if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):

@@ -1,4 +1,4 @@
-"""The model that classifies, exchanged between two frames when another one has been activated."""
+"""The model in use; replaced between two frames after another one was activated."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 2.0
 
-#: What the pointer file looks like; ``None`` where there is none.
+#: The state of the pointer file; ``None`` if there is none.
 _Look = tuple[int, int, int] | None
 
 
 class LiveModel:
     """
-    Classifies with the model in use, and takes over another one when the store's pointer says so.
+    Classifies with the model in use, and changes to another one when the store's pointer file changes.
 
-    `classify` and `tick` belong to the thread of the frames: the exchange happens there, between two of them. Loading
-    and testing happens in a thread of its own; a model that fails there is told once, and the old one goes on.
+    `classify` and `tick` belong to the frame thread: the change happens there, between two frames. A new model is
+    loaded and tested in another thread; if it fails, that is reported once and the old one stays.
     """
 
     def __init__(self, config: Config, tell: Callable[[Event], None], *, follow: bool) -> None:
@@ -46,14 +46,16 @@ class LiveModel:
         self._doubts_by_scale = config.model.doubt_by_scale
         self._tell = tell
         self._store = store.store_of(config)
-        self._seen = self._pointer_look()  # before it is read: what changes meanwhile is seen at the first look
+        self._seen = (
+            self._pointer_look()
+        )  # taken before the file is read: a change in between is noticed at the next check
         used = store.in_use(config)
         self._follow = follow and not used.configured and self._engine != "stub"
         self._classifier = used.load(self._engine, self._threads)
         self._loaded: Classifier | None = None
         self._changing = threading.Lock()
         self.loader = Worker("loading a model", self._load)
-        self._trouble = ""  # why the last one that was to be taken over was not
+        self._trouble = ""  # why the last activated model could not be used
         self._next_look = 0.0
         self._asked = False
         logger.info("model in use: %s", _words(self._classifier))
@@ -109,7 +111,7 @@ class LiveModel:
             loaded = used.load(self._engine, self._threads)
         except (ModelError, OSError, MemoryError) as error:
             self._trouble = str(error)
-            self._tell(Notice("error", f"{error} Going on with {_words(self._classifier)}."))
+            self._tell(Notice("error", f"{error} {_words(self._classifier)} stays in use."))
             return
         self._trouble = ""
         with self._changing:
@@ -124,7 +126,7 @@ class LiveModel:
 
 
 def _give_memory_back() -> None:
-    """Return what the old model left: glibc would keep about 60 MB of it in its heaps (16 exchanges, 183 MB, then 114)."""
+    """Return the old model's memory to the system: glibc keeps about 60 MB of it (16 exchanges: 183 MB, with this 114)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:  # not in other C libraries
         trim(0)

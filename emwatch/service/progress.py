@@ -1,4 +1,4 @@
-"""What happened since the start: counted once, and told in one way to the view, the status file and the channels."""
+"""Events since the start: counted once, and passed on to the view, the status file and the channels."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class Progress:
 
 class Teller:
     """
-    Tells what happens: every part of the daemon calls it, from any thread.
+    Passes events on: every part of the daemon calls it, from any thread.
 
-    Each event is counted and handed to the listeners in order. An error is also announced on the channels, the same
-    text once an hour at most: whoever is away sees no terminal.
+    Each event is counted and given to the listeners in order. An error is also sent to the alert channels, the same
+    text at most once an hour: the operator may not be at the terminal.
     """
 
     def __init__(

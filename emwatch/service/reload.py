@@ -1,4 +1,4 @@
-"""The configuration read again while the daemon runs: targets, channels and logs change between two frames."""
+"""Reloads the configuration while the daemon runs: targets, channels and logs change between two frames."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from emwatch.config import Config
     from emwatch.ingest.events import Event
 
-#: What a running daemon takes over. All else is wired into what it opened at the start: the watch, the ledger, the model.
+#: Sections that a running daemon can change. The others belong to what it opened at the start: watch, ledger, model.
 TAKEN_OVER: Final = ("targets", "alerts", "log")
 
 
 class Reload:
     """
-    Reads the configuration again when asked to, and hands on what of it can change without a restart.
+    Reads the configuration again on request, and applies the parts that can change without a restart.
 
-    ``reread`` loads it as at the start (``None``: the one of the start stays); ``take_over`` applies `TAKEN_OVER`. Both raise `ConfigError`, and then all
-    stays as it was. ``note`` takes how it went, for `emwatch status`.
+    ``reread`` loads it as at the start (``None``: no reload); ``take_over`` applies `TAKEN_OVER`. If either raises
+    `ConfigError`, nothing changes. ``note`` takes the result, for `emwatch status`.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class Reload:
         self._clock = clock
 
     def read_again(self) -> None:
-        """Read the configuration; belongs to the thread of the frames, between two of them."""
+        """Read the configuration again; call it in the frame thread, between two frames."""
         if self._reread is None:
             return
         at = self._clock.now().isoformat(timespec="seconds")
         try:
             found = self._reread()
-            found.watched_directories()  # the next start would fail without one: better told now
+            found.watched_directories()  # without one the next start would fail: report it now
             self._take_over(found)
         except ConfigError as error:
             trouble = "; ".join(str(error).splitlines())
@@ -60,7 +60,7 @@ class Reload:
             self._tell(
                 Notice(
                     "error",
-                    f"the configuration was not taken over, the one of before goes on. Mend it and reload again: {trouble}",
+                    f"the configuration was not taken over; the previous one stays in use. Correct it and reload again: {trouble}",
                 )
             )
             return
@@ -71,7 +71,7 @@ class Reload:
             self._tell(
                 Notice(
                     "warning",
-                    f"{', '.join(changed)}: changed, but used only after a restart of emwatch; until then as before",
+                    f"{', '.join(changed)}: changed, but takes effect only after a restart of emwatch",
                 )
             )
 

@@ -1,8 +1,8 @@
 """
-Reviews handed to the daemon: it is the ledger's only writer, and whoever reviews frames at night does not stop it.
+Reviews passed to the daemon: it is the ledger's only writer, and a review must not require stopping it.
 
-A request is a small JSON file in a folder beside the ledger, written whole. Whoever may write the ledger takes it in: one
-transaction, then the file goes. Killed in between, it is taken in again, which changes nothing.
+A request is a small JSON file in a folder beside the ledger, written whole. The writer of the ledger records it in one
+transaction, then deletes it. If the writer is killed in between, it is recorded again, which changes nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from emwatch.ledger.writer import Ledger
 
 _LOOK_EVERY_S: Final = 1.0
-#: Nobody names so many frames on one command line; SQLite takes 32,766 values in one statement.
+#: More than fits on a command line; SQLite accepts 32,766 values in one statement.
 _MOST_REVIEWS: Final = 10_000
 #: Parsed JSON takes up to 25 times as much memory.
 _LARGEST_REQUEST_BYTES: Final = 4_000_000
@@ -38,17 +38,19 @@ _FIRST_YEAR: Final = 1970
 
 
 def requests_folder(ledger: Path) -> Path:
-    """Return the folder in which reviews wait for whoever writes the ledger."""
+    """Return the folder in which reviews wait for the writer of the ledger."""
     return ledger.with_name(f"{ledger.name}.reviews")
 
 
 def hand_over(ledger: Path, reviews: Sequence[Review]) -> Path:
-    """Leave reviews for the daemon; returns the file, which goes when they are recorded. Raises `EmwatchError`."""
+    """Leave reviews for the daemon. Returns the file, deleted when they are recorded. Raises `EmwatchError`."""
     request = requests_folder(ledger) / f"{reviews[0].reviewed_at:%Y%m%dT%H%M%S%f}-{os.getpid()}.json"
     rows = [{**asdict(each), "reviewed_at": each.reviewed_at.isoformat()} for each in reviews]
     document = json.dumps({"reviews": rows}).encode("ascii")
     if len(reviews) > _MOST_REVIEWS or len(document) > _LARGEST_REQUEST_BYTES:
-        raise EmwatchError(f"{len(reviews):,} reviews are too many at once for a running daemon: name fewer frames")
+        raise EmwatchError(
+            f"{len(reviews):,} reviews are too many for one request to a running daemon: name fewer frames"
+        )
     try:
         request.parent.mkdir(exist_ok=True)
         with written_whole(request) as made:
@@ -63,16 +65,16 @@ def hand_over(ledger: Path, reviews: Sequence[Review]) -> Path:
 
 def take_in(ledger: Ledger, stuck: set[tuple[str, int, int]] | None = None) -> Iterator[Notice]:
     """
-    Record the reviews that wait, and yield what to tell: a request that makes no sense is kept under another name.
+    Record the waiting reviews and yield notices; an invalid request is kept under another name.
 
-    ``stuck`` remembers requests that were dealt with and can be neither removed nor renamed, so that a second call leaves
-    them alone. Raises `LedgerError` if the ledger cannot be written now: what waits goes on waiting.
+    ``stuck`` holds requests that are done but can be neither removed nor renamed, so that a second call skips them.
+    Raises `LedgerError` if the ledger cannot be written now: requests then stay where they are.
     """
     stuck = set() if stuck is None else stuck
     folder = requests_folder(ledger.path)
     try:
         waiting = sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
-    except OSError:  # nobody has reviewed anything
+    except OSError:  # there are no reviews yet
         return
     for request in waiting:
         try:
@@ -89,7 +91,7 @@ def take_in(ledger: Ledger, stuck: set[tuple[str, int, int]] | None = None) -> I
                 request.unlink()
             stuck.discard(key)
         except OSError as error:
-            yield Notice("warning", f"{path_to_text(request)}: a review cannot be taken in: {error}", request)
+            yield Notice("warning", f"{path_to_text(request)}: a review cannot be recorded: {error}", request)
 
 
 def _key(request: Path) -> tuple[str, int, int]:
@@ -98,11 +100,11 @@ def _key(request: Path) -> tuple[str, int, int]:
 
 
 def _recorded(ledger: Ledger, request: Path) -> str:
-    """Record one request; returns why it makes no sense, "" if it does."""
+    """Record one request. Returns the reason if it is invalid, else ""."""
     try:
         ledger.add_reviews(_read(request))
     except FileNotFoundError:
-        return "is a link that leads nowhere"
+        return "is a link to a missing file"
     except KeyError as error:
         return f"lacks {error}"
     except (ValueError, TypeError, OverflowError, NoSuchFrameError) as error:
@@ -131,13 +133,13 @@ def _checked(review: Review) -> Review:
         raise ValueError(f"reviewed_by or note has more than {_LONGEST_TEXT:,} characters")
     if review.reviewed_at.tzinfo is None:
         raise ValueError(f"{review.reviewed_at} has no time zone")
-    if not _FIRST_YEAR <= review.reviewed_at.year < MAXYEAR:  # cannot be shown in every other zone
-        raise ValueError(f"{review.reviewed_at} is no time at which anybody reviewed")
+    if not _FIRST_YEAR <= review.reviewed_at.year < MAXYEAR:  # else it cannot be shown in every time zone
+        raise ValueError(f"{review.reviewed_at} is not a possible time of a review")
     return review
 
 
 class LiveReviews:
-    """Takes in what waits, between two frames: one look at a folder a second. Troubles are told once."""
+    """Records waiting reviews between two frames; it lists a folder once a second. Faults are reported once."""
 
     def __init__(self, ledger: Ledger, tell: Callable[[Event], None]) -> None:
         self._ledger, self._tell = ledger, tell
@@ -153,7 +155,7 @@ class LiveReviews:
         try:
             for notice in take_in(self._ledger, self._stuck):
                 self._once(notice)
-        except LedgerError as error:  # the frames tell of it, too, and are tried again as well
+        except LedgerError as error:  # the frames report it, too, and are also tried again
             self._once(Notice("warning", f"reviews wait: {error}"))
 
     def _once(self, notice: Notice) -> None:

@@ -1,4 +1,4 @@
-"""The directories to watch, and what may not be: found by `emwatch config check` as well as at the start."""
+"""Checks of the directories to watch, made by `emwatch config check` and at the start."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-How emwatch is, put together without touching a watched directory.
+The state of emwatch, collected without touching a watched directory.
 
-From the ledger's lock (whether the daemon runs), the file in which it tells how it stands, and the ledger.
+Sources: the ledger's lock (whether the daemon runs), the status file, and the ledger.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
 def _pid(ledger: Path, told: dict[str, Any]) -> int | None:
     try:
         return holder(ledger)
-    except OSError:  # not ours to look at: go by what the daemon said of itself
+    except OSError:  # not permitted: use what the daemon wrote about itself
         pid = told.get("pid")
         running = told.get("state") != "ended" and isinstance(pid, int) and _is_alive(pid)
         return pid if running else None
@@ -161,7 +161,7 @@ def _backup(config: Config, told: dict[str, Any] | None) -> dict[str, Any] | Non
     """
     Return the last backup, whichever program made it, and the daemon's report about its own last one.
 
-    A directory on a network share is not looked into: like the watched ones it may hang.
+    A directory on a network share is not read: like the watched ones it may hang.
     """
     if crosses_network(file_system_type(config.ledger.backups)):
         return told
@@ -170,7 +170,7 @@ def _backup(config: Config, told: dict[str, Any] | None) -> dict[str, Any] | Non
         return told
     at = made_at(made[-1]).isoformat(timespec="seconds")
     told = told or {}
-    # Trouble that was told before another one was made is over.
+    # A fault reported before a newer backup was made is over.
     trouble = told.get("trouble", "") if told.get("at") == at else ""
     return {"at": at, "path": path_to_text(made[-1]), "trouble": trouble}
 
@@ -205,7 +205,7 @@ def _about_sqlite() -> str:
     """Return a note about this SQLite, not a warning: it is true every day, and emwatch is the only writer."""
     if sqlite_is_sound(sqlite3.sqlite_version_info):
         return ""
-    return "has a rare bug with several writers (fixed in 3.51.3): never open the ledger for writing beside emwatch"
+    return "has a rare bug with several writers (fixed in 3.51.3): do not write to the ledger with another program"
 
 
 def sqlite_is_sound(release: tuple[int, ...]) -> bool:
@@ -217,7 +217,7 @@ def sqlite_is_sound(release: tuple[int, ...]) -> bool:
 
 def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -> Iterator[str]:
     if document["state"] == "silent":
-        yield f"no sign of life for {silent_s:.0f} s: it waits for something, most likely a share that does not answer"
+        yield f"no sign of life for {silent_s:.0f} s: the daemon waits, most likely for a share that does not answer"
     if document["ledger"]["trouble"]:
         yield document["ledger"]["trouble"]
     if (document["ledger"]["wal_bytes"] or 0) > LARGE_WAL_BYTES:
@@ -229,7 +229,7 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
     yield from _warnings_about_alerts(document["alerts"] or {}, now)
     since_start = document["frames"]["since_start"] or {}
     if since_start.get("overflows"):
-        yield f"events were lost {since_start['overflows']} times since the start; sweeps found what they told of"
+        yield f"events were lost {since_start['overflows']} times since the start; sweeps found these files"
     if document["disk"] and document["disk"]["free_bytes"] < _LITTLE_SPACE_BYTES:
         yield f"{document['disk']['path']}: {document['disk']['free_bytes'] / 1e6:.0f} MB are left on the ledger's disk"
     backup = document["ledger"]["backup"] or {}
@@ -239,9 +239,9 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
 
 def _warnings_about_the_configuration(last_read: dict[str, Any]) -> Iterator[str]:
     if last_read.get("trouble"):
-        yield f"the configuration was not taken over, the one of before goes on: {last_read['trouble']}"
+        yield f"the configuration was not taken over; the previous one stays in use: {last_read['trouble']}"
     if last_read.get("needs_restart"):
-        yield f"changed in the configuration, but used only after a restart: {', '.join(last_read['needs_restart'])}"
+        yield f"changed in the configuration, but takes effect only after a restart: {', '.join(last_read['needs_restart'])}"
 
 
 def _warnings_about_alerts(alerts: dict[str, Any], now: datetime) -> Iterator[str]:

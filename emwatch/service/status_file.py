@@ -1,8 +1,8 @@
 """
-How the daemon stands, for `emwatch status`: a small file beside the ledger, replaced as a whole.
+The status file: the daemon's state for `emwatch status`, a small file beside the ledger, replaced as a whole.
 
-Whoever asks reads this file and never the watched directories, so that a share that hangs does not hang the question.
-It is written by the thread that does the work: a file that is no longer renewed tells that the work hangs.
+`emwatch status` reads this file and never the watched directories, so that a share that hangs does not block it. The
+frame thread writes it: a file that is no longer renewed shows that the work hangs.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _LARGEST_BYTES: Final = 1 << 20
 @dataclass(slots=True)
 class StatusFile:
     """
-    What is told, put together by the daemon as it starts, and the file it is written to.
+    The values that the daemon publishes, and the file that they are written to.
 
-    ``waiting`` counts the files seen and not yet recorded, ``ledger_trouble`` says why none is taken at the moment.
+    ``waiting`` counts the files seen and not yet recorded; ``ledger_trouble`` says why none is recorded at the moment.
     One thread at a time.
     """
 
@@ -58,13 +58,13 @@ class StatusFile:
     waiting: Callable[[], int] = int
     ledger_trouble: Callable[[], str] = str
     model: Callable[[], dict[str, str]] = dict
-    notes: dict[str, Any] = field(default_factory=dict)  #: what else is worth knowing, by name: the last backup, ...
+    notes: dict[str, Any] = field(default_factory=dict)  #: further facts by name: the last backup, ...
     _same: dict[str, Any] = field(default_factory=dict)
     _written: float = float("-inf")
     _changed: bool = False
 
     def __post_init__(self) -> None:
-        """Note what stays the same."""
+        """Note the values that do not change."""
         versions = {"emwatch": __version__, "watchdog": version("watchdog")}
         self._same = {
             "pid": os.getpid(),
@@ -74,7 +74,7 @@ class StatusFile:
         }
 
     def change(self) -> None:
-        """Say that there is news."""
+        """Note that a value changed: the file is written soon."""
         self._changed = True
 
     def note_reload(self, how: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ class StatusFile:
         self.change()
 
     def become(self, state: str) -> None:
-        """Change the state; told at once."""
+        """Change the state and write the file at once."""
         self.state = state
         self.publish(self.clock.monotonic(), at_once=True)
 
@@ -96,7 +96,7 @@ class StatusFile:
         unfinished = file.with_name(f"{file.name}.part")
         told = json.dumps(self._document(now)).encode("ascii")
         try:
-            # Not synced: after a power cut nobody runs, and an older or empty file says no less.
+            # Not synced: after a power cut no daemon runs, and an older or empty file is as good.
             with open(unfinished, "wb", opener=_private) as made:
                 made.write(told)
             unfinished.replace(file)
@@ -138,13 +138,13 @@ def _private(path: str, flags: int) -> int:
 
 
 def _write_over(file: Path, content: bytes) -> None:
-    """Write into the room that a file has already: just when the disk is full somebody asks why nothing is recorded."""
+    """Overwrite a file in place: this works on a full disk, and then the status matters most."""
     with file.open("r+b") as old:
         old.write(content.ljust(os.fstat(old.fileno()).st_size))
 
 
 def _directory(directory: WatchedDirectory, *, once: bool) -> dict[str, Any]:
-    mode, why = ("looked through once", "") if once else directory.mode()
+    mode, why = ("read once", "") if once else directory.mode()
     return {
         "path": path_to_text(directory.root),
         "mode": mode,
@@ -168,9 +168,9 @@ def status_file_path(ledger: Path) -> Path:
 
 def read_status_file(ledger: Path) -> dict[str, Any] | None:
     """
-    Return what the daemon of a ledger last wrote, ``None`` without a file that makes sense.
+    Return the document that the daemon of a ledger last wrote, ``None`` without a valid file.
 
-    Of a file that somebody else changed, values that are not of their kind are left out.
+    Values of a wrong type are left out: another program may have changed the file.
     """
     try:
         document = parse_json(read_bounded(status_file_path(ledger), _LARGEST_BYTES))
@@ -198,7 +198,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    """Return whether a value is a time with its zone, and far enough from the calendar's ends to be shown in any other."""
+    """Return whether a value is a time with a zone whose year allows conversion to any other zone."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -216,7 +216,7 @@ def _all(kind: Callable[[object], bool]) -> Callable[[object], bool]:
 
 
 def _with(**kinds: Callable[[object], bool]) -> Callable[[object], bool]:
-    """Return a check of a mapping that has certain keys; what else it holds may be anything."""
+    """Return a check of a mapping that has certain keys; other keys may hold anything."""
     return lambda value: isinstance(value, dict) and all(kind(value.get(name)) for name, kind in kinds.items())
 
 

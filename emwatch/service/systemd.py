@@ -1,4 +1,4 @@
-"""Tell systemd how the daemon is (sd_notify(3)): one datagram of ``KEY=value`` lines to the socket it names."""
+"""Reports the daemon's state to systemd (sd_notify(3)): one datagram of ``KEY=value`` lines to a socket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class SystemdNotifier:
-    """Says READY, STATUS, WATCHDOG and STOPPING; silent where no service manager asked for it."""
+    """Sends READY, STATUS, WATCHDOG and STOPPING; does nothing without a service manager."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
@@ -28,14 +28,14 @@ class SystemdNotifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0)) as sender:
                 sender.sendto(message, address)
         except OSError:
-            # A service manager that does not listen must not cost a frame.
+            # A service manager that does not answer must not stop a frame.
             return
 
     def tick(self, now: float) -> None:
         """
-        Pet the watchdog, at most four times per interval.
+        Send the watchdog signal, at most four times per interval.
 
-        To be called from the loop that does the work, so that a hung pipeline is noticed and a timer thread cannot lie.
+        Call it from the frame loop, so that a hung pipeline stops the signal; a timer thread would hide that.
         """
         if self._watchdog_s is not None and now - self._last_sign_of_life >= self._watchdog_s / 4:
             self._last_sign_of_life = now

@@ -1,4 +1,4 @@
-"""What keeps the ledger safe beside the work: a look at its soundness each hour, and a backup each day."""
+"""Maintenance of the ledger: an integrity check each hour and a backup each day."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Not before the daemon has run for so long: whoever restarts it again and again gets frames, not backups.
+#: No backup before the daemon has run for so long: repeated restarts must not delay frames.
 _FIRST_AFTER: Final = timedelta(minutes=5)
 _AGAIN_AFTER_TROUBLE: Final = timedelta(hours=1)
 _TELL_EVERY: Final = timedelta(hours=24)
@@ -40,11 +40,11 @@ _LOWEST_PRIORITY: Final = 19
 
 class Upkeep:
     """
-    Looks the ledger over each hour, and makes a backup when the last one is older than ``every`` (zero: never).
+    Checks the ledger each hour, and makes a backup when the last one is older than ``every`` (zero: never).
 
-    When that was, the directory itself says. A ledger found damaged is replaced, see `Ledger.examine`.
+    The file names tell when that was. A damaged ledger is replaced, see `Ledger.examine`.
 
-    ``note`` takes how the last one went, for `emwatch status`; ``tell`` hears of trouble, once a day.
+    ``note`` takes the last result, for `emwatch status`; ``tell`` takes faults, once a day.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Upkeep:
         self.worker.start()
 
     def stop(self) -> None:
-        """End the thread; a backup under way is given up, and the next start makes it."""
+        """Stop the thread; an unfinished backup is discarded, and the next start makes it."""
         self.worker.stop(_STOPPING_S)
 
     def look_over_if_due(self) -> None:
-        """Look the ledger over if it is time to."""
+        """Check the ledger if it is time to."""
         if self._clock.monotonic() < self._next_look:
             return
         self._next_look = self._clock.monotonic() + _LOOK_OVER_EVERY_S
@@ -98,7 +98,7 @@ class Upkeep:
         if not self._every:
             return None
         last = max((made_at(each) for each in backups_of(self._ledger, self._directory)), default=None)
-        # A last one in the future was made before the clock was put back.
+        # A last backup in the future was made before the clock was set back.
         if now < self._not_before or (last is not None and now - self._every < last <= now + self._every):
             return None
         self._not_before = now + _AGAIN_AFTER_TROUBLE  # also if this one ends the thread
@@ -127,7 +127,7 @@ class Upkeep:
         self._note("backup", {"at": at, "path": path, "trouble": trouble})
 
     def _run(self) -> None:
-        with suppress(OSError, AttributeError):  # on Linux a thread has a priority of its own
+        with suppress(OSError, AttributeError):  # on Linux each thread has its own priority
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
         while not self.worker.stopping.wait(_WAKE_EVERY_S):
             self.look_over_if_due()

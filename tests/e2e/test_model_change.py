@@ -115,7 +115,7 @@ def test_a_model_that_fails_is_told_once_and_the_old_one_goes_on(
     sha256 = json.loads(emwatch("model", "list", "--json").stdout)["bundles"][1]["sha256"]
     entry["active"] |= {"name": "spoilt", "folder": spoilt.name, "sha256": sha256}
     pointer.write_text(json.dumps(entry), encoding="utf-8")
-    wait_for(emwatch, "error", "backbone.tflite is not the file", "Going on with default")
+    wait_for(emwatch, "error", "backbone.tflite is not the file", "default", "stays in use")
 
     drawn = emwatch.home / "drawn"
     emwatch("simulate", "--out", drawn, "--frames", "3", "--rate", "0")
@@ -128,7 +128,7 @@ def test_a_model_that_fails_is_told_once_and_the_old_one_goes_on(
     time.sleep(5)  # the time of two more looks
 
     assert {row["bundle_sha256"] for row in emwatch.rows()} == {used}
-    assert sum("Going on with default" in line for line in log(emwatch)) == 1
+    assert sum("stays in use" in line for line in log(emwatch)) == 1
 
 
 def test_the_memory_of_models_that_were_exchanged_comes_back(emwatch: Program, daemon: subprocess.Popen[str]) -> None:

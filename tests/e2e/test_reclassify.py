@@ -88,8 +88,8 @@ def test_files_that_are_gone_changed_or_spoilt_are_told_and_the_others_judged(
     assert found["judged"] == 3
     assert {name for name, said in predictions(emwatch).items() if len(said) == 2} == {path.name for path in whole}
     told = emwatch("reclassify", expect=4).stderr
-    assert f"missing: {gone}: is not there any more" in told
-    assert "holds other bytes than were recorded" in told
+    assert f"missing: {gone}: is missing" in told
+    assert "its content differs from what was recorded" in told
     assert "0 judged by default" in told
     assert "; 3 were before;" in told
     assert emwatch("reclassify", "--path", "nothing*").stderr == "no recorded frame is meant\n"

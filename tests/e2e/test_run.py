@@ -233,7 +233,7 @@ def test_a_second_daemon_on_the_same_ledger_is_refused(emwatch: Program) -> None
         while "ready" not in daemon.stderr.readline():
             assert daemon.poll() is None
 
-        assert "already works on this ledger" in emwatch("run", "--once", expect=1).stderr
+        assert "already uses this ledger" in emwatch("run", "--once", expect=1).stderr
     finally:
         daemon.terminate()
         daemon.communicate()

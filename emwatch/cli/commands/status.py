@@ -87,7 +87,7 @@ def _directory(each: dict[str, Any], now: datetime) -> str:
     words = [f"{each['path']}: {each['mode']}"]
     if each["why"]:
         words.append(f"({each['why']})")
-    if each.get("sweep_seconds") and each["mode"] not in {"unavailable", "looked through once"}:
+    if each.get("sweep_seconds") and each["mode"] not in {"unavailable", "read once"}:
         words[-1] += ","
         words.append(f"swept every {each['sweep_seconds']:g} s")
     if swept := _ago(each.get("last_sweep_at"), now):

@@ -100,7 +100,7 @@ def test_a_model_that_fails_is_told_once_until_somebody_asks_again(config: Confi
 
     assert [notice.level for notice in ear.heard] == ["error"]
     assert "head.npz is not the file" in ear.heard[0].text
-    assert "Going on with default" in ear.heard[0].text
+    assert "stays in use" in ear.heard[0].text
     assert model._classifier.bundle_sha256 == first
     assert "head.npz is not the file" in model.facts()["trouble"]
 

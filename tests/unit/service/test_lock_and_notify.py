@@ -43,7 +43,7 @@ def test_the_lock_of_a_killed_daemon_is_free(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        with pytest.raises(EmwatchError, match="already works on this ledger"):
+        with pytest.raises(EmwatchError, match="already uses this ledger"):
             SingleInstance(path).acquire()
         holder.send_signal(signal.SIGKILL)
         holder.wait()

@@ -132,7 +132,7 @@ def test_what_a_reload_did_not_take_over_is_warned_of(rig: Rig, lock: SingleInst
     rig.status_file.become("watching")
     restart = rig.ask()["warnings"]
 
-    assert [each for each in mistaken if "goes on: a.yaml:3:1: x" in each]
+    assert [each for each in mistaken if "stays in use: a.yaml:3:1: x" in each]
     assert [each for each in restart if "after a restart: watch.mode" in each]
 
 
