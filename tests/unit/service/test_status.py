@@ -285,7 +285,7 @@ def test_what_nobody_can_change_today_is_a_note_and_no_warning(rig: Rig, monkeyp
     asked = rig.ask()
 
     assert asked["warnings"] == []
-    assert "never open the ledger for writing" in asked["versions"]["sqlite_note"]
+    assert "do not write to the ledger" in asked["versions"]["sqlite_note"]
 
 
 @pytest.mark.parametrize(
