@@ -1,4 +1,4 @@
-"""What `emwatch log` can be asked for, and the question in SQL."""
+"""What `emwatch log` can be asked for, and each filter as a condition in SQL; `emwatch.ledger.choosing` puts them together."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import fnmatch
 import os
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final
 from unicodedata import normalize
 
-from sqlalchemy import Column, Select, and_, func, or_, select
+from sqlalchemy import Integer, and_, exists, func, literal_column, or_, select, text, type_coerce
 
 from emwatch.frame import FrameState, Window
-from emwatch.ledger.log_row import LOG_COLUMNS
-from emwatch.ledger.schema import acquisition, frames, matches, predictions, reviews, sessions
+from emwatch.ledger.schema import acquisition, alerts, frames, matches, reviews, search, sessions, words
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable
 
-    from sqlalchemy import ColumnElement, FromClause
+    from sqlalchemy import Column, ColumnElement, Select
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,27 @@ class LogFilter:
         hits: has met any target (``True``) or none (``False``).
         probability: of the likeliest category.
         magnification: frames of unknown magnification are left out.
-        stage_tilt_deg: frames of unknown tilt are left out.
+        stage_tilt_deg: frames of unknown tilt are left out; the same holds for the other numbers below.
+        margin: probability minus that of the second likeliest category.
+        novelty: distance from what the model was taught.
+        working_distance_mm: in this window.
+        accelerating_voltage_kv: in this window.
+        pixel_size_nm: in this window.
+        horizontal_field_width_um: in this window.
+        stage_x_mm: in this window; with ``stage_y_mm`` a box on the stage.
+        stage_y_mm: in this window.
         since: recorded at or after this moment, which needs a zone.
         until: recorded at or before this moment, which needs a zone.
         session: a session's name or number, or ``last``: that of the frame recorded last.
         asked_at: frames recorded after this moment, by a clock that was ahead, do not make the last session.
         states: what became of the file.
         uncertain: ``None`` takes both.
+        alerted: an alert was delivered (``True``) or none was (``False``).
+        instrument: glob over the name of the instrument in the metadata or in the configuration; capitals do not matter.
+        operator: glob over the operator in the metadata or of the session.
+        detector: glob over the name of the detector.
+        text: words that all stand in the path, the notes or the metadata; ``wafer*`` is a beginning, quotes a phrase.
+        where: an SQL expression over the columns of the view ``v_log``.
         reviewed: a person has said something of it (``True``) or nothing (``False``).
         path: glob over the file's name or, with a separator in it, over its whole path, in the ledger's spelling.
             Capitals and composed letters do not matter; brackets also stand for themselves.
@@ -50,6 +64,8 @@ class LogFilter:
         duplicates: also copies of a frame recorded under another path.
         limit: at most so many rows, after sorting.
         newest_first: by the time of recording.
+        sort: fields to sort by before the time, such as ``magnification``; ``-magnification``: the greatest first.
+            Unknown values come last.
 
     """
 
@@ -59,6 +75,14 @@ class LogFilter:
     probability: Window | None = None
     magnification: Window | None = None
     stage_tilt_deg: Window | None = None
+    margin: Window | None = None
+    novelty: Window | None = None
+    working_distance_mm: Window | None = None
+    accelerating_voltage_kv: Window | None = None
+    pixel_size_nm: Window | None = None
+    horizontal_field_width_um: Window | None = None
+    stage_x_mm: Window | None = None
+    stage_y_mm: Window | None = None
     since: datetime | None = None
     until: datetime | None = None
     session: str | None = None
@@ -66,6 +90,12 @@ class LogFilter:
     states: tuple[FrameState, ...] = (FrameState.RECORDED, FrameState.FAILED)
     uncertain: bool | None = None
     reviewed: bool | None = None
+    alerted: bool | None = None
+    instrument: str | None = None
+    operator: str | None = None
+    detector: str | None = None
+    text: str | None = None
+    where: str | None = None
     path: str | None = None
     ids: tuple[int, ...] = ()
     before: tuple[datetime, int] | None = None
@@ -74,93 +104,129 @@ class LogFilter:
     duplicates: bool = True
     limit: int | None = None
     newest_first: bool = True
+    sort: tuple[str, ...] = ()
 
 
-_NEWEST = and_(predictions.c.frame_id == frames.c.id, predictions.c.newest)
-_METADATA = acquisition.c.frame_id == frames.c.id
+#: Windows of a filter that are columns of `search` by the same name.
+WINDOWS: Final = (
+    *("magnification", "stage_tilt_deg", "working_distance_mm", "accelerating_voltage_kv", "pixel_size_nm"),
+    *("horizontal_field_width_um", "stage_x_mm", "stage_y_mm", "probability", "margin", "novelty"),
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+#: Reading an entry of the full-text index costs as much as reading so many of another (measured).
+_DEAR_WORDS: Final = 10
+_PROBE: Final = search.alias("probe")
 
 
-def rows_of(wanted: LogFilter) -> Select[Any]:
-    """Return the query for the rows."""
-    order = [each.desc() if wanted.newest_first else each for each in (frames.c.recorded_at, frames.c.id)]
-    conditions = conditions_of(wanted)
-    if wanted.limit is not None:
-        # Sort and cut the numbers first: whole rows are only put together for those that are shown.
-        shown = select(frames.c.id).select_from(needed_by(wanted)).where(*conditions).order_by(*order)
-        conditions = [frames.c.id.in_(shown.limit(wanted.limit))]
-    return (
-        select(*LOG_COLUMNS)
-        .select_from(
-            frames.outerjoin(predictions, _NEWEST)
-            .outerjoin(acquisition, _METADATA)
-            .outerjoin(sessions, sessions.c.id == frames.c.session_id)
-        )
-        .where(*conditions)
-        .order_by(*order)
-    )
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """
+    One condition that rows of `search` must meet.
+
+    Attributes:
+        holds: asked of each row; it never makes SQLite leave the order of time.
+        rows: the keys of all rows that meet it, by an index; ``None`` if no index has them.
+        dear: how much dearer it is to count ``rows`` than entries of an index; 0: they cannot be counted up to a bound.
+        in_time: ``rows`` are next to each other in the order of time.
+        near: ``holds`` for rows whose number is not below the given one, if that is quicker to ask.
+        slow: ``holds`` looks into other tables by more than a number, and is asked last.
+
+    """
+
+    holds: ColumnElement[bool]
+    rows: Select[Any] | None = None
+    dear: int = 1
+    in_time: bool = False
+    near: Callable[[int], ColumnElement[bool]] | None = None
+    slow: bool = False
 
 
-def count_of(wanted: LogFilter) -> Select[Any]:
-    """Return the query for their number: it touches only the tables that the filter needs."""
-    matching = select(frames.c.id).select_from(needed_by(wanted)).where(*conditions_of(wanted)).limit(wanted.limit)
-    return select(func.count()).select_from(matching.subquery())
+def at_us(moment: datetime) -> int:
+    """Return a moment, which needs a zone, as `search` has it: microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
-def needed_by(wanted: LogFilter) -> FromClause:
-    """Return the tables that a filter looks at."""
-    source: FromClause = frames
-    if wanted.categories or wanted.probability is not None or wanted.uncertain is not None:
-        source = source.join(predictions, _NEWEST)
-    if wanted.magnification is not None or wanted.stage_tilt_deg is not None:
-        source = source.join(acquisition, _METADATA)
-    return source
-
-
-def conditions_of(wanted: LogFilter) -> list[ColumnElement[bool]]:
+def conditions_of(wanted: LogFilter) -> list[Condition]:
     """Return the conditions of a filter, all of which must hold."""
-    found: list[ColumnElement[bool]] = [frames.c.state.in_(wanted.states)]
-    if not wanted.superseded:
-        found.append(frames.c.superseded_by.is_(None))
-    found += _of_rows(wanted)
-    if not wanted.duplicates:
-        found.append(frames.c.duplicate_of.is_(None))
-    if wanted.categories:
-        found.append(predictions.c.category.in_(wanted.categories))
-    if wanted.uncertain is not None:
-        found.append(predictions.c.uncertain == wanted.uncertain)
-    found += _within(predictions.c.probability, wanted.probability)
-    found += _within(acquisition.c.magnification, wanted.magnification)
-    found += _within(acquisition.c.stage_tilt_deg, wanted.stage_tilt_deg)
-    if wanted.since is not None:
-        found.append(frames.c.recorded_at >= wanted.since)
-    if wanted.until is not None:
-        found.append(frames.c.recorded_at <= wanted.until)
-    found += _of_matches(wanted)
-    if wanted.reviewed is not None:
-        any_review = frames.c.id.in_(select(reviews.c.frame_id))
-        found.append(any_review if wanted.reviewed else ~any_review)
+    found = [*_of_state(wanted), *_of_time(wanted), *_of_columns(wanted), *_of_findings(wanted), *_of_names(wanted)]
     if wanted.session is not None:
-        found.append(frames.c.session_id.in_(_session_ids(wanted.session, wanted.asked_at)))
+        ids = _session_ids(wanted.session, wanted.asked_at)
+        found.append(_column("session_id", lambda column: [column.in_(ids)]))
+    if wanted.text is not None:
+        found.append(_of_words(match_expression(wanted.text)))
     if wanted.path is not None:
         found.append(_of_path(wanted.path))
+    if wanted.where is not None:
+        expression = f"EXISTS (SELECT 1 FROM v_log WHERE v_log.id = log_search.frame_id AND (\n{wanted.where}\n))"  # noqa: S608 - checked by `LedgerReader`
+        found.append(Condition(literal_column(expression.replace(":", "\\:")), slow=True))
+    return sorted(found, key=lambda each: each.slow)
+
+
+def _column(name: str, build: Callable[[ColumnElement[Any]], list[ColumnElement[bool]]]) -> Condition:
+    column = search.c[name]
+    # A leading plus keeps SQLite from choosing an index for it (https://sqlite.org/optoverview.html#uplus).
+    asked = type_coerce(literal_column(f"+log_search.{name}"), column.type)
+    rows = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(*build(_PROBE.c[name]))
+    return Condition(and_(*build(asked)), rows)
+
+
+def _of_state(wanted: LogFilter) -> list[Condition]:
+    found = []
+    if set(wanted.states) != set(FrameState):
+        by_index = None
+        if FrameState.RECORDED not in wanted.states:
+            by_index = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(
+                text("probe.state <> 'recorded'"), _PROBE.c.state.in_(wanted.states)
+            )
+        found.append(Condition(search.c.state.in_(wanted.states), by_index))
+    if not wanted.superseded:
+        found.append(Condition(search.c.is_current))
+    if not wanted.duplicates:
+        found.append(Condition(~search.c.is_copy))
     return found
 
 
-def _of_rows(wanted: LogFilter) -> list[ColumnElement[bool]]:
+def _of_time(wanted: LogFilter) -> list[Condition]:
     found: list[ColumnElement[bool]] = []
-    if wanted.ids:
-        found.append(frames.c.id.in_(wanted.ids))
-    if wanted.after_id is not None:
-        found.append(frames.c.id > wanted.after_id)
+    if wanted.since is not None:
+        found.append(search.c.at_us >= at_us(wanted.since))
+    if wanted.until is not None:
+        found.append(search.c.at_us <= at_us(wanted.until))
     if wanted.before is not None:
-        at, number = wanted.before
-        found.append(or_(frames.c.recorded_at < at, and_(frames.c.recorded_at == at, frames.c.id < number)))
+        at, number = at_us(wanted.before[0]), wanted.before[1]
+        found += [search.c.at_us <= at, or_(search.c.at_us < at, search.c.frame_id < number)]
+    conditions = []
+    if found:
+        between = select(search.c.at_us, search.c.frame_id).where(*found)
+        conditions.append(Condition(and_(*found), between, in_time=True))
+    if wanted.ids:
+        of_ids = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(_PROBE.c.frame_id.in_(wanted.ids))
+        conditions.append(Condition(_frame_id().in_(wanted.ids), of_ids))
+    if wanted.after_id is not None:
+        later = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(_PROBE.c.frame_id > wanted.after_id)
+        conditions.append(Condition(_frame_id() > wanted.after_id, later))
+    return conditions
+
+
+def _frame_id() -> ColumnElement[int]:
+    return literal_column("+log_search.frame_id", Integer)
+
+
+def _of_columns(wanted: LogFilter) -> list[Condition]:
+    found = []
+    if wanted.categories:
+        found.append(_column("category", lambda column: [column.in_(wanted.categories)]))
+    if wanted.uncertain is not None:
+        found.append(Condition(search.c.uncertain == wanted.uncertain))
+    for name in WINDOWS:
+        window: Window | None = getattr(wanted, name)
+        if window is not None:
+            found.append(_column(name, partial(_within, window=window)))
     return found
 
 
-def _within(column: Column[Any], window: Window | None) -> list[ColumnElement[bool]]:
-    if window is None:
-        return []
+def _within(column: ColumnElement[Any], *, window: Window) -> list[ColumnElement[bool]]:
     # An open window still asks for a value: unknown is never within.
     found: list[ColumnElement[bool]] = [column.is_not(None)]
     if window.low is not None:
@@ -170,25 +236,120 @@ def _within(column: Column[Any], window: Window | None) -> list[ColumnElement[bo
     return found
 
 
-def _of_matches(wanted: LogFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def _of_findings(wanted: LogFilter) -> list[Condition]:
+    """Return the conditions on matches, alerts and reviews: tables with several rows for a frame, or none."""
+    found = []
     if wanted.target is not None:
-        found.append(frames.c.id.in_(select(matches.c.frame_id).where(matches.c.target == wanted.target)))
-    if wanted.hits is not None:
-        any_match = frames.c.id.in_(select(matches.c.frame_id))
-        found.append(any_match if wanted.hits else ~any_match)
+        found.append(_any_row(matches.c.frame_id, matches.c.target == wanted.target))
+    for asked, frame_id, *only in (
+        (wanted.hits, matches.c.frame_id),
+        (wanted.alerted, alerts.c.frame_id, alerts.c.state == "delivered"),
+        (wanted.reviewed, reviews.c.frame_id),
+    ):
+        if asked is not None:
+            found.append(_any_row(frame_id, *only, there=asked))
     return found
 
 
-def _of_path(glob: str) -> ColumnElement[bool]:
+def _any_row(frame_id: Column[int], *only: ColumnElement[bool], there: bool = True) -> Condition:
+    any_row = exists().where(frame_id == search.c.frame_id, *only).correlate(search)
+    return Condition(any_row, select(frame_id).where(*only)) if there else Condition(~any_row)
+
+
+def _of_names(wanted: LogFilter) -> list[Condition]:
+    """Return the conditions on instrument, operator and detector; the full-text index has the rare ones."""
+    metadata, frame = acquisition.alias("named"), frames.alias("named_frame")
+    session = sessions.alias("named_session")
+    found = []
+    for field, columns in (
+        ("instrument", (metadata.c.instrument, frame.c.instrument_id)),
+        ("operator", (metadata.c.operator, session.c.operator)),
+        ("detector", (metadata.c.detector,)),
+    ):
+        glob: str | None = getattr(wanted, field)
+        if glob is None:
+            continue
+        source = frame.outerjoin(metadata, metadata.c.frame_id == frame.c.id)
+        source = source.outerjoin(session, session.c.id == frame.c.session_id)
+        named = (
+            exists()
+            .select_from(source)
+            .where(frame.c.id == search.c.frame_id, or_(*(_like(each, glob) for each in columns)))
+            .correlate(search)
+        )
+        by_words = None if field == "operator" else _with_words(glob, field)
+        found.append(Condition(named, by_words, dear=_DEAR_WORDS, slow=True))
+    return found
+
+
+def _like(column: ColumnElement[Any], glob: str) -> ColumnElement[bool]:
+    like = re.sub(r"[%_\x01]", "\x01\\g<0>", glob).replace("*", "%").replace("?", "_")
+    return column.like(like, escape="\x01")
+
+
+def match_expression(asked: str) -> str:
+    """
+    Return an FTS5 expression for words that all must be there, a phrase in quotes, ``wafer*`` for a beginning.
+
+    Raises `ValueError` if there is no word in it. What FTS5 calls operators are words like others.
+    """
+    terms = []
+    for phrase, word in re.findall(r'"([^"]*)"|([^\s"]+)', asked):
+        term = phrase or word
+        beginning = "*" if word.endswith("*") else ""
+        if any(letter.isalnum() for letter in term):
+            terms.append(f'"{term.rstrip("*")}"{beginning}')
+    if not terms:
+        raise ValueError(f"{asked!r} has no word to look for: give letters or digits")
+    return " ".join(terms)
+
+
+def _matching(expression: str) -> Select[Any]:
+    return select(words.c.rowid).where(literal_column("log_text").op("MATCH")(expression))
+
+
+def _of_words(expression: str) -> Condition:
+    found = _matching(expression)
+    near = lambda lowest: _frame_id().in_(found.where(words.c.rowid >= lowest))  # noqa: E731 - one line says it
+    return Condition(_frame_id().in_(found), found, dear=_DEAR_WORDS, near=near, slow=True)
+
+
+def _with_words(glob: str, column: str) -> Select[Any] | None:
+    """Return the frames with the whole words of a glob in a column of the full-text index: all that meet it, and others."""
+    if not glob.isascii():  # its letters may be composed in another way
+        return None
+    whole = [part.group() for part in re.finditer(r"[^\W_]+", glob) if not _open_ended(glob, part.start(), part.end())]
+    return _matching(" ".join(f'{column} : "{word}"' for word in whole)) if whole else None
+
+
+def _open_ended(glob: str, start: int, end: int) -> bool:
+    """Return whether a wildcard or a bracket may lengthen the word between two places of a glob."""
+    return glob[start - 1 : start] in set("*?]") or glob[end : end + 1] in set("*?[") or "[" in glob
+
+
+def _of_path(glob: str) -> Condition:
     pattern = glob if os.sep in glob else f"*{os.sep}{glob}"
+    path = frames.alias("path_of")
+    holds = (
+        select(_path_meets(path.c.path, pattern))
+        .where(path.c.id == search.c.frame_id)
+        .correlate(search)
+        .scalar_subquery()
+    )
+    named = _with_words(pattern, "path")
+    if named is not None:
+        return Condition(holds, named, dear=_DEAR_WORDS, slow=True)
+    meeting = select(path.c.id).where(_path_meets(path.c.path, pattern))
+    return Condition(holds, meeting, dear=0, slow=True)
+
+
+def _path_meets(path: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
     if not pattern.isascii():
-        return func.emwatch_path_like(frames.c.path, pattern).is_not(None)
+        return func.emwatch_path_like(path, pattern).is_not(None)
     if "[" not in pattern:  # LIKE knows no brackets, takes capitals as they come, and is as fast as GLOB on bare paths
-        like = re.sub(r"[%_\x01]", "\x01\\g<0>", pattern).replace("*", "%").replace("?", "_")
-        return frames.c.path.like(like, escape="\x01")
-    path = func.lower(frames.c.path)
-    return or_(*(path.op("GLOB", is_comparison=True)(each) for each in _readings(pattern.lower())))
+        return _like(path, pattern)
+    lower = func.lower(path)
+    return or_(*(lower.op("GLOB", is_comparison=True)(each) for each in _readings(pattern.lower())))
 
 
 def _readings(pattern: str) -> tuple[str, ...]:

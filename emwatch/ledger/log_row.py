@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import func, select
 
 from emwatch.frame import FrameState, text_to_path
-from emwatch.ledger.schema import acquisition, frames, matches, predictions, reviews, sessions
+from emwatch.ledger.schema import acquisition, alerts, frames, matches, notes, predictions, reviews, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,18 @@ _REVIEWED: Final = (
     .where(reviews.c.frame_id == frames.c.id)
     .order_by(reviews.c.reviewed_at.desc(), reviews.c.id.desc())
     .limit(1)
+    .correlate(frames)
+    .scalar_subquery()
+)
+_ALERTED: Final = (
+    select(func.min(alerts.c.delivered_at))
+    .where(alerts.c.frame_id == frames.c.id, alerts.c.state == "delivered")
+    .correlate(frames)
+    .scalar_subquery()
+)
+_NOTES: Final = (
+    select(func.group_concat(notes.c.text, "\n"))
+    .where(notes.c.frame_id == frames.c.id)
     .correlate(frames)
     .scalar_subquery()
 )
@@ -75,10 +87,21 @@ class LogRow:
     working_distance_mm: float | None = _is(acquisition.c.working_distance_mm)
     accelerating_voltage_kv: float | None = _is(acquisition.c.accelerating_voltage_kv)
     pixel_size_nm: float | None = _is(acquisition.c.pixel_size_nm)
+    horizontal_field_width_um: float | None = _is(acquisition.c.horizontal_field_width_um)
+    stage_x_mm: float | None = _is(acquisition.c.stage_x_mm)
+    stage_y_mm: float | None = _is(acquisition.c.stage_y_mm)
+    stage_z_mm: float | None = _is(acquisition.c.stage_z_mm)
     detector: str | None = _is(acquisition.c.detector)
     acquired_at: str | None = _is(acquisition.c.acquired_at)
+    instrument: str | None = _is(
+        func.coalesce(func.nullif(frames.c.instrument_id, ""), acquisition.c.instrument, sessions.c.instrument)
+    )
+    operator: str | None = _is(func.coalesce(acquisition.c.operator, sessions.c.operator))
+    sample: str | None = _is(func.coalesce(acquisition.c.sample, sessions.c.sample))
     targets: tuple[str, ...] = _is(_TARGETS)
+    alerted_at: datetime | None = _is(_ALERTED)  #: when an alert was first delivered
     reviewed: str | None = _is(_REVIEWED)  #: the category that a person named last; else ``reject`` or ``unsure``
+    notes: str | None = _is(_NOTES)  #: what people wrote about the frame, one note a line
 
 
 LOG_COLUMNS: Final = tuple(each.metadata["column"].label(each.name) for each in fields(LogRow))

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, select
 
 from emwatch.frame import text_to_path
 from emwatch.ledger import row_values
-from emwatch.ledger.filters import conditions_of, needed_by
+from emwatch.ledger.choosing import frame_ids
 from emwatch.ledger.outbox import AlertRules, Queued, write_matches
 from emwatch.ledger.recording import write_prediction
 from emwatch.ledger.schema import acquisition, frames, predictions
@@ -86,8 +86,6 @@ def add_prediction(
 
 def _without(wanted: LogFilter, bundle_sha256: str) -> Select[tuple[int]]:
     judged = select(predictions.c.frame_id).where(predictions.c.bundle_sha256 == bundle_sha256)
-    return (
-        select(frames.c.id)
-        .select_from(needed_by(wanted))
-        .where(*conditions_of(wanted), frames.c.sha256 != "", frames.c.id.not_in(judged))
+    return select(frames.c.id).where(
+        frames.c.id.in_(frame_ids(wanted)), frames.c.sha256 != "", frames.c.id.not_in(judged)
     )

@@ -11,13 +11,15 @@ from sqlalchemy.pool import StaticPool
 
 from emwatch.frame import AcquisitionMetadata, FrameState
 from emwatch.ledger import current, reviews, row_values
+from emwatch.ledger.care.upgrade import migrate
+from emwatch.ledger.choosing import count_of, rows_of
 from emwatch.ledger.current import Account
 from emwatch.ledger.database import ledger_errors, readable_revision, reading_engine
-from emwatch.ledger.filters import LogFilter, count_of, path_like, rows_of
+from emwatch.ledger.filters import LogFilter, path_like
 from emwatch.ledger.log_row import LogRow, log_row
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
-from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions, tables
+from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
 from emwatch.ledger.sqlite_file import must_be_there
 
 if TYPE_CHECKING:
@@ -45,12 +47,19 @@ class SessionRow:
     frames: int
     hits: int
     failed: int
+    opened_by: str = "gap"  #: ``gap``, ``command`` or ``folder``
+    is_open: bool = False  #: by command, and not ended yet
+    folder: str | None = None
+    operator: str | None = None
+    instrument: str | None = None
+    sample: str | None = None
 
 
 def _empty_ledger() -> Engine:
     """Return a ledger without rows, in memory: it stands for a file that was killed before its first commit."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
-    tables.create_all(engine)
+    with engine.connect() as connection:
+        migrate(connection)
     return engine
 
 
@@ -88,6 +97,7 @@ class LedgerReader:
     @contextmanager
     def _snapshot(self) -> Iterator[Connection]:
         with ledger_errors(self.path), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")  # what is counted, chosen and shown is one moment's
             yield connection
 
     def accounts(self, folder: Path, names: Sequence[str]) -> dict[str, Account]:
@@ -103,13 +113,13 @@ class LedgerReader:
     def rows(self, wanted: LogFilter = LogFilter()) -> Iterator[LogRow]:  # noqa: B008 - frozen, so one for all is right
         """Yield the rows as they were at one moment; memory does not grow with their number."""
         with self._snapshot() as connection:
-            for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(rows_of(wanted)):
+            for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(rows_of(connection, wanted)):
                 yield log_row(row)
 
     def count(self, wanted: LogFilter = LogFilter()) -> int:  # noqa: B008 - frozen, so one for all is right
         """Return the number of rows."""
         with self._snapshot() as connection:
-            return connection.scalar(count_of(wanted)) or 0
+            return connection.scalar(count_of(connection, wanted)) or 0
 
     def unjudged(
         self, wanted: LogFilter, bundle_sha256: str, *, before_id: int | None = None, limit: int = _ROWS_AT_A_TIME

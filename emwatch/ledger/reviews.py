@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, ReviewVerdict, text_to_path
 from emwatch.ledger import row_values
-from emwatch.ledger.filters import conditions_of, needed_by
+from emwatch.ledger.choosing import frame_ids
 from emwatch.ledger.schema import acquisition, frames, predictions, reviews, sessions
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ def frame_to_review(connection: Connection, frame: int | Path) -> ToReview | Non
 
 def of_frames(connection: Connection, wanted: LogFilter) -> list[ReviewRow]:
     """Return all reviews of the wanted frames, the newest first; the limit is of frames."""
-    chosen = select(frames.c.id).select_from(needed_by(wanted)).where(*conditions_of(wanted)).limit(wanted.limit)
     question = (
         select(
             reviews,
@@ -112,7 +111,7 @@ def of_frames(connection: Connection, wanted: LogFilter) -> list[ReviewRow]:
             .outerjoin(sessions, sessions.c.id == frames.c.session_id)
             .outerjoin(acquisition, acquisition.c.frame_id == frames.c.id)
         )
-        .where(reviews.c.frame_id.in_(chosen))
+        .where(reviews.c.frame_id.in_(frame_ids(wanted)))
         .order_by(reviews.c.reviewed_at.desc(), reviews.c.id.desc())
     )
     return list(_with_the_counting_one(connection.execute(question)))

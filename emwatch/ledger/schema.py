@@ -6,7 +6,7 @@ Plain SQLite of 2018 (no STRICT, no RETURNING), so that it also runs on the libr
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     REAL,
@@ -18,15 +18,21 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    Text,
     UniqueConstraint,
+    column,
+    table,
     text,
 )
 
 from emwatch.frame import BAR_FIELDS, FIELDS, FieldKind, FrameState, ReviewVerdict
 from emwatch.ledger.column_types import Document, Instant, PlainText
 
+if TYPE_CHECKING:
+    from sqlalchemy.types import TypeEngine
+
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -71,8 +77,16 @@ sessions = Table(
     Column("name", PlainText, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant, nullable=False),
+    Column("opened_by", PlainText, nullable=False, server_default="gap"),
+    Column("is_open", Boolean, nullable=False, server_default="0"),  # by command, until a command ends it
+    Column("folder", PlainText),
+    Column("operator", PlainText),
+    Column("instrument", PlainText),
+    Column("sample", PlainText),
     Index("ix_sessions_ended_at", "ended_at"),
     Index("ix_sessions_name", "name"),
+    Index("ix_sessions_folder", "folder", sqlite_where=text("folder IS NOT NULL")),
+    Index("ix_sessions_open", "started_at", sqlite_where=text("is_open = 1")),
     sqlite_autoincrement=True,
 )
 
@@ -108,7 +122,7 @@ frames = Table(
     Index("ix_frames_sha256", "sha256", sqlite_where=text("sha256 <> ''")),
     Index("ix_frames_state", "state", "recorded_at", sqlite_where=text(_CURRENT)),
     Index("ix_frames_recorded_at", "recorded_at"),
-    Index("ix_frames_session_id", "session_id", "recorded_at"),
+    Index("ix_frames_session_id", "session_id", sqlite_where=text("session_id IS NOT NULL")),
     Index("ix_frames_file_modified_at", "file_modified_at"),
     Index("ix_frames_supersedes", "supersedes", sqlite_where=text("supersedes IS NOT NULL")),
     Index("ix_frames_superseded_by", "superseded_by", sqlite_where=text("superseded_by IS NOT NULL")),
@@ -135,8 +149,6 @@ acquisition = Table(
     # When the frame's data bar was tried, also if it showed nothing; with new metadata it is tried again.
     Column("bar_read_at", Instant),
     Index("ix_metadata_bar_unread", "frame_id", sqlite_where=text(BAR_UNREAD)),
-    Index("ix_metadata_magnification", "magnification", sqlite_where=text("magnification IS NOT NULL")),
-    Index("ix_metadata_stage_tilt_deg", "stage_tilt_deg", sqlite_where=text("stage_tilt_deg IS NOT NULL")),
 )
 
 bundles = Table(
@@ -163,10 +175,6 @@ predictions = Table(
     Column("newest", Boolean, nullable=False, server_default="1"),
     UniqueConstraint("frame_id", "bundle_sha256"),
     Index("ux_predictions_newest", "frame_id", unique=True, sqlite_where=text("newest = 1")),
-    Index(
-        "ix_predictions_category", "category", "probability", "uncertain", "frame_id", sqlite_where=text("newest = 1")
-    ),
-    Index("ix_predictions_probability", "probability", "frame_id", sqlite_where=text("newest = 1")),
 )
 
 #: What people say of frames; see `emwatch.ledger.reviews`.
@@ -182,6 +190,22 @@ reviews = Table(
     Column("note", PlainText, nullable=False, server_default=""),
     UniqueConstraint("frame_id", "reviewed_at", "reviewed_by"),
     CheckConstraint("(category IS NOT NULL) = (verdict IN ('confirm', 'relabel'))"),
+)
+
+#: What people write about a frame or a session; added, never changed.
+notes = Table(
+    "notes",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("frame_id", Integer, ForeignKey("frames.id")),
+    Column("session_id", Integer, ForeignKey("sessions.id")),
+    Column("text", PlainText, nullable=False),
+    Column("written_by", PlainText, nullable=False),
+    Column("written_at", Instant, nullable=False),
+    CheckConstraint("(frame_id IS NULL) <> (session_id IS NULL)"),
+    Index("ix_notes_frame_id", "frame_id", sqlite_where=text("frame_id IS NOT NULL")),
+    Index("ix_notes_session_id", "session_id", sqlite_where=text("session_id IS NOT NULL")),
+    sqlite_autoincrement=True,
 )
 
 matches = Table(
@@ -234,3 +258,36 @@ snoozes = Table(
     Column("target", PlainText, primary_key=True),
     Column("until", Instant, nullable=False),
 )
+
+_SEARCHED: Final[dict[str, type[TypeEngine[Any]]]] = {
+    "session_id": Integer,
+    "category": PlainText,
+    **dict.fromkeys(("probability", "margin", "novelty"), REAL),
+    **dict.fromkeys(
+        (
+            *("magnification", "stage_tilt_deg", "working_distance_mm", "accelerating_voltage_kv", "pixel_size_nm"),
+            *("horizontal_field_width_um", "stage_x_mm", "stage_y_mm"),
+        ),
+        REAL,
+    ),
+}
+
+#: The numbers that frames are asked for, by time of recording; triggers keep it (see the migration that made it).
+search = Table(
+    "log_search",
+    tables,
+    Column("at_us", Integer, primary_key=True, autoincrement=False),  # recorded_at, microseconds since 1970
+    Column("frame_id", Integer, primary_key=True, autoincrement=False),
+    Column("state", PlainText, nullable=False),
+    Column("is_current", Boolean, nullable=False),
+    Column("is_copy", Boolean, nullable=False),
+    Column("uncertain", Boolean),
+    *(Column(name, kind) for name, kind in _SEARCHED.items()),
+    Index("ix_log_search_frame_id", "frame_id"),
+    Index("ix_log_search_state", "state", sqlite_where=text("state <> 'recorded'")),
+    *(Index(f"ix_log_search_{name}", name, sqlite_where=text(f"{name} IS NOT NULL")) for name in _SEARCHED),
+    sqlite_with_rowid=False,
+)
+
+#: The full-text index (FTS5): one row for a frame, ``rowid`` is its number.
+words = table("log_text", column("rowid", Integer), column("log_text", Text))

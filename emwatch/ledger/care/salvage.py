@@ -46,9 +46,9 @@ class Salvage:
         try:
             self._connection = connect_to_evidence(self.path)
             self._connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
-            names = [
-                name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            ]
+            # What answers questions (log_search, log_text) is made anew from the rest, and not even opened.
+            named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'log\\_%' ESCAPE '\\'"
+            names = [name for (name,) in self._connection.execute(named)]
             for name in names:
                 table = [row[1] for row in self._connection.execute(f"PRAGMA table_info('{name}')")]
                 self._columns[name] = table

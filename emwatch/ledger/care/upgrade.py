@@ -37,7 +37,7 @@ def bring_up_to_date(
     if found == revision:
         return None
     copy = _copied(driver_of(connection), path, found, now) if found is not None else None
-    _migrate(connection, migrations, revision)
+    migrate(connection, migrations, revision)
     return copy
 
 
@@ -59,7 +59,8 @@ def _copied(source: sqlite3.Connection, path: Path, revision: str, now: datetime
     return copy
 
 
-def _migrate(connection: Connection, migrations: Path, revision: str) -> None:
+def migrate(connection: Connection, migrations: Path = MIGRATIONS, revision: str = REVISION) -> None:
+    """Bring the tables to a revision, in one transaction."""
     from alembic import command
     from alembic.config import Config
 

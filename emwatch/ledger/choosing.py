@@ -1,0 +1,156 @@
+"""
+Which rows a filter chooses, and in what order: the quickest way for the ledger at hand.
+
+Rows are either walked by time, each asked all conditions, or fetched by the index that has the fewest of one condition.
+Which is quicker depends on how many rows meet it, so that is counted first, up to a bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import func, select, tuple_
+
+from emwatch.ledger.filters import WINDOWS, Condition, LogFilter, conditions_of
+from emwatch.ledger.log_row import LOG_COLUMNS
+from emwatch.ledger.schema import acquisition, frames, predictions, search, sessions
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection, FromClause, Select
+
+#: Counted at most: so many entries of an index are read in about 2 ms, and so many rows fetched by it in 30 ms.
+_BOUND: Final = 20_000
+#: Fetching by an index costs as much as walking past so many rows.
+_FETCH_COST: Final = 3
+#: Fewer are fetched at once: no walk is worth the risk.
+_FEW: Final = 3_000
+#: Walked before anything that needs the whole ledger is tried.
+_WINDOW: Final = 20_000
+
+#: What rows can be sorted by.
+SORTABLE: Final = ("recorded_at", "id", "path", "category", *WINDOWS)
+
+
+def chosen_by(connection: Connection, wanted: LogFilter) -> Select[Any]:
+    """Return a question for the keys (``at_us``, ``frame_id``) of the rows, in order and cut to the limit."""
+    conditions = conditions_of(wanted)
+    rarest = _rarest(connection, conditions, wanted.limit)
+    if wanted.limit and rarest is None and not wanted.sort and any(each.slow for each in conditions):
+        near = _near(connection, conditions, wanted)
+        if near is not None:
+            return near
+    return _keys(conditions, rarest or _uncounted(conditions), wanted)
+
+
+def _near(connection: Connection, conditions: list[Condition], wanted: LogFilter) -> Select[Any] | None:
+    """Return a question for the rows if enough are among the first in time, ``None`` if the whole ledger has to be asked."""
+    in_time = [each for each in conditions if each.in_time]
+    first = _keys(in_time, None, replace(wanted, limit=_WINDOW)).subquery()
+    ends = select(func.min(first.c.frame_id), func.min(first.c.at_us), func.max(first.c.at_us))
+    lowest, earliest, latest = connection.execute(ends).one()
+    if lowest is None:
+        return None
+    close = [each if each.near is None else Condition(each.near(lowest)) for each in conditions]
+    close.append(Condition(search.c.at_us.between(earliest, latest), in_time=True))
+    keys = [tuple(row) for row in connection.execute(_keys(close, None, wanted))]
+    if wanted.limit is None or len(keys) < wanted.limit:
+        return None
+    known = Condition(tuple_(search.c.at_us, search.c.frame_id).in_(keys))
+    return _keys([known], None, wanted)
+
+
+def rows_of(connection: Connection, wanted: LogFilter) -> Select[Any]:
+    """Return the question for the rows of the log."""
+    chosen = chosen_by(connection, wanted).subquery("chosen")
+    newest = (predictions.c.frame_id == chosen.c.frame_id) & predictions.c.newest
+    return (
+        select(*LOG_COLUMNS)
+        .select_from(
+            chosen.outerjoin(frames, frames.c.id == chosen.c.frame_id)
+            .outerjoin(predictions, newest)
+            .outerjoin(acquisition, acquisition.c.frame_id == chosen.c.frame_id)
+            .outerjoin(sessions, sessions.c.id == frames.c.session_id)
+        )
+        .order_by(*_order(wanted, chosen, [chosen.c[f"by_{name.lstrip('-')}"] for name in wanted.sort]))
+    )
+
+
+def count_of(connection: Connection, wanted: LogFilter) -> Select[Any]:
+    """Return the question for the number of rows."""
+    conditions = conditions_of(wanted)
+    by = _rarest(connection, conditions, None) or _uncounted(conditions)
+    return select(func.count()).select_from(_keys(conditions, by).limit(wanted.limit).subquery())
+
+
+def frame_ids(wanted: LogFilter) -> Select[Any]:
+    """Return the question for the numbers of all rows, in no order; the limit holds."""
+    return select(_keys(conditions_of(wanted), None).limit(wanted.limit).subquery().c.frame_id)
+
+
+def _rarest(connection: Connection, conditions: list[Condition], limit: int | None) -> Condition | None:
+    """Return the condition by whose index rows are fetched, ``None`` if walking by time is quicker."""
+    if limit == 0:
+        return None
+    counted = []
+    for each in conditions:
+        if each.rows is not None and each.dear:
+            bound = _BOUND // each.dear
+            number = connection.scalar(select(func.count()).select_from(each.rows.limit(bound).subquery())) or 0
+            counted.append((number, number < bound, each))
+            if number < _FEW // each.dear:
+                break
+    below = [(number, each) for number, whole, each in counted if whole]
+    if not below:
+        return None
+    fewest, rarest = min(below, key=lambda pair: pair[0])
+    if rarest.in_time:
+        return None
+    if limit is None or fewest <= _FEW:
+        return rarest
+    rows = connection.scalar(select(func.max(search.c.frame_id))) or 0
+    walked = float(limit)
+    for number, _, _ in counted:
+        walked *= rows / max(number, 1)
+    return rarest if fewest * _FETCH_COST < walked else None
+
+
+def _uncounted(conditions: list[Condition]) -> Condition | None:
+    return next((each for each in conditions if each.rows is not None and not each.dear), None)
+
+
+def _keys(conditions: list[Condition], by: Condition | None, ordered: LogFilter | None = None) -> Select[Any]:
+    """Return a question for the keys of the rows that meet all conditions, fetched ``by`` one of them."""
+    sort = () if ordered is None else ordered.sort
+    question = select(
+        search.c.at_us, search.c.frame_id, *(_sorted_by(name).label(f"by_{name.lstrip('-')}") for name in sort)
+    )
+    question = question.where(*(each.holds for each in conditions))
+    if by is not None and by.rows is not None:
+        pair = len(by.rows.selected_columns) > 1
+        fetched = tuple_(search.c.at_us, search.c.frame_id) if pair else search.c.frame_id
+        question = question.where(fetched.in_(by.rows))
+    if ordered is None:
+        return question
+    return question.order_by(*_order(ordered, search, [_sorted_by(name) for name in sort])).limit(ordered.limit)
+
+
+def _order(wanted: LogFilter, keys: FromClause, sort: list[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    order = [
+        (column.desc() if name.startswith("-") else column.asc()).nulls_last()
+        for name, column in zip(wanted.sort, sort, strict=True)
+    ]
+    times = (keys.c.at_us, keys.c.frame_id)
+    return [*order, *(each.desc() if wanted.newest_first else each.asc() for each in times)]
+
+
+def _sorted_by(name: str) -> ColumnElement[Any]:
+    match name.lstrip("-"):
+        case "recorded_at":
+            return search.c.at_us
+        case "id":
+            return search.c.frame_id
+        case "path":
+            return select(frames.c.path).where(frames.c.id == search.c.frame_id).correlate(search).scalar_subquery()
+        case column:
+            return search.c[column]
