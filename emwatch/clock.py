@@ -8,18 +8,18 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the rest of emwatch knows of time."""
+    """The clocks that emwatch uses."""
 
     def monotonic(self) -> float:
-        """Seconds that never jump; for waiting and for durations."""
+        """Return seconds that never jump; for waiting and durations."""
         ...
 
     def processor(self) -> float:
-        """Seconds of processor time that the calling thread has used; waiting does not count."""
+        """Return the processor time of the calling thread in seconds; waiting does not count."""
         ...
 
     def now(self) -> datetime:
-        """Wall clock with its offset; for labels only."""
+        """Return the wall-clock time with its offset; for labels only."""
         ...
 
 
@@ -27,7 +27,7 @@ class SystemClock:
     """The machine's own clocks."""
 
     def monotonic(self) -> float:
-        """Seconds that never jump."""
+        """Return seconds that never jump."""
         return time.monotonic()
 
     def processor(self) -> float:
@@ -35,5 +35,5 @@ class SystemClock:
         return time.thread_time()
 
     def now(self) -> datetime:
-        """Wall clock, in UTC."""
+        """Return the wall-clock time in UTC."""
         return datetime.now(UTC)

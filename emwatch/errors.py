@@ -23,11 +23,11 @@ class ModelError(EmwatchError):
 
 
 class DatasetError(EmwatchError):
-    """Labelled frames cannot be used: a label that is none, a class without frames. One line each where several are wrong."""
+    """Labelled frames cannot be used: an unknown label, a class without frames. One line for each fault."""
 
 
 class FetchError(EmwatchError):
-    """Something cannot be had from a repository; what came so far is kept, and asking again goes on from there."""
+    """A download from a repository failed; the received part is kept, and the next try continues there."""
 
 
 class LedgerError(EmwatchError):
@@ -46,7 +46,7 @@ class FrameError(EmwatchError):
     """
     A file that did not become a recorded frame.
 
-    ``code`` is the short word stored beside the sentence. ``retry_after_s`` is set where trying again helps although
+    ``code`` is the short word stored beside the sentence. ``retry_after_s`` is set if trying again helps although
     the file itself does not change (a lock is released, a share comes back); ``None`` waits for the file to change.
     """
 
@@ -89,7 +89,7 @@ class Vanished(FrameError):
 
 
 class Denied(FrameError):
-    """Locked by its writer, or not ours to read."""
+    """Locked by its writer, or not readable for this user."""
 
     code = "denied"
     retry_after_s = 10.0

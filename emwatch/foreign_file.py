@@ -1,8 +1,8 @@
 """
-Files that somebody else may have written: read within bounds, never waited for, and only if they are regular files.
+Reads files that another program may have written: within bounds, without waiting, and only regular files.
 
-A name that emwatch expects may lead to a pipe, a device, a folder or gigabytes. JSON may be nested so deeply, or hold
-numbers so long, that what reads it fails in ways of its own: here every unusable content is one `ValueError`.
+An expected name may be a pipe, a device, a folder or gigabytes. JSON may have very deep nesting or very long numbers,
+which make parsers fail in different ways: here every unusable content is a `ValueError`.
 """
 
 from __future__ import annotations

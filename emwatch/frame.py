@@ -40,7 +40,7 @@ NETWORK_SIDE_PX: Final = 170
 
 
 class FrameState(StrEnum):
-    """What became of one file in the acquisition directory."""
+    """The state of one file of the acquisition directory."""
 
     RECORDED = "recorded"  #: read, classified and committed
     FAILED = "failed"  #: not readable as a frame; the reason says why
@@ -49,17 +49,17 @@ class FrameState(StrEnum):
 
 
 class ReviewVerdict(StrEnum):
-    """What a person says of a frame."""
+    """The verdict of a person about a frame."""
 
     CONFIRM = "confirm"  #: it is of the category that the model named
     RELABEL = "relabel"  #: it is of another one
     REJECT = "reject"  #: it is of none, or of no use
-    UNSURE = "unsure"  #: nobody can tell, or an earlier review is taken back
+    UNSURE = "unsure"  #: the category cannot be decided, or an earlier review is cancelled
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a person says of a recorded frame; ``category`` is there for ``confirm`` and ``relabel`` only."""
+    """A person's verdict about a recorded frame; ``category`` is set for ``confirm`` and ``relabel`` only."""
 
     frame_id: int
     verdict: ReviewVerdict
@@ -75,12 +75,12 @@ class FieldKind(StrEnum):
     NUMBER = "number"
     TEXT = "text"
     FLAG = "flag"
-    TIME = "time"  #: ISO 8601 text; without an offset where the instrument's zone is unknown
+    TIME = "time"  #: ISO 8601 text; without an offset if the instrument's zone is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class AcquisitionField:
-    """One thing a microscope says about a frame: the name carries the unit."""
+    """One acquisition value of a frame; the unit is part of the name."""
 
     name: str
     kind: FieldKind
@@ -127,7 +127,7 @@ FIELDS: Final[Mapping[str, AcquisitionField]] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class StatKey:
     """
-    What a file looked like when it was last looked at: a reason to skip reading it again, never its identity.
+    Size, times and inode of a file when it was last seen: a reason not to read it again, never its identity.
 
     Identity is (path, sha256): inodes are reused, and every chmod changes the ctime.
     """
@@ -247,7 +247,7 @@ class Prediction:
     margin: float  #: probability minus that of the second likeliest
     bundle_sha256: str  #: which model said so
     novelty: float | None = None  #: distance from what the model was taught, where the bundle can tell
-    bundle_name: str = ""  #: what people call that model
+    bundle_name: str = ""  #: the model's name for people
     doubt: str = ""  #: why the category is hardly possible at the frame's scale; makes it ``uncertain``
 
 

@@ -32,7 +32,7 @@ def written_whole(path: Path, *, suffix: str = "") -> Iterator[Path]:
 
 
 def check_writable(directory: Path) -> None:
-    """Raise `OSError` if a directory, be it there or yet to be made, takes no files: before long work, not after it."""
+    """Raise `OSError` if a directory, existing or not, cannot be written: call it before long work."""
     place = directory.absolute()
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent

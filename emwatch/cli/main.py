@@ -72,7 +72,7 @@ class CommandLine(LazyGroup):
         """Run the command; what goes wrong becomes one message and an exit code."""
         try:
             result = super().invoke(ctx)
-            if sys.stdout is not None:  # closed by whoever started this (`>&-`)
+            if sys.stdout is not None:  # closed by the parent process (`>&-`)
                 sys.stdout.flush()
         except BrokenPipeError:
             _drop_stdout()  # the reader has what it wanted (`emwatch log | head`): nothing failed

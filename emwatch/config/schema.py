@@ -144,7 +144,7 @@ class TargetConfig(Section):
 
 
 class AlertsConfig(Section):
-    """The channels by name, how old a frame may be that still raises an alert, and how often the operator is told."""
+    """The channels by name, the highest age of a frame that raises an alert, and limits on the number of alerts."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, AnyChannel] = Field(init=False)

@@ -36,7 +36,7 @@ __all__ = [
     "writing_engine",
 ]
 
-#: A -wal that grew while somebody read for long is cut back to this size with the next checkpoint that is complete.
+#: A -wal that grew during a long read is cut to this size at the next complete checkpoint.
 WAL_KEPT_BYTES: Final = 8_000_000
 #: Key in ``Connection.info``: the statement that opens the next transaction, ``BEGIN IMMEDIATE`` unless set.
 BEGIN: Final = "emwatch.begin"
@@ -44,7 +44,7 @@ BEGIN: Final = "emwatch.begin"
 
 def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Engine:
     """
-    Return an engine with exactly one connection, for whoever holds the writer's lock; creates the file.
+    Return an engine with exactly one connection, for the holder of the writer's lock; creates the file.
 
     On a network share a rollback journal takes the place of the WAL, which only works between processes of one machine.
     """

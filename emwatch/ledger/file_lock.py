@@ -23,7 +23,7 @@ from emwatch.errors import LedgerError
 from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.foreign_file import OPEN_FLAGS
 
-_TRIES: Final = 10  # whoever asks whether a lock is held keeps it for a moment
+_TRIES: Final = 10  # a process that tests the lock holds it for a moment
 _PAUSE_S: Final = 0.02
 #: What the owner and the group may do with files that emwatch makes beside the ledger, and nobody else.
 PRIVATE_MODE: Final = 0o640
@@ -128,7 +128,7 @@ class FileLock:
 
 
 def is_held_by_another(error: OSError) -> bool:
-    """Return whether a lock failed as somebody else has it, and not as there is no such lock."""
+    """Return whether a lock failed because another process holds it, and not because locks are unsupported."""
     return error.errno in {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 
 

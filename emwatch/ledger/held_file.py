@@ -1,7 +1,7 @@
 """
-The ledger's file, held open for writing: one transaction after the other, and another file begun where it is damaged.
+The ledger's file, held open for writing: one transaction after the other; a damaged file is replaced by a new one.
 
-What is in the tables is no business of this module.
+This module does not know the tables.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class HeldFile:
 
     @property
     def _file(self) -> Path:
-        """The file itself, where ``path`` is a link: SQLite keeps the -wal beside it."""
+        """The file itself if ``path`` is a link: SQLite keeps the -wal beside it."""
         return Path(os.path.realpath(self.path))
 
     def _begin(self) -> None:
@@ -156,7 +156,7 @@ class HeldFile:
 
     def cut_back_wal(self) -> None:
         """
-        Fold the -wal into the file and empty it, as far as nobody reads; waits for nobody.
+        Write the -wal into the file and empty it, as far as no reader prevents it; does not wait.
 
         Raises:
             LedgerError: the disk does not take it.
@@ -256,7 +256,7 @@ class HeldFile:
 
     @contextmanager
     def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[Connection]:
-        """Yield the connection for one transaction, which is rolled back where the block raises."""
+        """Yield the connection for one transaction, which is rolled back if the block raises."""
         with self._lock:
             try:
                 with ledger_errors(self.path):

@@ -90,7 +90,7 @@ def frame_values(outcome: Outcome, recorded_at: datetime) -> Values:
 
 
 def metadata_values(metadata: AcquisitionMetadata) -> Values:
-    """Return the columns of the metadata table: one typed value per field, and where each came from."""
+    """Return the columns of the metadata table: one typed value per field, and their sources."""
     return {
         "vendor": metadata.vendor,
         **{name: _typed(metadata, name) for name in FIELDS},

@@ -119,7 +119,7 @@ class Ledger:
         return self._file.wal_bytes()
 
     def cut_back_wal(self) -> None:
-        """Fold the -wal into the file and empty it, as far as nobody reads; waits for nobody."""
+        """Write the -wal into the file and empty it, as far as no reader prevents it; does not wait."""
         self._file.cut_back_wal()
 
     def take_news(self) -> list[str]:

@@ -14,7 +14,7 @@ Point: TypeAlias = tuple[float, float]
 
 
 def resized(plane: Plane, width: int, height: int, how: Image.Resampling = Image.Resampling.BICUBIC) -> Plane:
-    """Resample a plane, antialiased where it shrinks."""
+    """Return a plane resampled; antialiased if it shrinks."""
     return np.asarray(Image.fromarray(plane, mode="F").resize((width, height), how), dtype=np.float32)
 
 

@@ -25,7 +25,7 @@ class TooManyPagesError(RuntimeError):
 
 
 class Broadcast:
-    """Tells all open pages of new frames. The looking thread runs only while a page is open."""
+    """Tells all open pages about new frames. The thread that checks for them runs only while a page is open."""
 
     def __init__(self, frames: Frames, most_pages: int = 32) -> None:
         self._frames = frames

@@ -1,4 +1,4 @@
-"""Reviews from the page: checked here, left where the daemon takes them in."""
+"""Reviews from the page: checked here, then left for the daemon to record."""
 
 from __future__ import annotations
 

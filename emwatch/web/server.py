@@ -1,4 +1,4 @@
-"""Serves the page: checks where it may be reached from, then hands requests to waitress."""
+"""Serves the page: checks which hosts may reach it, then passes requests to waitress."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _progress(paths: Sequence[Path]) -> AbstractContextManager[Callable[[str], N
 
 
 class _Out:
-    """Where the CSV writer writes: stdout, whatever that is at the moment."""
+    """The output of the CSV writer: the current stdout."""
 
     def write(self, text: str) -> None:
         click.echo(text, nl=False)

@@ -1,4 +1,4 @@
-"""What the data bar adds to frames named on the command line: read where it helps, or said once that it could."""
+"""Data bars of frames named on the command line: read if they add values, or suggested once."""
 
 from __future__ import annotations
 

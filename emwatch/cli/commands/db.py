@@ -118,7 +118,7 @@ def backup(
     refuse_watched(config)
 
     made = make_backup(config.ledger.path, config.ledger.backups, SystemClock().now())
-    if made is None:  # nobody asks it to stop
+    if made is None:  # cannot happen: no stop is requested
         raise AssertionError
     removed = rotate(config.ledger.path, config.ledger.backups, keep) if keep is not None else []
     if as_json:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _WHAT: Final = "do this"
-_HOPELESS: Final = "the ledger goes on without it; move the file away when nobody needs it, and this asks no more of it"
+_HOPELESS: Final = "the ledger works without it; move the file away when it is not needed, and this message ends"
 
 
 def _back_up(config: Config) -> bool:

@@ -20,7 +20,7 @@ from emwatch.whole_file import check_writable
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Figures of a model, in the words they are told in.
+#: Figures of a model, with their names for people.
 HEADLINE = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",

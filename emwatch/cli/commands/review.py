@@ -158,7 +158,7 @@ def _review(frame: ToReview, verdict: ReviewVerdict, relabel: str | None, by: st
 
 
 def _record(config: Config, made: list[Review]) -> bool:
-    """Write the reviews, or hand them to whoever writes the ledger; tells whether they are in it."""
+    """Write the reviews, or pass them to the process that writes the ledger. Returns whether they are recorded."""
     from emwatch.service.lock import holder
     from emwatch.service.review_inbox import hand_over, take_in
 

@@ -34,7 +34,7 @@ def service() -> None:
 
 
 def unit_options(command: Function) -> Function:
-    """Give a command the options that choose a unit."""
+    """Add the options that choose a unit to a command."""
     options = (
         click.option("--system", "scope", flag_value="system", help="The machine's service; default for root."),
         click.option("--user", "scope", flag_value="user", help="The user's own service; default for others."),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: The options that go into the order as they are; all others choose among reviewed frames.
 _ORDER: Final = ("drawn_per_category", "alone", "open_only", "seed", "threads")
-#: Files left out are told one by one up to so many.
+#: At most so many skipped files are listed one by one.
 _MOST_TOLD: Final = 20
 
 

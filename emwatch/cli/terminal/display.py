@@ -18,7 +18,7 @@ from emwatch.frame import path_to_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-#: Of a table on a terminal: between two columns, the least that a name is well read in, and the least at all.
+#: Widths on a terminal: the gap between columns, the least readable width of a name, and the least at all.
 _GAP = 3
 _LEAST_WIDTH = 12
 _CRUMB = 6
@@ -50,7 +50,7 @@ def tell_warning(text: str) -> None:
 
 
 def tell_error(text: str) -> None:
-    """Print on stderr what went wrong."""
+    """Print an error on stderr."""
     _tell("error: ", "red", text)
 
 
@@ -60,7 +60,7 @@ def _tell(word: str, colour: str, text: str) -> None:
 
 
 def json_text(document: Any, *, indent: int | None = 2) -> str:
-    """Write a JSON document; paths as plain text, times as ISO 8601, never NaN."""
+    """Return a JSON document; paths as plain text, times as ISO 8601, never NaN."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     return json.dumps(
         document,
@@ -77,7 +77,7 @@ def _jsonable(value: Any) -> Any:
         return path_to_text(value)
     if isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def print_json(document: Any) -> None:
@@ -87,7 +87,7 @@ def print_json(document: Any) -> None:
 
 def csv_cell(value: object) -> str:
     """
-    Write a value as a CSV cell that a spreadsheet does not take for a formula.
+    Return a value as a CSV cell that a spreadsheet does not read as a formula.
 
     Text that begins like a formula gets an apostrophe before it; numbers stay numbers.
     """
@@ -185,7 +185,7 @@ def fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], ro
     """
     Choose which columns of a table are drawn, and how wide: by index, the width in a terminal's cells.
 
-    Numbers and whole cells are never broken; other columns, and titles, are where ``room`` asks for it. Spare columns go
+    Numbers and whole cells are never broken; other columns, and titles, are if ``room`` requires it. Spare columns go
     before a name would be broken into crumbs.
     """
     from rich.cells import cell_len
@@ -213,7 +213,7 @@ def fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], ro
 
 
 def _grown(widths: Sequence[int], wanted: Sequence[int], kept: Sequence[int], left: int) -> list[int]:
-    """Let columns grow to what they want: who wants least first, and nobody more than a fair share of what is left."""
+    """Return widths grown towards ``wanted``: the smallest need first, each at most a fair share of what is left."""
     grown = list(widths)
     order = sorted(kept, key=lambda at: wanted[at] - widths[at])
     for served, at in enumerate(order):
@@ -225,9 +225,9 @@ def _grown(widths: Sequence[int], wanted: Sequence[int], kept: Sequence[int], le
 
 def common_folder(paths: Sequence[Path]) -> Path | None:
     """
-    Find the folder that all files of a table lie below, and tell it once on stderr, so that the table stays narrow.
+    Return the common folder of a table's files and print it once on stderr, so that the table stays narrow.
 
-    ``None`` off a terminal: what is piped holds whole paths.
+    ``None`` without a terminal: piped output has whole paths.
     """
     if not paths or not is_terminal(sys.stdout):
         return None
@@ -242,7 +242,7 @@ def common_folder(paths: Sequence[Path]) -> Path | None:
 
 
 def number_text(value: float) -> str:
-    """Write a number for people: five significant digits, whole numbers in full, thousands as in 12,500."""
+    """Return a number for people: five significant digits, whole numbers in full, thousands as in 12,500."""
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:,.5g}"
@@ -254,5 +254,5 @@ def counted(number: int, thing: str) -> str:
 
 
 def degrees_text(value: float) -> str:
-    """Write an angle for people: stages are set to tenths of a degree, and what is nearer to 0 is 0."""
+    """Return an angle for people, in tenths of a degree; smaller values are 0.0, without a sign."""
     return f"{round(value, 1) + 0.0:.1f}"

@@ -1,4 +1,4 @@
-"""``emwatch meta --explain``: every field, where its value is from, and why one is missing or not believed."""
+"""``emwatch meta --explain``: every field with its source, and why a value is missing or rejected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def value_text(name: str, reading: Reading | None) -> str:
-    """Write a value for people; ``-`` if it is unknown."""
+    """Return a value for people; ``-`` if it is unknown."""
     value = None if reading is None else reading.value
     if value is None:
         return "-"
@@ -44,7 +44,7 @@ def recognised_by(metadata: AcquisitionMetadata) -> str:
 
 
 def print_explanation(reading: FrameReading, bar: AcquisitionMetadata | None, bar_unread: str) -> None:
-    """Print a row for every field; ``bar``: what the data bar shows, ``None`` if it was not read, as said."""
+    """Print a row for every field; ``bar``: what the data bar shows, ``None`` if it was not read."""
     metadata = reading.metadata
     columns = [
         Column("Field"),

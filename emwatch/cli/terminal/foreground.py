@@ -83,9 +83,9 @@ class Output:
     """
     Shows events and log lines in a thread of its own.
 
-    A terminal that was stopped, or a pipe that nobody reads, holds up neither the recording nor a stop. What comes
-    meanwhile waits, up to `MOST_WAITING`; the rest is counted. At the end, an output that does not move for
-    `STANDS_STILL_S` seconds is given up.
+    A stopped terminal, or a pipe without a reader, delays neither the recording nor a stop. Up to `MOST_WAITING` lines
+    wait meanwhile; the others are counted. At the end, an output that accepts nothing for `STANDS_STILL_S` seconds is
+    abandoned.
     """
 
     def __init__(self, view: LiveView | PlainLines) -> None:

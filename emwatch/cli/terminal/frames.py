@@ -1,4 +1,4 @@
-"""What the commands over single files share: which files, read ahead, what failed, and the metadata as a document."""
+"""Shared by commands that read single files: the list of files, reading ahead, failures, the JSON of metadata."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A file to read; one found in a directory is passed over where it is no frame."""
+    """A file to read; a file found in a directory is skipped if it is not an image."""
 
     path: Path
     found_in_directory: bool = False
@@ -37,7 +37,7 @@ class Asked:
 
 
 def gather(paths: Sequence[Path]) -> list[Asked]:
-    """List the files meant: as given, and those below given directories by name, hidden ones left out."""
+    """Return the given files, and those below given directories sorted by name, without hidden ones."""
     return list(walk(paths))
 
 
@@ -66,7 +66,7 @@ def read_all(
 
 
 def metadata_document(reading: FrameReading) -> dict[str, Any]:
-    """Return everything known of a frame: flat values by field name, and where each came from."""
+    """Return everything known of a frame: values by field name, and the source of each."""
     metadata = reading.metadata
     return {
         "path": path_to_text(reading.path),
@@ -94,7 +94,7 @@ def failure_document(path: Path, error: FrameError) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts on the way through the files; tells failures at once, and progress where somebody looks."""
+    """Counts files and failures; prints each failure at once, and progress on a terminal."""
 
     total: int
     done: int = 0
@@ -115,12 +115,12 @@ class Tally:
             return True
         self.failed += 1
         self.clear()
-        # Before the daemon a missing file was there once; here it was only named.
+        # For the daemon a missing file existed once; here the user only named it.
         missing = isinstance(error, Vanished) and not asked.found_in_directory
         tell_error(f"{path_to_text(asked.path)}: no such file" if missing else str(error))
         return False
 
     def clear(self) -> None:
-        """Take the progress line away."""
+        """Remove the progress line."""
         if self.total > 1 and is_terminal(sys.stderr):
             click.echo("\r\033[K", nl=False, err=True)

@@ -1,4 +1,4 @@
-"""What the daemon prints where nobody watches a live view: one line per file, hit and notice."""
+"""The daemon's plain output, without the live view: one line per file, hit and notice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Failures that come by the thousand are summed up: hits must not drown in them, and the ledger has each with its reason.
+#: Thousands of failures are summed up, so that hits stay visible; the ledger has each failure with its reason.
 MOST_LINES: Final = 20
 WITHIN_S: Final = 60.0
 SUMMED_UP_EVERY_S: Final = 10.0
@@ -33,7 +33,7 @@ _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": log
 
 
 def frame_words(done: FrameDone) -> tuple[str, str, str, str, str]:
-    """Say a frame's outcome in five words: file, category, probability, magnification, tilt."""
+    """Return a frame's outcome as five texts: file, category, probability, magnification, tilt."""
     outcome = done.outcome
     name = printable(outcome.path.name)
     if outcome.prediction is None or outcome.reading is None:
@@ -44,7 +44,7 @@ def frame_words(done: FrameDone) -> tuple[str, str, str, str, str]:
 
 
 def alert_line(alert: Alert) -> str:
-    """Say an alert in one line."""
+    """Return the line that shows an alert."""
     return f"HIT {printable(alert.target)}: {printable(str(alert.path))} ({printable(alert.reason)})"
 
 
@@ -58,16 +58,16 @@ def is_quiet(event: Event) -> bool:
     """
     Return whether a file's outcome is shown only with ``-v``.
 
-    Every frame of some makers brings a text file along: those would be half of the lines. They are counted and recorded.
+    Some vendors write a text file beside every frame: these would be half of the lines. They are counted and recorded.
     """
     return isinstance(event, FrameDone) and event.outcome.state is FrameState.SKIPPED
 
 
 class Flood:
     """
-    Lets the first failures through, `MOST_LINES` in any `WITHIN_S`, and counts the others for a line now and then.
+    Prints the first failures, `MOST_LINES` in any `WITHIN_S` seconds, and counts the others for a summary line.
 
-    Moments are monotonic, in seconds. One thread at a time.
+    Times are monotonic seconds. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Flood:
         self._since: float | None = None
 
     def admits(self, code: str, now: float) -> bool:
-        """Return whether a failure gets a line of its own; else it is counted, by its code."""
+        """Return whether a failure is printed; else it is counted by its code."""
         if not self._held_back and (len(self._admitted) < MOST_LINES or now - self._admitted[0] >= WITHIN_S):
             self._admitted.append(now)
             return True
@@ -100,11 +100,10 @@ class Flood:
 
 class PlainLines:
     """
-    Results on stdout (or stderr, where stdout is for a JSON document); notices are log lines, with their level.
+    Prints results on stdout (or on stderr if stdout is for a JSON document); notices are log lines with their level.
 
-    ``everything``: also files that are no frames, and every failure of a flood; by default as ``-v`` says.
-    ``every_failure``: only the latter.
-    ``monotonic`` gives the seconds by which a flood is told.
+    ``everything``: also print files that are not frames, and every failure; the default depends on ``-v``.
+    ``every_failure``: print every failure. ``monotonic`` returns seconds, for `Flood`.
     """
 
     def __init__(
@@ -155,7 +154,7 @@ class PlainLines:
         self._line(alert_line(alert))
 
     def sum_up(self, *, at_once: bool = False) -> None:
-        """Print a line for the failures of a flood that had none, if it is time to."""
+        """Print a summary line for failures that were only counted, if it is time to."""
         if summary := self._flood.summary(self._monotonic(), at_once=at_once):
             self._line(summary)
 

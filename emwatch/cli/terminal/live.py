@@ -1,4 +1,4 @@
-"""What the operator sees on a terminal while the daemon runs: the last frames, counts, hits, rate and lag."""
+"""The live view on a terminal while the daemon runs: the last frames, counts, hits, rate and lag."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from emwatch.service.progress import Progress
 
 _SHOWN = 14
-#: A terminal narrower than this gets shorter names, so that numbers and doubts stay whole.
+#: On a narrower terminal, names are shortened, so that numbers and doubts stay complete.
 _ROOMY = 110
-#: One narrower than this shows only what is needed to find a frame and what it was taken for.
+#: A still narrower one shows only the columns that identify a frame and its category.
 _LITTLE = 64
 _NAME, _NUMBERS, _HIT = 1, (3, 4, 5), 6
 _NEEDED = range(4)
@@ -45,8 +45,8 @@ class LiveView:
     """
     The last frames, counts, rate and lag in place; hits and notices stay above, with the terminal's bell for a hit.
 
-    ``progress``: the counts to show, kept by the caller. ``everything``: also files that are no frames; by default as
-    ``-v`` says.
+    ``progress``: the counts to show, kept by the caller. ``everything``: also show files that are not frames; the
+    default depends on ``-v``.
     """
 
     def __init__(self, console: Console, progress: Progress, *, everything: bool | None = None) -> None:
@@ -79,18 +79,18 @@ class LiveView:
             self._console.print(Text(f"{_now()}  {printable(event.text)}", style=style))
 
     def _complete(self, late: FrameDone | BarRead) -> None:
-        """Put what a late sidecar or a data bar says of a frame into its row."""
+        """Add the values of a late sidecar or of a data bar to the frame's row."""
         for at, (moment, done) in enumerate(self._last):
             if done.frame_id == late.frame_id:
                 self._last[at] = moment, _completed(done, late)
 
     def show(self, alert: Alert) -> None:
-        """Keep a hit on the screen, and ring."""
+        """Keep a hit on the screen, and ring the bell."""
         self._console.print(Text(f"{_now()}  ★ {alert_line(alert)}", style="bold black on green"), soft_wrap=True)
         self._console.bell()
 
     def sum_up(self, *, at_once: bool = False) -> None:
-        """Do nothing: failures take no lines of their own here."""
+        """Do nothing: failures have no lines of their own here."""
 
     def picture(self) -> RenderableType:
         """Return what the view shows now."""
@@ -124,7 +124,7 @@ class LiveView:
         widths = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
         kept = range(len(titles)) if room >= _LITTLE else _NEEDED
         widths[_HIT] = min(widths[_HIT], max(room // 6, len("Hit")))
-        # The name gives way, not what was said of the frame: rich would cut the columns that stand last.
+        # The name is shortened, not the results: rich would cut the last columns.
         others = sum(widths[column] for column in kept if column != _NAME) + _GAP * (len(kept) - 1)
         widths[_NAME] = min(widths[_NAME], max(room - others, _SHORTEST_NAME))
         table = Table(box=None, pad_edge=False, expand=False)

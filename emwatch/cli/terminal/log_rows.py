@@ -41,7 +41,7 @@ _COLUMNS = (
     Column("File", shorten=True),
 )
 _REVIEWED = 3
-#: A terminal narrower than this gets shorter times and categories, so that numbers and names stay whole.
+#: On a narrower terminal, times and categories are shortened, so that numbers and names stay complete.
 _ROOMY = 120
 _STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASELINE: "dim"}
 
@@ -98,7 +98,7 @@ def print_csv(rows: Iterable[LogRow]) -> int:
 
 
 class _Out:
-    """Where the CSV writer writes: stdout, whatever that is at the moment."""
+    """The output of the CSV writer: the current stdout."""
 
     def write(self, text: str) -> None:
         click.echo(text, nl=False)
@@ -114,7 +114,7 @@ def print_rows(rows: Iterable[LogRow]) -> int:
     narrow = is_terminal(sys.stdout) and shutil.get_terminal_size().columns < _ROOMY
     cells = [list(_cells(row, below, narrow=narrow)) for row in shown]
     columns = list(_COLUMNS)
-    if not any(row.reviewed for row in shown):  # most have no use for it, and its room is dear
+    if not any(row.reviewed for row in shown):  # an empty column would waste space
         cells = [[*each[:_REVIEWED], *each[_REVIEWED + 1 :]] for each in cells]
         del columns[_REVIEWED]
     print_table(columns, cells, styles=styles)

@@ -1,4 +1,4 @@
-"""A bar on stderr that shows how far something long has come, where somebody looks; silent elsewhere and with ``-q``."""
+"""Progress bars on stderr for long tasks; only on a terminal, and not with ``-q``."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def transferring(total_bytes: int) -> Iterator[Callable[[str, int], None]]:
 
 
 def counting_bar(*, pace_over_s: float = 30.0) -> Progress:
-    """Make a bar that counts; the time left is told from the pace of the last ``pace_over_s``."""
+    """Return a counting bar; it estimates the time left by the pace of the last ``pace_over_s`` seconds."""
     from rich.progress import MofNCompleteColumn
 
     return _bar(MofNCompleteColumn(), pace_over_s=pace_over_s)
 
 
 def _bar(*numbers: ProgressColumn, pace_over_s: float = 30.0) -> Progress:
-    """Make a bar on stderr; descriptions are plain text, never markup: they may be names of files."""
+    """Return a bar on stderr; descriptions are plain text, never markup: they may be file names."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

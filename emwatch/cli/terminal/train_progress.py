@@ -1,4 +1,4 @@
-"""How far a training run is, on stderr: a bar with the time left on a terminal, else a line an epoch."""
+"""Progress of a training run on stderr: a bar with the time left on a terminal, else a line per epoch."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class TrainingProgress:
         if self._bar is not None:
             self._bar.stop()
         if self._learning and kind is not None and issubclass(kind, KeyboardInterrupt):
-            self.say("how far it is was written; the same command goes on from there")
+            self.say("the state was saved; the same command continues from there")
 
     def say(self, line: str) -> None:
-        """Print a sentence, above the bar."""
+        """Print a line above the bar."""
         if self._quiet and not line.startswith("warning:"):
             return
         if self._bar is not None:
@@ -55,7 +55,7 @@ class TrainingProgress:
         self._show(what, done, of)
 
     def standing(self, at: Standing) -> None:
-        """Show how far the training is; an epoch that is done gets its line."""
+        """Show the state of the training; a finished epoch gets its own line."""
         if not self._learning and (at.epoch > 1 or at.batch > 1):
             self.say(
                 f"going on with an unfinished run in epoch {at.epoch} of {at.epochs}, batch {at.batch} of {at.batches}"
@@ -73,8 +73,8 @@ class TrainingProgress:
     def _show(self, what: str, done: int, of: int) -> None:
         if self._bar is None:
             return
-        # A bar for each piece of work, begun where it is: the time left is told from the pace of this one, not of what
-        # came before, nor of what an interrupted run had done.
+        # One bar for each task, started at its current position: the time left depends on the pace of this task only,
+        # not on earlier ones or an interrupted run.
         shown = next(iter(self._bar.tasks), None)
         if shown is None or shown.total != of or done <= shown.completed:
             if shown is not None:

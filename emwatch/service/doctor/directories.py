@@ -34,7 +34,7 @@ _RAISE: Final = "echo '{name} = {value}' | sudo tee /etc/sysctl.d/60-emwatch.con
 
 
 def check(config: Config, machine: Machine) -> Iterator[Checked]:
-    """Check each watched directory, then the events of this machine where they are wanted."""
+    """Check each watched directory, then this machine's file events if they are used."""
     try:
         roots = checked_roots(config)
     except ConfigError as error:
