@@ -185,7 +185,7 @@ def fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], ro
     """
     Choose which columns of a table are drawn, and how wide: by index, the width in a terminal's cells.
 
-    Numbers and whole cells are never broken; other columns, and titles, are if ``room`` requires it. Spare columns go
+    Numbers and whole cells are never broken; other columns, and titles, are broken if necessary. Spare columns go
     before a name would be broken into crumbs.
     """
     from rich.cells import cell_len

@@ -103,7 +103,7 @@ class TestProgress:
                     progress.standing(Standing("warm-up", 1, 6, 1, 4, 2.3, 0.1))
                 raise KeyboardInterrupt
 
-        assert "the same command goes on from there" in CliRunner().invoke(told, ["--learning"]).stderr
+        assert "the same command continues from there" in CliRunner().invoke(told, ["--learning"]).stderr
         assert "goes on" not in CliRunner().invoke(told).stderr
 
     def test_quiet_leaves_warnings_only(self) -> None:
