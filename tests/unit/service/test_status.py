@@ -260,7 +260,8 @@ def test_a_count_that_takes_too_long_is_left_out(tmp_path: Path) -> None:
     with closing(sqlite3.connect(ledger.path)) as connection, connection:
         connection.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-            " INSERT INTO frames (path, state, first_seen_at, recorded_at) SELECT i, 'baseline', '', '' FROM n"
+            " INSERT INTO frames (path, state, first_seen_at, recorded_at) SELECT i, 'baseline', t, t"
+            " FROM n, (SELECT '2026-03-01T12:00:00.000000+00:00' AS t)"
         )
 
     assert summarise(ledger.path, seconds=-1).frames is None
