@@ -335,6 +335,7 @@ class Alert:
     data_bar_height_px: float | None = None
     count: int = 1
     best: tuple[Alert, ...] = ()
+    thumbnail: bytes = field(default=b"", repr=False)  #: JPEG with a true scale bar, for channels that show pictures
 
 
 #: Python takes names for text of the locale's encoding: not the same bytes, or text, for everybody who asks.

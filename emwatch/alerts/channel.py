@@ -9,6 +9,7 @@ from emwatch.settings import Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from emwatch.frame import Alert
 
@@ -41,6 +42,16 @@ class Channel(Protocol):
         ...
 
 
+def is_silent(channel: Channel) -> bool:
+    """Return whether a channel disturbs nobody (``silent = True``): it gets every alert at once, whatever the policy."""
+    return bool(getattr(channel, "silent", False))
+
+
+def shows_pictures(channel: Channel) -> bool:
+    """Return whether alerts for a channel carry a thumbnail (``pictures = True``)."""
+    return bool(getattr(channel, "pictures", False))
+
+
 class ChannelSettings(Section):
     """
     The keys of one channel in the configuration; each kind derives its own.
@@ -51,6 +62,10 @@ class ChannelSettings(Section):
     """
 
     kind: str
+
+    def written_folder(self) -> Path | None:
+        """Return the folder that the channel writes to; it must not be in a watched directory."""
+        return None
 
     @abstractmethod
     def open(self, show: Callable[[Alert], None]) -> Channel:

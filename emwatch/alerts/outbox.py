@@ -12,12 +12,13 @@ import logging
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emwatch.alerts.channel import is_silent, shows_pictures
 from emwatch.alerts.policy import Policy
 from emwatch.errors import AlertError, LedgerError
 from emwatch.frame import Alert
@@ -137,6 +138,7 @@ class Outbox:
         clock: for what is due; jumps of the wall clock are survived.
         patience: back-off and giving up.
         policy: what is held back and told together; terminals show every alert at once.
+        picture: returns an alert's thumbnail as JPEG, empty if there is none; must not raise.
         chance: gives numbers in [0, 1) for the jitter.
 
     """
@@ -149,12 +151,14 @@ class Outbox:
         *,
         patience: Patience | None = None,
         policy: Policy | None = None,
+        picture: Callable[[Alert], bytes] = lambda _alert: b"",
         chance: Callable[[], float] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._patience = patience or Patience()
         self._policy = policy or Policy()
+        self._picture = picture
         self._chance = chance or SystemRandom().random
         self._lines = {name: _Line(channel) for name, channel in channels.items()}
         self._workers = {name: self._worker(name, line) for name, line in self._lines.items()}
@@ -189,7 +193,7 @@ class Outbox:
         if line.down_until is not None and now < line.down_until <= now + longest:
             return Step(0, line.down_until)
         delivered = 0
-        policy = None if line.channel.kind == "terminal" else self._policy
+        policy = None if is_silent(line.channel) else self._policy
         for alert in self._store.due_alerts(channel, now, IN_FLIGHT, not_after=now + longest, policy=policy):
             if self._stopping or line.retired:
                 break
@@ -202,7 +206,7 @@ class Outbox:
     def _deliver(self, line: _Line, alert: Alert, now: datetime) -> bool:
         line.in_hand = alert
         try:
-            line.channel.send(alert)
+            line.channel.send(self._with_picture(line.channel, alert))
         except AlertError as error:
             self._failed(line, alert, str(error), now)
             return False
@@ -216,6 +220,9 @@ class Outbox:
         line.refused.clear()
         line.failures, line.down_until = 0, None
         return True
+
+    def _with_picture(self, channel: Channel, alert: Alert) -> Alert:
+        return replace(alert, thumbnail=self._picture(alert)) if shows_pictures(channel) else alert
 
     def _succeed(self, name: str, line: _Line, now: datetime) -> None:
         """Go on with a channel as it is configured now, and let it have at once what the one before refused."""

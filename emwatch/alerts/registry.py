@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 from pydantic import Field
 
 from emwatch.alerts.command import CommandSettings
+from emwatch.alerts.folder import FolderSettings
+from emwatch.alerts.mqtt import MqttSettings
+from emwatch.alerts.notify import NotifySettings
 from emwatch.alerts.terminal import TerminalSettings
+from emwatch.alerts.webhook import WebhookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
 KINDS: Final[tuple[type[ChannelSettings], ...]] = (
     TerminalSettings,
     CommandSettings,
+    WebhookSettings,
+    FolderSettings,
+    MqttSettings,
+    NotifySettings,
 )
 
 #: The settings of each kind, by its word in the configuration.

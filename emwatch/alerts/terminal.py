@@ -27,6 +27,7 @@ class TerminalChannel:
     """Calls a function with each alert, such as a live view's."""
 
     kind: Final = "terminal"
+    silent: Final = True
 
     def __init__(self, show: Callable[[Alert], None]) -> None:
         self._show = show

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from emwatch.escape import escaped
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -62,3 +63,18 @@ def as_words(alert: Alert) -> dict[str, str]:
     words["magnification"] = "" if alert.magnification is None else f"{alert.magnification:.0f}"
     # A program's arguments and environment end at a NUL.
     return {name: word.replace("\0", "") for name, word in words.items()}
+
+
+def as_lines(alert: Alert) -> list[str]:
+    """Return an alert as lines for people; what is not known has no line."""
+    lines = [escaped(alert.reason)]
+    if alert.frame_id:
+        lines.append(f"{alert.category} {alert.probability:.2f}")
+    lines.append(escaped(path_to_text(alert.path)))
+    if alert.magnification is not None:
+        lines.append(f"magnification {alert.magnification:,.0f} x")
+    if alert.stage_tilt_deg is not None:
+        lines.append(f"stage tilt {alert.stage_tilt_deg:.1f}°")
+    if alert.stage_x_mm is not None and alert.stage_y_mm is not None:
+        lines.append(f"stage x {alert.stage_x_mm:.4f} mm, y {alert.stage_y_mm:.4f} mm")
+    return [*lines, f"frame {alert.frame_id}, recorded {alert.recorded_at}", f"alert {alert.key}"]

@@ -16,7 +16,7 @@ from emwatch.alerts.policy import Policy
 from emwatch.alerts.registry import AnyChannel
 from emwatch.alerts.terminal import TerminalSettings
 from emwatch.errors import ConfigError
-from emwatch.frame import CATEGORIES, Target, Window
+from emwatch.frame import CATEGORIES, Target, Window, path_to_text
 from emwatch.settings import NAME_PATTERN, Name, Number, OneOrMany, Section, Text
 
 if TYPE_CHECKING:
@@ -216,6 +216,18 @@ class Config(Section):
     alerts: AlertsConfig = AlertsConfig()
     web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _nothing_is_written_to_watched_directories(self) -> Config:
+        watched = [Path(os.path.realpath(each)) for each in self.watch.directory]
+        for name, channel in self.alerts.channels.items():
+            folder = channel.written_folder()
+            if folder is not None and any(Path(os.path.realpath(folder)).is_relative_to(each) for each in watched):
+                raise ValueError(
+                    f"alerts.{name}: {path_to_text(folder)} is in a watched directory, which is never written to; "
+                    "name a folder outside it"
+                )
+        return self
 
     def watched_directories(self) -> tuple[Path, ...]:
         """

@@ -33,6 +33,7 @@ from emwatch.service.review_inbox import LiveReviews
 from emwatch.service.roots import check_root, checked_roots
 from emwatch.service.status_file import StatusFile
 from emwatch.service.systemd import SystemdNotifier
+from emwatch.service.thumbnails import Thumbnails
 from emwatch.service.upkeep import Upkeep
 from emwatch.watch.directory import WatchedDirectory, settle_seconds
 from emwatch.watch.hints import ASKED, HintBox
@@ -115,7 +116,15 @@ class Daemon:
         sandbox = stack.enter_context(Sandbox(prepare=prepared_by(config.model.views), limits=reading_limits(config)))
         sandbox.start()
         ledger = self._open_ledger(stack, status_file)
-        outbox = Outbox(ledger, config.alerts.open_channels(self._show), clock, policy=config.alerts.policy)
+        thumbnails = Thumbnails(reading_limits(config))
+        stack.callback(thumbnails.close)
+        outbox = Outbox(
+            ledger,
+            config.alerts.open_channels(self._show),
+            clock,
+            policy=config.alerts.policy,
+            picture=thumbnails,
+        )
         listeners: list[Callable[[Event], None]] = [partial(self._note_state, status_file), self._tell]
         tell = Teller(self._progress, listeners, outbox.announce, about=config.ledger.path, clock=clock)
         model = LiveModel(config, tell, follow=not self._once)

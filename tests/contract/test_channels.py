@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import sys
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -12,13 +14,20 @@ import pytest
 
 from emwatch.alerts.channel import Channel
 from emwatch.alerts.command import CommandChannel
+from emwatch.alerts.folder import TABLE, FolderChannel
+from emwatch.alerts.mqtt import MqttChannel, MqttSettings
+from emwatch.alerts.notify import NotifyChannel
 from emwatch.alerts.registry import BY_KIND
 from emwatch.alerts.terminal import TerminalChannel
+from emwatch.alerts.webhook import WebhookChannel
 from emwatch.cli.terminal.lines import PlainLines
 from emwatch.errors import AlertError
 from emwatch.testing import RecordingChannel, make_alert
+from tests.sinks import MOSQUITTO, Broker, HttpSink
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from emwatch.frame import Alert
 
 
@@ -99,12 +108,107 @@ class CommandRig:
         (self._folder / "broken").unlink()
 
 
-RIGS = {"recording": RecordingRig, "terminal": TerminalRig, "command": CommandRig}
+class WebhookRig:
+    def __init__(self, _folder: Path) -> None:
+        self._sink = HttpSink()
+        url = self._sink.url
+        self.channel = WebhookChannel(lambda: url, lambda: "key", timeout_s=10)
+
+    def received(self) -> list[str]:
+        return [each["key"] for each in self._sink.documents()]
+
+    def break_receiver(self) -> None:
+        self._sink.mood = "refuse"
+
+    def mend_receiver(self) -> None:
+        self._sink.mood = "take"
+
+    def close(self) -> None:
+        self._sink.close()
+
+
+class FolderRig:
+    def __init__(self, folder: Path) -> None:
+        self._hits = folder / "hits"
+        self.channel = FolderChannel(self._hits)
+
+    def received(self) -> list[str]:
+        with (self._hits / TABLE).open(encoding="utf-8", newline="") as table:
+            return [row["key"] for row in csv.DictReader(table)]
+
+    def break_receiver(self) -> None:
+        self._hits.write_text("in the way")
+
+    def mend_receiver(self) -> None:
+        self._hits.unlink()
+
+
+class MqttRig:
+    def __init__(self, folder: Path) -> None:
+        pytest.importorskip("paho.mqtt.client", reason="needs the extra mqtt")
+        if MOSQUITTO is None:
+            pytest.skip("needs mosquitto")
+        self._broker = Broker(folder)
+        self.channel = MqttChannel(MqttSettings(kind="mqtt", host="127.0.0.1", port=self._broker.port))
+        self._sent = 0
+        send = self.channel.send
+        self.channel.send = lambda alert: (send(alert), setattr(self, "_sent", self._sent + 1))[0]
+
+    def received(self) -> list[str]:
+        until = time.monotonic() + 10  # the broker has it; the subscriber has it soon
+        while len(found := self._alerts()) < self._sent and time.monotonic() < until:
+            time.sleep(0.01)
+        return found
+
+    def _alerts(self) -> list[str]:
+        return [document["key"] for topic, document, _ in self._broker.taken if topic == "emwatch/alert"]
+
+    def break_receiver(self) -> None:
+        self._broker.stop()
+
+    def mend_receiver(self) -> None:
+        self._broker.start()
+
+    def close(self) -> None:
+        self._broker.stop()
+
+
+class NotifyRig:
+    def __init__(self, _folder: Path) -> None:
+        pytest.importorskip("apprise", reason="needs the extra notify")
+        self._sink = HttpSink()
+        address = f"json://127.0.0.1:{self._sink.port}/"
+        self.channel = NotifyChannel(lambda: address)
+
+    def received(self) -> list[str]:
+        return [each["message"].rpartition("alert ")[2].strip() for each in self._sink.documents()]
+
+    def break_receiver(self) -> None:
+        self._sink.mood = "refuse"
+
+    def mend_receiver(self) -> None:
+        self._sink.mood = "take"
+
+    def close(self) -> None:
+        self._sink.close()
+
+
+RIGS = {
+    "recording": RecordingRig,
+    "terminal": TerminalRig,
+    "command": CommandRig,
+    "webhook": WebhookRig,
+    "folder": FolderRig,
+    "mqtt": MqttRig,
+    "notify": NotifyRig,
+}
 
 
 @pytest.fixture(name="rig", params=RIGS)
-def _rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
-    return RIGS[request.param](tmp_path)
+def _rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    rig = RIGS[request.param](tmp_path)
+    yield rig
+    getattr(rig, "close", lambda: None)()
 
 
 def test_every_registered_kind_is_under_this_contract() -> None:

@@ -273,6 +273,6 @@ class TestTheExample:
         config = _load(text, tmp_path).config
 
         assert [target.name for target in config.targets] == ["tilted nanowires", "any good powder"]
-        assert set(config.alerts.channels) == {"terminal", "horn", "live"}
+        assert set(config.alerts.channels) == {"terminal", "horn", "live", "hook", "gather", "bus", "mail"}
         assert config.watch.directory == (Path("/data/sem"),)
         assert set(yaml.safe_load(text)["targets"][0]) == set(TargetConfig.model_fields)
