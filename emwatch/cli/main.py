@@ -34,6 +34,9 @@ COMMANDS: Final = {
     "doctor": Entry(
         "emwatch.cli.commands.doctor", "doctor", "Find what is wrong with this installation, and what mends it."
     ),
+    "support-bundle": Entry(
+        "emwatch.cli.commands.support_bundle", "support_bundle", "Collect facts for whoever helps you, without secrets."
+    ),
     "reconcile": Entry(
         "emwatch.cli.commands.reconcile", "reconcile", "Check that every file in the directory is in the ledger."
     ),

@@ -81,7 +81,7 @@ class TestHelp:
         assert float(seconds) < 0.3
 
     def test_it_lists_every_command(self, emwatch: Run) -> None:
-        listed = re.findall(r"^  (\w+)  +\S", emwatch("--help").stdout.split("Commands:")[1], flags=re.MULTILINE)
+        listed = re.findall(r"^  ([\w-]+)  +\S", emwatch("--help").stdout.split("Commands:")[1], flags=re.MULTILINE)
 
         assert listed == list(COMMANDS)
 
