@@ -38,7 +38,7 @@ from emwatch.ledger.care.backups import make_backup
 from emwatch.ledger.care.check import check
 from emwatch.ledger.column_types import instant
 from emwatch.ledger.query import LedgerReader, LogFilter
-from emwatch.ledger.sqlite_file import look_over
+from emwatch.ledger.sqlite_file import quick_check
 from emwatch.ledger.summary import summarise
 from emwatch.ledger.writer import Ledger
 
@@ -157,7 +157,7 @@ def main() -> None:
         )
         with Ledger(large) as ledger:
             print("for `emwatch status`      ", milliseconds(lambda: summarise(large, seconds=60)))
-            print("looked over               ", milliseconds(lambda: look_over(large, 600), 3))
+            print("looked over               ", milliseconds(lambda: quick_check(large, 600), 3))
             began = time.perf_counter()
             backup = make_backup(large, Path(folder) / "backups", datetime.now(UTC))
             print(f"backed up and looked over  {time.perf_counter() - began:9.1f} s")

@@ -115,7 +115,7 @@ class Pipeline:
         self._held_back = 0  # number of frames too old to raise alerts
         self._faults: set[tuple[type[Exception], str]] = set()
 
-    def look_for(self, targets: Sequence[Target]) -> None:
+    def use_targets(self, targets: Sequence[Target]) -> None:
         """Use these targets for frames that are concluded from now on."""
         self._targets = tuple(targets)
 

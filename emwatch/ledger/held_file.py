@@ -22,7 +22,7 @@ from emwatch.ledger.care.replacement import Before
 from emwatch.ledger.care.upgrade import bring_up_to_date
 from emwatch.ledger.database import BEGIN, driver_of, ledger_errors, writing_engine
 from emwatch.ledger.file_lock import FileKey, FileLock, file_key
-from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, beside, connect_to_read, look_over
+from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, beside, connect_to_read, quick_check
 from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class HeldFile:
         #: What was done when the file was found to be damaged.
         self.replaced: Replaced | None = None
         #: How far the file was checked at the start: ``ok``, ``not finished``, ``new ledger``.
-        self.looked_over = "new ledger"
+        self.start_check = "new ledger"
         try:
             with ledger_errors(path):
                 self._begin()
@@ -96,7 +96,7 @@ class HeldFile:
             self._file_lock.take(file)
         wal = beside(file, "-wal")
         if file.exists() and file.stat().st_size:
-            self.looked_over = look_over(file, _LOOKING_OVER_S)
+            self.start_check = quick_check(file, _LOOKING_OVER_S)
         elif wal.exists() and wal.stat().st_size:  # SQLite would delete it
             raise LedgerDamagedError(f"{self.path}: only its -wal file has something in it")
         self._open()
@@ -133,7 +133,7 @@ class HeldFile:
             self.replaced = replacement.replace(self._file, self._backups, self._clock.now())
             self._open()
 
-    def look_after(self) -> None:
+    def check_place(self) -> None:
         """
         Check that the open files are still what their names lead to, and begin again if not; costs three `stat`.
 
@@ -278,7 +278,7 @@ class HeldFile:
 
         """
         try:
-            return look_over(self.path, seconds)
+            return quick_check(self.path, seconds)
         except LedgerDamagedError as error:
             with self._lock:
                 raise self._dealt_with(error) from error
@@ -287,7 +287,7 @@ class HeldFile:
         """Replace a ledger that turned out to be damaged while in use, if a fresh look says the same; says what to tell."""
         self._doubts += 1
         try:
-            look_over(self.path, _LOOKING_AGAIN_S)
+            quick_check(self.path, _LOOKING_AGAIN_S)
             if self._doubts < _MOST_DOUBTS:
                 return LedgerUnavailableError(f"{error}; a second look found no damage, so it is tried again")
         except LedgerDamagedError:

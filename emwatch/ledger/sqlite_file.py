@@ -131,11 +131,11 @@ def _not_opened(path: Path, why: object) -> str:
     return f"cannot be opened ({why}): the folder must exist and be readable, and writable for `emwatch run`"
 
 
-def look_over(path: Path, seconds: float) -> Literal["ok", "not finished"]:
+def quick_check(path: Path, seconds: float) -> Literal["ok", "not finished"]:
     """
-    Check the structure of a ledger's file for at most so many seconds; half a gigabyte takes about one.
+    Check the structure of a ledger's file (SQLite's quick_check) for at most ``seconds``; half a gigabyte takes about 1 s.
 
-    What a kill in the middle of a transaction left to be undone is undone before: only a connection that may write can.
+    A transaction cut off by a kill is rolled back first: only a connection that may write can do that.
 
     Raises:
         LedgerDamagedError: the file is damaged, or no database.

@@ -85,9 +85,9 @@ class Ledger:
         return self._file.replaced
 
     @property
-    def looked_over(self) -> str:
-        """How far the file was looked over at the start: ``ok``, ``not finished``, ``new ledger``."""
-        return self._file.looked_over
+    def start_check(self) -> str:
+        """The result of the check at the start: ``ok``, ``not finished``, ``new ledger``."""
+        return self._file.start_check
 
     @property
     def copy(self) -> Path | None:
@@ -110,9 +110,9 @@ class Ledger:
         """Fold the WAL into the file and let go of it."""
         self._file.close()
 
-    def look_after(self) -> None:
-        """Check that the file is still what its name leads to, and begin again if not; see `HeldFile.look_after`."""
-        self._file.look_after()
+    def check_place(self) -> None:
+        """Check that the file is still what its name leads to, and begin again if not; see `HeldFile.check_place`."""
+        self._file.check_place()
 
     def wal_bytes(self) -> int:
         """Return how large the -wal is now, 0 without one."""

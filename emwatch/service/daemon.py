@@ -91,7 +91,7 @@ class Daemon:
         self._stop.set()
         self._hints.wake()
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """Ask for a sweep now, a reload of the configuration and a check of the model in use; safe like `stop`."""
         self._asked.set()
         self._hints.everything(ASKED)
@@ -176,7 +176,7 @@ class Daemon:
             ledger.alert_max_age = new.alerts.max_age
             for each in (pipeline, bars):
                 if each is not None:
-                    each.look_for(new.wanted())
+                    each.use_targets(new.wanted())
 
         reload = Reload(config, self._reread, take_over=take_over, tell=tell, note=status_file.note_reload, clock=clock)
         workers = [model.loader, *(each.worker for each in (bars, upkeep) if each is not None)]
@@ -236,7 +236,7 @@ class Daemon:
             )
         )
         checked_at = self._clock.now().isoformat(timespec="seconds")
-        status_file.notes["check"] = {"result": ledger.looked_over, "at": checked_at}
+        status_file.notes["check"] = {"result": ledger.start_check, "at": checked_at}
         return ledger
 
     def _open_upkeep(self, stack: ExitStack, ledger: Ledger, status_file: StatusFile, tell: Teller) -> Upkeep:
@@ -283,11 +283,11 @@ class Daemon:
             self._notifier.say(READY="1", STATUS=f"watching {'; '.join(event.watching)}")
 
     def _pass_on(self, model: LiveModel, reload: Reload, _now: float) -> None:
-        """Do what `look_again` asked for, in the frame thread."""
+        """Do what `refresh` asked for, in the frame thread."""
         if self._asked.is_set():
             self._asked.clear()
             reload.read_again()
-            model.look_soon()
+            model.check_soon()
 
     def _finish(self, bars: DataBarWorker | None, outbox: Outbox, tick: Callable[[float], None]) -> None:
         """With ``once``: wait for the data bars and the alerts that are left."""

@@ -102,7 +102,7 @@ class DataBarWorker:
     ) -> None:
         self._ledger = ledger
         self._reader = reader
-        self.look_for(targets)
+        self.use_targets(targets)
         self._clock = clock
         self._tell = tell
         self._recorded = recorded
@@ -118,7 +118,7 @@ class DataBarWorker:
         self._at_rest = threading.Event()
         self.worker = Worker("reading data bars", self._run, wake=self._wake)
 
-    def look_for(self, targets: Sequence[Target]) -> None:
+    def use_targets(self, targets: Sequence[Target]) -> None:
         """Use these targets for bars that are read from now on; safe from any thread."""
         # Other targets do not depend on a value in a bar.
         targets = [each for each in targets if each.magnification is not None or each.stage_tilt_deg is not None]

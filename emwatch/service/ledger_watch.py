@@ -38,16 +38,16 @@ class LedgerWatch:
         self._lock = lock
         self._tell = tell
         self._known = known
-        self._next_look = 0.0
+        self._next_check = 0.0
         self._next_cut = 0.0
         self._wal_told = False
         self._told = ""
 
     def tick(self, now: float) -> None:
         """Check the files if it is time to; ``now``: monotonic seconds."""
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + _EVERY_S
+        self._next_check = now + _EVERY_S
         path = self._ledger.path
         try:
             if self._lock.renew():
@@ -58,7 +58,7 @@ class LedgerWatch:
                         path,
                     )
                 )
-            self._ledger.look_after()
+            self._ledger.check_place()
             self._see_to_the_wal(now)
             self._told = ""
         except EmwatchError as error:

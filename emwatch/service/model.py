@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 2.0
 
 #: The state of the pointer file; ``None`` if there is none.
-_Look = tuple[int, int, int] | None
+_PointerState = tuple[int, int, int] | None
 
 
 class LiveModel:
@@ -47,7 +47,7 @@ class LiveModel:
         self._tell = tell
         self._store = store.store_of(config)
         self._seen = (
-            self._pointer_look()
+            self._pointer_state()
         )  # taken before the file is read: a change in between is noticed at the next check
         used = store.in_use(config)
         self._follow = follow and not used.configured and self._engine != "stub"
@@ -56,7 +56,7 @@ class LiveModel:
         self._changing = threading.Lock()
         self.loader = Worker("loading a model", self._load)
         self._trouble = ""  # why the last activated model could not be used
-        self._next_look = 0.0
+        self._next_check = 0.0
         self._asked = False
         logger.info("model in use: %s", _words(self._classifier))
 
@@ -76,7 +76,7 @@ class LiveModel:
             "trouble": self._trouble,
         }
 
-    def look_soon(self) -> None:
+    def check_soon(self) -> None:
         """Check the pointer at the next `tick`, and try a model that failed once more."""
         self._asked = True
 
@@ -85,14 +85,14 @@ class LiveModel:
         if not self._follow:
             return
         self._exchange()
-        if now < self._next_look and not self._asked:
+        if now < self._next_check and not self._asked:
             return
-        self._next_look = now + _LOOK_EVERY_S
+        self._next_check = now + _LOOK_EVERY_S
         if self.loader.is_alive:
             return
         again = self._asked and bool(self._trouble)
         self._asked = False
-        seen = self._pointer_look()
+        seen = self._pointer_state()
         if seen != self._seen or again:
             self._seen = seen
             self.loader.start()
@@ -117,7 +117,7 @@ class LiveModel:
         with self._changing:
             self._loaded = None if loaded.bundle_sha256 == self._classifier.bundle_sha256 else loaded
 
-    def _pointer_look(self) -> _Look:
+    def _pointer_state(self) -> _PointerState:
         try:
             found = self._store.pointer_file.stat()
         except OSError:

@@ -143,15 +143,15 @@ class LiveReviews:
 
     def __init__(self, ledger: Ledger, tell: Callable[[Event], None]) -> None:
         self._ledger, self._tell = ledger, tell
-        self._next_look = 0.0
+        self._next_check = 0.0
         self._told: set[str] = set()
         self._stuck: set[tuple[str, int, int]] = set()
 
     def tick(self, now: float) -> None:
         """Record the reviews that wait, checked once a second; ``now``: monotonic seconds."""
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + _LOOK_EVERY_S
+        self._next_check = now + _LOOK_EVERY_S
         try:
             for notice in take_in(self._ledger, self._stuck):
                 self._once(notice)

@@ -67,7 +67,7 @@ class Upkeep:
         self._tell = tell
         self._note = note
         self._not_before = clock.now() + _FIRST_AFTER
-        self._next_look = clock.monotonic() + _LOOK_OVER_EVERY_S
+        self._next_check = clock.monotonic() + _LOOK_OVER_EVERY_S
         self._told_at: datetime | None = None
         self.worker = Worker("checks and backups of the ledger", self._run)
 
@@ -80,11 +80,11 @@ class Upkeep:
         """Stop the thread; an unfinished backup is discarded, and the next start makes it."""
         self.worker.stop(_STOPPING_S)
 
-    def look_over_if_due(self) -> None:
+    def check_if_due(self) -> None:
         """Check the ledger if it is time to."""
-        if self._clock.monotonic() < self._next_look:
+        if self._clock.monotonic() < self._next_check:
             return
-        self._next_look = self._clock.monotonic() + _LOOK_OVER_EVERY_S
+        self._next_check = self._clock.monotonic() + _LOOK_OVER_EVERY_S
         try:
             result = self._writer.examine()
         except LedgerError as error:
@@ -92,7 +92,7 @@ class Upkeep:
             self._tell(Notice("error", result, self._ledger))
         self._note("check", {"result": result, "at": self._clock.now().isoformat(timespec="seconds")})
 
-    def make_if_due(self) -> Path | None:
+    def back_up_if_due(self) -> Path | None:
         """Make a backup if it is time to, and remove those that are no longer kept."""
         now = self._clock.now()
         if not self._every:
@@ -109,7 +109,7 @@ class Upkeep:
             rotate(self._ledger, self._directory, self._keep)
         except (LedgerError, OSError) as error:
             if isinstance(error, LedgerDamagedError):
-                self._next_look = self._clock.monotonic()
+                self._next_check = self._clock.monotonic()
             self._say_how_it_is(str(error))
             if self._told_at is None or not self._told_at <= now < self._told_at + _TELL_EVERY:
                 self._told_at = now
@@ -130,5 +130,5 @@ class Upkeep:
         with suppress(OSError, AttributeError):  # on Linux each thread has its own priority
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
         while not self.worker.stopping.wait(_WAKE_EVERY_S):
-            self.look_over_if_due()
-            self.make_if_due()
+            self.check_if_due()
+            self.back_up_if_due()

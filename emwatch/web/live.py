@@ -51,7 +51,7 @@ class Broadcast:
                 raise TooManyPagesError(f"{self._most_pages} pages are open already; close one and reload")
             self._pages.add(waiting)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._look, name="new frames", daemon=True)
+                self._thread = threading.Thread(target=self._check_frames, name="new frames", daemon=True)
                 self._thread.start()
         return self._events(waiting, last_id)
 
@@ -77,7 +77,7 @@ class Broadcast:
             with self._lock:
                 self._pages.discard(waiting)
 
-    def _look(self) -> None:
+    def _check_frames(self) -> None:
         last_id = self._frames.newest_id()
         while True:
             time.sleep(_LOOK_EVERY_S)

@@ -166,7 +166,7 @@ def _attend(
             daemon.stop()
             tell(Notice("info", "stopping after the frame in work; Ctrl-C again ends at once"))
         elif numbers and not stopping:
-            daemon.look_again()
+            daemon.refresh()
         if until is not None and until():
             daemon.stop()
 

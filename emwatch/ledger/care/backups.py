@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import LedgerError
 from emwatch.ledger.file_lock import make_private
-from emwatch.ledger.sqlite_file import connect_to_read, explained, look_over, must_be_there
+from emwatch.ledger.sqlite_file import connect_to_read, explained, must_be_there, quick_check
 from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def make_backup(
             unfinished.unlink()
         with closing(connect_to_read(ledger)) as source:
             copy_whole(source, unfinished, pause_s=pause_s, stop=stop)
-        look_over(unfinished, _LONGEST_LOOK_S)
+        quick_check(unfinished, _LONGEST_LOOK_S)
         flush(unfinished)
         unfinished.replace(backup)
         flush(directory)

@@ -21,7 +21,7 @@ from emwatch.errors import LedgerError
 from emwatch.ledger.care import backups as backup_files
 from emwatch.ledger.column_types import instant
 from emwatch.ledger.file_lock import make_private
-from emwatch.ledger.sqlite_file import beside, connect_to_read, look_over
+from emwatch.ledger.sqlite_file import beside, connect_to_read, quick_check
 from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def write_out(connection: sqlite3.Connection, ledger: Path, now: datetime) -> Pa
     written = aside_name(ledger, "lost", now)
     try:
         backup_files.copy_whole(connection, written)
-        look_over(written, _LONGEST_LOOK_S)
+        quick_check(written, _LONGEST_LOOK_S)
         flush(written)
         flush(written.parent)
     except BaseException:
@@ -117,7 +117,7 @@ def write_out(connection: sqlite3.Connection, ledger: Path, now: datetime) -> Pa
 def is_usable(ledger: Path) -> bool:
     """Return whether a file is a sound ledger that holds something."""
     try:
-        look_over(ledger, _LONGEST_LOOK_S)
+        quick_check(ledger, _LONGEST_LOOK_S)
         with closing(connect_to_read(ledger)) as connection:
             found = (
                 connection.execute("PRAGMA application_id").fetchone()
@@ -155,7 +155,7 @@ def _restore(ledger: Path, backups: Path) -> Path | None:
         try:
             make_private(unfinished)
             shutil.copyfile(backup, unfinished)
-            look_over(unfinished, _LONGEST_LOOK_S)
+            quick_check(unfinished, _LONGEST_LOOK_S)
             flush(unfinished)
             unfinished.replace(ledger)
         except (LedgerError, OSError) as error:

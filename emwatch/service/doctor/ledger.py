@@ -14,7 +14,7 @@ from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.frame import path_to_text
 from emwatch.ledger.care import check as care
 from emwatch.ledger.care.backups import backups_of, made_at
-from emwatch.ledger.sqlite_file import connect_to_read, look_over
+from emwatch.ledger.sqlite_file import connect_to_read, quick_check
 from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time
 from emwatch.service.doctor.space import existing
 
@@ -145,7 +145,7 @@ def _backups(config: Config, now: datetime) -> Checked:
         found = f"the newest backup in {name} is {age.total_seconds() / 86400:.1f} days old"
         findings_of_it.append(Finding("backup", Level.WARNING, found, expected, mend))
     try:
-        look_over(newest, _LONGEST_LOOK_S)
+        quick_check(newest, _LONGEST_LOOK_S)
     except (LedgerError, OSError) as error:
         findings_of_it.append(Finding("backup", Level.ERROR, str(error), "a backup that can be read", mend))
     return Checked("backup", fact, tuple(findings_of_it))

@@ -261,7 +261,7 @@ def test_damage_that_the_first_look_had_no_time_for_is_found_when_the_file_is_op
     path = tmp_path / "ledger.sqlite"
     filled(path, frame_of)
     damage(path, how="zeroed")
-    monkeypatch.setattr(held_file, "look_over", lambda _path, _seconds: "not finished")
+    monkeypatch.setattr(held_file, "quick_check", lambda _path, _seconds: "not finished")
     with Ledger(path) as ledger:
         assert ledger.replaced is not None
 
@@ -335,6 +335,6 @@ def test_states_are_kept_apart(tmp_path: Path, failure_of: Callable[..., Outcome
     path = tmp_path / "ledger.sqlite"
     with Ledger(path) as ledger:
         ledger.record(failure_of("/acq/a", "", state=FrameState.SKIPPED), datetime.now(UTC))
-        assert ledger.looked_over == "new ledger"
+        assert ledger.start_check == "new ledger"
     with Ledger(path) as ledger:
-        assert ledger.looked_over == "ok"
+        assert ledger.start_check == "ok"

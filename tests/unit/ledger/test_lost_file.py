@@ -109,7 +109,7 @@ def test_it_is_found_without_a_transaction(tmp_path: Path, frame_of: Callable[..
     with Ledger(path) as ledger:
         fill(ledger, frame_of)
         path.unlink()
-        ledger.look_after()
+        ledger.check_place()
         assert found_in(path) == (30, 30)
 
 
@@ -317,7 +317,7 @@ def test_files_are_kept_from_other_users(tmp_path: Path, frame_of: Callable[...,
             for each in (path, beside(path, "-wal"), beside(path, "-shm"), made):
                 assert not each.stat().st_mode & 0o027, each
             path.unlink()
-            ledger.look_after()
+            ledger.check_place()
             assert not path.stat().st_mode & 0o027
     finally:
         os.umask(before)

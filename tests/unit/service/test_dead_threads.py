@@ -89,7 +89,7 @@ def test_a_model_that_cannot_be_taken_over_is_announced_on_the_channels(tmp_path
     assert ready.wait(60)
     (second.directory / "head.npz").write_bytes(b"cut")
     store.activate(second, datetime.now(UTC))
-    daemon.look_again()
+    daemon.refresh()
     paged = comes(tmp_path / "pager", 30)
     daemon.stop()
     thread.join(60)

@@ -105,7 +105,7 @@ def test_a_model_that_fails_is_told_once_until_somebody_asks_again(config: Confi
     assert "head.npz is not the file" in model.facts()["trouble"]
 
     (kept.directory / "head.npz").write_bytes(content)
-    model.look_soon()
+    model.check_soon()
     model.tick(4.1)
     loaded(model)
     model.tick(4.2)

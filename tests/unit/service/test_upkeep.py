@@ -124,7 +124,7 @@ class Rig:
 
     def after(self, **time: float) -> bool:
         self.clock.advance(timedelta(**time).total_seconds())
-        return self.upkeep.make_if_due() is not None
+        return self.upkeep.back_up_if_due() is not None
 
 
 def test_one_is_made_a_while_after_the_start_and_then_each_day(ledger: Ledger) -> None:
@@ -173,10 +173,10 @@ def test_a_clock_put_back_does_not_stop_backups(ledger: Ledger) -> None:
 
 def test_it_is_looked_over_each_hour(ledger: Ledger) -> None:
     rig = Rig(ledger)
-    rig.upkeep.look_over_if_due()
+    rig.upkeep.check_if_due()
     assert rig.notes == {}
     rig.after(hours=1)
-    rig.upkeep.look_over_if_due()
+    rig.upkeep.check_if_due()
 
     assert rig.notes["check"] == {"result": "ok", "at": "2026-03-01T13:00:00+00:00"}
     assert rig.told == []
@@ -194,7 +194,7 @@ def test_damage_that_a_backup_or_the_look_finds_is_dealt_with_and_told(ledger: L
         content[4096:-4096] = bytes(len(content) - 8192)
         used.path.write_bytes(content)
         rig.after(days=1, hours=1)
-        rig.upkeep.look_over_if_due()
+        rig.upkeep.check_if_due()
 
         assert "could not be backed up" in str(rig.told[0])
         assert "moved aside as" in str(rig.told[1])
