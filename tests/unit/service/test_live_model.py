@@ -77,7 +77,7 @@ def test_a_model_rolled_back_before_it_was_taken_over_is_not_taken_over(config: 
     model.tick(0.0)
     loaded(model)
     store.rollback(NOON)
-    seen = model._pointer_look()
+    seen = model._pointer_state()
     model._seen = seen  # as if the roll-back had been seen by the thread that loads
     model._load()
     model.tick(0.1)
