@@ -72,7 +72,7 @@ class Engine(Protocol):
 
     @property
     def features(self) -> int:
-        """Give the width of an embedding."""
+        """Return the width of an embedding."""
         ...
 
     def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -121,7 +121,7 @@ class LiteRtEngine:
 
 class KerasEngine:
     """
-    The same network in Keras, float32, built in code (extra ``train``): the reference the others are judged by.
+    The same network in Keras, float32, built in code (extra ``train``): the reference for the other engines.
 
     Its weights are not in the bundle (83 MB); they are where `imagenet_weights_path` says, put there by
     ``emwatch model build``, and must have the sha256 of the card.
@@ -167,7 +167,7 @@ class StubEngine:
     features: int = len(CATEGORIES)
 
     def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give (n, 10): minus the distance to each tenth's middle, in tenths."""
+        """Return scores (n, 10): minus the distance to the middle of each tenth, in tenths."""
         tenths = views.reshape(len(views), -1).mean(axis=1, dtype=np.float64) / 25.5
         middles = np.arange(len(CATEGORIES)) + 0.5
         nearness: npt.NDArray[np.float32] = -np.abs(tenths[:, np.newaxis] - middles).astype(np.float32)
@@ -191,7 +191,7 @@ def network_input(views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def imagenet_weights_path() -> Path:
-    """Tell where ``emwatch model build`` keeps the ImageNet weights for the keras engine (``EMWATCH_XCEPTION_WEIGHTS``)."""
+    """Return the path of the ImageNet weights that ``emwatch model build`` stores for the keras engine (``EMWATCH_XCEPTION_WEIGHTS``)."""
     named = os.environ.get("EMWATCH_XCEPTION_WEIGHTS")
     return Path(named) if named else Path(platformdirs.user_cache_dir("emwatch")) / "xception-imagenet.weights.h5"
 
@@ -210,7 +210,7 @@ def the_keras() -> Any:
     """
     Import Keras on TensorFlow: four seconds and 1 GB, so only training and the keras engine do.
 
-    Raises `ModelError` where they are not installed.
+    Raises `ModelError` if they are not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -275,7 +275,7 @@ def _feature_map(network: Any, depth: str) -> Any:
 
 
 def weights_sha256(network: Any) -> str:
-    """Give the sha256 of a Keras network's weights: every array in its order, as little-endian float32."""
+    """Return the sha256 of a Keras network's weights: every array in its order, as little-endian float32."""
     digest = hashlib.sha256()
     for array in network.get_weights():
         digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())

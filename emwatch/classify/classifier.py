@@ -79,9 +79,9 @@ class Classifier:
         self, views: npt.NDArray[np.float32], coloured_share: float = 0.0, field_width_um: float | None = None
     ) -> Prediction:
         """
-        Say what a frame shows, from its views (n, 170, 170), grey 0..255.
+        Return the prediction for a frame, from its views (n, 170, 170), grey 0..255.
 
-        Uncertain where the likeliest category has too little probability; where the frame is unfamiliar, by its
+        Uncertain if the likeliest category has too little probability; if the frame is unfamiliar, by its
         embedding or by ``coloured_share``, the share of its pixels that have a colour; if the category is hardly ever
         imaged at ``field_width_um`` (``None``: unknown, or not to be asked); and where there is nothing to see: a blank
         frame, or values that are not finite.
@@ -126,7 +126,7 @@ class Classifier:
             )
 
     def golden_scores(self) -> npt.NDArray[np.float64]:
-        """Give the ten probabilities of the golden drawing."""
+        """Return the ten probabilities of the golden drawing."""
         return self._probabilities(self.embed(prepare(golden_drawing())))
 
     def _uncertain_below(self, category: str) -> float:

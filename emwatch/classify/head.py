@@ -33,7 +33,7 @@ _NOVELTY: Final = ("novelty_weights", "novelty_bias")
 @dataclass(frozen=True, slots=True, eq=False)
 class Novelty:
     """
-    A direction in the space of embeddings: 0 where the frames lie that were taught, 1 where pictures of other things do.
+    A direction in the space of embeddings: 0 if the frames lie that were taught, 1 where pictures of other things do.
 
     ``weights`` (features,), float32.
     """
@@ -60,7 +60,7 @@ class Head:
 
     @property
     def features(self) -> int:
-        """Give the width of the embedding it takes."""
+        """Return the width of the embedding it takes."""
         return len(self.weights) + len(self.early_weights)
 
     @property
@@ -69,14 +69,14 @@ class Head:
         return self.weights.size + self.bias.size + self.early_weights.size
 
     def probabilities(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Give (10,) of one embedding (features,), or (n, 10) of (n, features); each row sums to 1."""
+        """Return probabilities (10,) of one embedding (features,), or (n, 10) of (n, features); each row sums to 1."""
         scaled = unit_stretches(embedding, self.stretches).astype(np.float64)
         average, early = scaled[..., : len(self.weights)], scaled[..., len(self.weights) :]
         logits = average @ self.weights + early @ self.early_weights + self.bias
         return softmax(logits / self.temperature)
 
     def novelty_of(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
-        """Give how unfamiliar embeddings (..., features) are; ``None`` where the head cannot tell."""
+        """Return how unfamiliar embeddings (..., features) are; ``None`` if the head cannot tell."""
         if self.novelty is None:
             return None
         scaled = unit_stretches(embedding, self.stretches).astype(np.float64)

@@ -103,7 +103,7 @@ def _centre_square(pixels: npt.NDArray[Grey]) -> npt.NDArray[Grey]:
 
 def eight_bits(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     """
-    Give uint8 (height, width) or (height, width, 3): Pillow resizes it nine times faster than float.
+    Return uint8 (height, width) or (height, width, 3): Pillow resizes it nine times faster than float.
 
     8-bit values are taken as they are, everything else is stretched.
     """

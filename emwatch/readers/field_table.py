@@ -39,7 +39,7 @@ def text(raw: str) -> str:
 
 def read_rows(rows: Iterable[Row], values: Mapping[str, str], source: str) -> dict[str, Reading]:
     """
-    Read every row from texts by key; ``source`` names where they stand, e.g. ``tag 34118``.
+    Read every row from texts by key; ``source`` names their place, e.g. ``tag 34118``.
 
     A field is absent if the header has none of its keys, and ``None`` with the reason if it has one that cannot be used.
     """

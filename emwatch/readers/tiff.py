@@ -66,7 +66,7 @@ class Page:
     tags: Mapping[int, Tag]
 
     def raw(self, tag: int) -> bytes | None:
-        """Return the bytes of a tag, ``None`` if there is none; cut where the file ends."""
+        """Return the bytes of a tag, ``None`` if there is none; cut at the end of the file."""
         found = self.tags.get(tag)
         return None if found is None else self.data[found.start : found.stop]
 

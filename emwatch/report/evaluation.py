@@ -40,7 +40,7 @@ _SOURCES_SHOWN: Final = 40
 
 
 def check_extra() -> None:
-    """Raise `ConfigError` where matplotlib or jinja2 are not installed, before a model is asked anything."""
+    """Raise `ConfigError` if matplotlib or jinja2 are not installed; call it before a model runs."""
     if missing := [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]:
         raise ConfigError(
             f"--out needs {' and '.join(missing)}, which {'are' if len(missing) > 1 else 'is'} not installed: "
@@ -54,7 +54,7 @@ def write_report(
     """
     Write the page, its pictures as PNG files, the document and what was said of each frame into a folder.
 
-    ``document``: of `evaluation`, with bundle, dataset, part and time. Gives the files, the page first.
+    ``document``: of `evaluation`, with bundle, dataset, part and time. Returns the files, the page first.
     """
     pictures = _pictures(document, history)
     sheet = mistakes_sheet(judged)
@@ -109,7 +109,7 @@ def page(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
 
 
 def mistakes_sheet(judged: Sequence[Judged]) -> bytes | None:
-    """Draw the worst mistakes as the network saw them; ``None`` where there are none. Gives a PNG file."""
+    """Draw the worst mistakes as the network saw them; ``None`` if there are none. Returns a PNG file."""
     worst = mistakes(judged)
     prints = [
         Print(result.views[0], _mistake_lines(each), alert=not each.prediction.uncertain)
@@ -147,7 +147,7 @@ def _embedded(content: bytes, kind: str) -> str:
 
 
 def _shade(share: float | None) -> str:
-    """Give the paper's colour for a cell of a confusion matrix, from white to blue."""
+    """Return the paper's colour for a cell of a confusion matrix, from white to blue."""
     if share is None:
         return "#f0f0f0"
     red, green, blue = (round(255 + (end - 255) * share) for end in (0x25, 0x63, 0xA8))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def example_plate(looks: Sequence[Look], columns: int = 8) -> bytes:
-    """Draw up to ``columns`` frames of each category as the network sees them, one source after the other; gives a PNG file."""
+    """Draw up to ``columns`` frames of each category as the network sees them, one source after the other; returns a PNG file."""
     chosen = {
         name: _spread([look for look in looks if look.frame.category == at], columns)
         for at, name in enumerate(CATEGORIES)

@@ -105,7 +105,7 @@ def reliability(bins: list[Mapping[str, Any]]) -> Plot:
 
 
 def coverage(points: list[Mapping[str, Any]], uncertain: Mapping[str, Any]) -> Plot:
-    """Draw how right the model is against how much of it is believed; the cross is where this bundle stands."""
+    """Draw how right the model is against how much of it is believed; the cross marks this bundle."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -134,7 +134,7 @@ def coverage(points: list[Mapping[str, Any]], uncertain: Mapping[str, Any]) -> P
 
 
 def history(columns: Mapping[str, list[Any]]) -> Plot:
-    """Draw loss and accuracy of training and validation over the epochs, a line where a phase begins."""
+    """Draw loss and accuracy of training and validation over the epochs, with a line at the start of each phase."""
 
     def draw(figure: Figure) -> None:
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):

@@ -44,7 +44,7 @@ class Row:
 
 
 def contact_sheet(rows: Sequence[Row], columns: int, side_px: int = 170) -> bytes:
-    """Draw rows of at most ``columns`` frames, with their titles to the left; gives a PNG file."""
+    """Draw rows of at most ``columns`` frames, with their titles to the left; returns a PNG file."""
     head = _HEAD_WIDTH_PX if any(row.title for row in rows) else 0
     lines = max((len(each.lines) for row in rows for each in row.prints), default=0)
     cell_height = side_px + lines * (_LETTER_PX + 4) + _GAP_PX
@@ -78,7 +78,7 @@ def _put(sheet: Image.Image, pen: ImageDraw.ImageDraw, each: Print, corner: tupl
 def _write(
     pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, width_px: int, ink: tuple[int, int, int], size_px: int
 ) -> None:
-    """Write one line, cut at the middle where it is too long; what the font lacks it shows as a box."""
+    """Draw one line, shortened in the middle if it is too long; missing characters are boxes."""
     font = ImageFont.load_default(size_px)
     shown = "".join(char if char.isprintable() else "?" for char in text)
     kept = len(shown)

@@ -41,7 +41,7 @@ _LONGEST_WALK_PAUSE_S = 10.0
 
 class WatchedDirectory:
     """
-    A watched directory, supervised: events that die are armed anew, a root that vanished is waited for.
+    A watched directory, supervised: events that stopped are restarted, a missing root is waited for.
 
     Args:
         configured: the path as configured; a link in it is followed when it leads elsewhere.
@@ -159,7 +159,7 @@ class WatchedDirectory:
 
     def leads_elsewhere(self) -> Path | None:
         """
-        Return where a link in the configured path leads now, ``None`` if it is still `root` or leads nowhere.
+        Return the current target of a link in the configured path, ``None`` if it is still `root` or is missing.
 
         Raises:
             ConfigError: it leads to a place that may not be watched; raised once.
@@ -181,7 +181,7 @@ class WatchedDirectory:
         return target
 
     def successor(self) -> WatchedDirectory:
-        """Return a directory for where the link leads now; this one is the former one from here on."""
+        """Return a directory for the link's current target; this object is the former one from now on."""
         self.former = True
         return WatchedDirectory(self.configured, self._settings, self._hints, self._check)
 
@@ -229,7 +229,7 @@ class WatchedDirectory:
 
     def expect_mounted(self, folder: Path, *, empty: bool) -> None:
         """
-        Notice a mount point whose share is gone: an empty directory where another one, with files in it, was before.
+        Detect a mount point without its share: an empty directory in place of another one that had files.
 
         The same directory may well be emptied by its owner.
 

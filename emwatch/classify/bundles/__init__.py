@@ -1,1 +1,1 @@
-"""What a bundle is: its files and card, where bundles are kept, and which one is in use."""
+"""Model bundles: their files and cards, the store that keeps them, and the one in use."""

@@ -60,7 +60,7 @@ _REBUILD: Final = "Reinstall emwatch, or make the bundle again with 'emwatch mod
 
 @dataclass(frozen=True, slots=True)
 class BackboneOutput:
-    """One stretch of the embedding: where in the network it comes from, and how many features it has."""
+    """One part of the embedding: the layer that it comes from, and its number of features."""
 
     name: str
     width: int
@@ -97,12 +97,12 @@ class Bundle:
 
     @property
     def features(self) -> int:
-        """Give the width of the embedding."""
+        """Return the width of the embedding."""
         return sum(output.width for output in self.outputs)
 
     @property
     def name(self) -> str:
-        """Give the name its maker gave it."""
+        """Return the name that its author gave it."""
         return str(self.card["name"])
 
     @classmethod
@@ -163,7 +163,7 @@ def default_directory() -> Path:
     """
     Find the bundle that comes with emwatch: in the installed package, or in the checkout beside it.
 
-    Raises `ModelError` where there is none.
+    Raises `ModelError` if there is none.
     """
     try:
         return shipped(f"models/default/{CARD}").parent
@@ -172,7 +172,7 @@ def default_directory() -> Path:
 
 
 def identity(card: Mapping[str, Any]) -> str:
-    """Give the sha256 of a card's content, the same however its YAML is laid out."""
+    """Return the sha256 of a card's content, the same however its YAML is laid out."""
     canonical = json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How a card says its bundle does on sources it never saw. ``basis``: protocol and counts, equal where comparable."""
+    """The figures on a card, from sources that the bundle was not trained on. ``basis``: protocol and counts, equal where comparable."""
 
     basis: tuple[str, ...]
     frames_sha256: str | None  #: which frames judged it and as what; cards did not always say
@@ -33,7 +33,7 @@ _FIGURES = "without_bar"
 
 
 def figures_of(card: Mapping[str, Any]) -> Figures | None:
-    """Read a card's by-source figures, ``None`` where it has none."""
+    """Return a card's by-source figures, ``None`` if it has none."""
     metrics = card.get("metrics")
     figures = metrics.get(_FIGURES) if isinstance(metrics, dict) else None
     balanced = _number(figures, "balanced_accuracy")

@@ -41,7 +41,7 @@ class Pointer:
         )
 
     def document(self) -> dict[str, Any]:
-        """Give what is written."""
+        """Return the document that is written."""
         return asdict(self)
 
     def then(self, active: Activation) -> Pointer:

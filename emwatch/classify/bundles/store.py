@@ -60,12 +60,12 @@ class Kept:
 
     @property
     def name(self) -> str:
-        """Give the name its maker gave it, or, where the card is unreadable, that of its folder."""
+        """Return the name that its author gave it, or its folder's name if the card is unreadable."""
         return str(self.card.get("name", "")) if self.card else self.directory.name
 
     @property
     def short(self) -> str:
-        """Give name and number as they name its folder in the store."""
+        """Return name and number as in the name of its folder in the store."""
         return f"{_safe(self.name)}-{self.sha256[:12]}"
 
 
@@ -88,7 +88,7 @@ class InUse:
     """
     Which bundle is to be loaded.
 
-    ``sha256``: what it must be, ``None`` where nothing is pinned. ``configured``: model.bundle says so, whatever was activated.
+    ``sha256``: what it must be, ``None`` if nothing is pinned. ``configured``: model.bundle says so, whatever was activated.
     """
 
     directory: Path
@@ -96,7 +96,7 @@ class InUse:
     configured: bool = False
 
     def load(self, engine: str = "litert", threads: int = 2) -> Classifier:
-        """Open, verify and test it. Raises `ModelError`, also where it is another bundle than was activated."""
+        """Open, verify and test it. Raises `ModelError`, also if it is not the bundle that was activated."""
         try:
             classifier = Classifier.load(self.directory, engine, threads)
         except ModelError as error:
@@ -114,13 +114,13 @@ class InUse:
 
 
 def store_of(config: Config) -> BundleStore:
-    """Give the store that belongs to a configuration's ledger."""
+    """Return the store that belongs to a configuration's ledger."""
     return BundleStore(config.ledger.path.absolute().parent / "models")
 
 
 def in_use(config: Config) -> InUse:
     """
-    Say which bundle a configuration means: model.bundle, else the activated one, else the one that comes with emwatch.
+    Return the bundle in use: model.bundle, else the activated one, else the one that comes with emwatch.
 
     Raises `ModelError`.
     """
@@ -139,7 +139,7 @@ class BundleStore:
 
     @property
     def pointer_file(self) -> Path:
-        """Say where it stands which bundle is in use."""
+        """Return the file that names the bundle in use."""
         return self.directory / POINTER
 
     def pointer(self) -> Pointer:
@@ -154,7 +154,7 @@ class BundleStore:
             raise ModelError(f"{self.pointer_file} cannot be understood ({error}): {_AGAIN}") from error
 
     def in_use(self) -> InUse:
-        """Say which bundle is activated."""
+        """Return the activated bundle."""
         active = self.pointer().active
         if active is None or active.folder is None:
             return InUse(default_directory(), None)
@@ -172,14 +172,14 @@ class BundleStore:
         return found
 
     def find_default(self) -> Kept:
-        """Give the bundle that comes with emwatch."""
+        """Return the bundle that comes with emwatch."""
         default = _kept(default_directory(), None)
         if default.trouble:
             raise ModelError(default.trouble)
         return default
 
     def find_at(self, directory: Path) -> Kept:
-        """Give the bundle of a directory, in the store or elsewhere."""
+        """Return the bundle of a directory, in the store or elsewhere."""
         return _kept(directory, directory.name if directory.parent == self.directory else None)
 
     def test(self, kept: Kept) -> None:
@@ -220,7 +220,7 @@ class BundleStore:
 
     @contextmanager
     def incoming(self) -> Iterator[Path]:
-        """Give an empty folder in the store for a bundle on its way in; gone afterwards, whatever happens."""
+        """Yield an empty folder in the store for an incoming bundle; it is always removed afterwards."""
         try:
             self._make()
             for left in self.directory.glob(".incoming-*"):  # by a command that was killed
@@ -297,7 +297,7 @@ class BundleStore:
         self._write(self.directory / COMPARISONS, document)
 
     def comparisons(self) -> list[Compared]:
-        """Give the comparisons kept; a file that is none counts as none, since it only spares a ``--force``."""
+        """Return the stored comparisons; an invalid file counts as none, since it can only save a ``--force``."""
         try:
             content = read_trusted(self.directory / COMPARISONS, _COMPARISONS_CAP_BYTES, "")
             return [Compared(**each) for each in parse_json(content)]

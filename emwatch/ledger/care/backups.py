@@ -26,7 +26,7 @@ _LONGEST_LOOK_S: Final = 600.0
 
 
 def backups_of(ledger: Path, directory: Path) -> list[Path]:
-    """Give the backups of a ledger in a directory, oldest first."""
+    """Return the backups of a ledger in a directory, oldest first."""
     try:
         names = sorted(each.name for each in directory.iterdir())
     except OSError:
@@ -35,7 +35,7 @@ def backups_of(ledger: Path, directory: Path) -> list[Path]:
 
 
 def made_at(backup: Path) -> datetime:
-    """Give when a backup was made: its name says so."""
+    """Return when a backup was made, from its name."""
     moment = _moment(backup.name)
     if moment is None:
         raise ValueError(f"{backup.name} is not the name of a backup")
@@ -58,10 +58,10 @@ def make_backup(
     ledger: Path, directory: Path, now: datetime, *, pause_s: float = 0.0, stop: Callable[[], bool] = bool
 ) -> Path | None:
     """
-    Copy a ledger, whole and as it is at one moment, also while it is written; gives the checked copy.
+    Copy a ledger, whole and as it is at one moment, also while it is written; returns the checked copy.
 
     ``pause_s``: rest after each megabyte, so that a microscope's disk has time for frames. ``stop``: asked then whether to
-    give up; ``None`` where it said so.
+    give up; ``None`` if it said so.
 
     Raises:
         LedgerError: there is no ledger, it is damaged, or the copy cannot be written; nothing half-done is left.
@@ -125,7 +125,7 @@ def copy_whole(
 
 
 def rotate(ledger: Path, directory: Path, keep: int) -> list[Path]:
-    """Remove all backups but the last one of each of the last ``keep`` days that have one; gives the removed."""
+    """Remove all backups but the last one of each of the last ``keep`` days that have one; returns the removed."""
     last_of_day = {made_at(each).date(): each for each in backups_of(ledger, directory)}
     kept = {last_of_day[day] for day in sorted(last_of_day)[-keep:]}
     removed = [each for each in backups_of(ledger, directory) if each not in kept]

@@ -111,7 +111,7 @@ def _take_frame(target: _Target, row: Row, merged: Merged) -> None:
 
 
 def _insert_in_order(target: _Target, row: Row, values: Row) -> int:
-    """Insert a frame where it belongs in its path's chain; it keeps its number where that is free."""
+    """Insert a frame where it belongs in its path's chain; it keeps its number if that is free."""
     after = target.one(
         "SELECT id, supersedes FROM frames WHERE path = ? AND recorded_at > ? ORDER BY recorded_at, id LIMIT 1",
         row["path"],

@@ -29,7 +29,7 @@ class Prune:
     """
     What is to go: rows recorded before these times, ``None``: none.
 
-    ``is_there`` tells whether a file still exists; it raises `OSError` where that cannot be told.
+    ``is_there`` tells whether a file still exists; it raises `OSError` if that cannot be told.
     """
 
     is_there: Callable[[Path], bool]

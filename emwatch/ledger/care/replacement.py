@@ -54,7 +54,7 @@ class Replaced:
     backup: Path | None
 
     def __str__(self) -> str:
-        """Say it to an operator."""
+        """Return the message for an operator."""
         begun = f"begun again from the backup {self.backup.name}" if self.backup else "begun anew"
         return (
             f"the ledger was damaged; it was moved aside as {self.set_aside} and {begun}. Nothing is lost that is still "
@@ -72,7 +72,7 @@ def set_aside_files(ledger: Path) -> list[Path]:
 
 
 def looks_like_ours(ledger: Path, backups: Path) -> bool:
-    """Tell whether a damaged file was a ledger, as opposed to something else that somebody gave as ledger.path."""
+    """Return whether a damaged file was a ledger, as opposed to something else that somebody gave as ledger.path."""
     try:
         with ledger.open("rb") as file:
             head = file.read(4096)
@@ -131,7 +131,7 @@ def is_usable(ledger: Path) -> bool:
 
 def replace(ledger: Path, backups: Path, now: datetime) -> Replaced:
     """
-    Move a damaged ledger aside and put the newest sound backup in its place, or nothing where there is none.
+    Move a damaged ledger aside and put the newest sound backup in its place, or nothing if there is none.
 
     Nobody may have the ledger open for writing. Killed in between, the next start goes on: what was moved aside is
     found by its name.
@@ -183,13 +183,13 @@ def note(connection: sqlite3.Connection, ledger: Path, now: datetime) -> None:
 
 
 def stood_in_for(connection: sqlite3.Connection, ledger: Path) -> list[tuple[Path, datetime]]:
-    """Give the damaged ledgers that one stands in for, each with the moment at which it was written last."""
+    """Return the damaged ledgers that one stands in for, each with the moment at which it was written last."""
     found = connection.execute("SELECT set_aside, quiet_before FROM replacements ORDER BY noted_at").fetchall()
     return [(ledger.with_name(name), datetime.fromisoformat(before)) for name, before in found]
 
 
 def _last_written(aside: Path) -> datetime:
-    """Give when the last frame was recorded: the files' own times, which a rename does not change."""
+    """Return when the last frame was recorded: the files' own times, which a rename does not change."""
     wal = beside(aside, "-wal")
     newest = wal if wal.exists() and wal.stat().st_size else aside
     return datetime.fromtimestamp(newest.stat().st_mtime, UTC)
@@ -228,16 +228,16 @@ class Before:
         self._connections: dict[Path, sqlite3.Connection | None] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether there is such a ledger."""
+        """Return whether there is such a ledger."""
         return bool(self._asides)
 
     def had_time_for(self, key: StatKey | None) -> bool:
-        """Tell whether a file was there before the last damage, going by its times."""
+        """Return whether a file was there before the last damage, going by its times."""
         return any(_is_older(key, moment) for _, moment in self._asides)
 
     def has_told(self, key: StatKey | None, path: str, sha256: str) -> bool:
         """
-        Tell whether whoever waits for a frame has been told, as far as can be found out.
+        Return whether whoever waits for a frame has been told, as far as can be found out.
 
         ``path`` as it is stored. A frame that was not recorded before, or whose alerts waited, is still to be told; so is
         none of which nothing can be found out: being told twice of thousands hides the one that matters.

@@ -64,7 +64,7 @@ class Salvage:
         self._connection.close()
 
     def rows(self, table: str) -> Iterator[Row]:
-        """Give the rows of a table in the order of their numbers, by column; none of a table that is not there."""
+        """Yield the rows of a table in the order of their numbers, by column; none of a table that is not there."""
         if table not in self._columns:
             return
         names = self._columns[table]

@@ -24,7 +24,7 @@ def bring_up_to_date(
     connection: Connection, path: Path, now: datetime, *, migrations: Path = MIGRATIONS, revision: str = REVISION
 ) -> Path | None:
     """
-    Migrate the ledger if it is not at ``revision``; where it had content, give the copy that was made before.
+    Migrate the ledger if it is not at ``revision``. Returns the copy made before, if there was content.
 
     Alembic is only imported when there is something to do: it costs 0.25 s and 20 MB that a restart does not have.
 

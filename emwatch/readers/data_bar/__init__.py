@@ -1,1 +1,1 @@
-"""The strip burned into the picture: where it is, and what it says."""
+"""The strip burned into the picture: its position and its text."""

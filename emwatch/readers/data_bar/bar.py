@@ -1,5 +1,5 @@
 """
-The data bar: where it is in a frame, how long its scale bar is, and what its text says.
+The data bar: its position in a frame, the length of its scale bar, and its text.
 
 Finding it takes numpy and milliseconds; reading it takes a recogniser (see `emwatch.readers.data_bar.ocr`) and about a second.
 Layouts are those seen on real frames: full-width strips of one plain grey (Zeiss, FEI, JEOL, Tescan, Hitachi, Phenom),

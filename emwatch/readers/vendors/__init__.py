@@ -1,1 +1,1 @@
-"""One module for each maker's files: which are its own, and where its values stand."""
+"""One module for each vendor: how its files are recognised, and which values they hold."""

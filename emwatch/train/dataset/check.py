@@ -54,7 +54,7 @@ class Trouble:
 
     @property
     def line(self) -> str:
-        """Say it in one line, with the first files."""
+        """Return it in one line, with the first files."""
         names = ", ".join(path_to_text(path) for path in self.files[:_FILES_TOLD])
         more = f" and {len(self.files) - _FILES_TOLD} more" if len(self.files) > _FILES_TOLD else ""
         return f"{self.what}{f' ({names}{more})' if names else ''}: {self.do}"
@@ -67,7 +67,7 @@ def troubles(looks: Sequence[Look]) -> list[Trouble]:
 
 
 def doubts(frames: Sequence[LabelledFrame]) -> list[str]:
-    """Say what makes figures suffer as far as labels and names tell: no file is read. Categories may be missing."""
+    """Return warnings about labels and names that make figures unreliable; no file is read. Categories may be missing."""
     looks = [Look(frame) for frame in frames]
     found = [*_of_categories(looks), *_no_sessions(looks)]
     return [trouble.line for trouble in found if trouble.kind not in {Kind.NO_FRAMES, Kind.EMPTY_CATEGORY}]
@@ -75,7 +75,7 @@ def doubts(frames: Sequence[LabelledFrame]) -> list[str]:
 
 def checked(looks: Sequence[Look], warn: Callable[[str], None], *, leave_out: bool = False) -> list[Look]:
     """
-    Give the looks that may be used, and ``warn`` of what makes figures suffer.
+    Return the surveyed frames that may be used, and ``warn`` about everything that makes figures unreliable.
 
     ``leave_out``: without the files that cannot be read or are filed under two categories; else those stop, too. Raises
     `DatasetError` with everything that stops, a line each.

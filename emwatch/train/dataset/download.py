@@ -1,4 +1,4 @@
-"""One large file from a repository: resumed where it broke off, and not believed before its checksum is right."""
+"""Downloads one large file from a repository: resumed after a break, and accepted only with the right checksum."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CHUNK_BYTES: Final = 256 * 1024
 
 def download(remote: RemoteFile, folder: Path, tell: Callable[[int], None], pause: Callable[[float], None]) -> Path:
     """
-    Fetch a file into a folder; gives its path once its size and checksum are right.
+    Fetch a file into a folder; returns its path once its size and checksum are right.
 
     What has come so far lies beside it as ``.part`` and is gone on from, also by another process. ``tell`` hears how many
     bytes are there, ``pause`` waits so many seconds. Raises `FetchError`, with the part kept where it may still be good.
@@ -75,7 +75,7 @@ def _bring(remote: RemoteFile, part: Path, tell: Callable[[int], None], pause: C
 
 
 def _go_on(remote: RemoteFile, part: Path, have: int, tell: Callable[[int], None]) -> None:
-    """Ask for what is missing and append it; from the start where the server cannot begin in the middle."""
+    """Ask for what is missing and append it; from the start if the server cannot begin in the middle."""
     try:
         answer = ask(remote.url, {"Range": f"bytes={have}-"} if have else {})
     except urllib.error.HTTPError as error:

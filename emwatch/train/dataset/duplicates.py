@@ -32,7 +32,7 @@ _AT_ONCE: Final = 256
 
 
 def fingerprint(view: npt.NDArray[np.float32]) -> bytes:
-    """Give the cells of what the network sees of a frame, (170, 170), grey 0..255."""
+    """Return the cells of what the network sees of a frame, (170, 170), grey 0..255."""
     picture = Image.fromarray(np.clip(view, 0, 255).astype(np.uint8))
     return picture.resize((_COLUMNS, _ROWS), Image.Resampling.BOX).tobytes()
 
@@ -86,7 +86,7 @@ def repeats(prints: Sequence[bytes], groups: Sequence[Sequence[int]]) -> set[int
 
 
 def _bits(prints: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """Give the difference hashes (n, 4)."""
+    """Return the difference hashes (n, 4)."""
     cells = _cells(prints)
     return np.packbits((cells[:, :, 1:] > cells[:, :, :-1]).reshape(len(cells), _ROWS * (_COLUMNS - 1)), axis=1).view(
         np.uint64
@@ -94,7 +94,7 @@ def _bits(prints: Sequence[bytes]) -> npt.NDArray[np.uint64]:
 
 
 def _shapes(prints: Sequence[bytes]) -> npt.NDArray[np.float32]:
-    """Give the cells (n, 272) less their mean, of length 1, so that products are correlations; zeros for blank frames."""
+    """Return the cells (n, 272) less their mean, of length 1, so that products are correlations; zeros for blank frames."""
     cells = _cells(prints).reshape(len(prints), _ROWS * _COLUMNS).astype(np.float32)
     cells -= cells.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(cells, axis=1, keepdims=True)

@@ -29,7 +29,7 @@ _SPARE_BYTES: Final = 512 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class FetchOrder:
-    """What to fetch, where from and where to."""
+    """What to fetch, its source and its destination."""
 
     out: Path
     url: str
@@ -41,7 +41,7 @@ def planned(order: FetchOrder, pause: Callable[[float], None]) -> dict[str, Remo
     """
     Ask the repository for the archive of each category that is not there yet.
 
-    Raises `FetchError` where one is missing in the record, the disk has too little room for all, or the folder holds
+    Raises `FetchError` if one is missing in the record, the disk has too little room for all, or the folder holds
     something else: its frames would be taken for the public ones.
     """
     if order.out.exists() and not (order.out / _ATTRIBUTION).is_file() and any(order.out.iterdir()):
@@ -68,7 +68,7 @@ def planned(order: FetchOrder, pause: Callable[[float], None]) -> dict[str, Remo
 def fetch_category(
     order: FetchOrder, name: str, remote: RemoteFile, tell: Callable[[int], None], pause: Callable[[float], None]
 ) -> int:
-    """Fetch and unpack one category; its archive is removed then. Gives how many frames it has. Raises `FetchError`."""
+    """Fetch and unpack one category; its archive is removed then. Returns how many frames it has. Raises `FetchError`."""
     try:
         order.out.mkdir(parents=True, exist_ok=True)
         _attribute(order)
@@ -84,7 +84,7 @@ def fetch_category(
 
 
 def label(order: FetchOrder) -> Counter[str]:
-    """Write ``labels.tsv`` with the licence over all categories that are there. Gives the frames of each."""
+    """Write ``labels.tsv`` with the licence over all categories that are there. Returns the frames of each."""
     frames: Sequence[LabelledFrame] = frames_in_folders(order.out)
     write_manifest(order.out / LABELS, (replace(frame, licence=PUBLIC_LICENCE, open_licence=True) for frame in frames))
     return Counter(CATEGORIES[frame.category] for frame in frames)

@@ -1,4 +1,4 @@
-"""Labelled frames: where they lie, who made them, and whether a shipped model may learn from them."""
+"""Labelled frames: their files, their sources, and whether a shipped model may learn from them."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def labelled_frames(place: Path) -> list[LabelledFrame]:
 
 
 def check_manifest(manifest: Path) -> None:
-    """Raise `DatasetError` where there is something else than a manifest already: nobody's labels are written over."""
+    """Raise `DatasetError` if the file exists and is not a manifest: labels are never overwritten."""
     try:
         with manifest.open("rb") as file:
             first = file.readline(4096)
@@ -140,7 +140,7 @@ def write_manifest(
     Write a table that `open_dataset` reads: whole or not at all, nothing copied.
 
     Files below the manifest's folder are named relative to it, so that both may move together. ``extra``: columns by
-    name, a value for each frame. Raises `DatasetError` where it cannot be written.
+    name, a value for each frame. Raises `DatasetError` if it cannot be written.
     """
     folder = manifest.absolute().parent
     columns = extra or {}

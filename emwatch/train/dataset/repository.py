@@ -89,7 +89,7 @@ def ask(url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
 
 
 def pause_s(attempt: int, error: BaseException) -> float:
-    """Say how long to wait after so many failures in a row, from 1, as the server wishes or twice as long each time."""
+    """Return the delay after ``failures`` consecutive failures (from 1): the server's, else doubled each time."""
     wish = error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
     wished = float(wish) if wish.isdigit() else _FIRST_PAUSE_S * 2 ** (attempt - 1)
     return min(wished, _LONGEST_PAUSE_S)

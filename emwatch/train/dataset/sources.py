@@ -31,6 +31,6 @@ def source_by_filing(category_folder: Path, path: Path) -> str:
 
 
 def names_tell_nothing(source: str) -> bool:
-    """Tell whether `source_by_filing` could name a single frame only."""
+    """Return whether `source_by_filing` could name a single frame only."""
     stem = source.rpartition("/")[2].rpartition(".")[0]
     return bool(stem) and _HASH.search(stem) is not None

@@ -41,7 +41,7 @@ def split_frames(
     together: Iterable[Sequence[int]] = (),
 ) -> list[Part]:
     """
-    Give the part of each frame: every category divided as ``shares`` say, as far as that can be.
+    Return the part of each frame: every category divided by ``shares``, as far as possible.
 
     By ``source``, no source stands in two parts, and neither do the frames of one row of ``together`` (indices: near
     duplicates). ``random`` deals file by file, as is often done: frames of one sitting then stand on both sides, and the
@@ -86,7 +86,7 @@ def _whole_shares(shares: tuple[float, float, float], count: int, random: np.ran
 
 
 def _groups(frames: Sequence[LabelledFrame], together: Iterable[Sequence[int]]) -> npt.NDArray[np.int64]:
-    """Give each frame the number of what must not be torn apart (n,): its source, joined with those that share near duplicates."""
+    """Return the group number of each frame (n,): its source, joined with sources that share near duplicates."""
     leaders: dict[str, str] = {}
 
     def leader(name: str) -> str:
@@ -123,7 +123,7 @@ def _dealt_by_group(
 def _dealing(
     holds: npt.NDArray[np.float64], shares: tuple[float, float, float], random: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Give groups their parts (groups,), about the largest first, each where it costs least; then move and swap them while that helps."""
+    """Return the part of each group (groups,): largest first, each at the least cost; then moves and swaps while they help."""
     order = np.argsort(-holds.sum(axis=1) * random.lognormal(sigma=0.5, size=len(holds)))
     dealt = np.full(len(holds), -1, dtype=np.int64)
     filled, wanted = np.zeros((len(shares), holds.shape[1])), np.array(shares)
@@ -175,7 +175,7 @@ def _without_dust(filled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _cost(filled: npt.NDArray[np.float64], share: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """
-    Give what parts (n,) cost that hold these shares (n, 10) of the categories and should hold ``share``, (n,) or ().
+    Return the cost of parts (n,) that hold these shares (n, 10) of the categories and should hold ``share``, (n,) or ().
 
     With f the share that a part holds and w the one it should, the sum of f * f / w is least where every f = w. A
     category that a part has nothing of costs more than any crookedness: nothing could be said of it there.
@@ -196,7 +196,7 @@ def _filled(dealt: npt.NDArray[np.int64], holds: npt.NDArray[np.float64], parts:
 def _fill_empty_parts(
     dealt: npt.NDArray[np.int64], holds: npt.NDArray[np.float64], shares: tuple[float, float, float]
 ) -> None:
-    """Give a part that got nothing the smallest group of the part that has most groups."""
+    """Move the smallest group of the part with the most groups into each empty part."""
     sizes = holds.sum(axis=1)
     for part, share in enumerate(shares):
         if share > 0 and len(dealt) and not (dealt == part).any():

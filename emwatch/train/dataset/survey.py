@@ -25,7 +25,7 @@ _CHILDREN: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at a labelled frame's file showed. Everything after ``error`` is empty where it could not be read."""
+    """What reading a labelled frame's file showed. Everything after ``error`` is empty if it could not be read."""
 
     frame: LabelledFrame
     error: str = ""  #: why it cannot be read
@@ -41,7 +41,7 @@ class Look:
 
     @property
     def is_read(self) -> bool:
-        """Tell whether the file could be read."""
+        """Return whether the file could be read."""
         return not self.error
 
 
@@ -77,7 +77,7 @@ class Likeness:
 
     @property
     def together(self) -> list[list[int]]:
-        """Give the groups that must not be torn apart by a split."""
+        """Return the groups that a split must keep together."""
         return [*self.exact, *self.near, *self.sittings]
 
 
@@ -99,7 +99,7 @@ def likeness(looks: Sequence[Look]) -> Likeness:
 
 
 def read_all(paths: Sequence[Path], views: int = 1) -> Iterator[FrameReading | FrameError]:
-    """Give the reading of each file, 1 or 5 ``views`` of it, or why there is none, in order; the next ones are read meanwhile."""
+    """Yield the reading of each file, 1 or 5 ``views`` of it, or why there is none, in order; the next ones are read meanwhile."""
     with ExitStack() as stack:
         children = [stack.enter_context(Sandbox(prepared_by(views))) for _ in range(_CHILDREN)]
         for _, result in read_ahead(paths, children, Sandbox.begin):

@@ -26,7 +26,7 @@ _INFLATION_FREE_BYTES: Final = 64 * 1024**2
 
 def unpack(archive: Path, folder: Path) -> int:
     """
-    Unpack the pictures of a tar archive, whatever its compression, into ``folder``; gives how many there were.
+    Unpack the pictures of a tar archive, whatever its compression, into ``folder``; returns how many there were.
 
     A leading folder of the archive that is named as ``folder`` is left out. The folder appears whole or not at all.
     Hidden files and files that are no pictures are passed over. Raises `FetchError` for an archive that is damaged, or
@@ -76,7 +76,7 @@ def _unpacked(archive: Path, made: Path, category: str) -> int:
 
 
 def _inside(archive: Path, name: str, category: str) -> PurePosixPath:
-    """Give the path of a member below its category's folder, or refuse it."""
+    """Return the path of a member below its category's folder. Raises if it would lie outside."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\x00" in name:
         raise _refused(archive, name, "leads outside")

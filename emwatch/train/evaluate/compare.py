@@ -46,7 +46,7 @@ def judge_both(
     tell: Callable[[int], None],
     views: int = 1,
 ) -> tuple[list[Pair], list[tuple[LabelledFrame, str]]]:
-    """Let both classify each frame, read once as the daemon reads it; gives also what could not be read."""
+    """Let both classify each frame, read once as the daemon reads it; returns also what could not be read."""
     pairs, unreadable = [], []
     readings = read_all([frame.path for frame in frames], views)
     for number, (frame, result) in enumerate(zip(frames, readings, strict=True), start=1):
@@ -109,7 +109,7 @@ def comparison(
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Give the chance of a split at least so uneven if both were as good: two-sided, exact (McNemar's test, binomial form)."""
+    """Return the p-value, the probability of a split at least so uneven if both are equally good: two-sided, exact (McNemar's test, binomial form)."""
     total = wins + losses
     tail = sum(comb(total, at) for at in range(min(wins, losses) + 1))
     return min(1.0, 2 * tail / (1 << total))

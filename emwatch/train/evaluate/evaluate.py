@@ -52,7 +52,7 @@ class Judged:
 
     @property
     def right(self) -> bool:
-        """Tell whether the likeliest category is the true one."""
+        """Return whether the likeliest category is the true one."""
         return self.prediction.category == CATEGORIES[self.frame.category]
 
 
@@ -66,9 +66,9 @@ class Judgement:
 
 def chosen(frames: Sequence[LabelledFrame], part: Part | None) -> tuple[list[LabelledFrame], Part | None]:
     """
-    Choose the frames to judge by: those of a part, the test part where none is named and there is one, else all.
+    Return the frames to evaluate on: those of a part (by default the test part if there is one), else all.
 
-    Without near duplicates, which would count twice. Raises `DatasetError` where the part has no frames.
+    Without near duplicates, which would count twice. Raises `DatasetError` if the part has no frames.
     """
     parts = {frame.part for frame in frames}
     if part is None and Part.TEST in parts:
@@ -112,9 +112,9 @@ def evaluation(
     judgement: Judgement, card: Mapping[str, Any], seed: int = 0, taught: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
     """
-    Return how well a model with this ``card`` did: a document of plain data.
+    Return the evaluation of a model with this ``card``: a document of plain data.
 
-    ``taught``: the sha256 of frames that taught it, as far as its bundle tells. Raises `DatasetError` where no frame could be judged.
+    ``taught``: the sha256 of frames that taught it, as far as its bundle tells. Raises `DatasetError` if no frame could be judged.
     """
     judged = judgement.judged
     if not judged:
@@ -178,13 +178,13 @@ def learned_sources(card: Mapping[str, Any]) -> set[str]:
 
 
 def names_its_sources(card: Mapping[str, Any]) -> bool:
-    """Tell whether a card names all sources that head and backbone have learned from, and not only whose they are."""
+    """Return whether a card names all sources that head and backbone have learned from, and not only whose they are."""
     told = _learned_from(card)
     return bool(told) and all(isinstance(each, list) for each in told)
 
 
 def _learned_from(card: Mapping[str, Any]) -> list[object]:
-    """Give what a card tells of the sources of its head, and of its backbone where that was trained further."""
+    """Return the sources on a card: of its head, and of its backbone if that was trained further."""
     told = (card.get("training", {}).get("sources"), card.get("backbone", {}).get(LEARNED_FROM))
     return [each for each in told if each is not None]
 
@@ -213,7 +213,7 @@ def _headline(judged: Sequence[Judged], seed: int) -> dict[str, Any]:
 
 
 def _uncertain(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Say what the model does not want to be believed in, and whether it is right about that."""
+    """Return counts of uncertain frames, and how many of them are wrong."""
     doubted = [each for each in judged if each.prediction.uncertain]
     certain = [each for each in judged if not each.prediction.uncertain]
     right = [each for each in judged if each.right]
@@ -243,7 +243,7 @@ def _categories(judged: Sequence[Judged], counts: npt.NDArray[np.int64]) -> dict
 def _groups(
     judged: Sequence[Judged], name_of: Callable[[Judged], str], order: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Say how the model does on each group of frames; in the given order, else the largest first."""
+    """Return the figures of each group of frames; in the given order, else the largest first."""
     groups: dict[str, list[Judged]] = collections.defaultdict(list)
     for each in judged:
         groups[name_of(each)].append(each)

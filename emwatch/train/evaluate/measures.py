@@ -55,7 +55,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class CategoryFigures:
-    """How one category fares. A figure is ``None`` where there is nothing to divide by."""
+    """Figures of one category. A figure is ``None`` if its divisor is 0."""
 
     frames: int
     predicted: int
@@ -108,7 +108,7 @@ def normalised(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 def category_figures(counts: npt.NDArray[np.int64]) -> dict[str, CategoryFigures]:
-    """Give precision, recall and F1 of each category from a confusion matrix."""
+    """Return precision, recall and F1 of each category from a confusion matrix."""
     figures = {}
     for index, name in enumerate(CATEGORIES):
         right, frames, predicted = (
@@ -141,7 +141,7 @@ def most_confused(counts: npt.NDArray[np.int64], most: int = 10) -> list[Confusi
 
 
 def calibration_error(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> float:
-    """Give the expected calibration error: how far stated probability and hit rate lie apart, over 15 bins."""
+    """Return the expected calibration error: the distance between stated probability and hit rate, over 15 bins."""
     if not len(scores):
         return 0.0
     bins = reliability(scores, truth)
@@ -170,12 +170,12 @@ def reliability(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -
 
 
 def bins_of(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Give the number (n,) of the bin of each probability."""
+    """Return the number (n,) of the bin of each probability."""
     return np.minimum((probability * BINS).astype(np.int64), BINS - 1)
 
 
 def coverage(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> list[CoveragePoint]:
-    """Say for every probability that occurs what would be believed above it, and how right that is; from sure to unsure."""
+    """Return coverage and accuracy above every probability that occurs, from certain to uncertain."""
     probability, right = scores.max(axis=1), scores.argmax(axis=1) == truth
     order = np.argsort(-probability, kind="stable")
     hits = np.cumsum(right[order])
@@ -238,9 +238,9 @@ def headline(
     scores: npt.NDArray[np.float64], truth: npt.NDArray[np.int64], sources: Sequence[str], seed: int = 0
 ) -> Headline:
     """
-    Measure, and say how far chance reaches: frames of one source are not independent, so sources are drawn, not frames.
+    Return figures with intervals: frames of one source are not independent, so sources are drawn, not frames.
 
-    Percentile bootstrap over sources (Efron); over frames where all are of one source, which is then too narrow. Raises
+    Percentile bootstrap over sources (Efron); over frames if all are of one source; the interval is then too narrow. Raises
     `ValueError` without frames.
     """
     values, resampled = _resampled([scores], truth, sources, seed)[0]
@@ -255,7 +255,7 @@ def differences(
     seed: int = 0,
 ) -> dict[str, Interval]:
     """
-    Give how far the second scores do better than the first on the same frames, in each figure of `Headline`.
+    Return the difference between second and first scores on the same frames, in each figure of `Headline`.
 
     Both are measured on the same drawings of sources, so that what is hard for both does not widen the interval.
     """
@@ -269,7 +269,7 @@ _Figures = dict[str, "npt.NDArray[np.float64]"]
 def _resampled(
     scores: Sequence[npt.NDArray[np.float64]], truth: npt.NDArray[np.int64], sources: Sequence[str], seed: int
 ) -> list[tuple[_Figures, _Figures]]:
-    """Give the figures of each scores, and those on the same drawings of sources."""
+    """Return the figures of each array of scores, and of the same drawn sources."""
     if not len(truth):
         raise ValueError("no frames to measure on")
     names, groups = np.unique(np.array(sources), return_inverse=True)
@@ -315,7 +315,7 @@ def _sums(
 def _figures(
     draws: npt.NDArray[np.float64], sums: dict[str, npt.NDArray[np.float64]]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Give each figure (d,) of each drawing of groups (d, groups), where a group may be drawn several times."""
+    """Return each figure (d,) of each drawing of groups (d, groups); a group may be drawn several times."""
     drawn = {name: draws @ table for name, table in sums.items()}
     frames, right, total = drawn["frames"], drawn["right"], drawn["frames"].sum(axis=1)
     there = frames > 0

@@ -45,7 +45,7 @@ def source_folds(categories: npt.NDArray[np.int64], sources: list[str], seed: in
     """
     Deal sources into `FOLDS` folds, each source whole, so that every fold has about its share of each category.
 
-    Gives the fold of each frame (n,). Largest sources first, each to where it makes the folds' shares most equal.
+    Returns the fold of each frame (n,). Largest sources first, each into the fold that makes the shares most equal.
     """
     random = np.random.default_rng(seed)
     of_source = np.array(sources)

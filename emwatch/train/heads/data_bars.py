@@ -26,7 +26,7 @@ _SAME_GREY: Final = 10
 
 def bar_height_px(grey: npt.NDArray[np.uint8]) -> int:
     """
-    Tell how many rows to cut from a frame (height, width), uint8, to be rid of its data bar; 0 where none is found.
+    Return how many rows to cut from a frame (height, width), uint8, to remove its data bar; 0 if none is found.
 
     A bar is a plain black or white strip at the bottom, or a plain white one inside the frame, as Zeiss instruments
     burn it; what lies below that goes too. It prefers to miss a bar: half a picture lost costs more than a bar left in.
@@ -40,7 +40,7 @@ def bar_height_px(grey: npt.NDArray[np.uint8]) -> int:
 
 
 def _strip(plain: npt.NDArray[np.bool_], gap: int, bottom_only: bool) -> int:
-    """Give the number of rows from the top of a strip of plain rows to the bottom of the frame; 0 where there is none."""
+    """Return the number of rows from the top of a strip of plain rows to the bottom of the frame; 0 if there is none."""
     height = len(plain)
     from_bottom = np.flatnonzero(plain[::-1][: round(height * _LOWEST)])
     if from_bottom.size == 0:
@@ -55,7 +55,7 @@ def _strip(plain: npt.NDArray[np.bool_], gap: int, bottom_only: bool) -> int:
 
 
 def without_bar(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Cut the bar off where one is found."""
+    """Return the frame without its bar, if one is found."""
     height = bar_height_px(grey)
     return grey[: grey.shape[0] - height] if height else grey
 

@@ -39,7 +39,7 @@ _TOLD = 20
 
 
 def uncounted(what: str, done: int, of: int) -> None:
-    """Hear how many of what are done, where nobody looks."""
+    """Ignore progress: the default if no listener is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Embeddings:
         self._keep()
 
     def _embedded(self, what: str, pictures: Sequence[Picture]) -> list[str]:
-        """Embed what is not known yet; gives the keys of all."""
+        """Embed what is not known yet; returns the keys of all."""
         wrong = []
         with ThreadPoolExecutor(self._threads) as pool:
             keys = list(pool.map(Picture.key, pictures))
@@ -137,7 +137,7 @@ class Embeddings:
     def _made(
         self, pool: ThreadPoolExecutor, unknown: dict[str, Picture]
     ) -> Iterator[tuple[str, Future[npt.NDArray[np.float32]]]]:
-        """Give the views of pictures in order, a few being made ahead."""
+        """Yield the views of pictures in order; the next few are prepared meanwhile."""
         waiting = iter(unknown.items())
         begun: list[tuple[str, Future[npt.NDArray[np.float32]]]] = []
         while True:

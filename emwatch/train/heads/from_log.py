@@ -39,10 +39,10 @@ class FromLog:
 
 def reviewed_frames(reader: LedgerReader, wanted: LogFilter) -> FromLog:
     """
-    Give the frames whose newest review names a category; of copies of a frame, the newest review of any counts.
+    Return the frames whose newest review names a category; for copies of a frame, the newest review of any of them counts.
 
-    Their source is the sitting in which they were taken, or else instrument and day. Raises `LedgerError`, and
-    `DatasetError` where nothing is left.
+    Their source is the session in which they were taken, else instrument and day. Raises `LedgerError`, and
+    `DatasetError` if nothing is left.
     """
     found, left_out = FromLog([], []), []
     for copies in _by_content(row for row in reader.reviews(wanted) if row.counts):

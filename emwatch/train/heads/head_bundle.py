@@ -1,4 +1,4 @@
-"""``emwatch train heads``: a new head on the backbone of a bundle, in seconds where embeddings are kept; no TensorFlow."""
+"""``emwatch train heads``: a new head on the backbone of a bundle, in seconds if embeddings are stored; no TensorFlow."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _lessons(
     projection_sha256: str,
     say: Callable[[str], None],
 ) -> tuple[Lessons, dict[str, Any]]:
-    """Return what the head learns, and what the card says of where it starts."""
+    """Return the training data of the head, and the card's text about its starting point."""
     kept = None if order.alone else open_extra(order.backbone, LESSONS)
     if kept is None:
         drawn = order.drawn_per_category
@@ -211,7 +211,7 @@ def _width(facts: dict[str, Any], backbone: Path) -> int:
 
 
 def _whose(learned_from: object, frames: Sequence[LabelledFrame]) -> str:
-    """Say what a backbone that was trained further has learned from, as far as it matters for judging by these frames."""
+    """Return the sources of a backbone that was trained further, as far as they matter for these frames."""
     if not isinstance(learned_from, list):
         return f"was trained further on frames whose sources are {learned_from}"
     known = {row.get("source") for row in learned_from if isinstance(row, dict)}
@@ -221,9 +221,9 @@ def _whose(learned_from: object, frames: Sequence[LabelledFrame]) -> str:
 
 def _judged_frames(frames: Sequence[LabelledFrame]) -> str:
     """
-    Identify frames and what they are said to be: sha256 over both, whatever their names and order.
+    Return a sha256 over frames and their labels, independent of names and order.
 
-    Raises `DatasetError` where a picture is filed under two categories: one is wrong, and nobody here knows which.
+    Raises `DatasetError` if a picture is filed under two categories: one label is wrong, and it is not known which.
     """
     by_content: dict[str, list[LabelledFrame]] = defaultdict(list)
     for frame in frames:

@@ -25,7 +25,7 @@ _BARS = ("emwatch.train.heads.data_bars", "emwatch.readers.data_bar.bar")
 
 
 def of_frame(frame: LabelledFrame, dressed: Dressed) -> Picture:
-    """Give a labelled frame; the bar drawn on it depends on nothing but its file."""
+    """Return a labelled frame; the bar drawn on it depends only on its file."""
 
     def content() -> bytes:
         try:
@@ -49,13 +49,13 @@ def of_frame(frame: LabelledFrame, dressed: Dressed) -> Picture:
 
 
 def of_drawing(frame: DrawnFrame) -> Picture:
-    """Give a frame that the pretend microscope draws."""
+    """Return a frame drawn by the simulated microscope."""
     name = f"{frame.category} {frame.painter} {frame.kind} {frame.seed}".encode()
     code = ("emwatch.simulate", "emwatch.train.heads.drawn", "emwatch.train.heads.data_bars")
     return Picture(lambda: name, frame.draw, "drawn", code)
 
 
 def of_unfamiliar(picture: UnfamiliarPicture) -> Picture:
-    """Give a picture of what no electron microscope takes, in grey as the network would see it."""
+    """Return a picture that no electron microscope takes, in grey as the network sees it."""
     name = f"{picture.kind} {picture.seed}".encode()
     return Picture(lambda: name, picture.draw, "unfamiliar", ("emwatch.train.heads.unfamiliar",))

@@ -38,11 +38,11 @@ class Batches:
 
     @property
     def count(self) -> int:
-        """Give the number of batches of an epoch; the last may be smaller."""
+        """Return the number of batches of an epoch; the last may be smaller."""
         return -(-len(self.material) // self.size)
 
     def of_epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Any, Any, Any]]:
-        """Give (views, one-hot categories, weights) as tensors, from batch ``first`` on."""
+        """Return (views, one-hot categories, weights) as tensors, from batch ``first`` on."""
         import tensorflow as tf
 
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.material))
@@ -75,7 +75,7 @@ class Batches:
 
 
 def scores_of(network: Any, views: npt.NDArray[np.uint8], size: int = 32) -> npt.NDArray[np.float32]:
-    """Give the network's scores (n, 10) of views (n, 170, 170) uint8, unchanged."""
+    """Return the network's scores (n, 10) of views (n, 170, 170) uint8, unchanged."""
     if not len(views):
         return np.zeros((0, len(CATEGORIES)), dtype=np.float32)
     parts = (views[first : first + size].astype(np.float32) for first in range(0, len(views), size))

@@ -26,7 +26,7 @@ SELF_TEST_TOLERANCE: Final = 0.02
 
 
 def backbone_facts(weight_type: str, weights_sha256: str, outputs: Mapping[str, int], **more: Any) -> dict[str, Any]:
-    """Say what backbone this is; ``outputs``: widths by name; ``more``: where it comes from, how it was measured."""
+    """Return the card's section about the backbone; ``outputs``: widths by name; ``more``: its origin and figures."""
     return {
         "network": f"Xception, include_top=False, {NETWORK_SIDE_PX}x{NETWORK_SIDE_PX}x3, input scaled to -1..1",
         "parameters": BACKBONE_PARAMETERS,

@@ -92,7 +92,7 @@ def pointwise_int8(content: bytes) -> bytes:
 
 
 def _by_channel(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Give int8 values and the scale of each output channel for weights (outputs, height, width, inputs)."""
+    """Return int8 values and the scale of each output channel for weights (outputs, height, width, inputs)."""
     scales = np.abs(weights).max(axis=(1, 2, 3)) / np.float32(127)
     scales = np.where(scales > 0, scales, np.float32(1)).astype(np.float32)
     quantised = np.clip(np.rint(weights / scales[:, None, None, None]), -127, 127).astype(np.int8)
@@ -105,7 +105,7 @@ def float_embeddings(network: Any, views: npt.NDArray[np.float32]) -> npt.NDArra
 
 
 def agreement(reference: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> dict[str, float]:
-    """Compare embeddings (n, features) of the same views: cosine of each row, 0 where one is all zeros; median and first percentile."""
+    """Compare embeddings (n, features) of the same views: cosine of each row, 0 if one is all zeros; median and first percentile."""
     norms = np.linalg.norm(reference, axis=1) * np.linalg.norm(found, axis=1)
     cosines = np.divide((reference * found).sum(axis=1), norms, out=np.zeros_like(norms), where=norms > 0)
     return {

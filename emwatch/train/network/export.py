@@ -72,7 +72,7 @@ class ExportOrder:
 
 
 def bare_view(frame: LabelledFrame) -> npt.NDArray[np.uint8]:
-    """Give what the daemon's network sees of a frame whose data bar is known, (1, 170, 170) uint8."""
+    """Return the network's view of a frame with a known data bar, (1, 170, 170) uint8."""
     return np.rint(prepare(without_bar(frame.grey()))).astype(np.uint8)
 
 
@@ -145,7 +145,7 @@ def export(
 
 
 def _base_of(network: Any) -> Any:
-    """Give the network without its softmax, in plain float32 whatever it was trained in, as the keras engine builds it."""
+    """Return the network without its softmax, in plain float32 whatever it was trained in, as the keras engine builds it."""
     import keras
 
     keras.config.set_dtype_policy("float32")
@@ -171,7 +171,7 @@ def _head(
     sources: dict[Part, list[str]],
     say: Callable[[str], None],
 ) -> tuple[Head, Verdict, str]:
-    """Take the network's softmax or, where asked for and better on the validation part, one fitted to all depths."""
+    """Return the network's softmax or, if requested and better on the validation part, one fitted to all depths."""
     slopes, bias = (np.asarray(array, dtype=np.float32) for array in network.get_layer("scores").get_weights())
     early = np.zeros((sum(OUTPUTS.values()) - AVERAGE_FEATURES, len(CATEGORIES)), dtype=np.float32)
     heads = {"the network's softmax": Head(slopes, bias, early, 1.0)}

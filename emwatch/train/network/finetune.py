@@ -121,7 +121,7 @@ def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
 
 def bare_and_barred(frame: LabelledFrame) -> npt.NDArray[np.uint8]:
     """
-    Give what the daemon's network sees of a frame without its data bar, and of it with another, (2, 170, 170).
+    Return the network's views of a frame without its data bar and with another one, (2, 170, 170).
 
     Which bar depends on the picture alone, so that a resumed run sees the same.
     """
@@ -158,7 +158,7 @@ def frame_weights(categories: npt.NDArray[np.int64], sources: list[str]) -> npt.
 
 
 def cosine_rate(peak: float, done: int, of: int) -> float:
-    """Give the learning rate of the batch after ``done`` of ``of``: a short rise, then a cosine down to a hundredth."""
+    """Return the learning rate of the batch after ``done`` of ``of``: a short rise, then a cosine down to a hundredth."""
     rise = max(1, round(of * _RISE))
     if done < rise:
         return peak * (done + 1) / rise
@@ -167,7 +167,7 @@ def cosine_rate(peak: float, done: int, of: int) -> float:
 
 
 def block_multipliers(network: Any, decay: float) -> list[float]:
-    """Give for each trainable variable what its learning rate is multiplied by: 1 at the softmax, ``decay`` a block below."""
+    """Return the factor of the learning rate of each trainable variable: 1 at the softmax, ``decay`` a block below."""
     of = {
         id(variable): decay ** (BLOCKS + 1 - block)
         for layer, block in zip(network.layers, block_of_each(network), strict=True)
@@ -214,7 +214,7 @@ def _regress(network: Any, training: Material, sources: list[str], ears: Ears) -
 
 @contextmanager
 def _precision(say: Callable[[str], None]) -> Iterator[None]:
-    """Compute in 16 bits where there is a GPU, which is twice as fast with them; processors are slower."""
+    """Compute in 16 bits if there is a GPU, which is then twice as fast; processors would be slower."""
     import tensorflow as tf
 
     keras = the_keras()

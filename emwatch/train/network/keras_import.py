@@ -55,9 +55,9 @@ _OWN_NUMBER: Final = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?")
 @dataclass(frozen=True, slots=True)
 class ImportOrder:
     """
-    What to import, and what its file does not tell.
+    What to import, and facts that its file lacks.
 
-    ``labels``: its classes in their order; ``sha256``: what the file must have, where that is known.
+    ``labels``: its classes in their order; ``sha256``: what the file must have, if known.
     """
 
     source: Path
@@ -187,7 +187,7 @@ def _by_kind(names: Any) -> dict[str, list[str]]:
 
 def _fold_range(base: Any, input_range: str) -> None:
     """
-    Let the first layers take -1..1 where the classifier was given other numbers.
+    Change the first layers to accept -1..1 if the classifier was trained on another range.
 
     The first convolution has no bias and no padding, so convolving a*x + b is a times convolving x plus b times the sum of
     the kernel, and the normalisation after it subtracts a mean: exact.
@@ -224,7 +224,7 @@ def _same(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float
 
 
 def _in_keras(base: Any, head: Head, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Give the float network's own scores (n, 10) of views (n, 170, 170)."""
+    """Return the float network's own scores (n, 10) of views (n, 170, 170)."""
     maps = [np.asarray(base(view[np.newaxis], training=False)) for view in network_input(views)]
     averages = np.concatenate(maps).mean(axis=(1, 2), dtype=np.float64)
     return softmax(averages @ head.weights + head.bias)

@@ -56,12 +56,12 @@ class Course:
 
     @property
     def epochs(self) -> int:
-        """Give the epochs of all phases."""
+        """Return the epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
 
 def constant(rate: float) -> Callable[[int, int], float]:
-    """Give the learning rate that never changes."""
+    """Return a constant learning rate."""
     return lambda done, of: rate  # noqa: ARG005 - as every learning rate is asked
 
 
@@ -72,7 +72,7 @@ def train(
     Train, leaving the best weights in ``folder`` and in ``network``.
 
     With ``resume`` from the state in the folder. Ctrl-C and SIGTERM write the state after the batch in work and raise
-    `KeyboardInterrupt`. Raises `ModelError` where the loss is no number any more.
+    `KeyboardInterrupt`. Raises `ModelError` if the loss is no number any more.
     """
     progress, arrays = folder.kept() if resume else (Progress(), [])
     first_epoch = 0
@@ -113,7 +113,7 @@ class _Run:
     stop_asked: Callable[[], bool]
 
     def in_vain(self) -> bool:
-        """Tell whether the last phase has gone on for too long without a better validation loss."""
+        """Return whether the last phase has gone on for too long without a better validation loss."""
         in_last = self.first_epoch == self.course.epochs - self.phase.epochs
         since = self.progress.epoch - max(self.progress.best_epoch, self.first_epoch)
         return in_last and self.course.patience is not None and since >= self.course.patience
@@ -179,7 +179,7 @@ class _Run:
             self.folder.keep_best(self.network)
 
     def keep(self) -> None:
-        """Write the state; end here where that was asked for."""
+        """Write the state; end here if a stop was requested."""
         arrays = [variable.numpy() for variable in _changing(self.network)]
         self.folder.keep(self.progress, arrays)
         if self.stop_asked():
@@ -202,7 +202,7 @@ class _Run:
 def cross_entropy(
     scores: npt.NDArray[np.floating[Any]], categories: npt.NDArray[np.int64], *, balanced: bool = False
 ) -> float:
-    """Give the mean negative log-likelihood of scores (n, 10); ``balanced``: the mean of the categories' means."""
+    """Return the mean negative log-likelihood of scores (n, 10); ``balanced``: the mean of the categories' means."""
     chosen = scores[np.arange(len(categories)), categories].astype(np.float64)
     losses = -np.log(np.maximum(chosen, 1e-7))
     if not balanced:
@@ -218,7 +218,7 @@ def _changing(network: Any, *, with_optimizer: bool = True) -> list[Any]:
 
 
 def _restore(variables: list[Any], arrays: list[npt.NDArray[Any]], folder: RunFolder) -> None:
-    """Set variables to what was kept; where a new phase begins, its optimizer has no memory yet and is left out."""
+    """Set variables to what was kept; at the start of a phase its optimizer has no state yet and is left out."""
     kept = arrays[: len(variables)]
     if [tuple(variable.shape) for variable in variables] != [array.shape for array in kept]:
         raise ModelError(

@@ -20,7 +20,7 @@ BLOCKS: Final = 14
 
 def xception_base(weights: Path | Literal["none"] | None, seed: int, say: Callable[[str], None]) -> tuple[Any, str]:
     """
-    Build Xception without its top, and say where its weights came from.
+    Return Xception without its top, and a sentence about the origin of its weights.
 
     ``weights``: a file with the ImageNet weights, ``None`` for those kept here or fetched, "none" to draw them from ``seed``.
     Raises `ModelError`.
@@ -86,7 +86,7 @@ def train_from_block(network: Any, block: int, *, freeze_normalisation: bool = F
 
 
 def block_of_each(network: Any) -> list[int]:
-    """Give the block of each layer; layers without a number, such as shortcuts, belong to the block they stand in."""
+    """Return the block of each layer; layers without a number, such as shortcuts, belong to the block they stand in."""
     blocks, block = [], 1
     for layer in network.layers:
         if layer.name.startswith("block"):

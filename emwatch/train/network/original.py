@@ -97,7 +97,7 @@ def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
 
 
 def squashed(frame: LabelledFrame, *, antialias: bool) -> npt.NDArray[np.uint8]:
-    """Give a whole frame as (1, 170, 170), squashed to a square; without ``antialias`` 19 of 20 pixels are dropped."""
+    """Return a whole frame as (1, 170, 170), squashed to a square; without ``antialias`` 19 of 20 pixels are dropped."""
     way = Image.Resampling.BILINEAR if antialias else Image.Resampling.NEAREST
     small = Image.fromarray(frame.grey()).resize((NETWORK_SIDE_PX, NETWORK_SIDE_PX), way)
     return np.asarray(small)[np.newaxis]

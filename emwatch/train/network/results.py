@@ -1,4 +1,4 @@
-"""What came of training a network: figures on the parts that it has not learned from, and where its files are."""
+"""Results of training a network: figures on validation and test parts, and its files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def outcome(
     parts: Sequence[Part],
     material: Mapping[Part, Material],
 ) -> dict[str, Any]:
-    """Say how the best network of a run does, as it is in Keras; what its bundle does is `export`'s to say."""
+    """Return the figures of a run's best network in Keras; `export` measures those of its bundle."""
     return {
         "recipe": order.recipe,
         "network": network.name,

@@ -52,7 +52,7 @@ class RunOrder:
     save_every: int = BATCHES_BETWEEN_STATES
 
     def settings(self) -> dict[str, Any]:
-        """Tell what decides the outcome: a run goes on only with the same."""
+        """Return the settings that decide the result: a run continues only with the same ones."""
         kept = {name: value for name, value in asdict(self).items() if name not in _HOW_NOT_WHAT}
         return {"recipe": self.recipe, **kept, "weights": str(self.weights)}
 
@@ -104,9 +104,9 @@ class RunFolder:
 
     def check(self, settings: Mapping[str, Any], *, must_resume: bool) -> bool:
         """
-        Tell whether there is an unfinished run of the same settings to go on with; nothing is written.
+        Return whether an unfinished run with the same settings exists; nothing is written.
 
-        Raises `ModelError` where the folder holds a finished run, one of other settings, other files, or, with
+        Raises `ModelError` if the folder holds a finished run, one of other settings, other files, or, with
         ``must_resume``, no run.
         """
         if self.report.is_file():
@@ -193,7 +193,7 @@ class RunFolder:
 
 
 def _plain(network: Any) -> Any:
-    """Give the network without its optimizer, which differs from phase to phase and is not worth keeping."""
+    """Return the network without its optimizer, which differs from phase to phase and is not worth keeping."""
     import keras
 
     return keras.Model(network.inputs, network.outputs)

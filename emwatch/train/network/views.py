@@ -43,7 +43,7 @@ class Material:
 
     @property
     def first(self) -> npt.NDArray[np.uint8]:
-        """Give the views (n, 170, 170) that are judged."""
+        """Return the views (n, 170, 170) for evaluation."""
         return self.views[:, 0]
 
 
@@ -62,7 +62,7 @@ class Ears(Protocol):
 
 def opened(dataset: Path, by: By, seed: int, ears: Ears) -> tuple[list[LabelledFrame], list[Part]]:
     """
-    List the frames to learn from with the part of each: as a manifest says, else dealt here.
+    Return the frames of a training run with the part of each: from a manifest, else divided here.
 
     Raises `DatasetError` with all that is wrong with the frames, each of which is looked at, and where a category would not
     be learned, or nothing be validated.
