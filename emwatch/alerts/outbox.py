@@ -116,6 +116,7 @@ class _Line:
     refused: set[int] = field(default_factory=set)  #: different alerts refused since the last delivery
     failures: int = 0
     down_until: datetime | None = None
+    failing_since: datetime | None = None  #: the first failure after the last delivery
     in_hand: Alert | None = None  #: being delivered; left over if that ended the thread
     unmarked: dict[int, tuple[datetime, datetime | None]] = field(
         default_factory=dict
@@ -218,7 +219,7 @@ class Outbox:
             _log.info("alerts: %s takes alerts again", alert.channel)
             self._store.retry_alerts(alert.channel, now)
         line.refused.clear()
-        line.failures, line.down_until = 0, None
+        line.failures, line.down_until, line.failing_since = 0, None, None
         return True
 
     def _with_picture(self, channel: Channel, alert: Alert) -> Alert:
@@ -231,7 +232,7 @@ class Outbox:
         if successor is not None:
             line.channel = successor
             line.refused.clear()
-            line.failures, line.down_until = 0, None
+            line.failures, line.down_until, line.failing_since = 0, None, None
             self._store.retry_alerts(name, now)
 
     def _mark(self, line: _Line) -> None:
@@ -242,6 +243,7 @@ class Outbox:
     def _failed(self, line: _Line, alert: Alert, error: str, now: datetime) -> None:
         line.in_hand = None
         line.failures += 1
+        line.failing_since = line.failing_since or now
         line.refused.add(alert.id)
         if len(line.refused) > 1:
             if line.down_until is None:
@@ -305,6 +307,15 @@ class Outbox:
                     Alert(0, key, name, "emwatch", text, 0, about, "", 0.0, None, None, at, at, 0)
                 )
         self.wake()
+
+    def down_s(self) -> dict[str, float]:
+        """Return for how many seconds each channel has refused all that was sent; channels that take alerts are left out."""
+        now = self._clock.now()
+        return {
+            name: (now - since).total_seconds()
+            for name, line in self._lines.items()
+            if (since := line.failing_since) is not None and not line.retired
+        }
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nothing more is due on any channel; alerts that wait for a later try are not waited for."""

@@ -42,6 +42,7 @@ COMMANDS: Final = {
     ),
     "log": Entry("emwatch.cli.commands.log", "log", "List recorded frames."),
     "review": Entry("emwatch.cli.commands.review", "review", "Record what frames really show."),
+    "alerts": Entry("emwatch.cli.commands.alerts", "alerts", "List, try, snooze, acknowledge and retry alerts."),
     "db": Entry("emwatch.cli.commands.db", "db", "Check, back up, prune, merge and repair the ledger."),
     "classify": Entry("emwatch.cli.commands.classify", "classify", "Classify frames without recording them."),
     "meta": Entry("emwatch.cli.commands.meta", "meta", "Show the metadata of frames."),

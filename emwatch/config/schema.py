@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from emwatch.alerts.policy import Policy
 from emwatch.alerts.registry import AnyChannel
 from emwatch.alerts.terminal import TerminalSettings
+from emwatch.alerts.trouble import TroubleConfig
 from emwatch.errors import ConfigError
 from emwatch.frame import CATEGORIES, Target, Window, path_to_text
 from emwatch.settings import NAME_PATTERN, Name, Number, OneOrMany, Section, Text
@@ -151,6 +152,7 @@ class AlertsConfig(Section):
 
     max_age_days: Annotated[Number, Field(gt=0, le=36500)] = 3.0
     policy: Policy = Policy()
+    trouble: TroubleConfig = TroubleConfig()
 
     @model_validator(mode="after")
     def _names_that_can_be_printed(self) -> AlertsConfig:

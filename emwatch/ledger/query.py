@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.pool import StaticPool
 
 from emwatch.frame import AcquisitionMetadata, FrameState
-from emwatch.ledger import current, reviews, row_values
+from emwatch.ledger import current, reviews, row_values, tellings
 from emwatch.ledger.care.upgrade import migrate
 from emwatch.ledger.choosing import count_of, rows_of
 from emwatch.ledger.current import Account
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sqlalchemy import Connection, Engine
+
+    from emwatch.ledger.tellings import AlertRow
 
 __all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "ReviewRow", "SessionRow", "ToReview", "Unjudged"]
 
@@ -115,6 +117,21 @@ class LedgerReader:
         with self._snapshot() as connection:
             for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(rows_of(connection, wanted)):
                 yield log_row(row)
+
+    def alerts(self, *, state: str | None, target: str | None, limit: int) -> list[AlertRow]:
+        """Return alerts, the newest first."""
+        with self._snapshot() as connection:
+            return tellings.listed(connection, state=state, target=target, limit=limit)
+
+    def unacknowledged(self, *, target: str | None, ids: Sequence[int] | None) -> list[int]:
+        """Return the numbers of alerts that were told and that nobody has acknowledged, of a target or among ``ids``."""
+        with self._snapshot() as connection:
+            return tellings.unacknowledged(connection, target=target, ids=ids)
+
+    def snoozed(self, now: datetime) -> dict[str, datetime]:
+        """Return until when alerts are held, by target; "" stands for every target."""
+        with self._snapshot() as connection:
+            return tellings.snoozed_until(connection, now)
 
     def count(self, wanted: LogFilter = LogFilter()) -> int:  # noqa: B008 - frozen, so one for all is right
         """Return the number of rows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,12 +14,14 @@ from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.alerts.policy import FieldOfView, Told, Waiting, plan
 from emwatch.alerts.wording import digest_reason
+from emwatch.frame import path_to_text, text_to_path
 from emwatch.ledger.outbox import by_id, is_due
 from emwatch.ledger.row_values import alert_key
 from emwatch.ledger.schema import acquisition, alerts, frames, snoozes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from sqlalchemy import Connection, Select
 
@@ -214,3 +216,53 @@ def _escalate(connection: Connection, channel: str, now: datetime, policy: Polic
         }
         connection.execute(insert(alerts).on_conflict_do_nothing(), passed_on)
         connection.execute(update(alerts).where(alerts.c.id == row.id).values(escalate_at=None))
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert as it is listed."""
+
+    id: int
+    key: str
+    channel: str
+    target: str
+    reason: str
+    state: str
+    held: str
+    attempts: int
+    last_error: str
+    created_at: datetime
+    next_try_at: datetime
+    delivered_at: datetime | None
+    acknowledged_at: datetime | None
+    digest: str
+    frame_id: int
+    path: Path
+
+    def document(self) -> dict[str, Any]:
+        """Return the row as a JSON-ready document; times are local, the path is UTF-8 text."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        times = {name: value.astimezone() for name, value in found.items() if isinstance(value, datetime)}
+        return {**found, **times, "path": path_to_text(self.path)}
+
+
+def listed(connection: Connection, *, state: str | None, target: str | None, limit: int) -> list[AlertRow]:
+    """Return alerts, the newest first."""
+    names = [name for name in AlertRow.__slots__ if name != "path"]
+    which = select(*(alerts.c[name] for name in names), frames.c.path).select_from(_JOINED)
+    if state is not None:
+        which = which.where(alerts.c.state == state)
+    if target is not None:
+        which = which.where(alerts.c.target == target)
+    rows = connection.execute(which.order_by(alerts.c.id.desc()).limit(limit)).mappings()
+    return [AlertRow(**{**row, "path": text_to_path(row["path"])}) for row in rows]
+
+
+def unacknowledged(connection: Connection, *, target: str | None, ids: Sequence[int] | None) -> list[int]:
+    """Return the numbers of alerts that were told and that nobody has acknowledged, of a target or among ``ids``."""
+    which = select(alerts.c.id).where(alerts.c.state == "delivered", alerts.c.acknowledged_at.is_(None))
+    if target is not None:
+        which = which.where(alerts.c.target == target)
+    if ids is not None:
+        which = which.where(alerts.c.id.in_(_numbers(ids)))
+    return list(connection.scalars(which.order_by(alerts.c.id.desc()).limit(_MOST_TOGETHER)))

@@ -23,6 +23,7 @@ from emwatch.readers.data_bar import ocr
 from emwatch.readers.data_bar.sandbox import BarSandbox
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import bar_limits, reading_limits
+from emwatch.service.alert_inbox import AlertInbox
 from emwatch.service.data_bars import DataBarWorker, MissingBarReader
 from emwatch.service.ledger_watch import LedgerWatch
 from emwatch.service.lock import SingleInstance
@@ -34,6 +35,7 @@ from emwatch.service.roots import check_root, checked_roots
 from emwatch.service.status_file import StatusFile
 from emwatch.service.systemd import SystemdNotifier
 from emwatch.service.thumbnails import Thumbnails
+from emwatch.service.trouble import Sources, TroubleWatch
 from emwatch.service.upkeep import Upkeep
 from emwatch.watch.directory import WatchedDirectory, settle_seconds
 from emwatch.watch.hints import ASKED, HintBox
@@ -116,15 +118,7 @@ class Daemon:
         sandbox = stack.enter_context(Sandbox(prepare=prepared_by(config.model.views), limits=reading_limits(config)))
         sandbox.start()
         ledger = self._open_ledger(stack, status_file)
-        thumbnails = Thumbnails(reading_limits(config))
-        stack.callback(thumbnails.close)
-        outbox = Outbox(
-            ledger,
-            config.alerts.open_channels(self._show),
-            clock,
-            policy=config.alerts.policy,
-            picture=thumbnails,
-        )
+        outbox = self._open_outbox(stack, ledger)
         listeners: list[Callable[[Event], None]] = [partial(self._note_state, status_file), self._tell]
         tell = Teller(self._progress, listeners, outbox.announce, about=config.ledger.path, clock=clock)
         model = LiveModel(config, tell, follow=not self._once)
@@ -171,7 +165,10 @@ class Daemon:
             skipped=scan.sidecar_came,
         )
 
+        trouble = self._trouble_watch(model, outbox, tell)
+
         def take_over(new: Config) -> None:
+            trouble.settings = new.alerts.trouble
             outbox.exchange(new.alerts.open_channels(self._show), new.alerts.policy)
             ledger.alert_max_age = new.alerts.max_age
             for each in (pipeline, bars):
@@ -185,6 +182,8 @@ class Daemon:
             partial(self._pass_on, model, reload),
             model.tick,
             LiveReviews(ledger, tell).tick,
+            *(() if self._once else (trouble.tick,)),
+            AlertInbox(ledger, tell, clock.now, outbox.wake).tick,
             LedgerWatch(ledger, lock, tell, partial(_ledger_trouble, status_file)).tick,
             status_file.publish,
             lambda now: _revive((*outbox.workers, *workers), now, tell),
@@ -238,6 +237,23 @@ class Daemon:
         checked_at = self._clock.now().isoformat(timespec="seconds")
         status_file.notes["check"] = {"result": ledger.start_check, "at": checked_at}
         return ledger
+
+    def _open_outbox(self, stack: ExitStack, ledger: Ledger) -> Outbox:
+        alerts = self._config.alerts
+        thumbnails = Thumbnails(reading_limits(self._config))
+        stack.callback(thumbnails.close)
+        channels = alerts.open_channels(self._show)
+        return Outbox(ledger, channels, self._clock, policy=alerts.policy, picture=thumbnails)
+
+    def _trouble_watch(self, model: LiveModel, outbox: Outbox, tell: Teller) -> TroubleWatch:
+        sources = Sources(
+            progress=self._progress,
+            ledger=self._config.ledger.path,
+            session_gap_s=self._config.ledger.session_gap_minutes * 60,
+            model_trouble=lambda: model.facts()["trouble"],
+            channels_down_s=outbox.down_s,
+        )
+        return TroubleWatch(self._config.alerts.trouble, sources, tell)
 
     def _open_upkeep(self, stack: ExitStack, ledger: Ledger, status_file: StatusFile, tell: Teller) -> Upkeep:
         settings = self._config.ledger
