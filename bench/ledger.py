@@ -1,22 +1,28 @@
 """
-What the ledger costs: recording, one directory's known files, the log over a million rows.
+What the ledger costs: recording, the log over a million rows, exporting it; another emwatch beside this one.
 
-    python bench/ledger.py [--rows 1000000] [--folder DIR]
+    python bench/ledger.py [--rows 1000000] [--folder DIR] [--beside PYTHON]
 
-DIR should be on the disk a ledger would be on: recording waits for it (synchronous=FULL).
+DIR should be on the disk a ledger would be on: recording waits for it (synchronous=FULL). PYTHON is the interpreter of
+another emwatch: the same rows, in a ledger of its own revision, and the same questions are put to it in the same run.
+While questions are asked, a second process records ten frames a second.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
-import statistics
+import shutil
+import sqlite3
+import subprocess
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,12 +40,10 @@ from emwatch.frame import (
     StatKey,
     Window,
 )
-from emwatch.ledger.care.backups import make_backup
-from emwatch.ledger.care.check import check
 from emwatch.ledger.column_types import instant
+from emwatch.ledger.database import writing_engine
 from emwatch.ledger.query import LedgerReader, LogFilter
-from emwatch.ledger.sqlite_file import quick_check
-from emwatch.ledger.summary import summarise
+from emwatch.ledger.schema import REVISION
 from emwatch.ledger.writer import Ledger
 
 if TYPE_CHECKING:
@@ -47,78 +51,213 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NUMBERS = [name for name, field in FIELDS.items() if field.kind is FieldKind.NUMBER]
+SCREENFUL = 50
+_LONG_MS = 500.0
+MEASURED = (
+    *("magnification", "stage_tilt_deg", "working_distance_mm", "accelerating_voltage_kv", "pixel_size_nm"),
+    *("horizontal_field_width_um", "stage_x_mm", "stage_y_mm"),
+)
 
 
 def outcome(number: int) -> Outcome:
-    """Make a frame as the pipeline hands it over: 17 readings, ten scores, every tenth a hit on two channels."""
+    """Make a frame as the pipeline hands it over: all numbers, ten scores, every tenth a hit on two channels."""
     path, sha256 = Path(f"/acquisition/day/frame_{number:07}.tif"), f"{number:064x}"
     key = StatKey(800_000, (1_767_225_600 + number) * 10**9, (1_767_225_600 + number) * 10**9, number)
     readings = {name: Reading(float(number), f"{number} raw", "tag 34118 AP_SOMETHING") for name in NUMBERS}
-    reading = FrameReading(
-        path,
-        sha256,
-        key,
-        "TIFF",
-        1024,
-        768,
-        "uint8",
-        1,
-        AcquisitionMetadata("zeiss", readings),
-        np.zeros((1, 1, 1), "f4"),
-    )
+    metadata = AcquisitionMetadata("zeiss", readings)
+    views = np.zeros((1, 1, 1), "f4")
+    reading = FrameReading(path, sha256, key, "TIFF", 1024, 768, "uint8", 1, metadata, views)
     prediction = Prediction("Tips", 0.9, dict.fromkeys(CATEGORIES, 0.1), False, 0.5, "b" * 64)
     matches = (Match("sharp", "Tips 0.90 >= 0.80", ("terminal", "lamp")),) if number % 10 == 0 else ()
     return Outcome(path, FrameState.RECORDED, key, sha256, reading=reading, prediction=prediction, matches=matches)
 
 
-def milliseconds(work: Callable[[], object], times: int = 7) -> str:
-    """Time some work; the first run, which compiles and fills caches, is not counted."""
-    work()
-    taken = []
-    for _ in range(times):
+def fill(path: Path, rows: int, revision: str) -> None:
+    """Write many rows at once, as years of recording would have; indexes are made at the end."""
+    from emwatch.ledger.care.upgrade import bring_up_to_date
+
+    engine = writing_engine(path)
+    with engine.connect() as connection:
+        bring_up_to_date(connection, path, START, revision=revision)
+    engine.dispose()
+    driver = sqlite3.connect(path, isolation_level=None)
+    driver.execute("PRAGMA cache_size = -200000")
+    driver.execute("BEGIN")
+    indexes = driver.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL").fetchall()
+    for name, _ in indexes:
+        driver.execute(f"DROP INDEX {name}")
+    driver.execute("INSERT INTO bundles VALUES (?, '', ?)", ("b" * 64, instant(START)))
+    scores, chance = json.dumps(dict.fromkeys(CATEGORIES, 0.1)), np.random.default_rng(1)
+    kilovolts = (1, 3, 5, 10, 15, 20, 30)
+    for first in range(1, rows + 1, 20_000):
+        ids = range(first, min(first + 20_000, rows + 1))
+        at = [instant(START + timedelta(seconds=10 * number)) for number in ids]
+        for n in ids:
+            if n % 300 == 1:
+                when = at[n - first]
+                driver.execute("INSERT INTO sessions (id, name, started_at, ended_at) VALUES (?, ?, ?, ?)", (n // 300 + 1, when[:16], when, when))  # fmt: skip
+        driver.executemany(
+            "INSERT INTO frames (id, path, sha256, state, stat_key, first_seen_at, recorded_at, file_modified_at,"
+            " session_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (n, f"/acquisition/{n // 1000:05}/{n:07}.tif", f"{n:064x}", "failed" if n % 50 == 0 else "recorded",
+                 f"800000:{n}:{n}:{n}", when, when, when, (n - 1) // 300 + 1)
+                for n, when in zip(ids, at, strict=True)
+            ),
+        )  # fmt: skip
+        draws = list(zip(ids, chance.random((len(ids), 14)).tolist(), at, strict=True))
+        driver.executemany(
+            "INSERT INTO predictions (frame_id, bundle_sha256, category, probability, margin, uncertain, novelty, scores,"
+            " made_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (n, "b" * 64, CATEGORIES[int(d[0] * 10)], d[1], d[2], d[1] < 0.1, d[3], scores, when)
+                for n, d, when in draws
+                if n % 50
+            ),
+        )
+        driver.executemany(
+            f"INSERT INTO metadata (frame_id, vendor, {', '.join(MEASURED)}, operator, instrument, detector, sample, flags,"
+            " readings) VALUES (?, 'zeiss', ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Merlin', 'InLens', ?, '[]', '{}')",
+            (
+                (n, 10 ** (2 + 4 * d[4]), float(n % 60), 20 * d[5], kilovolts[int(d[6] * 7)], 100 * d[7], 1000 * d[8],
+                 100 * d[9], 100 * d[10], f"user{int(d[11] * 20)}", f"wafer {n // 1000}")
+                for n, d, _ in draws
+                if n % 50
+            ),
+        )  # fmt: skip
+        driver.executemany(
+            "INSERT INTO matches (frame_id, target, reason, made_at) VALUES (?, 'sharp', 'Tips', ?)",
+            ((n, when) for n, when in zip(ids, at, strict=True) if n % 100 == 1),
+        )
+    for _, sql in indexes:
+        driver.execute(sql)
+    driver.execute("COMMIT")
+    driver.close()
+
+
+def questions(rows: int) -> dict[str, dict[str, Any]]:
+    """Return the filters that are measured; the last ones older versions do not have."""
+    end = START + timedelta(seconds=10 * rows)
+    return {
+        "everything": {},
+        "category": {"categories": ("Tips",)},
+        "probability > 0.9999": {"probability": Window(0.9999)},
+        "target": {"target": "sharp"},
+        "magnification": {"magnification": Window(100_000, 200_000)},
+        "magnification, none": {"magnification": Window(2e6)},
+        "failed": {"states": (FrameState.FAILED,)},
+        "last 2 h": {"since": end - timedelta(hours=2)},
+        "session": {"session": "17"},
+        "path *77.tif": {"path": "*77.tif"},
+        "path, one file": {"path": "0123456.tif"},
+        "category, probability": {"categories": ("Tips",), "probability": Window(0.95)},
+        "magnification, tilt": {"magnification": Window(1e5, 2e5), "stage_tilt_deg": Window(58, None)},
+        "target, magnification": {"target": "sharp", "magnification": Window(1e5, 2e5)},
+        "category, magn., prob.": {"categories": ("Tips",), "magnification": Window(1e5, 2e5), "probability": Window(0.95)},
+        "category, tilt, target": {"categories": ("Tips",), "stage_tilt_deg": Window(50, None), "target": "sharp"},
+        "working distance": {"working_distance_mm": Window(None, 0.01)},
+        "novelty, kV, field width": {"novelty": Window(0.99), "accelerating_voltage_kv": Window(30), "horizontal_field_width_um": Window(None, 10)},
+        "stage box": {"stage_x_mm": Window(10, 11), "stage_y_mm": Window(10, 11)},
+        "text, rare": {"text": '"wafer 77"'},
+        "text, common": {"text": "zeiss"},
+        "text, operator, category": {"text": "user7", "categories": ("Tips",)},
+        "where": {"where": "magnification > 900000 AND detector = 'InLens'"},
+    }  # fmt: skip
+
+
+def spread(work: Callable[[], object], times: int) -> tuple[float, float]:
+    """Return p50 and p95 of some work in milliseconds; what takes over half a second is done twice only."""
+    taken: list[float] = []
+    while len(taken) < (times if not taken or taken[0] < _LONG_MS else 2):
         begun = time.perf_counter()
         work()
         taken.append((time.perf_counter() - begun) * 1000)
-    return f"{statistics.median(taken):9.1f} ms  (of {times}: {min(taken):.1f} to {max(taken):.1f})"
+    return float(np.percentile(taken, 50)), float(np.percentile(taken, 95))
 
 
-def fill(path: Path, rows: int) -> None:
-    """Write many rows at once, as years of recording would have."""
-    scores = json.dumps(dict.fromkeys(CATEGORIES, 0.1))
-    chance = np.random.default_rng(1)
-    with Ledger(path) as ledger, ledger._file.transaction() as connection:  # noqa: SLF001 - quicker than recording one by one
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        driver.execute("PRAGMA cache_size = -400000")  # indexes in random order
-        driver.execute("INSERT INTO bundles VALUES (?, '', ?)", ("b" * 64, instant(START)))
-        for first in range(1, rows + 1, 20_000):
-            ids = range(first, min(first + 20_000, rows + 1))
-            at = [instant(START + timedelta(seconds=10 * number)) for number in ids]
-            driver.executemany(
-                "INSERT INTO frames (id, path, sha256, state, stat_key, first_seen_at, recorded_at, file_modified_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (n, f"/acquisition/{n // 1000:05}/{n:07}.tif", f"{n:064x}", "failed" if n % 50 == 0 else "recorded",
-                     f"800000:{n}:{n}:{n}", when, when, when)
-                    for n, when in zip(ids, at, strict=True)
-                ),
-            )  # fmt: skip
-            draws = zip(ids, chance.integers(0, 10, len(ids)), chance.random(len(ids)), at, strict=True)
-            driver.executemany(
-                "INSERT INTO predictions (frame_id, bundle_sha256, category, probability, margin, uncertain, scores,"
-                " made_at) VALUES (?, ?, ?, ?, 0.1, 0, ?, ?)",
-                ((n, "b" * 64, CATEGORIES[c], float(p), scores, when) for n, c, p, when in draws if n % 50),
-            )
-            magnifications = chance.lognormal(9, 1.5, len(ids))
-            driver.executemany(
-                "INSERT INTO metadata (frame_id, vendor, magnification, stage_tilt_deg, flags, readings)"
-                " VALUES (?, 'zeiss', ?, ?, '[]', '{}')",
-                ((n, float(m), float(n % 60)) for n, m in zip(ids, magnifications, strict=True) if n % 50),
-            )
-            driver.executemany(
-                "INSERT INTO matches (frame_id, target, reason, made_at) VALUES (?, 'sharp', 'Tips', ?)",
-                ((n, when) for n, when in zip(ids, at, strict=True) if n % 100 == 1),
-            )
+def measure(path: Path, rows: int) -> dict[str, tuple[float, ...]]:
+    """Ask one emwatch's ledger, the one this interpreter has, everything it can be asked."""
+    found: dict[str, tuple[float, ...]] = {}
+    with LedgerReader(path) as reader:
+        for name, asked in questions(rows).items():
+            try:
+                wanted, newest = LogFilter(**asked), LogFilter(**asked, limit=SCREENFUL)
+            except TypeError:
+                continue
+            rows_took = spread(lambda w=newest: list(reader.rows(w)), 20)  # type: ignore[misc]
+            counts: list[int] = []
+            count_took = spread(lambda w=wanted, c=counts: c.append(reader.count(w)), 3)  # type: ignore[misc]
+            found[name] = (*rows_took, *count_took, counts[-1])
+    return found
+
+
+def recording(path: Path) -> tuple[float, float]:
+    """Return frames a second and milliseconds of processor each, of recording into a ledger of its own."""
+    outcomes = [outcome(number) for number in range(2050)]
+    with Ledger(path) as ledger:
+        for each in outcomes[:50]:
+            ledger.record(each, START)
+        begun, used = time.perf_counter(), time.process_time()
+        for each in outcomes[50:]:
+            ledger.record(each, START)
+        return 2000 / (time.perf_counter() - begun), (time.process_time() - used) / 2
+
+
+def record_on(path: Path) -> None:
+    """Record ten frames a second until stdin is closed; prints the number recorded and the longest wait."""
+    worst, number = 0.0, 5_000_000
+    with Ledger(path) as ledger:
+        print("begun", flush=True)
+        while os.getppid() != 1 and not path.with_suffix(".stop").exists():
+            begun = time.perf_counter()
+            ledger.record(outcome(number), datetime.now(UTC))
+            worst, number = max(worst, time.perf_counter() - begun), number + 1
+            time.sleep(max(0.0, 0.1 - (time.perf_counter() - begun)))
+    print(f"{number - 5_000_000} frames recorded meanwhile, the slowest in {worst * 1000:.0f} ms")
+
+
+def asked_of(python: str, folder: Path, ledger: Path, rows: int) -> dict[str, Any]:
+    """Have an interpreter migrate a ledger, measure it beside a recording process, and export it."""
+    run = [python, str(Path(__file__).resolve())]
+    said: dict[str, Any] = {}
+    said["record"] = json.loads(subprocess.check_output([*run, "--record", str(folder / f"small-{len(python)}")]))
+    begun = time.perf_counter()
+    beside = subprocess.Popen([*run, "--record-on", str(ledger)], stdout=subprocess.PIPE, text=True)
+    assert beside.stdout is not None
+    beside.stdout.readline()
+    said["opened"] = time.perf_counter() - begun
+    said["filters"] = json.loads(subprocess.check_output([*run, "--measure", str(ledger), "--rows", str(rows)]))
+    log = [python, "-m", "emwatch", "log", "--ledger", str(ledger)]
+    said["process"] = spread(lambda: subprocess.run([*log, "--limit", "50"], stdout=subprocess.DEVNULL, check=True), 8)
+    begun = time.perf_counter()
+    with (folder / "log.csv").open("wb") as target:
+        export = subprocess.Popen([*log, "--csv"], stdout=target)
+        _, status, usage = os.wait4(export.pid, 0)
+    said["csv"] = (time.perf_counter() - begun, usage.ru_maxrss / 1024, status)
+    ledger.with_suffix(".stop").touch()
+    said["recorder"] = beside.communicate()[0].strip()
+    return said
+
+
+def show(said: dict[str, Any], other: dict[str, Any] | None) -> None:
+    """Print both, one line each."""
+
+    def line(name: str, values: Callable[[dict[str, Any]], str]) -> None:
+        print(f"{name:26}{values(said):46}{'' if other is None else values(other)}")
+
+    line("", lambda _each: "first 50: p50, p95; count: p50 (ms)")
+    for name in said["filters"]:
+
+        def cells(each: dict[str, Any], name: str = name) -> str:
+            one = each["filters"].get(name)
+            return "-" if one is None else f"{one[0]:8.1f} {one[1]:8.1f}   {one[2]:8.1f}  of {int(one[4]):,}"
+
+        line(name, cells)
+    line("emwatch log --limit 50", lambda each: f"{each['process'][0]:8.1f} {each['process'][1]:8.1f}")
+    line("emwatch log --csv", lambda each: f"{each['csv'][0]:8.1f} s, {each['csv'][1]:.0f} MB, status {each['csv'][2]}")
+    line("recording", lambda each: f"{each['record'][0]:8.0f} frames/s, {each['record'][1]:.2f} ms of CPU each")
+    line("opened, migrated", lambda each: f"{each['opened']:8.1f} s")
+    line("beside", lambda each: each["recorder"])
 
 
 def main() -> None:
@@ -126,67 +265,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--beside", metavar="PYTHON")
+    for part in ("--measure", "--record", "--record-on"):
+        parser.add_argument(part, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        small, large = Path(folder) / "small.sqlite", Path(folder) / "large.sqlite"
-        outcomes = [outcome(number) for number in range(2050)]
-        with Ledger(small) as ledger:
-            for each in outcomes[:50]:
-                ledger.record(each, START)
-            begun, used = time.perf_counter(), time.process_time()
-            for each in outcomes[50:]:
-                ledger.record(each, START)
-            took, used = time.perf_counter() - begun, time.process_time() - used
-            print(f"record                     {2000 / took:9.0f} frames/s, {used / 2:.2f} ms of CPU each")
-            listed = [(Path(f"/acquisition/old/{n:05}.tif"), outcomes[0].stat_key) for n in range(10_000)]
-            begun = time.perf_counter()
-            ledger.baseline(Path("/acquisition"), listed, START)  # type: ignore[arg-type]
-            print(f"baseline of 10,000         {(time.perf_counter() - begun) * 1000:9.1f} ms")
-            paths = [path for path, _ in listed]
-            slices = [paths[at : at + 500] for at in range(0, len(paths), 500)]
-            sweeps = [{path.name: outcomes[0].stat_key for path in each} for each in slices]
-            print("known, 10,000 by 500      ", milliseconds(lambda: [ledger.known_files(each) for each in slices]))
-            folder_of = Path("/acquisition/old")
-            print(
-                "unlike, 10,000 by 500     ", milliseconds(lambda: [ledger.unlike(folder_of, each) for each in sweeps])
-            )
-        begun = time.perf_counter()
-        fill(large, arguments.rows)
-        print(
-            f"\n{arguments.rows:,} rows, {large.stat().st_size / 1e6:.0f} MB, filled in {time.perf_counter() - begun:.0f} s"
-        )
-        with Ledger(large) as ledger:
-            print("for `emwatch status`      ", milliseconds(lambda: summarise(large, seconds=60)))
-            print("looked over               ", milliseconds(lambda: quick_check(large, 600), 3))
-            began = time.perf_counter()
-            backup = make_backup(large, Path(folder) / "backups", datetime.now(UTC))
-            print(f"backed up and looked over  {time.perf_counter() - began:9.1f} s")
-            assert backup is not None
-            began = time.perf_counter()
-            problems = [each for each in check(large) if each.problems]
-            print(f"`emwatch db check`         {time.perf_counter() - began:9.1f} s, {len(problems)} rules broken")
-        filters = {
-            "everything": LogFilter(),
-            "one category": LogFilter(categories=("Tips",)),
-            "category, probability": LogFilter(categories=("Tips",), probability=Window(0.95)),
-            "target": LogFilter(target="sharp"),
-            "magnification": LogFilter(magnification=Window(100_000, 200_000)),
-            "failed": LogFilter(states=(FrameState.FAILED,)),
-            "last 2 h": LogFilter(since=START + timedelta(seconds=10 * arguments.rows) - timedelta(hours=2)),
-            "path *77.tif": LogFilter(path="*77.tif"),
-        }
-        with LedgerReader(large) as reader:
-            for name, wanted in filters.items():
-                newest = LogFilter(**{field: getattr(wanted, field) for field in wanted.__slots__} | {"limit": 50})
-                print(
-                    f"{name:24}{reader.count(wanted):>10,} rows; count",
-                    milliseconds(lambda w=wanted: reader.count(w), 3),
-                )  # type: ignore[misc]
-                print(f"{'':38}newest 50", milliseconds(lambda w=newest: list(reader.rows(w)), 3))  # type: ignore[misc]
-            begun = time.perf_counter()
-            streamed = sum(1 for _ in reader.rows(LogFilter(limit=100_000)))
-            print(f"streamed {streamed:,} rows in {time.perf_counter() - begun:.1f} s")
-    print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    if arguments.measure:
+        print(json.dumps(measure(arguments.measure, arguments.rows)))
+    elif arguments.record:
+        print(json.dumps(recording(arguments.record)))
+    elif arguments.record_on:
+        record_on(arguments.record_on)
+    else:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            compare(Path(folder).resolve(), arguments.rows, arguments.beside)
+
+
+def compare(folder: Path, rows: int, beside: str | None) -> None:
+    """Fill a ledger, ask this emwatch and the other one, and print both."""
+    os.chdir(folder)  # each interpreter imports the emwatch that it has, not that of the present directory
+    revision = REVISION
+    if beside:
+        ask = "from emwatch.ledger.schema import REVISION; print(REVISION)"
+        revision = min(REVISION, subprocess.check_output([beside, "-c", ask], text=True).strip())
+    ledger = folder / "large.sqlite"
+    begun = time.perf_counter()
+    fill(ledger, rows, revision)
+    print(f"{rows:,} rows of revision {revision}, {ledger.stat().st_size / 1e6:.0f} MB, in {time.perf_counter() - begun:.0f} s", flush=True)  # fmt: skip
+    other = None
+    if beside:
+        copy = folder / "other.sqlite"
+        shutil.copyfile(ledger, copy)
+        other = asked_of(beside, folder, copy, rows)
+        copy.unlink()
+    said = asked_of(sys.executable, folder, ledger, rows)
+    show(said, other)
+    print(
+        f"{ledger.stat().st_size / 1e6:.0f} MB at the end; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

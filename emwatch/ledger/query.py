@@ -11,10 +11,11 @@ from sqlalchemy.pool import StaticPool
 
 from emwatch.frame import AcquisitionMetadata, FrameState
 from emwatch.ledger import current, reviews, row_values, tellings
+from emwatch.ledger.asking import checked_expression
 from emwatch.ledger.care.upgrade import migrate
 from emwatch.ledger.choosing import count_of, rows_of
 from emwatch.ledger.current import Account
-from emwatch.ledger.database import ledger_errors, readable_revision, reading_engine
+from emwatch.ledger.database import driver_of, ledger_errors, readable_revision, reading_engine
 from emwatch.ledger.filters import LogFilter, path_like
 from emwatch.ledger.log_row import LogRow, log_row
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
@@ -69,6 +70,12 @@ def _add_functions(driver: sqlite3.Connection, _record: object) -> None:
     driver.create_function("emwatch_path_like", 2, path_like, deterministic=True)
 
 
+def _checked(connection: Connection, wanted: LogFilter) -> None:
+    """Raise `QuestionError` for SQL that is none, before it is asked of a million rows."""
+    if wanted.where is not None:
+        checked_expression(driver_of(connection), wanted.where)
+
+
 class LedgerReader:
     """
     The ledger, open for reading only: never disturbs the writer, never changes a byte.
@@ -115,6 +122,7 @@ class LedgerReader:
     def rows(self, wanted: LogFilter = LogFilter()) -> Iterator[LogRow]:  # noqa: B008 - frozen, so one for all is right
         """Yield the rows as they were at one moment; memory does not grow with their number."""
         with self._snapshot() as connection:
+            _checked(connection, wanted)
             for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(rows_of(connection, wanted)):
                 yield log_row(row)
 
@@ -136,6 +144,7 @@ class LedgerReader:
     def count(self, wanted: LogFilter = LogFilter()) -> int:  # noqa: B008 - frozen, so one for all is right
         """Return the number of rows."""
         with self._snapshot() as connection:
+            _checked(connection, wanted)
             return connection.scalar(count_of(connection, wanted)) or 0
 
     def unjudged(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from emwatch.frame import CATEGORIES, FrameState, Window
-from emwatch.ledger.query import LogFilter
-from emwatch.ledger.times import parse_when
+from emwatch.ledger.asking import RANGES, QuestionError, period
+from emwatch.ledger.filters import LogFilter, match_expression
 from emwatch.units import parse_range
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ _Value = TypeVar("_Value")
 PAGING: Final = frozenset({"before", "limit"})
 KEYS: Final = frozenset(
     {
-        *("category", "target", "hits", "min_probability", "max_probability", "magnification", "tilt", "since"),
-        *("until", "session", "path", "reviewed", "uncertain", "state"),
+        *("category", "target", "hits", "min_probability", "max_probability", "since", "until", "day", "session"),
+        *("path", "reviewed", "uncertain", "state", "alerted", "instrument", "operator", "detector", "text"),
+        *RANGES,
     }
 )
 _STATES: Final = {
@@ -42,19 +43,29 @@ def filter_of(asked: MultiDict[str, str], now: datetime) -> LogFilter:
     if unknown := sorted(set(asked) - KEYS - PAGING):
         raise FilterError(f"{', '.join(unknown)}: no such filter; there are {', '.join(sorted(KEYS))}")
     low, high = _read(asked, "min_probability", _share), _read(asked, "max_probability", _share)
+    try:
+        since, until = period({key: asked.get(key, "").strip() for key in ("since", "until", "day")}, now)
+    except QuestionError as error:
+        raise FilterError(f"{error.key}: {error}") from error
+    windows: dict[str, Any] = {attribute: _read(asked, name, _window) for name, attribute in RANGES.items()}
     return LogFilter(
+        **windows,
         categories=tuple(_category(each) for each in asked.getlist("category") if each),
         target=asked.get("target") or None,
         hits=_read(asked, "hits", _yes),
         probability=None if low is None and high is None else Window(low, high),
-        magnification=_read(asked, "magnification", _window),
-        stage_tilt_deg=_read(asked, "tilt", _window),
-        since=_read(asked, "since", lambda text: parse_when(text, now)),
-        until=_read(asked, "until", lambda text: parse_when(text, now, end=True)),
+        since=since,
+        until=until,
+        asked_at=now,
         session=asked.get("session") or None,
         states=_read(asked, "state", _states) or _STATES[""],
         uncertain=_read(asked, "uncertain", _yes),
         reviewed=_read(asked, "reviewed", _yes),
+        alerted=_read(asked, "alerted", _yes),
+        instrument=asked.get("instrument") or None,
+        operator=asked.get("operator") or None,
+        detector=asked.get("detector") or None,
+        text=_read(asked, "text", _words),
         path=asked.get("path") or None,
     )
 
@@ -81,6 +92,11 @@ def _share(text: str) -> float:
 
 def _window(text: str) -> Window:
     return Window(*parse_range(text))
+
+
+def _words(text: str) -> str:
+    match_expression(text)
+    return text
 
 
 def _yes(text: str) -> bool:

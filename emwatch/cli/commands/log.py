@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import is_terminal
-from emwatch.cli.terminal.log_rows import print_csv, print_json_rows, print_ndjson, print_rows
+from emwatch.cli.terminal.log_rows import print_fields, print_json_rows, print_ndjson, print_rows
 from emwatch.frame import FrameState
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ SCREENFUL = 50
 @json_option
 @click.option("--ndjson", is_flag=True, help="Print one JSON object per line.")
 @click.option("--csv", is_flag=True, help="Print comma-separated values with a header.")
+@click.option("--tsv", is_flag=True, help="Print tab-separated values with a header.")
+@click.option("--parquet", metavar="FILE", type=AnyPath(), help="Write a Parquet file; needs emwatch[parquet].")
+@click.option("--fields", metavar="NAMES", help="Only these fields, comma-separated, as they are called in --json.")
+@click.option("--sort", metavar="NAMES", help="Sort by these fields, comma-separated; -NAME: the greatest first.")
 @click.option("--count", is_flag=True, help="Print only the number of rows.")
 @logging_options
 def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
@@ -52,18 +57,34 @@ def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
       emwatch log --category Nanowires --magnification 20k.. --since today
       emwatch log --hits --session last --csv > hits.csv
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
-    formats = [name for name in ("json", "ndjson", "csv", "count") if asked["as_json" if name == "json" else name]]
+    formats = [
+        name
+        for name in ("json", "ndjson", "csv", "tsv", "parquet", "count")
+        if asked["as_json" if name == "json" else name]
+    ]
     _refuse_both(formats)
     _refuse_both([name for name in ("failed", "all") if asked["everything" if name == "all" else name]])
     wanted = _filter(**asked)
+    names = _fields(asked["fields"], formats)
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    from emwatch.ledger.asking import QuestionError
     from emwatch.ledger.query import LedgerReader
 
     with LedgerReader(config.ledger.path) as reader:
         if "count" in formats:
-            click.echo(reader.count(wanted))
+            try:
+                click.echo(reader.count(wanted))
+            except QuestionError as error:
+                raise click.BadParameter(str(error), param_hint=f"'--{error.key}'") from error
             return
-        found = _print(reader, wanted, formats[0] if formats else "table", limited=asked["limit"] is not None)
+        try:
+            shape = formats[0] if formats else "table"
+            if shape in {"table", "json", "ndjson"} and not names:
+                found = _print(reader, wanted, shape, limited=asked["limit"] is not None)
+            else:
+                found = print_fields(reader.rows(wanted), names, shape, asked["parquet"])
+        except QuestionError as error:
+            raise click.BadParameter(str(error), param_hint=f"'--{error.key}'") from error
         if not found:
             for hint in _hints(reader, asked["session"], asked["target"], [each.name for each in config.targets]):
                 click.echo(hint, err=True)
@@ -93,7 +114,29 @@ def _filter(**asked: Any) -> LogFilter:
     if asked["failed"] or asked["everything"]:
         states = (FrameState.FAILED,) if asked["failed"] else tuple(FrameState)
     limit, newest_first = asked["limit"] or None, not asked["oldest_first"]
-    return replace(filter_of(asked, states), limit=limit, newest_first=newest_first)
+    return replace(filter_of(asked, states), limit=limit, newest_first=newest_first, sort=_sort(asked["sort"]))
+
+
+def _sort(text: str | None) -> tuple[str, ...]:
+    from emwatch.ledger.choosing import SORTABLE
+
+    names = tuple(name.strip() for name in text.split(",")) if text else ()
+    if unknown := [name for name in names if name.removeprefix("-") not in SORTABLE]:
+        raise click.BadParameter(f"{', '.join(unknown)}: sort by {', '.join(SORTABLE)}", param_hint="'--sort'")
+    return names
+
+
+def _fields(text: str | None, formats: list[str]) -> list[str]:
+    """Return the fields that are asked for, none: all."""
+    from emwatch.ledger.log_row import LogRow
+
+    known = [each.name for each in dataclasses.fields(LogRow)]
+    names = [name.strip() for name in text.split(",")] if text else []
+    if unknown := [name for name in names if name not in known]:
+        raise click.BadParameter(f"{', '.join(unknown)}: there are {', '.join(known)}", param_hint="'--fields'")
+    if names and "count" in formats:
+        raise click.UsageError("--fields and --count exclude each other")
+    return names
 
 
 def _print(reader: LedgerReader, wanted: LogFilter, shape: str, *, limited: bool) -> int:
@@ -102,8 +145,6 @@ def _print(reader: LedgerReader, wanted: LogFilter, shape: str, *, limited: bool
         return print_json_rows(reader.rows(wanted))
     if shape == "ndjson":
         return print_ndjson(reader.rows(wanted))
-    if shape == "csv":
-        return print_csv(reader.rows(wanted))
     screenful = is_terminal(sys.stdout) and not limited
     found = print_rows(reader.rows(replace(wanted, limit=SCREENFUL) if screenful else wanted))
     if not found:

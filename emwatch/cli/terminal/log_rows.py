@@ -80,19 +80,45 @@ def print_ndjson(rows: Iterable[LogRow]) -> int:
     return found
 
 
-def print_csv(rows: Iterable[LogRow]) -> int:
-    """Print a header and one line a row, a column for each category's score. Returns the number of rows."""
+def print_fields(rows: Iterable[LogRow], names: list[str], shape: str, parquet: Path | None) -> int:
+    """Print the named fields of rows, all if none is named, in one of the shapes; return the number of rows."""
+    if parquet is not None:
+        from emwatch.cli.terminal.parquet import write_parquet
+
+        return write_parquet(rows, names, parquet)
+    if shape in {"csv", "tsv"}:
+        return print_separated(rows, names, "," if shape == "csv" else "\t")
+    documents = ({name: row_document(row)[name] for name in names} for row in rows)
+    found = 0
+    if shape == "ndjson":
+        for found, document in enumerate(documents, start=1):  # noqa: B007 - counted on the way
+            click.echo(json_text(document, indent=None))
+    elif shape == "json":
+        for found, document in enumerate(documents, start=1):
+            click.echo(f"{',' if found > 1 else '['}\n{json_text(document, indent=None)}", nl=False)
+        click.echo("\n]" if found else "[]")
+    else:
+        cells = [["" if value is None else str(value) for value in document.values()] for document in documents]
+        found = len(cells)
+        if cells:
+            print_table([Column(name) for name in names], cells)
+    return found
+
+
+def print_separated(rows: Iterable[LogRow], names: list[str], separator: str) -> int:
+    """Print a header and one line a row, without ``names`` with a column for each category's score; return the number."""
     from emwatch.ledger.query import LogRow
 
-    writer = csv.writer(_Out(), lineterminator="\n")
-    names = [field.name for field in fields(LogRow) if field.name != "scores"]
-    writer.writerow([*names, *(f"score_{category}" for category in CATEGORIES)])
+    writer = csv.writer(_Out(), lineterminator="\n", delimiter=separator)
+    plain = names or [field.name for field in fields(LogRow) if field.name != "scores"]
+    categories = () if names else CATEGORIES
+    writer.writerow([*plain, *(f"score_{category}" for category in categories)])
     found = 0
     for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
         document = row_document(row)
         document["targets"] = "; ".join(row.targets)
         scores = row.scores or {}
-        cells = [*(document[name] for name in names), *(scores.get(category) for category in CATEGORIES)]
+        cells = [*(document[name] for name in plain), *(scores.get(category) for category in categories)]
         writer.writerow([csv_cell(cell) for cell in cells])
     return found
 

@@ -60,6 +60,19 @@ def _names(ledger: Path, *arguments: str) -> list[str]:
         ("--limit 2", ["cut", "flat"]),
         ("--limit 0", ["cut", "flat", "tilted", "blind", "unsure", "old"]),
         ("--category Nanowires --tilt 50.. --hits", ["tilted"]),
+        ("--day 2000-01-01..02", []),
+        ("--text tilted", ["tilted"]),
+        ("--text til*", ["tilted"]),
+        ("--text tif --category Tips", ["unsure"]),
+        ("--text nowhere", []),
+        ("--where category='Nanowires'", ["flat", "tilted"]),
+        ("--where magnification>=10000", ["tilted", "old"]),
+        ("--alerted", []),
+        ("--operator nobody", []),
+        ("--stage-x 0..1 --stage-y 0..1", []),
+        ("--working-distance ..0.001", []),
+        ("--sort path", ["blind", "cut", "flat", "old", "tilted", "unsure"]),
+        ("--sort -magnification --limit 1", ["tilted"]),
     ],
 )
 def test_filters_add_up(ledger: Path, arguments: str, names: list[str]) -> None:
@@ -146,7 +159,7 @@ def test_a_period_that_ends_before_it_begins_is_told(ledger: Path) -> None:
     result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), *backwards])
 
     assert result.exit_code == 2
-    assert "--since 2026-03-02 (2026-03-02 00:00:00) is after --until 2026-03-01 (2026-03-01 23:59:59)" in " ".join(
+    assert "'--since': 2026-03-02 (2026-03-02 00:00:00) is after 2026-03-01 (2026-03-01 23:59:59)" in " ".join(
         result.stderr.split()
     )
 
@@ -271,3 +284,57 @@ def test_a_name_that_is_not_there_is_told_apart_from_one_without_frames(ledger: 
         assert result.exit_code == 3
         assert "there is no" in result.stderr
         assert says in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--where", "1); DELETE FROM frames; --"], "where"),
+        (["--where", "no_such_column > 3"], "no such column"),
+        (["--where", "(SELECT load_extension('x'))"], "not authorized"),
+        (["--text", "..."], "no word"),
+        (["--day", "2026-11-22..20"], "is after"),
+        (["--day", "today", "--since", "2h"], "says both"),
+        (["--sort", "colour"], "recorded_at"),
+        (["--fields", "colour"], "magnification"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_told(ledger: Path, arguments: list[str], told: str) -> None:
+    before = ledger.read_bytes()
+    result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), *arguments])
+
+    assert result.exit_code == 2, result.output
+    assert told in " ".join(result.stderr.split())
+    assert ledger.read_bytes() == before
+
+
+def test_named_fields_are_the_same_in_every_shape(ledger: Path) -> None:
+    def ask(shape: str) -> str:
+        asked = ["log", "--ledger", str(ledger), "--fields", "id,category,magnification", shape]
+        return CliRunner().invoke(cli, asked).stdout
+
+    as_tsv = list(csv.reader(io.StringIO(ask("--tsv")), delimiter="\t"))
+    as_csv = list(csv.reader(io.StringIO(ask("--csv"))))
+    as_json = json.loads(ask("--json"))
+    as_ndjson = [json.loads(line) for line in ask("--ndjson").splitlines()]
+
+    assert as_csv == as_tsv
+    assert as_tsv[0] == list(as_json[0]) == ["id", "category", "magnification"]
+    assert as_json == as_ndjson
+    assert [row[0] for row in as_tsv[1:]] == [str(row["id"]) for row in as_json]
+    assert len(as_json) == 6
+
+
+def test_a_parquet_file_holds_the_rows_of_json(ledger: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    target = tmp_path / "log.parquet"
+    written = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--parquet", str(target)])
+    expected = json.loads(CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--json"]).stdout)
+
+    assert written.exit_code == 0, written.output
+    rows = parquet.read_table(target).to_pylist()
+    assert [row["recorded_at"] for row in rows] == [datetime.fromisoformat(row["recorded_at"]) for row in expected]
+    for row, same in zip(rows, expected, strict=True):
+        assert {name: row[name] for name in ("id", "path", "category", "magnification", "targets", "uncertain")} == {
+            name: same[name] for name in ("id", "path", "category", "magnification", "targets", "uncertain")
+        }
