@@ -39,7 +39,7 @@ from emwatch.train.heads import pictures
 from emwatch.train.heads.calibration import Calibration, Verdict
 from emwatch.train.heads.cross_validation import FOLD_SEEDS, PLAIN, UNFAMILIAR, Material, judge_by_source
 from emwatch.train.heads.drawn import drawn_frames
-from emwatch.train.heads.embeddings import Embeddings, Picture
+from emwatch.train.heads.embeddings import Embeddings, InputPicture
 from emwatch.train.heads.head_training import learned, material_of
 from emwatch.train.heads.projecting import CompactEngine, fitted_projection
 from emwatch.train.heads.ridge import SHARPNESS
@@ -95,7 +95,7 @@ def _squashed(frame: LabelledFrame) -> np.ndarray:
 
 
 def _original(embeddings: Embeddings, frames: list[LabelledFrame]) -> Original:
-    squashed = [Picture(each.path.read_bytes, partial(_squashed, each), "squashed, NEAREST") for each in frames]
+    squashed = [InputPicture(each.path.read_bytes, partial(_squashed, each), "squashed, NEAREST") for each in frames]
     return Original(
         embeddings.of("squashed frames", squashed)[:, :AVERAGE_FEATURES].astype(np.float64),
         np.array([frame.category for frame in frames]),

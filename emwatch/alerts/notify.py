@@ -70,7 +70,7 @@ class NotifyChannel:
 
     def send(self, alert: Alert) -> None:
         """
-        Tell the services.
+        Send an alert to all services.
 
         Raises:
             AlertError: one of them did not take it, or not in time.

@@ -15,7 +15,7 @@ import emwatch
 from emwatch.errors import ConfigError, FrameError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.report import plots
-from emwatch.report.sheet import Print, Row, contact_sheet
+from emwatch.report.sheet import Print, SheetRow, contact_sheet
 from emwatch.train.dataset.bands import UNKNOWN
 from emwatch.train.dataset.survey import read_all
 from emwatch.train.evaluate.evaluate import mistakes
@@ -118,7 +118,7 @@ def mistakes_sheet(judged: Sequence[Judged]) -> bytes | None:
     ]
     if not prints:
         return None
-    rows = [Row("", "", prints[at : at + _MISTAKES_IN_A_ROW]) for at in range(0, len(prints), _MISTAKES_IN_A_ROW)]
+    rows = [SheetRow("", "", prints[at : at + _MISTAKES_IN_A_ROW]) for at in range(0, len(prints), _MISTAKES_IN_A_ROW)]
     return contact_sheet(rows, _MISTAKES_IN_A_ROW)
 
 

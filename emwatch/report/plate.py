@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from emwatch.errors import FrameError
 from emwatch.frame import CATEGORIES
-from emwatch.report.sheet import Print, Row, contact_sheet
+from emwatch.report.sheet import Print, SheetRow, contact_sheet
 from emwatch.train.dataset.survey import read_all
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def example_plate(looks: Sequence[Look], columns: int = 8) -> bytes:
             if not isinstance(result, FrameError)
         ]
         count = sum(look.frame.category == index for look in looks)
-        rows.append(Row(name, f"{count} frame{'s' if count != 1 else ''}", prints))
+        rows.append(SheetRow(name, f"{count} frame{'s' if count != 1 else ''}", prints))
     return contact_sheet(rows, columns)
 
 

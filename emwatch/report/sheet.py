@@ -35,7 +35,7 @@ class Print:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SheetRow:
     """A row of a sheet: what stands to its left, and its frames."""
 
     title: str
@@ -43,7 +43,7 @@ class Row:
     prints: Sequence[Print]
 
 
-def contact_sheet(rows: Sequence[Row], columns: int, side_px: int = 170) -> bytes:
+def contact_sheet(rows: Sequence[SheetRow], columns: int, side_px: int = 170) -> bytes:
     """Draw rows of at most ``columns`` frames, with their titles to the left; returns a PNG file."""
     head = _HEAD_WIDTH_PX if any(row.title for row in rows) else 0
     lines = max((len(each.lines) for row in rows for each in row.prints), default=0)

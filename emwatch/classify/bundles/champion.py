@@ -21,7 +21,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class BundleVerdict:
     """What a challenger's card says beside the active one's, with the sentence to tell."""
 
     word: Literal["better", "equal", "worse", "unknown"]
@@ -50,22 +50,22 @@ def figures_of(card: Mapping[str, Any]) -> Figures | None:
     )
 
 
-def challenge(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> Verdict:
+def challenge(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> BundleVerdict:
     """Compare a challenger's card with that of the bundle in use."""
     held, claimed = figures_of(champion), figures_of(challenger)
     if claimed is None or held is None:
         whose = "it" if claimed is None else "the model in use"
-        return Verdict("unknown", f"{whose} has no by-source figures on its card")
+        return BundleVerdict("unknown", f"{whose} has no by-source figures on its card")
     others = None not in (hashes := (held.frames_sha256, claimed.frames_sha256)) and hashes[0] != hashes[1]
     if others or held.basis != claimed.basis:
-        return Verdict("unknown", "the two cards' figures are of other frames or another protocol")
+        return BundleVerdict("unknown", "the two cards' figures are of other frames or another protocol")
     words = f"balanced accuracy by source {claimed.balanced_accuracy:.3f}, that of the model in use {held.balanced_accuracy:.3f}"
-    return Verdict(_word(held.balanced_accuracy, claimed.balanced_accuracy), words)
+    return BundleVerdict(_word(held.balanced_accuracy, claimed.balanced_accuracy), words)
 
 
 def on_frames(
     champion: float, challenger: float, frames: int, dataset: str, *, within_chance: bool | None = None
-) -> Verdict:
+) -> BundleVerdict:
     """
     Compare two balanced accuracies that were measured on the same frames.
 
@@ -76,7 +76,7 @@ def on_frames(
     )
     word = _word(champion, challenger)
     chance = {None: "", True: "; that is within chance", False: "; that is more than chance among the sources"}
-    return Verdict(word, words if word == "equal" else words + chance[within_chance])
+    return BundleVerdict(word, words if word == "equal" else words + chance[within_chance])
 
 
 def _word(champion: float, challenger: float) -> Literal["better", "equal", "worse"]:

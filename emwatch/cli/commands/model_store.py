@@ -17,7 +17,7 @@ from emwatch.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emwatch.classify.bundles.champion import Verdict
+    from emwatch.classify.bundles.champion import BundleVerdict
     from emwatch.classify.bundles.pointer import Pointer
     from emwatch.classify.bundles.store import BundleStore, Kept
     from emwatch.config import Loaded
@@ -253,7 +253,7 @@ def _judged(store: BundleStore, kept: Kept, *, force: bool) -> str:
     )
 
 
-def _compared_before(store: BundleStore, champion: Kept, kept: Kept) -> Verdict | None:
+def _compared_before(store: BundleStore, champion: Kept, kept: Kept) -> BundleVerdict | None:
     """Return the stored result of "model compare" for the two, ``None`` if there is none."""
     from emwatch.classify.bundles.champion import on_frames
 

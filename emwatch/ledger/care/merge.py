@@ -148,7 +148,7 @@ def _session(target: _Target, row: Row) -> int | None:
 
 
 def _link_copies(target: _Target) -> None:
-    """Say of what was taken over which first frame it is a copy of: as the other ledger said, or one that was here before."""
+    """Set the original of each imported copy: as in the other ledger, or an earlier frame of this one."""
     target.driver.execute(
         "UPDATE frames SET duplicate_of = (SELECT o.new FROM temp.taken AS t JOIN temp.taken AS o ON o.old = t.copy_of"
         " WHERE t.new = frames.id AND t.fresh AND o.new <> t.new)"

@@ -43,7 +43,7 @@ def uncounted(what: str, done: int, of: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class InputPicture:
     """
     What is to be embedded: ``pixels`` makes it, when its turn comes, out of ``content`` and nothing else.
 
@@ -90,7 +90,7 @@ class Embeddings:
         self._file = directory / f"{backbone_sha256[:16]}.npz"
         self._known: dict[str, npt.NDArray[np.float16]] = _read(self._file, engine.features)
 
-    def of(self, what: str, pictures: Sequence[Picture]) -> npt.NDArray[np.float32]:
+    def of(self, what: str, pictures: Sequence[InputPicture]) -> npt.NDArray[np.float32]:
         """
         Embed pictures, those to come being read or drawn by threads while the network works, few in memory at once.
 
@@ -106,17 +106,17 @@ class Embeddings:
         rows = [self._known[key] for key in keys]
         return np.array(rows, dtype=np.float32).reshape(len(rows), self._engine.features)
 
-    def keep(self, pictures: Sequence[Picture], rows: npt.NDArray[np.float32]) -> None:
+    def keep(self, pictures: Sequence[InputPicture], rows: npt.NDArray[np.float32]) -> None:
         """Remember the embeddings (n, features) of pictures that were embedded elsewhere."""
         keys = (picture.key() for picture in pictures)
         self._known.update(zip(keys, rows.astype(np.float16), strict=True))
         self._keep()
 
-    def _embedded(self, what: str, pictures: Sequence[Picture]) -> list[str]:
+    def _embedded(self, what: str, pictures: Sequence[InputPicture]) -> list[str]:
         """Embed what is not known yet; returns the keys of all."""
         wrong = []
         with ThreadPoolExecutor(self._threads) as pool:
-            keys = list(pool.map(Picture.key, pictures))
+            keys = list(pool.map(InputPicture.key, pictures))
             unknown = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._known}
             if unknown:
                 self._say(f"embedding {what}: {len(unknown):,}")
@@ -135,7 +135,7 @@ class Embeddings:
         return keys
 
     def _made(
-        self, pool: ThreadPoolExecutor, unknown: dict[str, Picture]
+        self, pool: ThreadPoolExecutor, unknown: dict[str, InputPicture]
     ) -> Iterator[tuple[str, Future[npt.NDArray[np.float32]]]]:
         """Yield the views of pictures in order; the next few are prepared meanwhile."""
         waiting = iter(unknown.items())
@@ -154,7 +154,7 @@ class Embeddings:
             np.savez(file, keys=np.array(list(self._known)), rows=np.array(list(self._known.values())))
 
 
-def _view(picture: Picture) -> npt.NDArray[np.float32]:
+def _view(picture: InputPicture) -> npt.NDArray[np.float32]:
     return prepare(picture.pixels())
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from emwatch.classify.bundles.bundle import Bundle
     from emwatch.train.dataset.labelled import LabelledFrame
-    from emwatch.train.heads.embeddings import Counting, Picture
+    from emwatch.train.heads.embeddings import Counting, InputPicture
 
 #: A projection is learned from at most so many drawn frames of each category.
 _PROJECTED_PER_CATEGORY = 400
@@ -182,7 +182,7 @@ def _kept_projection(order: HeadOrder, backbone: bytes) -> bytes | None:
 
 def _projection(
     order: HeadOrder, embeddings: Embeddings, frames: Sequence[LabelledFrame], say: Callable[[str], None]
-) -> tuple[bytes, tuple[list[Picture], npt.NDArray[np.float32]]]:
+) -> tuple[bytes, tuple[list[InputPicture], npt.NDArray[np.float32]]]:
     """
     Learn a projection from drawn frames and from those that may teach; also returns these and their embeddings.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from emwatch.train.dataset.labelled import UNREADABLE, unreadable
 from emwatch.train.heads.data_bars import with_drawn_bar, without_bar
-from emwatch.train.heads.embeddings import Picture
+from emwatch.train.heads.embeddings import InputPicture
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +24,7 @@ Dressed: TypeAlias = Literal["bare", "whole", "barred"]
 _BARS = ("emwatch.train.heads.data_bars", "emwatch.readers.data_bar.bar")
 
 
-def of_frame(frame: LabelledFrame, dressed: Dressed) -> Picture:
+def of_frame(frame: LabelledFrame, dressed: Dressed) -> InputPicture:
     """Return a labelled frame; the bar drawn on it depends only on its file."""
 
     def content() -> bytes:
@@ -45,17 +45,17 @@ def of_frame(frame: LabelledFrame, dressed: Dressed) -> Picture:
             return bare
         return with_drawn_bar(bare, np.random.default_rng([*hashlib.sha256(content()).digest()]))
 
-    return Picture(content, pixels, dressed, () if dressed == "whole" else _BARS)
+    return InputPicture(content, pixels, dressed, () if dressed == "whole" else _BARS)
 
 
-def of_drawing(frame: DrawnFrame) -> Picture:
+def of_drawing(frame: DrawnFrame) -> InputPicture:
     """Return a frame drawn by the simulated microscope."""
     name = f"{frame.category} {frame.painter} {frame.kind} {frame.seed}".encode()
     code = ("emwatch.simulate", "emwatch.train.heads.drawn", "emwatch.train.heads.data_bars")
-    return Picture(lambda: name, frame.draw, "drawn", code)
+    return InputPicture(lambda: name, frame.draw, "drawn", code)
 
 
-def of_unfamiliar(picture: UnfamiliarPicture) -> Picture:
+def of_unfamiliar(picture: UnfamiliarPicture) -> InputPicture:
     """Return a picture that no electron microscope takes, in grey as the network sees it."""
     name = f"{picture.kind} {picture.seed}".encode()
-    return Picture(lambda: name, picture.draw, "unfamiliar", ("emwatch.train.heads.unfamiliar",))
+    return InputPicture(lambda: name, picture.draw, "unfamiliar", ("emwatch.train.heads.unfamiliar",))

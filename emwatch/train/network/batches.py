@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from emwatch.train.network.views import Material
+    from emwatch.train.network.views import TrainingFrames
 
 #: Batches made at once, and kept ready.
 _AHEAD = 2
@@ -30,7 +30,7 @@ class Batches:
     ``weights`` (n,): how much each frame counts.
     """
 
-    material: Material
+    material: TrainingFrames
     weights: npt.NDArray[np.float32]
     augmentation: Augmentation
     size: int

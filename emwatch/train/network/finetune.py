@@ -38,7 +38,7 @@ from emwatch.train.network.networks import (
 )
 from emwatch.train.network.results import outcome
 from emwatch.train.network.run_folder import RunFolder, RunOrder
-from emwatch.train.network.views import Material, by_part, decoded, fingerprint, opened, sources_of
+from emwatch.train.network.views import TrainingFrames, by_part, decoded, fingerprint, opened, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,7 +135,9 @@ def _views(*greys: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return views
 
 
-def _with_drawn(real: Material, sources: list[str], order: FinetuneOrder, ears: Ears) -> tuple[Material, list[str]]:
+def _with_drawn(
+    real: TrainingFrames, sources: list[str], order: FinetuneOrder, ears: Ears
+) -> tuple[TrainingFrames, list[str]]:
     """Put drawn frames beside the real ones of the training part; each kind of frame is a source of its own."""
     drawn = drawn_frames(order.drawn, order.seed)
     ears.say(f"drawing {len(drawn):,} frames")
@@ -145,7 +147,7 @@ def _with_drawn(real: Material, sources: list[str], order: FinetuneOrder, ears: 
         views.append(_views(without_bar(picture), picture))
         ears.counting("drawing frames", number, len(drawn))
     categories = np.array([frame.category for frame in drawn], dtype=np.int64)
-    both = Material(np.concatenate([real.views, np.stack(views)]), np.concatenate([real.categories, categories]))
+    both = TrainingFrames(np.concatenate([real.views, np.stack(views)]), np.concatenate([real.categories, categories]))
     return both, [*sources, *(f"drawn {number}" for number in range(len(drawn)))]
 
 
@@ -197,7 +199,7 @@ def _compile(order: FinetuneOrder, network: Any) -> None:
     )
 
 
-def _regress(network: Any, training: Material, sources: list[str], ears: Ears) -> None:
+def _regress(network: Any, training: TrainingFrames, sources: list[str], ears: Ears) -> None:
     """Set the softmax to a regularised regression on what the network makes of the training frames unchanged."""
     keras = the_keras()
     average = keras.Model(network.input, network.get_layer("average").output)

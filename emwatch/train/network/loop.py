@@ -17,14 +17,14 @@ import numpy as np
 
 from emwatch.errors import ModelError
 from emwatch.train.network.batches import Batches, scores_of
-from emwatch.train.network.run_folder import BATCHES_BETWEEN_STATES, Progress, RunFolder, Standing
+from emwatch.train.network.run_folder import BATCHES_BETWEEN_STATES, RunFolder, RunProgress, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
-    from emwatch.train.network.views import Material
+    from emwatch.train.network.views import TrainingFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Course:
 
     phases: Sequence[Phase]
     batches: Batches
-    validation: Material
+    validation: TrainingFrames
     patience: int | None = None  #: in the last phase, epochs without a better validation loss before it ends
     between_states: int = BATCHES_BETWEEN_STATES  #: batches within an epoch after which the state is written
     from_start: bool = False  #: the network as it begins is judged, too, as epoch 0
@@ -67,14 +67,14 @@ def constant(rate: float) -> Callable[[int, int], float]:
 
 def train(
     network: Any, course: Course, folder: RunFolder, tell: Callable[[Standing], None], *, resume: bool
-) -> Progress:
+) -> RunProgress:
     """
     Train, leaving the best weights in ``folder`` and in ``network``.
 
     With ``resume`` from the state in the folder. Ctrl-C and SIGTERM write the state after the batch in work and raise
     `KeyboardInterrupt`. Raises `ModelError` if the loss is no number any more.
     """
-    progress, arrays = folder.kept() if resume else (Progress(), [])
+    progress, arrays = folder.kept() if resume else (RunProgress(), [])
     first_epoch = 0
     with _curves(folder) as curve, _stop_asked() as stop_asked:
         for phase in course.phases:
@@ -107,7 +107,7 @@ class _Run:
     course: Course
     phase: Phase
     first_epoch: int  #: of this phase, from 0
-    progress: Progress
+    progress: RunProgress
     folder: RunFolder
     tell: Callable[[Standing], None]
     stop_asked: Callable[[], bool]
@@ -229,7 +229,7 @@ def _restore(variables: list[Any], arrays: list[npt.NDArray[Any]], folder: RunFo
 
 
 @contextmanager
-def _curves(folder: RunFolder) -> Iterator[Callable[[Progress], None]]:
+def _curves(folder: RunFolder) -> Iterator[Callable[[RunProgress], None]]:
     """Write curves for TensorBoard, named as Keras names them."""
     import tensorflow as tf
 
@@ -237,7 +237,7 @@ def _curves(folder: RunFolder) -> Iterator[Callable[[Progress], None]]:
     kind = tf.compat.v1.SummaryMetadata(plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"))
     writers = {part: tf.summary.create_file_writer(str(folder.logs / part)) for part in ("train", "validation")}
 
-    def curve(progress: Progress) -> None:
+    def curve(progress: RunProgress) -> None:
         columns = {
             "train": {"epoch_loss": "loss", "epoch_accuracy": "accuracy", "epoch_learning_rate": "learning_rate"},
             "validation": {"epoch_loss": "val_loss", "epoch_accuracy": "val_accuracy"},

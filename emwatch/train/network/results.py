@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from emwatch.train.dataset.labelled import LabelledFrame
-    from emwatch.train.network.run_folder import Progress, RunFolder, RunOrder
-    from emwatch.train.network.views import Material
+    from emwatch.train.network.run_folder import RunFolder, RunOrder, RunProgress
+    from emwatch.train.network.views import TrainingFrames
 
 
 def outcome(
     order: RunOrder,
     network: Any,
     folder: RunFolder,
-    progress: Progress,
+    progress: RunProgress,
     frames: Sequence[LabelledFrame],
     parts: Sequence[Part],
-    material: Mapping[Part, Material],
+    material: Mapping[Part, TrainingFrames],
 ) -> dict[str, Any]:
     """Return the figures of a run's best network in Keras; `export` measures those of its bundle."""
     return {

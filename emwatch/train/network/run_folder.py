@@ -58,7 +58,7 @@ class RunOrder:
 
 
 @dataclass(slots=True)
-class Progress:
+class RunProgress:
     """How far a run is. ``batch``: batches of the present epoch that are done; the sums are over these."""
 
     epoch: int = 0  #: epochs that are done
@@ -156,7 +156,7 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{self._run} cannot be read: {error}. Name another folder with --out.") from error
 
-    def keep(self, progress: Progress, arrays: list[npt.NDArray[Any]]) -> None:
+    def keep(self, progress: RunProgress, arrays: list[npt.NDArray[Any]]) -> None:
         """Write how far the run is: ``arrays`` are everything that training changes."""
         with written_whole(self._state) as made:
             facts = np.frombuffer(json.dumps(asdict(progress)).encode(), dtype=np.uint8)
@@ -164,11 +164,11 @@ class RunFolder:
                 np.savez(file, facts, *arrays)
         self.keep_history(progress)
 
-    def kept(self) -> tuple[Progress, list[npt.NDArray[Any]]]:
+    def kept(self) -> tuple[RunProgress, list[npt.NDArray[Any]]]:
         """Read how far the run is. Raises `ModelError`."""
         try:
             with self._state.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                progress = Progress(**json.loads(file["arr_0"].tobytes()))
+                progress = RunProgress(**json.loads(file["arr_0"].tobytes()))
                 return progress, [file[f"arr_{at}"] for at in range(1, len(file.files))]
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ModelError(f"{self._state} cannot be read: {error}. Remove {self.path} and begin again.") from error
@@ -182,7 +182,7 @@ class RunFolder:
         """Put the best weights back into the network."""
         _plain(network).load_weights(self.best)
 
-    def keep_history(self, progress: Progress) -> None:
+    def keep_history(self, progress: RunProgress) -> None:
         """Write the curves."""
         _write_json(self.history, progress.history)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingFrames:
     """
     Frames of one part as the network sees them.
 
@@ -134,13 +134,13 @@ def _prepared(frame: LabelledFrame, prepare: Callable[[LabelledFrame], npt.NDArr
 
 def by_part(
     frames: Sequence[LabelledFrame], parts: Sequence[Part], views: npt.NDArray[np.uint8]
-) -> dict[Part, Material]:
+) -> dict[Part, TrainingFrames]:
     """Deal views to their parts."""
     categories = np.array([frame.category for frame in frames], dtype=np.int64)
     dealt = {}
     for part in Part:
         mine = np.flatnonzero(np.array([each is part for each in parts], dtype=bool))
-        dealt[part] = Material(views[mine], categories[mine])
+        dealt[part] = TrainingFrames(views[mine], categories[mine])
     return dealt
 
 
@@ -149,7 +149,7 @@ def sources_of(frames: Sequence[LabelledFrame], parts: Sequence[Part], part: Par
     return [frame.source for frame, mine in zip(frames, parts, strict=True) if mine is part]
 
 
-def fingerprint(parts: dict[Part, Material]) -> str:
+def fingerprint(parts: dict[Part, TrainingFrames]) -> str:
     """Identify what is learned from, by content: the same frames in the same parts, whatever their names."""
     digest = hashlib.sha256()
     for part, material in parts.items():

@@ -7,7 +7,7 @@ import pytest
 
 from emwatch.classify.backbone import StubEngine
 from emwatch.errors import DatasetError
-from emwatch.train.heads.embeddings import Embeddings, Picture
+from emwatch.train.heads.embeddings import Embeddings, InputPicture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,8 +37,8 @@ class _Drawer:
         self.grey = grey
         self.made = 0
 
-    def picture(self, made_by: str = "test", code: tuple[str, ...] = ()) -> Picture:
-        return Picture(lambda: bytes([self.grey]), self._pixels, made_by, code)
+    def picture(self, made_by: str = "test", code: tuple[str, ...] = ()) -> InputPicture:
+        return InputPicture(lambda: bytes([self.grey]), self._pixels, made_by, code)
 
     def _pixels(self) -> np.ndarray:
         self.made += 1
@@ -92,7 +92,7 @@ def test_a_remembered_picture_is_not_even_made() -> None:
 @pytest.mark.parametrize(
     "other", [_Drawer(91).picture(), _Drawer(90).picture("otherwise"), _Drawer(90).picture(code=("emwatch.units",))]
 )
-def test_other_content_another_way_and_other_code_are_other_pictures(other: Picture) -> None:
+def test_other_content_another_way_and_other_code_are_other_pictures(other: InputPicture) -> None:
     assert other.key() != _Drawer(90).picture().key() == _Drawer(90).picture().key()
 
 
@@ -114,11 +114,11 @@ def test_what_is_embedded_is_said_once_and_counted_after_each() -> None:
     assert counted == [("embedding frames", 1, 2), ("embedding frames", 2, 2)]
 
 
-def _broken(name: str) -> Picture:
+def _broken(name: str) -> InputPicture:
     def fail() -> np.ndarray:
         raise DatasetError(f"{name} cannot be read")
 
-    return Picture(name.encode, fail, "test")
+    return InputPicture(name.encode, fail, "test")
 
 
 def test_pictures_that_cannot_be_made_are_all_named_and_no_work_is_lost() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emwatch.errors import ModelError
-from emwatch.train.network.run_folder import Progress, RunFolder
+from emwatch.train.network.run_folder import RunFolder, RunProgress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ def _begun(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "run")
     assert folder.check(SETTINGS, must_resume=False) is False
     folder.start(SETTINGS, MATERIAL, resume=False)
-    folder.keep(Progress(epoch=3, batch=7, best_loss=0.5, best_epoch=2), [np.arange(4.0), np.array(7)])
+    folder.keep(RunProgress(epoch=3, batch=7, best_loss=0.5, best_epoch=2), [np.arange(4.0), np.array(7)])
     return folder
 
 
@@ -106,7 +106,7 @@ def test_a_write_that_fails_leaves_the_state_before(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr("emwatch.train.network.run_folder.np.savez", full)
     with pytest.raises(OSError, match="No space left"):
-        folder.keep(Progress(epoch=4), [])
+        folder.keep(RunProgress(epoch=4), [])
 
     monkeypatch.undo()
     assert folder.kept()[0].epoch == 3
