@@ -247,7 +247,7 @@ def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_pat
     assert refused.exit_code == 1
     assert "other" in refused.stderr
     assert "is worse: balanced accuracy 0." in refused.stderr
-    assert "on 20 frames of" in refused.stderr
+    assert "on 50 frames of" in refused.stderr
     assert "that is more than chance among the sources" in refused.stderr
 
 

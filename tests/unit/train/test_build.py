@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from emwatch.classify.backbone import imagenet_weights_path
-from emwatch.classify.bundles.bundle import default_directory
+from emwatch.classify.bundles.bundle import BACKBONE, HEAD, default_directory
 from emwatch.classify.classifier import Classifier
 from emwatch.classify.preprocess import prepare
 from emwatch.errors import ModelError
@@ -109,7 +109,7 @@ def test_a_bundle_that_fails_its_test_leaves_the_old_one_as_it_was(tmp_path: Pat
 
     assert card is not None
     with pytest.raises(ModelError, match="head"):
-        write_bundle(out, card.backbone, b"no head", card.card)
+        write_bundle(out, {BACKBONE: card.backbone, HEAD: b"no head"}, card.card)
     assert before == {path.name: path.read_bytes() for path in out.iterdir()}
 
 
