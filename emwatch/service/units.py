@@ -136,6 +136,15 @@ def program() -> str:
     return _quoted(os.fspath(script)) if script.is_file() else f"{_quoted(sys.executable)} -m emwatch"
 
 
+def closed_to_others(path: Path) -> Path | None:
+    """Return the first folder on the way to a program, links followed, that other users may not enter; ``None``: they may."""
+    for place in (path, path.resolve()):
+        for folder in reversed(place.parents):
+            if folder.exists() and not folder.stat().st_mode & 0o001:
+                return folder
+    return None
+
+
 def for_instances(text: str) -> str:
     """Return a unit for several instruments: each has its own configuration, state and pictures, by its name."""
     text = text.replace(_CONFIG, "/etc/emwatch/%i.yaml")

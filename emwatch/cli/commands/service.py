@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, json_option, load_config, logging_options
-from emwatch.cli.terminal.display import print_json, printable
+from emwatch.cli.terminal.display import print_json, printable, tell_warning
 from emwatch.errors import ConfigError, EmwatchError
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from emwatch.service.units import Step, Unit
 
@@ -78,11 +79,13 @@ def install(
     changes belong into a drop-in ("systemctl edit emwatch"), which stays. The configuration must be there and valid:
     "emwatch init" writes it.
     """
-    from emwatch.service.units import to_install
+    from emwatch.service.units import closed_to_others, to_install
 
     unit = _unit(scope, page, instance, root, config_file)
     if root is None:
         _check_configuration(unit, dry_run=dry_run)
+    if unit.scope == "system" and (folder := closed_to_others(Path(sys.executable))) is not None:
+        tell_warning(f"the user emwatch may not enter {folder}, where this emwatch lies: install it into /opt/emwatch")
     steps = list(to_install(unit, force=force, user_exists=_user_exists("emwatch"), start=not no_start))
     _take(steps, unit, dry_run=dry_run)
     if not dry_run:

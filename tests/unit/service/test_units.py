@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from emwatch.cli.main import cli
 from emwatch.errors import EmwatchError
-from emwatch.service.units import MARK, Remove, Unit, for_instances, program, to_install, to_uninstall
+from emwatch.service.units import MARK, Remove, Unit, closed_to_others, for_instances, program, to_install, to_uninstall
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((ROOT / "systemd").glob("*.service"))
@@ -138,3 +138,20 @@ def test_without_a_valid_configuration_nothing_is_installed(tmp_path: Path) -> N
 def test_a_name_that_cannot_be_an_instance_is_refused(name: str) -> None:
     with pytest.raises(EmwatchError, match="cannot name a service"):
         Unit(instance=name)
+
+
+def test_a_program_that_the_services_user_cannot_reach_is_noticed_also_behind_a_link(tmp_path: Path) -> None:
+    shown, closed = tmp_path / "shown", tmp_path / "closed"
+    for folder in (shown, closed):
+        folder.mkdir()
+    (closed / "python").write_bytes(b"")
+    (shown / "python").symlink_to(closed / "python")
+    for folder in (shown, *list(shown.parents)[:3]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    closed.chmod(0o700)
+
+    found = closed_to_others(shown / "python")
+    closed.chmod(0o755)
+
+    assert found == closed
+    assert closed_to_others(shown / "python") is None
