@@ -74,8 +74,27 @@ def doubt(category: str, width_um: float | None) -> str:
     if width_um is None or category not in _USUAL or not is_implausible(category, width_um):
         return ""
     usual = _USUAL[category].centre_um
-    width = f"{width_um:,.0f}" if width_um >= 100 else f"{width_um:.3g}"
-    return f"{category} is hardly ever imaged at a field width of {width} µm (usual is about {usual:g} µm)"
+    return f"{category} is hardly ever imaged at a field width of {_text(width_um)} µm (usual is about {usual:g} µm)"
+
+
+def doubted_at(width_um: float | None) -> tuple[str, ...]:
+    """Return the categories that are hardly ever imaged at a field width; none if it is unknown."""
+    return () if width_um is None else tuple(name for name in _USUAL if is_implausible(name, width_um))
+
+
+def contradiction(metadata: AcquisitionMetadata, width_px: int) -> str:
+    """Return how a field width contradicts the pixel size so far that nothing is doubted by it; empty if it does not."""
+    stated, pixel_nm = (metadata.number(name) for name in ("horizontal_field_width_um", "pixel_size_nm"))
+    if stated is None or pixel_nm is None or width_px <= 0 or field_width_um(metadata, width_px) is not None:
+        return ""
+    return (
+        f"a field width of {_text(stated)} µm contradicts {width_px:,} pixels of {pixel_nm:.4g} nm "
+        f"({_text(pixel_nm * width_px / 1000)} µm): no category is doubted by it"
+    )
+
+
+def _text(width_um: float) -> str:
+    return f"{width_um:,.0f}" if width_um >= 100 else f"{width_um:.3g}"
 
 
 def _log_ratio(category: str, width_um: float) -> float:

@@ -103,11 +103,12 @@ def evaluate(
         check_writable(out)
     epochs = None if history is None else _history(history)
     directory = directory_of(bundle, config_file, None)
-    views = load_config(config_file, one_shot=True).model.views
+    model = load_config(config_file, one_shot=True).model
+    views = model.views
     frames, judged_by = judging.chosen(open_dataset(dataset), None if part is None else Part(part))
     classifier = Classifier.load(directory, engine, threads)
     with bars_for(data_bar) as complete, counting("judging frames", len(frames)) as tell:
-        judgement = judging.judge(classifier, frames, tell, complete, views)
+        judgement = judging.judge(classifier, frames, tell, complete, views, doubt_by_scale=model.doubt_by_scale)
     opened = classifier.bundle
     taught = frozenset() if opened is None else taught_sha256(opened.directory)
     document = {

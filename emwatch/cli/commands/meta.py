@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emwatch.classify.scale_doubt import contradiction, doubted_at, field_width_um
 from emwatch.cli.commands.bars import DataBars, with_bar
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
@@ -53,6 +54,8 @@ def meta(
 
     Each value is shown with its source; "computed" marks one that the file does not state itself. A directory means all
     frames below it. With --json, one FILE gives an object, anything else a list; --json always holds the original text.
+    Categories that are hardly ever imaged at the frame's field width are named (model.doubt_by_scale), and a field width
+    that contradicts the pixel size is told.
 
     If the file lacks values and the extra "ocr" is installed, they are read from the data bar in the picture, which
     takes about a second per frame. A value of the file is never replaced; a bar that differs from it raises a flag.
@@ -63,6 +66,7 @@ def meta(
     from emwatch.readers.sandbox.limits import bar_limits, reading_limits
 
     config = load_config(config_file, one_shot=True)
+    scale = config.model.doubt_by_scale
     # An explanation sets bar and file side by side.
     every = explain or bool(data_bar)
     with Sandbox(limits=reading_limits(config)) as sandbox, DataBars(data_bar, bar_limits(config), every=every) as bars:
@@ -71,7 +75,7 @@ def meta(
 
             found, failed = write_archive(files, sandbox, bars)
         else:
-            documents, failed = _print_all(files, sandbox, bars, raw=raw, explain=explain, as_json=as_json)
+            documents, failed = _print_all(files, sandbox, bars, raw=raw, explain=explain, scale=scale, as_json=as_json)
             found = len(documents)
             if as_json:
                 print_json(documents[0] if is_single(files) else documents)
@@ -84,7 +88,7 @@ def meta(
 
 
 def _print_all(
-    files: tuple[Path, ...], sandbox: Sandbox, bars: DataBars, *, raw: bool, explain: bool, as_json: bool
+    files: tuple[Path, ...], sandbox: Sandbox, bars: DataBars, *, raw: bool, explain: bool, scale: bool, as_json: bool
 ) -> tuple[list[dict[str, Any]], int]:
     """Print each frame as it is read, or keep its document for JSON. Returns the documents and how many files failed."""
     asked = gather(files)
@@ -99,7 +103,8 @@ def _print_all(
         bar = bars.read(result)
         unread = bars.why_not(result.metadata)
         reading = with_bar(result, bar)
-        documents.append(metadata_document(reading))
+        doubted = _doubts_by_scale(reading) if scale else {}
+        documents.append({**metadata_document(reading), **doubted})
         if as_json:
             documents[-1] |= {"explained": explained(reading, bar, unread)} if explain else {}
             continue
@@ -111,9 +116,26 @@ def _print_all(
             _flags(reading.metadata)
         else:
             _values(reading.metadata, raw=raw)
+        _tell_doubts(doubted)
         click.echo()
     tally.clear()
     return documents, tally.failed
+
+
+def _doubts_by_scale(reading: FrameReading) -> dict[str, Any]:
+    """Return the categories that are uncertain at the frame's field width, and why a width raises no doubt."""
+    width_um = field_width_um(reading.metadata, reading.width)
+    return {
+        "doubted_by_scale": list(doubted_at(width_um)),
+        "scale_contradiction": contradiction(reading.metadata, reading.width),
+    }
+
+
+def _tell_doubts(doubted: dict[str, Any]) -> None:
+    if told := doubted.get("scale_contradiction"):
+        click.secho(f"! {printable(told)}", fg="yellow", color=wants_colour())
+    if names := doubted.get("doubted_by_scale"):
+        click.echo(f"Hardly ever imaged at this field width, so uncertain if named: {', '.join(names)}")
 
 
 def _heading(reading: FrameReading) -> None:

@@ -91,7 +91,9 @@ def _measured(config: Config, both: tuple[Kept, Kept], dataset: Path, part: str 
     frames, judged_by = chosen(open_dataset(dataset), None if part is None else Part(part))
     one, other = (Classifier.load(each.directory, threads=config.model.threads) for each in both)
     with counting("judging frames with both", len(frames)) as tell:
-        pairs, unreadable = judge_both(one, other, frames, tell, config.model.views)
+        pairs, unreadable = judge_both(
+            one, other, frames, tell, config.model.views, doubt_by_scale=config.model.doubt_by_scale
+        )
     taught = taught_sha256(both[0].directory) | taught_sha256(both[1].directory)
     return {
         "bundles": {

@@ -45,15 +45,21 @@ def judge_both(
     frames: Sequence[LabelledFrame],
     tell: Callable[[int], None],
     views: int = 1,
+    *,
+    doubt_by_scale: bool = True,
 ) -> tuple[list[Pair], list[tuple[LabelledFrame, str]]]:
-    """Let both classify each frame, read once as the daemon reads it; returns also what could not be read."""
+    """
+    Let both classify each frame, read once as the daemon reads it; returns also what could not be read.
+
+    ``doubt_by_scale``: the field width counts.
+    """
     pairs, unreadable = [], []
     readings = read_all([frame.path for frame in frames], views)
     for number, (frame, result) in enumerate(zip(frames, readings, strict=True), start=1):
         if isinstance(result, FrameError):
             unreadable.append((frame, str(result)))
         else:
-            width_um = field_width_um(result.metadata, result.width)
+            width_um = field_width_um(result.metadata, result.width) if doubt_by_scale else None
             one, other = (each.classify(result.views, result.coloured_share, width_um) for each in (first, second))
             pairs.append(Pair(frame, one, other, result.sha256))
         tell(number)

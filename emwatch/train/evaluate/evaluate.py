@@ -86,11 +86,13 @@ def judge(
     tell: Callable[[int], None],
     complete: Callable[[FrameReading], FrameReading] | None = None,
     views: int = 1,
+    *,
+    doubt_by_scale: bool = True,
 ) -> Judgement:
     """
     Classify frames by 1 or 5 ``views`` of each, reading the next ones meanwhile.
 
-    ``complete`` adds what the data bar shows, ``tell`` hears the count.
+    ``complete`` adds what the data bar shows, ``tell`` hears the count. ``doubt_by_scale``: the field width counts.
     """
     judgement = Judgement([], [])
     readings = read_all([frame.path for frame in frames], views)
@@ -99,7 +101,7 @@ def judge(
             judgement.unreadable.append((frame, str(result)))
         else:
             metadata = (result if complete is None else complete(result)).metadata
-            width_um = field_width_um(metadata, result.width)
+            width_um = field_width_um(metadata, result.width) if doubt_by_scale else None
             prediction = classifier.classify(result.views, result.coloured_share, width_um)
             judgement.judged.append(
                 Judged(frame, prediction, result.sha256, metadata.vendor or "", metadata.number("magnification"))

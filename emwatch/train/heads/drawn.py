@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count, islice, product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -46,13 +47,13 @@ def drawn_frames(per_category: int, seed: int) -> list[DrawnFrame]:
     """
     Return the drawn frames of a seed, category after category.
 
-    The painters draw in turn, and each takes its kinds in turn, so that none is rare by chance.
+    The painters draw in turn. Each takes its kinds in turn, so that none is rare by chance, and counts its own seeds: its
+    frames are the first ones of a longer list, too.
     """
     return [
-        DrawnFrame(category, painter, kinds[number // len(PAINTERS) % len(kinds)], _first(seed) + number)
+        DrawnFrame(category, painter, kinds[turn % len(kinds)], _first(seed) + turn)
         for category, name in enumerate(CATEGORIES)
-        for number in range(per_category)
-        for painter in [PAINTERS[number % len(PAINTERS)]]
+        for turn, painter in islice(product(count(), PAINTERS), per_category)
         for kinds in [kinds_of(name, painter)]
     ]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emwatch.classify.classifier import Classifier
-from emwatch.classify.scale_doubt import doubt, field_width_um, is_implausible
+from emwatch.classify.scale_doubt import contradiction, doubt, doubted_at, field_width_um, is_implausible
 from emwatch.frame import CATEGORIES, AcquisitionMetadata, Reading
 
 
@@ -41,6 +41,20 @@ def test_a_width_that_contradicts_the_pixel_size_raises_no_doubt() -> None:
     assert field_width_um(_metadata(horizontal_field_width_um=100.0, pixel_size_nm=1.0), 1000) is None
     assert field_width_um(_metadata(pixel_size_nm=2.0), 1000) == 2.0
     assert field_width_um(_metadata(), 1000) is None
+
+
+def test_a_width_that_contradicts_the_pixel_size_is_told_with_both() -> None:
+    told = contradiction(_metadata(horizontal_field_width_um=100.0, pixel_size_nm=1.0), 1000)
+
+    assert told.startswith("a field width of 100 µm contradicts 1,000 pixels of 1 nm (1 µm)")
+    assert not contradiction(_metadata(horizontal_field_width_um=100.0, pixel_size_nm=100.0), 1000)
+    assert not contradiction(_metadata(horizontal_field_width_um=100.0), 1000)
+
+
+def test_the_categories_in_doubt_at_a_width_are_those_that_are_implausible_there() -> None:
+    assert doubted_at(None) == ()
+    assert doubted_at(3000.0) == tuple(name for name in CATEGORIES if is_implausible(name, 3000.0))
+    assert {"Nanowires", "Particles"} <= set(doubted_at(3000.0))
 
 
 def test_doubt_makes_a_prediction_uncertain_and_never_another_category() -> None:

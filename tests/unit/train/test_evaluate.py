@@ -237,6 +237,26 @@ def test_a_coloured_picture_is_doubted_as_by_the_daemon_in_evaluations_and_compa
     assert [(each.first.uncertain, each.second.uncertain) for each in pairs] == [(False, False), (True, True)]
 
 
+def test_the_field_width_counts_in_evaluations_and_comparisons_only_if_it_does_in_the_daemon(tmp_path: Path) -> None:
+    """The simulator's frames say their field width; here one is filed with a grey that the stub calls Nanowires."""
+    frames, stub = [_frame_of_3_mm(tmp_path)], Classifier.load(tmp_path, "stub")
+
+    for doubts in (True, False):
+        alone = judge(stub, frames, lambda _: None, doubt_by_scale=doubts).judged[0].prediction
+        [pair], _ = judge_both(stub, stub, frames, lambda _: None, doubt_by_scale=doubts)
+
+        assert alone.category == "Nanowires"
+        assert bool(alone.doubt) is bool(pair.first.doubt) is bool(pair.second.doubt) is doubts
+
+
+def _frame_of_3_mm(folder: Path) -> LabelledFrame:
+    """Write a TIFF of ImageJ, 500 pixels of 6 µm, whose mean grey is that of Nanowires."""
+    grey = np.random.default_rng(0).integers(110, 119, (400, 500)).astype(np.uint8)
+    tags = {270: "ImageJ=1.53t\nunit=um\n", 282: 1 / 6, 283: 1 / 6}
+    Image.fromarray(grey).save(folder / "wide.tif", tiffinfo=tags)
+    return LabelledFrame(folder / "wide.tif", CATEGORIES.index("Nanowires"), "lab")
+
+
 def test_five_views_are_judged_where_the_daemon_takes_five(tmp_path: Path) -> None:
     """A dark middle between bright sides: one view is the middle, the mean of five is not."""
     wide = np.random.default_rng(0).integers(200, 240, (100, 500), dtype=np.uint8)
