@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count, islice, product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -53,7 +52,8 @@ def drawn_frames(per_category: int, seed: int) -> list[DrawnFrame]:
     return [
         DrawnFrame(category, painter, kinds[turn % len(kinds)], _first(seed) + turn)
         for category, name in enumerate(CATEGORIES)
-        for turn, painter in islice(product(count(), PAINTERS), per_category)
+        for number in range(per_category)
+        for turn, painter in [(number // len(PAINTERS), PAINTERS[number % len(PAINTERS)])]
         for kinds in [kinds_of(name, painter)]
     ]
 
