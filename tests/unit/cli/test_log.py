@@ -333,7 +333,10 @@ def test_a_parquet_file_holds_the_rows_of_json(ledger: Path, tmp_path: Path) -> 
 
     assert written.exit_code == 0, written.output
     rows = parquet.read_table(target).to_pylist()
-    assert [row["recorded_at"] for row in rows] == [datetime.fromisoformat(row["recorded_at"]) for row in expected]
+    seconds = [row["recorded_at"].timestamp() for row in rows]
+    assert seconds == pytest.approx(
+        [datetime.fromisoformat(row["recorded_at"]).timestamp() for row in expected], abs=0.001
+    )
     for row, same in zip(rows, expected, strict=True):
         assert {name: row[name] for name in ("id", "path", "category", "magnification", "targets", "uncertain")} == {
             name: same[name] for name in ("id", "path", "category", "magnification", "targets", "uncertain")
