@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field, field_validator
 
 from emwatch.alerts.channel import ChannelSettings
-from emwatch.alerts.program import run_program
+from emwatch.alerts.program import inherited_environment, run_program
 from emwatch.alerts.secrets import hushed
 from emwatch.alerts.wording import as_document, as_words
 from emwatch.errors import AlertError
@@ -39,9 +38,6 @@ PLACEHOLDERS: Final = (
     "queued_at",
     "frame_id",
 )
-
-#: Variables of the service manager for the daemon only; programs that it starts do not get them.
-_NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS")
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_]*)\}")
 _LONGEST_COMPLAINT: Final = 300
@@ -127,5 +123,4 @@ def _filled(argument: str, words: dict[str, str]) -> str:
 
 
 def _environment(words: dict[str, str]) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-    return inherited | {f"EMWATCH_ALERT_{name.upper()}": word for name, word in words.items()}
+    return inherited_environment() | {f"EMWATCH_ALERT_{name.upper()}": word for name, word in words.items()}

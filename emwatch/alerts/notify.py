@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
-import os
+import subprocess
 import sys
+import threading
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
 
 from emwatch.alerts.channel import ChannelSettings
-from emwatch.alerts.program import run_program
+from emwatch.alerts.notify_child import DONE
+from emwatch.alerts.program import inherited_environment
 from emwatch.alerts.secrets import Secret, hushed
 from emwatch.alerts.wording import as_lines
 from emwatch.errors import AlertError
@@ -57,8 +61,8 @@ class NotifyChannel:
     """
     Tells all services; the alert is delivered when each has taken it.
 
-    Apprise runs in a process of its own that is killed after ``timeout_s``: no service can hang the daemon. Addresses
-    go there through a pipe. A picture is attached if the service takes one.
+    Apprise runs in a process of its own that is killed when it takes longer than ``timeout_s``: no service can hang the
+    daemon. Addresses go there through a pipe. A picture is attached if the service takes one.
     """
 
     kind: Final = "notify"
@@ -67,6 +71,7 @@ class NotifyChannel:
         self.pictures = picture
         self._urls = urls
         self._timeout_s = timeout_s
+        self._child: _Child | None = None
 
     def send(self, alert: Alert) -> None:
         """
@@ -80,15 +85,74 @@ class NotifyChannel:
         title = f"emwatch: {escaped(alert.target)}"
         picture = base64.b64encode(alert.thumbnail).decode("ascii")
         letter = {"urls": urls, "title": title, "body": "\n".join(as_lines(alert)), "picture": picture}
-        arguments = [sys.executable, "-m", "emwatch.alerts.notify_child"]
         try:
-            ended = run_program(arguments, json.dumps(letter).encode("ascii"), dict(os.environ), self._timeout_s)
+            answer = self._ask(json.dumps(letter).encode("ascii"))
         except OSError as error:
             raise AlertError(f"notify: cannot be started ({error})") from error
-        if ended.status is None:
-            raise AlertError(f"notify: not done after {self._timeout_s:g} s")
-        if ended.status != 0:
-            raise AlertError(f"notify: {escaped(hushed(ended.last_line or 'no message', urls)[:300])}")
+        if answer != DONE:
+            raise AlertError(f"notify: {escaped(hushed(answer, urls)[:300])}")
+
+    def _ask(self, letter: bytes) -> str:
+        """Return the answer of the process; one that has ended since the last alert is started again."""
+        child = self._child or _Child()
+        answer = child.ask(letter, self._timeout_s)
+        if not answer and child is self._child:
+            child = _Child()
+            answer = child.ask(letter, self._timeout_s)
+        self._child = None if child.is_over else child
+        return answer or "its process ended without an answer"
+
+
+class _Child:
+    """The process, which takes one letter after the other and ends by itself when none comes for a while."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "emwatch.alerts.notify_child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=inherited_environment(),
+            start_new_session=True,
+        )
+        self.is_over = False
+        # A channel that is configured no more is forgotten: its process ends with the end of its input.
+        weakref.finalize(self, _end, self._process)
+
+    def ask(self, letter: bytes, timeout_s: float) -> str:
+        """Return the answer to a letter, "" if the process ended by itself; it is killed after ``timeout_s``."""
+        late = threading.Event()
+
+        def kill() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(timeout_s, kill)
+        timer.daemon = True
+        timer.start()
+        answer = b""
+        with suppress(BrokenPipeError):
+            if self._process.stdin is not None and self._process.stdout is not None:
+                self._process.stdin.write(letter + b"\n")
+                self._process.stdin.flush()
+                answer = self._process.stdout.readline()
+        timer.cancel()
+        self.is_over = not answer
+        if late.is_set():
+            return f"not done after {timeout_s:g} s"
+        return answer.decode("utf-8", "backslashreplace").strip()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(0.5)
+        return
+    process.kill()
+    process.wait()
 
 
 def addresses(text: str) -> list[str]:

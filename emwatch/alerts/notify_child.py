@@ -1,27 +1,38 @@
-"""The process that `emwatch.alerts.notify` starts: one notification through Apprise, then the end."""
+"""The process that `emwatch.alerts.notify` starts: takes letters, one a line, tells their services through Apprise, and answers."""
 
 from __future__ import annotations
 
 import base64
 import json
 import logging
+import select
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
+
+#: The answer when every service has taken a letter; else the answer says what went wrong.
+DONE: Final = "done"
 
 _PICTURE: Final = "frame.jpg"
+#: Apprise takes tens of megabytes: without letters the process ends.
+_IDLE_S: Final = 60.0
 
 
 def main() -> int:
-    """Read a letter from standard input and tell its services; 0 if each has taken it."""
+    """Take letters until the input ends or none comes for a minute."""
+    logging.disable()  # what Apprise logs repeats addresses
+    while select.select([sys.stdin.buffer], [], [], _IDLE_S)[0] and (line := sys.stdin.buffer.readline()):
+        sys.stdout.write(f"{_answer(json.loads(line))}\n")
+        sys.stdout.flush()
+    return 0
+
+
+def _answer(letter: dict[str, Any]) -> str:
     try:
         from apprise import Apprise
     except ImportError:
-        sys.stderr.write("the extra `notify` is not installed: pip install 'emwatch[notify]'\n")
-        return 2
-    logging.disable()  # its messages repeat addresses
-    letter = json.load(sys.stdin)
+        return "the extra `notify` is not installed: pip install 'emwatch[notify]'"
     refused = []
     with TemporaryDirectory(prefix="emwatch-") as folder:
         picture = Path(folder) / _PICTURE
@@ -35,9 +46,7 @@ def main() -> int:
             )
             if not told:
                 refused.append(f"{number} ({url.partition(':')[0]})")
-    if refused:
-        sys.stderr.write(f"not taken by address {', '.join(refused)} of {len(letter['urls'])}\n")
-    return 1 if refused else 0
+    return f"not taken by address {', '.join(refused)} of {len(letter['urls'])}" if refused else DONE
 
 
 if __name__ == "__main__":

@@ -23,6 +23,14 @@ _LOOK_S: Final = 0.05
 #: A killed process that does not end in this time waits for a device; it is not waited for.
 _KILLED_WITHIN_S: Final = 5.0
 
+#: Variables of the service manager for the daemon only; programs that it starts do not get them.
+_NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS")
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return the environment for a program that an alert starts: without what the service manager passes to the daemon."""
+    return {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+
 
 class Ended(NamedTuple):
     """How a program ended: its exit status, or ``None`` if it was killed, and the last line that it wrote."""
