@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -131,7 +132,7 @@ class Broker:
         client.on_message = lambda _client, _data, message: self.taken.append(
             (message.topic, json.loads(message.payload), bool(message.retain))
         )
-        client.connect("127.0.0.1", self.port)
+        client.connect("127.0.0.1", self.port, keepalive=3600)
         client.subscribe("#", qos=1)
         client.loop_start()
         assert subscribed.wait(10)
@@ -142,3 +143,11 @@ class Broker:
         self._client.loop_stop()
         self._process.kill()
         self._process.wait()
+
+    def pause(self) -> None:
+        """Stop it in its tracks: connections are taken and never answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on; the subscriber has missed nothing."""
+        self._process.send_signal(signal.SIGCONT)

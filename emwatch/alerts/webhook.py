@@ -165,6 +165,8 @@ class WebhookChannel:
                     connected.do_handshake()
                 connection.request("POST", place.target, body, headers)
                 answer = connection.getresponse()
+                if over.is_set():  # headers that were cut off by the timer look like an answer
+                    raise TimeoutError
                 return answer.status, answer.headers.get("Location", "")
             except (OSError, http.client.HTTPException) as error:
                 if over.is_set() or isinstance(error, TimeoutError):
