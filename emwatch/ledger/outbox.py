@@ -1,4 +1,4 @@
-"""The outbox's rows: which matches raise an alert, which alerts are due, and what became of each."""
+"""The outbox's rows: alerts of new matches, which of them are due, and what became of each."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from emwatch.frame import Alert, text_to_path
 from emwatch.ledger import row_values
 from emwatch.ledger.care.replacement import Before
 from emwatch.ledger.column_types import instant
+from emwatch.ledger.may_alert import frame_age, may_alert
 from emwatch.ledger.schema import acquisition, alerts, frames, matches, predictions
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row
 
     from emwatch.frame import Match
-
-#: Clocks and zones of instruments differ; a time further ahead than this is wrong and says nothing about age.
-_AHEAD: Final = timedelta(days=1)
 
 _MATCHED: Final = (
     select(frames, acquisition.c.acquired_at)
@@ -63,28 +61,6 @@ class Queued:
     alerts: int = 0
     held_back: int = 0
     hit: bool = field(default=False, compare=False)
-
-
-def frame_age(
-    now: datetime, recorded_at: datetime, file_modified_at: datetime | None, acquired_at: datetime | None
-) -> timedelta:
-    """
-    Return the age of a frame: by the younger of its own two times, and never less than the age of its row.
-
-    One wrong clock then never makes a new frame old. A time in the future is no evidence.
-    """
-    own = [now - each for each in (file_modified_at, acquired_at) if each is not None and each <= now + _AHEAD]
-    return max(now - recorded_at, min(own, default=timedelta()))
-
-
-def may_alert(*, copy: bool, overwritten: bool, told: bool, age: timedelta, max_age: timedelta) -> bool:
-    """
-    Return whether a new match of a frame may raise an alert: the one rule for every writer.
-
-    A ``copy`` was alerted as its original, what was ``overwritten`` is no longer on the screen, an earlier ledger has
-    ``told`` of the frame, or it is so old that nobody waits for it.
-    """
-    return not (copy or overwritten or told or age > max_age)
 
 
 def drop_matches(connection: Connection, frame_id: int, kept: Iterable[str]) -> None:

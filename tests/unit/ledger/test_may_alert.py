@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from emwatch.frame import AcquisitionMetadata, Match, Outcome, Prediction, Reading
-from emwatch.ledger.outbox import Queued, frame_age, may_alert
+from emwatch.ledger.may_alert import frame_age, may_alert
+from emwatch.ledger.outbox import Queued
 from emwatch.ledger.writer import BarFindings, Ledger
 from emwatch.testing import ManualClock
 
