@@ -180,7 +180,7 @@ def test_a_damaged_ledger_of_which_nothing_can_be_read_costs_no_backup_and_has_a
 
     assert done.returncode == 5
     assert f"{aside}: expected a ledger, and nothing of it can be read" in done.stdout
-    assert "move the file away when nobody needs it" in done.stdout
+    assert "move the file away when it is not needed" in done.stdout
     assert not (ledger.parent / "backups").exists()
     aside.rename(aside.with_name("kept elsewhere"))
     assert emwatch("db", "repair", "--ledger", ledger).stdout == f"{ledger}: nothing to repair\n"
