@@ -185,24 +185,23 @@ def test_while_a_bar_hangs_frames_are_recorded_and_alerted_and_only_rules_that_n
     assert len(_told(emwatch, "near")) == len(set(_told(emwatch, "near")))
 
 
-@pytest.mark.parametrize(
-    ("deed_done", "said"), [("KILL", "killed by SIGKILL, twice"), ("EAT", "MiB of memory it may have, twice")]
-)
-def test_bars_that_end_their_readers_cost_their_values_and_nothing_else(
-    emwatch: Program, config: Path, deed: Path, deed_done: str, said: str
+@pytest.mark.parametrize("deed_done", ["KILL", "EAT"])
+def test_bars_that_end_their_readers_cost_no_frame_and_are_read_at_the_next_start(
+    emwatch: Program, config: Path, deed: Path, deed_done: str
 ) -> None:
     deed.write_text(deed_done)
     for name in ("a.png", "b.png"):
         save_barred(emwatch.watched / name, seed=ord(name[0]))
     first = emwatch("run", "--once", "--config", config)
+    states = {row["state"] for row in emwatch.rows()}
+    unread = _bars(emwatch)
     deed.write_text("Mag = 5.00 K X")
     emwatch("run", "--once", "--config", config)
-    bars = _bars(emwatch)
 
-    assert {row["state"] for row in emwatch.rows()} == {"recorded"}
+    assert states == {"recorded"}
     assert sorted(_told(emwatch, "anything")) == ["a.png", "b.png"]
-    assert _told(emwatch, "near") == []  # a bar that ended two readers is not tried again
-    assert [(times, read) for times, read, _ in bars.values()] == [(None, True)] * 2
-    assert all(said in flag for _, _, flags in bars.values() for flag in flags)
-    assert all(flags for _, _, flags in bars.values())
+    # What killed the reader may lie outside the file, as when memory is short.
+    assert [(times, read) for times, read, _ in unread.values()] == [(None, False)] * 2
+    assert [(times, read) for times, read, _ in _bars(emwatch).values()] == [(5000.0, True)] * 2
+    assert sorted(_told(emwatch, "near")) == ["a.png", "b.png"]
     assert "Traceback" not in first.stderr
