@@ -86,8 +86,11 @@ class Worker:
         return self.join(timeout_s)
 
     def _run(self) -> None:
+        ended = False
         try:
             self._work()
+            ended = True
         except Exception:
-            self._failed = True
             logger.exception("%s: ended by a fault of emwatch", self.name)
+        finally:
+            self._failed = not ended  # also if the thread was made to exit, which is no `Exception`

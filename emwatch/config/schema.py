@@ -221,10 +221,12 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _nothing_is_written_to_watched_directories(self) -> Config:
-        watched = [Path(os.path.realpath(each)) for each in self.watch.directory]
         for name, channel in self.alerts.channels.items():
             folder = channel.written_folder()
-            if folder is not None and any(Path(os.path.realpath(folder)).is_relative_to(each) for each in watched):
+            # Only if there is one: a share that hangs must not hang every command that loads the configuration.
+            if folder is not None and any(
+                Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(each)) for each in self.watch.directory
+            ):
                 raise ValueError(
                     f"alerts.{name}: {path_to_text(folder)} is in a watched directory, which is never written to; "
                     "name a folder outside it"

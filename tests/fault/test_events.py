@@ -208,7 +208,7 @@ def test_a_thread_that_dies_is_noticed_and_its_work_goes_on(rig: Rig, module: st
         rig.wait_for_count(100, timeout_s=20)
         rig.wait_for(lambda: rig.query("SELECT count(*) FROM alerts WHERE state = 'delivered'") == [(10,)], 20)
         took_s = time.monotonic() - began
-        warned = daemon.heard("died") + daemon.heard("started again")
+        warned = daemon.heard("died") + daemon.heard("restarted")
     rig.assert_complete(as_text(truth), alerts=wanted(truth))
     print(f"{owner}.{method} failed after 3 s: {warned}; 100 frames and their alerts done after {took_s:.1f} s")
     assert warned

@@ -118,7 +118,7 @@ def test_a_broken_configuration_keeps_the_old_one_and_says_which_line_to_mend(ri
         rig.config.write_text(sound.replace("Nanowires", "Powder"), encoding="utf-8")
         hang_up(rig, daemon, _READ_AGAIN)
         rig.wait_for_status(lambda told: not told["configuration"]["trouble"])
-    assert "goes on" in said
+    assert "stays in use" in said
     assert rig.query("SELECT target, count(*) FROM matches GROUP BY target") == [("look 4", 1)]
     assert len(rig.rows()) == len(truth)
 
