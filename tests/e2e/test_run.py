@@ -61,6 +61,7 @@ def simulate(program: Program, *, frames: int, out: Path | None = None, **option
     return [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.timeout(600)  # with the ocr extra it reads the data bars of all frames, too
 def test_every_real_file_has_exactly_one_row_nothing_is_touched_and_a_second_run_adds_none(
     emwatch: Program, real_frames: Path
 ) -> None:

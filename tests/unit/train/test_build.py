@@ -73,6 +73,7 @@ def test_a_head_only_build_keeps_the_backbone_and_makes_a_bundle_that_classifies
     assert classifier.classify(prepare(learned.pixels)).category == "Patterned_surface"
 
 
+@pytest.mark.timeout(600)  # trains on what taught the shipped head
 @pytest.mark.train
 def test_the_same_order_makes_the_same_bundle(few_frames: Path, out: Path) -> None:
     order = BuildOrder(frames=few_frames, out=out, drawn_per_category=1, head_only=True)
@@ -81,6 +82,7 @@ def test_the_same_order_makes_the_same_bundle(few_frames: Path, out: Path) -> No
     assert build(order, _quiet).sha256 == build(order, _quiet).sha256
 
 
+@pytest.mark.timeout(600)  # trains on what taught the shipped head
 @pytest.mark.train
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, with numpy 2
 def test_a_full_build_from_kept_weights_makes_a_bundle_close_to_keras(few_frames: Path, out: Path) -> None:

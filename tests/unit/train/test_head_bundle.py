@@ -50,6 +50,7 @@ def _few_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow  # trains a head: half a minute
+@pytest.mark.timeout(600)
 def test_a_head_is_taught_without_tensorflow_and_without_anything_of_the_extras(
     few_frames: Path, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_head_is_taught_without_tensorflow_and_without_anything_of_the_extras(
 
 
 @pytest.mark.slow  # trains a head: half a minute
+@pytest.mark.timeout(600)
 def test_the_same_order_makes_the_same_bundle_and_keeps_the_backbone(few_frames: Path, tmp_path: Path) -> None:
     frames = labelled_frames(few_frames)
     made = [
@@ -89,6 +91,7 @@ def test_the_same_order_makes_the_same_bundle_and_keeps_the_backbone(few_frames:
 
 
 @pytest.mark.slow  # trains a head: half a minute
+@pytest.mark.timeout(600)
 def test_the_card_says_which_frames_judged_it_as_what_wherever_they_lie(few_frames: Path, tmp_path: Path) -> None:
     def judged(frames: list[LabelledFrame]) -> str:
         order = HeadOrder(default_directory(), tmp_path / "made", drawn_per_category=1, alone=True)
@@ -104,6 +107,7 @@ def test_the_card_says_which_frames_judged_it_as_what_wherever_they_lie(few_fram
 
 
 @pytest.mark.slow  # trains a head: half a minute
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("learned_from", "told"),
     [
@@ -151,6 +155,7 @@ def test_a_frame_that_cannot_be_read_is_named(few_frames: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow  # trains a head: half a minute
+@pytest.mark.timeout(600)
 def test_frames_of_a_single_source_teach_but_cannot_be_judged_by_their_own(few_frames: Path, tmp_path: Path) -> None:
     rows = [
         f"{path.relative_to(few_frames).as_posix()}\t{path.parts[-3]}\tthe one lab"
@@ -165,6 +170,7 @@ def test_frames_of_a_single_source_teach_but_cannot_be_judged_by_their_own(few_f
 
 
 @pytest.mark.slow  # trains a head: half a minute
+@pytest.mark.timeout(600)
 def test_frames_of_two_categories_teach_beside_what_taught_the_shipped_head(few_frames: Path, tmp_path: Path) -> None:
     frames = [frame for frame in open_dataset(few_frames) if CATEGORIES[frame.category] in {"Tips", "Powder"}]
     shipped, _ = read_card(default_directory())
