@@ -157,7 +157,7 @@ def snooze(target: str, duration: str | None, off: bool, ledger: Path | None, co
     _ask(config, request, f"{what}: {f'held until {until.astimezone():%Y-%m-%d %H:%M}' if until else 'told again'}")
 
 
-@alerts.command(short_help="Say that alerts were seen.")
+@alerts.command(short_help="Mark alerts as seen.")
 @click.argument("numbers", metavar="[ALERT]...", nargs=-1, type=click.IntRange(min=1))
 @click.option("--target", metavar="NAME", help="Acknowledge all alerts for this target.")
 @click.option("--all", "everything", is_flag=True, help="Acknowledge all alerts.")
@@ -167,7 +167,7 @@ def snooze(target: str, duration: str | None, off: bool, ledger: Path | None, co
 def ack(
     numbers: tuple[int, ...], target: str | None, everything: bool, ledger: Path | None, config_file: Path | None
 ) -> None:
-    """Say that alerts were seen: on every channel, with all of their digest. They are then passed on to nobody."""
+    """Mark alerts as seen, on every channel and with their whole digest. They are then not escalated."""
     from emwatch.ledger.query import LedgerReader
     from emwatch.service.alert_inbox import AlertRequest
 
