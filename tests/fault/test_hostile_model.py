@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
-from emwatch.classify.bundles.bundle import default_directory
+from emwatch.classify.bundles.bundle import EXTRAS, FILES, default_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +150,7 @@ def test_a_hostile_bundle_is_refused_with_the_reason_runs_nothing_and_is_never_r
     archive = emwatch.home / "hostile.zip"
     with zipfile.ZipFile(archive, "w") as written:
         sums = ""
-        for name in ("card.yaml", "backbone.tflite", "head.npz"):
+        for name in (*FILES, *EXTRAS):
             content = (bundle / name).read_bytes()
             sums += f"{hashlib.sha256(content).hexdigest()}  {name}\n"
             written.writestr(name, content)
