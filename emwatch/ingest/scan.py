@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import ConfigError, LedgerError, WatchError
 from emwatch.ingest.changes import Changes
 from emwatch.ingest.events import Notice
+from emwatch.ingest.hinted import SLICE_S, HintedFiles
+from emwatch.ingest.plan import Effort, Plan, Sweeping
 from emwatch.watch.hints import ASKED
-from emwatch.watch.patterns import frames_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from emwatch.clock import Clock
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SUPERVISE_EVERY_S: Final = 2.0
-#: What looking for files may take between two files that are read; longer before readiness, so that it comes soon.
-_SLICE_S: Final = 0.02
+#: As `SLICE_S`, before readiness, so that it comes soon.
 _FIRST_SLICE_S: Final = 0.5
 #: systemd waits five minutes for READY (TimeoutStartSec); a first sweep of a slow share may take longer.
 _READY_AFTER_S: Final = 60.0
@@ -45,45 +44,10 @@ _READY_AFTER_S: Final = 60.0
 _TICK_NS: Final = 50_000_000
 _RETRY_S: Final = 5.0
 _LOSS_NOTICES_EVERY_S: Final = 60.0
-#: Files kept waiting: a sweep pauses at the first number, and beyond the second hints are left to the next sweep, so
-#: that a backlog of any size takes the same memory.
+#: Files kept waiting at which a sweep pauses, so that a backlog of any size takes the same memory.
 _PAUSE_SWEEPS_AT: Final = 5_000
-_DROP_HINTS_AT: Final = 20_000
-_HINTS_AT_A_TIME: Final = 100
 _MOST_SWEEPS: Final = 100
 _MOST_TROUBLES: Final = 1_000
-
-
-@dataclass(slots=True)
-class _Effort:
-    """What a walk or sweep under way has taken so far: time, and processor time without the waiting."""
-
-    begun_at: float
-    processor_s: float = 0.0
-
-
-@dataclass(slots=True)
-class _Sweeping:
-    """A sweep under way, some files at a time, so that live frames need not wait for it."""
-
-    directory: WatchedDirectory
-    listings: Iterator[Listing]
-    full: bool
-    effort: _Effort
-    begun: bool = False
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What is to be done with one directory, and when; moments are monotonic."""
-
-    next_sweep: float
-    next_walk: float
-    baseline: dict[Path, StatKey] | None  # files of the first sweep, if they are to be taken as known
-    asked: bool = False  # to be swept again, however far the present sweep is
-    swept: bool = False
-    walked: bool = False
-    walk: tuple[Iterator[Appeared], _Effort] | None = field(default=None)
 
 
 class Scan:
@@ -122,9 +86,16 @@ class Scan:
         self._began = clock.monotonic()
         self._began_ns = int(clock.now().timestamp() * 1e9) - _TICK_NS
         self._plans = {directory: self._plan(directory) for directory in directories}
-        self._sweeps: deque[_Sweeping] = deque()
-        self._hinted: dict[Path, bool] = {}  # files to look at, and whether their writers closed them
-        self._sidecars: deque[Path] = deque()  # recorded; frames beside them may have waited for them
+        self._sweeps: deque[Sweeping] = deque()
+        self._hinted = HintedFiles(
+            settle=settle,
+            ledger=ledger,
+            changes=self._changes,
+            outage=outage,
+            clock=clock,
+            stat_key_of=self.stat_key_of,
+            sweep_all=self._ask_for_sweeps,
+        )
         self._ready = False
         self._next_supervision = self._began
         self._next_loss_notice = -math.inf
@@ -141,11 +112,10 @@ class Scan:
         """
         self._supervise(now)
         self._take_hints(now)
-        self._follow_hints(now)
-        self._follow_sidecars(now)
+        self._hinted.follow(now)
         self._start(now)
         walked = self._walk_a_little(now)
-        return self._sweep_a_little(now) or walked or bool(self._hinted)
+        return self._sweep_a_little(now) or walked or self._hinted.files_wait
 
     def is_ready(self) -> bool:
         """Return whether each directory was seen whole once, or sweeping waits for the work, or takes very long."""
@@ -160,7 +130,7 @@ class Scan:
     @property
     def is_sweeping(self) -> bool:
         """Whether a sweep is under way, or a hint or sidecar is still to be followed."""
-        return bool(self._sweeps or self._sidecars or self._hinted)
+        return bool(self._sweeps) or self._hinted.files_wait or self._hinted.sidecars_wait
 
     def watching(self) -> tuple[str, ...]:
         """Return a description of how each directory is watched; empty with ``once``."""
@@ -168,7 +138,7 @@ class Scan:
 
     def sidecar_came(self, path: Path) -> None:
         """Take a file that is no frame: frames beside it, whose metadata is not known, are read again."""
-        self._sidecars.append(path)
+        self._hinted.add_sidecar(path)
 
     def next_sweep_at(self) -> float:
         """Return the monotonic moment at which the next walk or full sweep begins; infinite if none will."""
@@ -194,13 +164,13 @@ class Scan:
         directory = self.directory_of(path)
         return None if directory is None else directory.stat_key_of(path)
 
-    def _plan(self, directory: WatchedDirectory) -> _Plan:
+    def _plan(self, directory: WatchedDirectory) -> Plan:
         now = self._clock.monotonic()
         directory.held_files = not self._once and self._ledger.knows_files_below(directory.root)
         baseline: dict[Path, StatKey] | None = (
             {} if self._takes_baseline and not self._ledger.baseline_taken(directory.root) else None
         )
-        return _Plan(next_sweep=now, next_walk=now, baseline=baseline)
+        return Plan(next_sweep=now, next_walk=now, baseline=baseline)
 
     def _supervise(self, now: float) -> None:
         if self._once or now < self._next_supervision:
@@ -251,7 +221,7 @@ class Scan:
         for directory in self._directories:
             plan = self._plans[directory]
             if self._is_walked(directory) and plan.walk is None and now >= plan.next_walk:
-                plan.walk = directory.walk(), _Effort(now)
+                plan.walk = directory.walk(), Effort(now)
             if directory in sweeping or (self._once and plan.swept and not plan.asked):
                 continue
             if self._is_walked(directory) and not plan.walked:
@@ -259,7 +229,7 @@ class Scan:
             if now >= plan.next_sweep or (plan.asked and not directory.unavailable):
                 plan.asked = False
                 directory.full_sweep_begins()
-                self._sweeps.append(_Sweeping(directory, directory.sweep(), full=True, effort=_Effort(now)))
+                self._sweeps.append(Sweeping(directory, directory.sweep(), full=True, effort=Effort(now)))
 
     def _ask_for_sweeps(self) -> None:
         for directory in self._directories:
@@ -269,9 +239,9 @@ class Scan:
         hinted = self._hints.take()
         for path in hinted.gone:
             self._settle.forget(path)
-            self._hinted.pop(path, None)
+            self._hinted.forget(path)
         for path, closed in hinted.files.items():
-            self._hint(path, closed=closed)
+            self._hinted.add(path, closed=closed)
         for folder in hinted.folders:
             self._sweep_folder(folder, now)
         for reason in hinted.everything:
@@ -280,70 +250,12 @@ class Scan:
                 self._tell(Notice("warning", f"single events were lost ({reason}); looking at everything"))
             self._ask_for_sweeps()
 
-    def _hint(self, path: Path, *, closed: bool) -> None:
-        """Look at a file soon; if too many wait, a sweep finds it later."""
-        if len(self._settle) + len(self._hinted) >= _DROP_HINTS_AT and path not in self._settle:
-            self._ask_for_sweeps()
-        else:
-            self._hinted[path] = self._hinted.get(path, False) or closed
-
     def _sweep_folder(self, folder: Path, now: float) -> None:
         directory = self.directory_of(folder)
         if directory is not None and len(self._sweeps) >= _MOST_SWEEPS:
             self._plans[directory].asked = True
         elif directory is not None:
-            self._sweeps.appendleft(_Sweeping(directory, directory.sweep(folder), full=False, effort=_Effort(now)))
-
-    def _follow_hints(self, began: float) -> None:
-        """Look at hinted files for a moment, the oldest hints first; if that is not possible now, a sweep will."""
-        while self._hinted:
-            now = self._clock.monotonic()
-            present: dict[Path, tuple[StatKey, bool]] = {}
-            while self._hinted and len(present) < _HINTS_AT_A_TIME:
-                path = next(iter(self._hinted))
-                closed = self._hinted.pop(path)
-                try:
-                    key = self.stat_key_of(path)
-                except OSError as error:
-                    logger.debug("%s: cannot be looked at now: %s", path, error)
-                    continue
-                if key is not None:
-                    present[path] = key, closed
-                if self._clock.monotonic() - began >= _SLICE_S:
-                    break
-            self._settle_hinted(present, now)
-            if self._clock.monotonic() - began >= _SLICE_S:
-                break
-
-    def _settle_hinted(self, present: Mapping[Path, tuple[StatKey, bool]], now: float) -> None:
-        try:
-            changed = self._changes.of_files(
-                {path: key for path, (key, _) in present.items() if path not in self._settle}
-            )
-        except LedgerError as error:
-            self._outage.begin(error)
-            self._ask_for_sweeps()
-            changed = {}
-        for path, (key, closed) in present.items():
-            if path in self._settle or path in changed:
-                self._settle.see(path, key, now, closed=closed, live=True)
-
-    def _follow_sidecars(self, now: float) -> None:
-        while self._sidecars and not self._outage.lasts():
-            sidecar = self._sidecars[0]
-            for path in frames_beside(sidecar):
-                try:
-                    key, beside = self.stat_key_of(path), self.stat_key_of(sidecar)
-                    if key is None or beside is None or path in self._settle:
-                        continue
-                    if self._ledger.wants_sidecar(path, sidecar, beside):
-                        self._settle.see(path, key, now, live=True)
-                except OSError as error:
-                    logger.debug("%s: cannot be looked at now: %s", path, error)
-                except LedgerError as error:
-                    self._outage.begin(error)
-                    return
-            self._sidecars.popleft()
+            self._sweeps.appendleft(Sweeping(directory, directory.sweep(folder), full=False, effort=Effort(now)))
 
     def _walk_a_little(self, began: float) -> bool:
         """Go on with the walks for a moment: a file whose name is new is looked at as if an event had told of it."""
@@ -375,7 +287,7 @@ class Scan:
             appeared = next(walk)
             directory.expect_mounted(appeared.folder, empty=appeared.empty)
             for path in appeared.files:
-                self._hint(path, closed=False)
+                self._hinted.add(path, closed=False)
             for folder in appeared.folders:
                 self._sweep_folder(folder, began)
             if self._clock.monotonic() - began >= self._slice_s:
@@ -383,7 +295,7 @@ class Scan:
 
     @property
     def _slice_s(self) -> float:
-        return _SLICE_S if self._ready else _FIRST_SLICE_S
+        return SLICE_S if self._ready else _FIRST_SLICE_S
 
     def _sweep_a_little(self, began: float) -> bool:
         """Go on with the sweeps for a moment."""
@@ -405,7 +317,7 @@ class Scan:
         """Return whether a sweep waits for the backlog to shrink; each begins, which shows whether its directory is there."""
         return len(self._settle) >= _PAUSE_SWEEPS_AT and self._sweeps[0].begun
 
-    def _sweep_some_files(self, sweeping: _Sweeping, processor: float) -> None:
+    def _sweep_some_files(self, sweeping: Sweeping, processor: float) -> None:
         directory = sweeping.directory
         try:
             sweeping.begun = True
@@ -446,7 +358,7 @@ class Scan:
             else:
                 self._settle.see(path, key, now, live=came_since and not self._once)
 
-    def _finish_sweep(self, sweeping: _Sweeping) -> None:
+    def _finish_sweep(self, sweeping: Sweeping) -> None:
         directory, effort = sweeping.directory, sweeping.effort
         plan = self._plans[directory]
         if plan.baseline is not None:

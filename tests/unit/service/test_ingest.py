@@ -29,6 +29,7 @@ from emwatch.frame import (
     Target,
     Window,
 )
+from emwatch.ingest import hinted as hinted_module
 from emwatch.ingest import scan as scan_module
 from emwatch.ingest.events import FrameDone, Notice, Ready
 from emwatch.ingest.loop import Ingest
@@ -420,7 +421,7 @@ def test_a_backlog_of_any_size_keeps_a_bounded_number_of_files_waiting(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scan_module, "_PAUSE_SWEEPS_AT", 10)
-    monkeypatch.setattr(scan_module, "_DROP_HINTS_AT", 20)
+    monkeypatch.setattr(hinted_module, "_DROP_HINTS_AT", 20)
     monkeypatch.setattr(sweep_module, "_FILES_AT_A_TIME", 5)
     old = [rig.write(f"old-{number:02}.tif", f"old {number}") for number in range(60)]
     most = 0
