@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import http.client
 import ipaddress
 import json
 import socket
@@ -147,6 +146,8 @@ class WebhookChannel:
 
     def _post(self, place: _Place, body: bytes, headers: dict[str, str], deadline: float) -> tuple[int, str]:
         """Return status and Location of one exchange; a timer ends it even if the other side sends a byte a second."""
+        import http.client  # with what it needs more than a megabyte, for those who have a webhook only
+
         over = threading.Event()
         with ExitStack() as stack:
             try:

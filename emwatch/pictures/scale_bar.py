@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageDraw, ImageFont
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw, ImageFont
 
 #: The bar takes at most this share of the picture's width.
 _LONGEST_SHARE: Final = 0.3
@@ -52,6 +53,8 @@ def scale_bar(width_px: int, pixel_size_nm: float | None) -> OverlayBar | None:
 
 def draw_scale_bar(picture: Image.Image, bar: OverlayBar, bottom_px: int) -> None:
     """Draw the bar with its label into the lower right corner of the rows above ``bottom_px``, on a dark plate."""
+    from PIL import ImageDraw, ImageFont  # in the child process that draws: the daemon itself never needs them
+
     letter_px = max(10, round(picture.width / 40))
     margin = max(4, letter_px // 2)
     thickness = max(2, letter_px // 5)
@@ -64,7 +67,7 @@ def draw_scale_bar(picture: Image.Image, bar: OverlayBar, bottom_px: int) -> Non
     left, top = right - plate_width, max(0, bottom - plate_height)
     pen.rectangle((left, top, right - 1, bottom - 1), fill=(0, 0, 0, 150))
     middle = (left + right) / 2
-    _write(pen, (middle - text_width / 2, top + margin / 2), bar.label, letter_px)
+    _write(pen, (middle - text_width / 2, top + margin / 2), bar.label, font, letter_px)
     start = round(middle - bar.length_px / 2)
     foot = bottom - margin
     # Pillow includes the last pixel of a rectangle.
@@ -75,9 +78,14 @@ def _without_micro(text: str) -> str:
     return text.replace(_MICRO, "u")
 
 
-def _write(pen: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, letter_px: int) -> None:
+def _write(
+    pen: ImageDraw.ImageDraw,
+    corner: tuple[float, float],
+    text: str,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    letter_px: int,
+) -> None:
     """Write a label. Pillow's own font has no micro sign: it is a u with a longer left stem, so the stem is added."""
-    font = ImageFont.load_default(letter_px)
     shown = _without_micro(text)
     pen.text(corner, shown, font=font, fill=_WHITE)
     at = text.find(_MICRO)
