@@ -17,6 +17,29 @@ if TYPE_CHECKING:
     Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def threads_option(what: str) -> Callable[[Command], Command]:
+    """Make the option for the number of threads; ``what``: its help."""
+    return click.option("--threads", default=2, show_default=True, metavar="N", type=click.IntRange(min=1), help=what)
+
+
+def drawn_option(what: str) -> Callable[[Command], Command]:
+    """Make the option for the number of drawn frames a category; ``what``: its help."""
+    return click.option(
+        "--drawn",
+        "drawn_per_category",
+        default=200,
+        show_default=True,
+        metavar="N",
+        type=click.IntRange(min=0),
+        help=what,
+    )
+
+
+def seed_option(what: str) -> Callable[[Command], Command]:
+    """Make the option for the seed; ``what``: its help."""
+    return click.option("--seed", default=0, show_default=True, metavar="N", help=what)
+
+
 def run_options(command: Command) -> Command:
     """Add the options of every training run to a command; `told` turns them into those of the recipe."""
     for option in reversed(_OPTIONS):
@@ -90,17 +113,8 @@ _OPTIONS = (
         is_flag=True,
         help="Start with random weights: for tests, and to measure the effect of ImageNet.",
     ),
-    click.option(
-        "--seed", default=0, show_default=True, metavar="N", help="Seed of the split, the order and the augmentation."
-    ),
-    click.option(
-        "--threads",
-        default=2,
-        show_default=True,
-        metavar="N",
-        type=click.IntRange(min=1),
-        help="Number of threads.",
-    ),
+    seed_option("Seed of the split, the order and the augmentation."),
+    threads_option("Number of threads."),
     click.option(
         "--out",
         metavar="DIR",

@@ -6,7 +6,6 @@ Started by `PictureReader` as ``python -m emwatch.pictures.child``, confined lik
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Final
@@ -25,9 +24,7 @@ _NICENESS: Final = 12
 
 def main() -> int:
     """Serve frames until the input ends."""
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
-    return serve(_prepared)
+    return serve(_prepared, niceness=_NICENESS)
 
 
 def _prepared(settings: dict[str, Any], limits: Limits) -> Answer:

@@ -7,7 +7,7 @@ Nothing here raises for damaged content. XML is never expanded.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -109,6 +109,27 @@ def read_ini(header: str, separator: str = "=") -> tuple[HeaderText, tuple[str, 
             key, _, value = stripped.partition(separator)
             values.add(f"{section}.{key.strip()[:_LONGEST_KEY_CHARS]}", value.strip())
     return values, tuple(dict.fromkeys(flags))
+
+
+@dataclass(frozen=True, slots=True)
+class XmlTag:
+    """A TIFF tag with an XML document of a maker; ``root``: how the root element begins, such as ``b"<Fibics"``."""
+
+    number: int
+    root: bytes
+
+    @property
+    def source(self) -> str:
+        """Return what a reading says of where it comes from."""
+        return f"tag {self.number}"
+
+    def is_in(self, frame: RawFrame) -> bool:
+        """Return whether the frame has the tag with this root; makers write other documents into the same tags."""
+        return self.root in (frame.tag(self.number) or b"")[:2000]
+
+    def parse(self, frame: RawFrame) -> tuple[Element | None, tuple[str, ...]]:
+        """Return the root element, ``None`` if it cannot be parsed, and the flags of the text; see `parse_xml`."""
+        return parse_xml(frame.tag(self.number) or b"", self.source)
 
 
 def parse_xml(raw: bytes, source: str) -> tuple[Element | None, tuple[str, ...]]:

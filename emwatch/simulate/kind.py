@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from emwatch.frame import CATEGORIES
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 #: What a painter paints on: each painter has its own.
 Surface = TypeVar("Surface")
@@ -25,3 +28,8 @@ class SceneKind(Generic[Surface]):
     paint: Callable[[Surface], None]
     field_width_um: tuple[float, float]
     source: str = ""
+
+
+def by_category(*kinds: tuple[SceneKind[Surface], ...]) -> Mapping[str, tuple[SceneKind[Surface], ...]]:
+    """Return the kinds of each category; they come in the order of `emwatch.frame.CATEGORIES`."""
+    return MappingProxyType(dict(zip(CATEGORIES, kinds, strict=True)))

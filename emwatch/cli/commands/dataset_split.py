@@ -10,6 +10,7 @@ import click
 from emwatch.cli.commands.dataset_describe import looked_at
 from emwatch.cli.options import AnyPath, json_option, logging_options
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable, tell_warning
+from emwatch.cli.train_options import seed_option
 from emwatch.frame import CATEGORIES
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class _Shares(click.ParamType[tuple[float, ...]]):
     "--random", "at_random", is_flag=True, help="Split file by file, as is often done; scores are then optimistic."
 )
 @click.option("--leave-out", is_flag=True, help="Leave out frames that are unreadable or in two categories.")
-@click.option("--seed", default=0, show_default=True, metavar="N", help="The same seed gives the same split.")
+@seed_option("The same seed gives the same split.")
 @json_option
 @logging_options
 def split(

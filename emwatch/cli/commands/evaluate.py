@@ -14,6 +14,7 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable, tell_error, tell_warning
 from emwatch.cli.terminal.progress import counting
+from emwatch.cli.train_options import seed_option, threads_option
 from emwatch.errors import DatasetError
 from emwatch.whole_file import check_writable
 
@@ -61,10 +62,8 @@ _HISTORY = ("epoch", "loss", "accuracy")
     metavar="NAME",
     help="Run the model with this engine: litert, keras or, for tests, stub.",
 )
-@click.option(
-    "--threads", default=2, show_default=True, metavar="N", type=click.IntRange(min=1), help="Threads of the model."
-)
-@click.option("--seed", default=0, show_default=True, metavar="N", help="The same seed gives the same intervals.")
+@threads_option("Threads of the model.")
+@seed_option("The same seed gives the same intervals.")
 @config_option
 @json_option
 @logging_options

@@ -10,6 +10,7 @@ from emwatch.cli.lazy import Entry, LazyGroup
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable
 from emwatch.cli.terminal.train_progress import TrainingProgress
+from emwatch.cli.train_options import drawn_option, seed_option, threads_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,21 +128,9 @@ def verify(wanted: str | None, engine: str, ledger: Path | None, config_file: Pa
 )
 @click.option("--head-only", is_flag=True, help="Keep the backbone in --out and train a new head. Needs no TensorFlow.")
 @click.option("--open-only", is_flag=True, help="Train only on frames with an open licence; the others still judge.")
-@click.option(
-    "--drawn",
-    "drawn_per_category",
-    default=200,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(min=0),
-    help="Number of drawn frames per category to train on.",
-)
-@click.option(
-    "--seed", default=0, show_default=True, metavar="N", help="The same seed draws and splits the same frames."
-)
-@click.option(
-    "--threads", default=2, show_default=True, metavar="N", type=click.IntRange(min=1), help="Threads of the backbone."
-)
+@drawn_option("Number of drawn frames per category to train on.")
+@seed_option("The same seed draws and splits the same frames.")
+@threads_option("Threads of the backbone.")
 @json_option
 @logging_options
 def build(as_json: bool, **order: Any) -> None:

@@ -12,6 +12,7 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable, tell_warning
 from emwatch.cli.terminal.progress import counting
+from emwatch.cli.train_options import seed_option
 from emwatch.clock import SystemClock
 from emwatch.errors import ModelError
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     type=click.Choice(["training", "validation", "test"]),
     help="Use this part of a manifest; default: test, if the dataset has parts.",
 )
-@click.option("--seed", default=0, show_default=True, metavar="N", help="The same seed gives the same intervals.")
+@seed_option("The same seed gives the same intervals.")
 @ledger_option
 @config_option
 @json_option

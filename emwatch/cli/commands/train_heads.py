@@ -12,6 +12,7 @@ from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, counted, print_json, print_table, tell_warning
 from emwatch.cli.terminal.train_progress import TrainingProgress
+from emwatch.cli.train_options import drawn_option, seed_option, threads_option
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, path_to_text
 
@@ -46,27 +47,15 @@ _MOST_TOLD: Final = 20
     type=AnyPath(),
     help="Use the backbone of this bundle; default: the one that comes with emwatch.",
 )
-@click.option(
-    "--drawn",
-    "drawn_per_category",
-    default=200,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(min=0),
-    help="With --alone: drawn frames of each category to learn from beside the real ones.",
-)
+@drawn_option("With --alone: drawn frames of each category to learn from beside the real ones.")
 @click.option(
     "--alone",
     is_flag=True,
     help="Start from drawn frames and DATASET only, not from what taught the head that comes with the backbone.",
 )
 @click.option("--open-only", is_flag=True, help="Learn only from frames of an open licence; the others still judge.")
-@click.option(
-    "--seed", default=0, show_default=True, metavar="N", help="The same seed draws and splits the same frames."
-)
-@click.option(
-    "--threads", default=2, show_default=True, metavar="N", type=click.IntRange(min=1), help="Number of threads."
-)
+@seed_option("The same seed draws and splits the same frames.")
+@threads_option("Number of threads.")
 @json_option
 @logging_options
 def heads(

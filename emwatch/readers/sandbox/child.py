@@ -38,8 +38,14 @@ def main() -> int:
     return serve(_prepared)
 
 
-def serve(prepared: Callable[[dict[str, Any], Limits], Answer]) -> int:
-    """Answer requests until the input ends; ``prepared`` loads what answering takes, before the limits are set."""
+def serve(prepared: Callable[[dict[str, Any], Limits], Answer], niceness: int = 0) -> int:
+    """
+    Answer requests until the input ends; ``prepared`` loads what answering takes, before the limits are set.
+
+    ``niceness``: how far other programs come first, 0 to 19.
+    """
+    if hasattr(os, "nice"):
+        os.nice(niceness)
     # Ctrl-C and the service manager's TERM go to the whole group; the parent decides, and its end is the end of input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

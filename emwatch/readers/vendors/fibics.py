@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Final
 from emwatch import units
 from emwatch.readers.dates import iso_stamp
 from emwatch.readers.field_table import Row, read_rows, text
-from emwatch.readers.header_text import HeaderText, parse_xml
+from emwatch.readers.header_text import HeaderText, XmlTag
 from emwatch.readers.raw_frame import Findings
 
 if TYPE_CHECKING:
     from emwatch.frame import Reading
     from emwatch.readers.raw_frame import RawFrame
 
-_TAG = 51023
-_ROOT: Final = b"<Fibics"
+_TAG: Final = XmlTag(51023, b"<Fibics")
 
 
 def _beam(raw: str) -> str:
@@ -63,12 +62,12 @@ class FibicsReader:
 
     def recognises(self, frame: RawFrame) -> bool:
         """Return True for the tag with its root."""
-        return _ROOT in (frame.tag(_TAG) or b"")[:2000]
+        return _TAG.is_in(frame)
 
     def read(self, frame: RawFrame) -> Findings:
         """Decode the XML."""
-        source = f"tag {_TAG}"
-        root, flags = parse_xml(frame.tag(_TAG) or b"", source)
+        source = _TAG.source
+        root, flags = _TAG.parse(frame)
         if root is None:
             return Findings({}, flags)
         values = HeaderText()

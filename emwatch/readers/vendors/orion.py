@@ -16,7 +16,7 @@ from emwatch import units
 from emwatch.frame import Reading
 from emwatch.readers.dates import iso_stamp
 from emwatch.readers.field_table import Row, field_width, read_rows, text
-from emwatch.readers.header_text import HeaderText, parse_xml
+from emwatch.readers.header_text import HeaderText, XmlTag
 from emwatch.readers.raw_frame import Findings
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from emwatch.readers.raw_frame import RawFrame
 
-_TAG = 65000
-_ROOT: Final = b"<ImageTags"
+_TAG: Final = XmlTag(65000, b"<ImageTags")
 
 #: The words that stand in <Units> instead of a symbol. "Degrees" is the only one seen.
 _UNIT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -79,12 +78,12 @@ class OrionReader:
 
     def recognises(self, frame: RawFrame) -> bool:
         """Return True for the tag with its root."""
-        return _ROOT in (frame.tag(_TAG) or b"")[:2000]
+        return _TAG.is_in(frame)
 
     def read(self, frame: RawFrame) -> Findings:
         """Decode the XML."""
-        source = f"tag {_TAG}"
-        root, flags = parse_xml(frame.tag(_TAG) or b"", source)
+        source = _TAG.source
+        root, flags = _TAG.parse(frame)
         if root is None:
             return Findings({}, flags)
         values = HeaderText()

@@ -15,14 +15,13 @@ from emwatch import units
 from emwatch.frame import Reading
 from emwatch.readers.dates import iso_stamp
 from emwatch.readers.field_table import Row, data_bar_height, field_width, read_rows, text
-from emwatch.readers.header_text import parse_xml
+from emwatch.readers.header_text import XmlTag
 from emwatch.readers.raw_frame import Findings
 
 if TYPE_CHECKING:
     from emwatch.readers.raw_frame import RawFrame
 
-_TAG = 34683
-_ROOT: Final = b"<FeiImage"
+_TAG: Final = XmlTag(34683, b"<FeiImage")
 
 
 def _unsigned_kv(raw: str) -> float:
@@ -68,12 +67,12 @@ class PhenomReader:
 
     def recognises(self, frame: RawFrame) -> bool:
         """Recognise the frame by the XML's root; xT writes another in the same tag."""
-        return _ROOT in (frame.tag(_TAG) or b"")[:2000]
+        return _TAG.is_in(frame)
 
     def read(self, frame: RawFrame) -> Findings:
         """Decode the XML."""
-        source = f"tag {_TAG}"
-        root, flags = parse_xml(frame.tag(_TAG) or b"", source)
+        source = _TAG.source
+        root, flags = _TAG.parse(frame)
         if root is None:
             return Findings({}, flags)
         keys = [key for row in ROWS for key in row.keys] + list(_FURTHER)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from emwatch.simulate.height_map import HeightMap
 from emwatch.simulate.planes import resized
 
 if TYPE_CHECKING:
@@ -44,29 +45,16 @@ class Cells:
         return (self.second - self.nearest) * np.float32(0.5)
 
 
-class Canvas:
+class Canvas(HeightMap):
     """A height map ``z`` (pixels) and a tone map ``tone`` (0..1), both of shape (height, width), to draw a scene on."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int, unit: float | None = None) -> None:
-        self.rng = rng
-        self.width = width
-        self.height = height
-        #: The length, in pixels, that scene sizes are fractions of: the height of the finished frame.
-        self.unit = float(height if unit is None else unit)
-        self.z = np.zeros((height, width), np.float32)
+        super().__init__(rng, width, height, unit)
         self.tone = np.full((height, width), 0.35, np.float32)
-
-    def between(self, low: float, high: float) -> float:
-        """Draw a number evenly from a range."""
-        return float(self.rng.uniform(low, high))
 
     def spread(self, low: float, high: float) -> float:
         """Draw a number from a range, evenly in its logarithm."""
         return float(math.exp(self.rng.uniform(math.log(low), math.log(high))))
-
-    def chance(self, probability: float) -> bool:
-        """Draw yes or no."""
-        return bool(self.rng.random() < probability)
 
     def anywhere(self, margin: float = 0.0) -> Point:
         """Draw a place; a positive margin (pixels) may lie outside the canvas, a negative one keeps inside."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from emwatch.simulate.kind import by_category
 from emwatch.simulate.specimens import (
     biological,
     fibres,
@@ -24,18 +24,16 @@ if TYPE_CHECKING:
     from emwatch.simulate.kind import SceneKind
     from emwatch.simulate.specimens.specimen import Specimen
 
-#: The kinds of each category, in the order of `emwatch.frame.CATEGORIES`.
-KINDS: Final[Mapping[str, tuple[SceneKind[Specimen], ...]]] = MappingProxyType(
-    {
-        "Biological": biological.KINDS,
-        "Fibres": fibres.KINDS,
-        "Films_Coated_Surface": films.KINDS,
-        "MEMS_devices_and_electrodes": mems.KINDS,
-        "Nanowires": nanowires.KINDS,
-        "Particles": particles.KINDS,
-        "Patterned_surface": patterned.KINDS,
-        "Porous_Sponge": porous.KINDS,
-        "Powder": powder.KINDS,
-        "Tips": tips.KINDS,
-    }
+#: The kinds of each category.
+KINDS: Final[Mapping[str, tuple[SceneKind[Specimen], ...]]] = by_category(
+    biological.KINDS,
+    fibres.KINDS,
+    films.KINDS,
+    mems.KINDS,
+    nanowires.KINDS,
+    particles.KINDS,
+    patterned.KINDS,
+    porous.KINDS,
+    powder.KINDS,
+    tips.KINDS,
 )

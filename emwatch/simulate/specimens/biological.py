@@ -27,12 +27,12 @@ def bacteria(specimen: Specimen) -> None:
     """Draw bacteria in a film of their own: soft curved rods, some dividing at a waist, held by slime and threads."""
     specimen.substrate(polish=0.3)
     width = specimen.scale(0.03, 0.09)
-    matter = specimen.some(0.45, 0.6)
+    matter = specimen.between(0.45, 0.6)
     threads = []
     for _ in range(specimen.count(12, 45)):
-        at, angle, curve = specimen.place(width), specimen.some(0, 6.3), specimen.rng.normal(0, 0.25)
+        at, angle, curve = specimen.place(width), specimen.between(0, 6.3), specimen.rng.normal(0, 0.25)
         cells = specimen.count(1, 3)
-        base = specimen.some(0, width * 0.8)
+        base = specimen.between(0, width * 0.8)
         for _ in range(cells):
             for step in range(6):
                 pinch = 0.82 if step in {0, 5} else 1.0
@@ -40,34 +40,34 @@ def bacteria(specimen: Specimen) -> None:
                 at = (at[0] + width * 0.36 * math.cos(angle), at[1] + width * 0.36 * math.sin(angle))
                 angle += curve * 0.3
         for _ in range(specimen.count(1, 4)):
-            points = specimen.path(at, specimen.some(0, 6.3), width * specimen.some(1, 4), 3.0)
+            points = specimen.path(at, specimen.between(0, 6.3), width * specimen.between(1, 4), 3.0)
             threads.append(Stroke(points, 1.6, width * 0.6, matter))
     specimen.strokes(threads)
-    slime = np.clip(specimen.fractal(width * 4, 0.6) - specimen.some(0.0, 1.0), 0, 1)
+    slime = np.clip(specimen.fractal(width * 4, 0.6) - specimen.between(0.0, 1.0), 0, 1)
     specimen.z += slime * np.float32(width * 0.4) + specimen.fractal(width * 0.4, 0.8) * np.float32(width * 0.012)
 
 
 def yeast(specimen: Specimen) -> None:
     """Draw budding yeast: ovals with smaller ovals at one end, round scars, wrinkled where they dried."""
     specimen.substrate(polish=0.4)
-    size, matter = specimen.scale(0.06, 0.16), specimen.some(0.45, 0.6)
+    size, matter = specimen.scale(0.06, 0.16), specimen.between(0.45, 0.6)
     for _ in range(specimen.count(5, 26)):
-        at, angle = specimen.place(), specimen.some(0, 6.3)
-        long, wide = size * specimen.some(0.85, 1.2), size * specimen.some(0.65, 0.85)
+        at, angle = specimen.place(), specimen.between(0, 6.3)
+        long, wide = size * specimen.between(0.85, 1.2), size * specimen.between(0.65, 0.85)
         specimen.body(oval(long, wide, angle, wide), at, wide * 0.4, matter)
-        if specimen.luck(0.6):
-            share = specimen.some(0.3, 0.75)
+        if specimen.chance(0.6):
+            share = specimen.between(0.3, 0.75)
             away = long + wide * share * 0.75
             bud = (at[0] + away * math.cos(angle), at[1] + away * math.sin(angle))
             specimen.body(oval(long * share, wide * share, angle, wide * share), bud, wide * 0.4, matter)
-        if specimen.luck(0.5):
-            lie = angle + specimen.some(0.8, 2.4)
+        if specimen.chance(0.5):
+            lie = angle + specimen.between(0.8, 2.4)
             ring = np.hypot(
                 *specimen.axes(origin=(at[0] + wide * 0.5 * math.cos(lie), at[1] + wide * 0.5 * math.sin(lie)))
             )
             specimen.z += np.exp(-(((ring - wide * 0.2) / (wide * 0.05)) ** 2)) * np.float32(wide * 0.08)
     body = specimen.z > size * 0.3
-    specimen.z += body * specimen.fractal(size * 0.5, 0.7) * np.float32(size * specimen.some(0.0, 0.03))
+    specimen.z += body * specimen.fractal(size * 0.5, 0.7) * np.float32(size * specimen.between(0.0, 0.03))
 
 
 def blood_and_fibrin(specimen: Specimen) -> None:
@@ -77,20 +77,20 @@ def blood_and_fibrin(specimen: Specimen) -> None:
     specimen.matter *= np.float32(0.5)
     threads = []
     for index in range(specimen.count(0, 70)):
-        points = specimen.across(specimen.place(), specimen.some(0, 3.1), 0.8)
+        points = specimen.across(specimen.place(), specimen.between(0, 3.1), 0.8)
         threads.append(
-            Stroke(points, size * specimen.some(0.02, 0.07), index % 5 * size * 0.12, specimen.some(0.3, 0.5))
+            Stroke(points, size * specimen.between(0.02, 0.07), index % 5 * size * 0.12, specimen.between(0.3, 0.5))
         )
     specimen.strokes(threads[::2])
     side = np.linspace(-1, 1, 2 * math.ceil(size) + 1, dtype=np.float32)
     for _ in range(specimen.count(5, 24)):
-        squash, angle = specimen.some(0.45, 1.0), specimen.some(0, 3.1)
+        squash, angle = specimen.between(0.45, 1.0), specimen.between(0, 3.1)
         cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
         run, off = side[None, :] * cos + side[:, None] * sin, side[:, None] * cos - side[None, :] * sin
         square = run * run + (off / np.float32(squash)) ** 2
         rim = np.sqrt(np.maximum(1 - square, 0)) * (np.float32(0.3) + np.float32(1.1) * square)
         disc = np.where(square < 1, (rim * np.float32(0.6) + off * np.float32(1 - squash)) * np.float32(size), -np.inf)
-        specimen.body(disc.astype(np.float32), specimen.place(size * 0.5), size * specimen.some(0.3, 0.9), 0.5)
+        specimen.body(disc.astype(np.float32), specimen.place(size * 0.5), size * specimen.between(0.3, 0.9), 0.5)
     specimen.strokes(Stroke(stroke.points, stroke.width, size * 1.2, stroke.matter) for stroke in threads[1::6])
 
 
@@ -101,19 +101,21 @@ def microvilli(specimen: Specimen) -> None:
     strokes = []
     for _ in range(specimen.count(1, 5)):
         radius, at = specimen.scale(0.14, 0.4), specimen.place(-0.1 * specimen.unit)
-        specimen.body(oval(radius, radius * specimen.some(0.75, 1), specimen.some(0, 3), radius * 0.7), at, 0, 0.4)
+        specimen.body(
+            oval(radius, radius * specimen.between(0.75, 1), specimen.between(0, 3), radius * 0.7), at, 0, 0.4
+        )
         for number in range(round(radius * radius / (width * width) * 0.05)):
             away, lie = math.sqrt(specimen.rng.random()) * radius * 0.97, number * 2.399963
             foot = (at[0] + away * math.cos(lie), at[1] + away * math.sin(lie))
             rise = radius * 0.7 * math.sqrt(max(0.0, 1 - (away / radius) ** 2))
             points = specimen.path(
-                foot, lie + specimen.rng.normal(0, 0.7), width * specimen.some(2, 6) * (0.4 + away / radius), 5
+                foot, lie + specimen.rng.normal(0, 0.7), width * specimen.between(2, 6) * (0.4 + away / radius), 5
             )
             strokes.append(Stroke(points, width, rise, 0.6))
         for _ in range(specimen.count(10, 40)):
-            lie = specimen.some(0, 6.3)
+            lie = specimen.between(0, 6.3)
             foot = (at[0] + radius * 0.9 * math.cos(lie), at[1] + radius * 0.9 * math.sin(lie))
-            strokes.append(Stroke(specimen.path(foot, lie, radius * specimen.some(0.2, 0.9), 0.8), width, 1, 0.5))
+            strokes.append(Stroke(specimen.path(foot, lie, radius * specimen.between(0.2, 0.9), 0.8), width, 1, 0.5))
     specimen.strokes(strokes)
 
 
@@ -121,14 +123,14 @@ def grain_with_furrows(specimen: Specimen) -> None:
     """Draw a pollen grain, large: an oval with furrows from end to end, its wall a net, or spiny, or finely pitted."""
     specimen.substrate()
     for _ in range(specimen.count(1, 3)):
-        long, squash, angle = specimen.scale(0.22, 0.45), specimen.some(0.6, 1.0), specimen.some(0, 3.1)
+        long, squash, angle = specimen.scale(0.22, 0.45), specimen.between(0.6, 1.0), specimen.between(0, 3.1)
         at = specimen.place(-0.25 * specimen.unit)
         run, off = specimen.axes(angle, at)
         square = (run / np.float32(long)) ** 2 + (off / np.float32(long * squash)) ** 2
         dome = np.sqrt(np.maximum(1 - square, 0))
         there = square < 1
         wall = specimen.count(0, 2)
-        cell = long * specimen.some(0.07, 0.2)
+        cell = long * specimen.between(0.07, 0.2)
         cells = specimen.cells(cell, 0.8, bend=cell * 0.1)
         if wall == 0:
             relief = np.clip(1 - cells.border / np.float32(cell * 0.15), 0, 1) * np.float32(cell * 0.3)
@@ -156,19 +158,19 @@ def round_diatom(specimen: Specimen) -> None:
     """Draw a round diatom valve: pores in rows that run out from the middle, a plain ring, ribs and spines at the rim."""
     specimen.substrate()
     radius, at = specimen.scale(0.3, 0.6), specimen.place(-0.4 * specimen.unit)
-    squash = specimen.some(0.6, 1.0)
-    x, y = specimen.axes(specimen.some(0, 3.1), at)
+    squash = specimen.between(0.6, 1.0)
+    x, y = specimen.axes(specimen.between(0, 3.1), at)
     y = y / np.float32(squash)
     away, around = np.hypot(x, y), np.arctan2(y, x)
-    pitch = radius * specimen.some(0.03, 0.07)
+    pitch = radius * specimen.between(0.03, 0.07)
     ring = np.rint(away / np.float32(pitch))
     number = np.maximum(np.rint(ring * np.float32(2 * math.pi)), 1)
     step = around * number / np.float32(2 * math.pi)
     pore = np.hypot(
         away - ring * np.float32(pitch), (step - np.rint(step)) * np.float32(pitch)
-    ) < pitch * specimen.some(0.25, 0.38)
+    ) < pitch * specimen.between(0.25, 0.38)
     valve = away < radius
-    plain = (np.abs(away / radius - specimen.some(0.15, 0.5)) < 0.03) | (away > radius * 0.9)
+    plain = (np.abs(away / radius - specimen.between(0.15, 0.5)) < 0.03) | (away > radius * 0.9)
     ribs = np.cos(around * np.float32(specimen.count(24, 70))) * (away > radius * 0.9)
     dome = np.float32(radius * 0.25) * (1 - (away / np.float32(radius)) ** specimen.count(2, 6)) + np.float32(3)
     z = dome + ribs * np.float32(pitch * 0.2) - (pore & ~plain) * np.float32(pitch)
@@ -179,15 +181,15 @@ def round_diatom(specimen: Specimen) -> None:
 
 def compound_eye(specimen: Specimen) -> None:
     """Draw an insect's eye: a large dome of six-sided lenses, smaller towards its rim, bristles between them, the cheek beside."""
-    specimen.matter[:] = specimen.some(0.2, 0.35)
+    specimen.matter[:] = specimen.between(0.2, 0.35)
     specimen.z += specimen.fractal(specimen.unit * 0.05, 0.5) * np.float32(1.5)
     radius = specimen.scale(0.45, 0.75)
     at = specimen.place(-0.3 * specimen.unit)
-    x, y = specimen.axes(specimen.some(0, 1), at)
+    x, y = specimen.axes(specimen.between(0, 1), at)
     away = np.hypot(x, y) / np.float32(radius)
     there = away < 1
     bend = np.arcsin(np.minimum(away, 0.999)) / np.maximum(away, 1e-3)
-    pitch = np.float32(radius * specimen.some(0.06, 0.14))
+    pitch = np.float32(radius * specimen.between(0.06, 0.14))
     u, v = x * bend / pitch, y * bend / (pitch * np.float32(0.866))
     row = np.rint(v)
     shift = (row % 2) * np.float32(0.5)
@@ -198,9 +200,9 @@ def compound_eye(specimen: Specimen) -> None:
     specimen.matter[there] = 0.45
     bristles = []
     for _ in range(specimen.count(10, 70)):
-        lie, far = specimen.some(0, 6.3), math.sqrt(specimen.rng.random()) * radius * 0.95
+        lie, far = specimen.between(0, 6.3), math.sqrt(specimen.rng.random()) * radius * 0.95
         foot = (at[0] + far * math.cos(lie), at[1] + far * math.sin(lie))
-        points = specimen.path(foot, lie + specimen.some(-0.4, 0.4), float(pitch) * specimen.some(0.6, 1.4), 0.5)
+        points = specimen.path(foot, lie + specimen.between(-0.4, 0.4), float(pitch) * specimen.between(0.6, 1.4), 0.5)
         bristles.append(Stroke(points, max(1.5, float(pitch) * 0.1), radius * 0.6, 0.65))
     specimen.strokes(bristles)
 
@@ -209,7 +211,7 @@ def hair_in_skin(specimen: Specimen) -> None:
     """Draw skin with a hair or two growing out of it: polygons of horny cells, their rims lifted, the hair scaly at its root."""
     size = specimen.scale(0.1, 0.25)
     cells = specimen.cells(size, 0.9, bend=size * 0.15)
-    specimen.matter[:] = specimen.some(0.35, 0.5)
+    specimen.matter[:] = specimen.between(0.35, 0.5)
     lie = cells.ident * np.float32(30)
     specimen.z += (cells.dx * np.cos(lie) + cells.dy * np.sin(lie)) * np.float32(0.12)
     specimen.z += specimen.fractal(size, 0.5) * np.float32(size * 0.04) + specimen.soft(
@@ -218,7 +220,7 @@ def hair_in_skin(specimen: Specimen) -> None:
     for _ in range(specimen.count(1, 3)):
         at, width = specimen.place(-0.1 * specimen.unit), specimen.scale(0.05, 0.14)
         specimen.layer(np.clip(width * 0.9 - np.hypot(*specimen.axes(origin=at)), 0, 1), -width * 0.5, 0.15)
-        points = specimen.path(at, specimen.some(0, 6.3), 2 * specimen.unit, 0.4)
+        points = specimen.path(at, specimen.between(0, 6.3), 2 * specimen.unit, 0.4)
         pieces = [
             Stroke(points[number : number + 2], width * (1 - 0.04 * (number % 3)), width + number % 3 * 1.5, 0.5)
             for number in range(len(points) - 1)
@@ -232,14 +234,14 @@ def leaf_hairs(specimen: Specimen) -> None:
     cells = specimen.cells(size, 0.9, bend=size * 0.25)
     specimen.z += np.sqrt(np.clip(cells.border / np.float32(size * 0.4), 0, 1)) * np.float32(size * 0.25)
     specimen.z += specimen.fractal(size * 0.3, 0.4) * np.float32(size * 0.02)
-    specimen.matter[:] = specimen.some(0.3, 0.45)
-    star, strokes = specimen.luck(0.4), []
+    specimen.matter[:] = specimen.between(0.3, 0.45)
+    star, strokes = specimen.chance(0.4), []
     for _ in range(specimen.count(4, 18)):
-        at, width, angle = specimen.place(), specimen.scale(0.012, 0.035), specimen.some(0, 6.3)
+        at, width, angle = specimen.place(), specimen.scale(0.012, 0.035), specimen.between(0, 6.3)
         arms = specimen.count(5, 9) if star else 1
         for arm in range(arms):
             points = specimen.path(
-                at, angle + 2 * math.pi * arm / arms, specimen.unit * specimen.some(0.1, 0.5) / (1 + star), 0.4
+                at, angle + 2 * math.pi * arm / arms, specimen.unit * specimen.between(0.1, 0.5) / (1 + star), 0.4
             )
             count = len(points) - 1
             strokes += [
@@ -261,12 +263,14 @@ def moulds(specimen: Specimen) -> None:
     strokes: list[Stroke] = []
     heads: list[Point] = []
     for _ in range(specimen.count(3, 9)):
-        points = specimen.path(specimen.place(), specimen.some(0, 6.3), specimen.unit * specimen.some(0.5, 1.2), 0.8)
-        strokes.append(Stroke(points, width, specimen.some(0, width), 0.45))
+        points = specimen.path(
+            specimen.place(), specimen.between(0, 6.3), specimen.unit * specimen.between(0.5, 1.2), 0.8
+        )
+        strokes.append(Stroke(points, width, specimen.between(0, width), 0.45))
         fork = points[len(points) // 2]
         strokes.append(
             Stroke(
-                specimen.path((fork[0], fork[1]), specimen.some(0, 6.3), specimen.unit * 0.4, 0.8),
+                specimen.path((fork[0], fork[1]), specimen.between(0, 6.3), specimen.unit * 0.4, 0.8),
                 width * 0.8,
                 width * 0.3,
                 0.45,
@@ -276,7 +280,7 @@ def moulds(specimen: Specimen) -> None:
     specimen.strokes(strokes)
     spore = ball(width * 0.8)
     for at in heads:
-        radius = width * specimen.some(1.5, 4)
+        radius = width * specimen.between(1.5, 4)
         for index in range(round((radius / width) ** 2 * 5)):
             share, lie = math.sqrt((index + 0.5) / ((radius / width) ** 2 * 5)), index * 2.399963
             here = (at[0] + radius * share * math.cos(lie), at[1] + radius * share * math.sin(lie))
@@ -290,7 +294,7 @@ def bone(specimen: Specimen) -> None:
     size = specimen.scale(0.2, 0.5)
     cells = specimen.cells(size, 0.8, bend=size * 0.12)
     away = cells.away + specimen.soft(size * 0.3) * np.float32(size * 0.02)
-    lamella: Plane = np.cos(away / np.float32(size * specimen.some(0.012, 0.03)) * np.float32(math.pi))
+    lamella: Plane = np.cos(away / np.float32(size * specimen.between(0.012, 0.03)) * np.float32(math.pi))
     specimen.matter[:] = (
         np.float32(0.4) + (cells.ident - np.float32(0.5)) * np.float32(0.2) + lamella * np.float32(0.02)
     )

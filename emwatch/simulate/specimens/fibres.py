@@ -23,7 +23,7 @@ def _mat(specimen: Specimen, width: float, strands: int, bend: float, along: flo
     for_each = []
     for index in range(strands):
         depth = index / strands
-        angle = specimen.some(0, math.pi) if along is None else specimen.rng.normal(along, 0.12)
+        angle = specimen.between(0, math.pi) if along is None else specimen.rng.normal(along, 0.12)
         thick = width * math.exp(specimen.rng.normal(0, 0.18))
         points = specimen.across(specimen.place(), angle, bend)
         for_each.append(Stroke(points, thick, depth * width * 3, 0.18 + 0.45 * depth))
@@ -35,7 +35,7 @@ def spun_web(specimen: Specimen) -> None:
     """Draw an electrospun web: even, smooth strands, every way, layers below layers."""
     specimen.substrate()
     width = specimen.scale(0.01, 0.05)
-    _mat(specimen, width, round(min(120, 2.6 * specimen.width / width)), specimen.some(0.2, 1.2))
+    _mat(specimen, width, round(min(120, 2.6 * specimen.width / width)), specimen.between(0.2, 1.2))
 
 
 def combed(specimen: Specimen) -> None:
@@ -43,7 +43,7 @@ def combed(specimen: Specimen) -> None:
     specimen.substrate()
     width = specimen.scale(0.012, 0.05)
     strands = round(min(110, 2.2 * specimen.width / width))
-    _mat(specimen, width, strands, specimen.some(0.02, 0.2), specimen.some(0, math.pi))
+    _mat(specimen, width, strands, specimen.between(0.02, 0.2), specimen.between(0, math.pi))
 
 
 def beads_on_strings(specimen: Specimen) -> None:
@@ -52,7 +52,7 @@ def beads_on_strings(specimen: Specimen) -> None:
     width = specimen.scale(0.006, 0.016)
     strokes, beads = [], []
     for index in range(specimen.count(15, 45)):
-        points = specimen.across(specimen.place(), specimen.some(0, math.pi), specimen.some(0.2, 0.8))
+        points = specimen.across(specimen.place(), specimen.between(0, math.pi), specimen.between(0.2, 0.8))
         base = index * width * 0.1
         strokes.append(Stroke(points, width, base, 0.45))
         beads += [
@@ -61,13 +61,13 @@ def beads_on_strings(specimen: Specimen) -> None:
     specimen.matter *= np.float32(0.5)
     specimen.strokes(strokes)
     for here, then, base in beads:
-        angle, size = math.atan2(then[1] - here[1], then[0] - here[0]), width * specimen.some(1.5, 3.5)
+        angle, size = math.atan2(then[1] - here[1], then[0] - here[0]), width * specimen.between(1.5, 3.5)
         specimen.body(oval(size * 1.7, size, angle, size), (here[0], here[1]), base, 0.55)
 
 
 def woven(specimen: Specimen) -> None:
     """Draw a plain weave: yarns of many filaments, over and under in turn."""
-    pitch, angle = specimen.scale(0.16, 0.4), specimen.some(-0.4, 0.4)
+    pitch, angle = specimen.scale(0.16, 0.4), specimen.between(-0.4, 0.4)
     along, across = specimen.axes(angle)
     warp, weft = along / np.float32(pitch), across / np.float32(pitch)
     over = np.cos(np.rint(warp) * np.float32(math.pi)) * np.cos(np.rint(weft) * np.float32(math.pi))
@@ -90,7 +90,7 @@ def wool(specimen: Specimen) -> None:
     specimen.matter *= np.float32(0.4)
     width = specimen.scale(0.1, 0.35)
     for _ in range(specimen.count(1, 5)):
-        angle, at = specimen.some(0, math.pi), specimen.place(-width)
+        angle, at = specimen.between(0, math.pi), specimen.place(-width)
         along, off = specimen.axes(angle, at)
         off = off + np.float32(specimen.unit * 0.04) * np.sin(along / np.float32(specimen.unit * 0.5))
         round_ = np.sqrt(np.maximum(1 - (off / np.float32(width / 2)) ** 2, 0))
@@ -108,8 +108,8 @@ def cotton(specimen: Specimen) -> None:
     specimen.matter *= np.float32(0.4)
     width = specimen.scale(0.05, 0.16)
     for index in range(specimen.count(4, 14)):
-        points = specimen.across(specimen.place(), specimen.some(0, math.pi), specimen.some(0.2, 0.7))
-        twist, base = specimen.some(0, 6), index * width * 0.15
+        points = specimen.across(specimen.place(), specimen.between(0, math.pi), specimen.between(0.2, 0.7))
+        twist, base = specimen.between(0, 6), index * width * 0.15
         pieces = []
         for number in range(len(points) - 1):
             thin = 0.35 + 0.65 * abs(math.cos(twist + number * 0.35))
@@ -119,15 +119,15 @@ def cotton(specimen: Specimen) -> None:
 
 def broken_composite(specimen: Specimen) -> None:
     """Draw straight filaments pulled out of a broken matrix, with their holes beside them."""
-    angle = specimen.some(0, math.pi)
+    angle = specimen.between(0, math.pi)
     specimen.z[:] = specimen.fractal(specimen.unit * 0.15, 0.6) * np.float32(specimen.unit * 0.012)
-    specimen.matter[:] = specimen.some(0.2, 0.35)
+    specimen.matter[:] = specimen.between(0.2, 0.35)
     width = specimen.scale(0.03, 0.09)
     strokes = []
     for index in range(specimen.count(14, 40)):
         at = specimen.place(width)
-        points = specimen.path(at, specimen.rng.normal(angle, 0.06), specimen.some(0.4, 1.6) * specimen.unit)
-        strokes.append(Stroke(points, width, (index % 7) * width * 0.4, specimen.some(0.4, 0.6)))
+        points = specimen.path(at, specimen.rng.normal(angle, 0.06), specimen.between(0.4, 1.6) * specimen.unit)
+        strokes.append(Stroke(points, width, (index % 7) * width * 0.4, specimen.between(0.4, 0.6)))
     specimen.strokes(strokes)
 
 
@@ -139,17 +139,17 @@ def melt_blown(specimen: Specimen) -> None:
     count = specimen.count(35, 90)
     for index in range(count):
         width = specimen.unit * float(np.clip(specimen.rng.lognormal(math.log(0.015), 0.6), 0.004, 0.09))
-        points = specimen.across(specimen.place(), specimen.some(0, math.pi), specimen.some(0.5, 2.5))
+        points = specimen.across(specimen.place(), specimen.between(0, math.pi), specimen.between(0.5, 2.5))
         matter = 0.15 + 0.45 * index / count
         strokes.append(Stroke(points, width, index / count * specimen.unit * 0.12, matter))
-        if specimen.luck(0.2):
+        if specimen.chance(0.2):
             strokes.append(Stroke(points + width * 0.9, width * 0.9, index / count * specimen.unit * 0.12, matter))
     specimen.strokes(strokes)
 
 
 def collagen(specimen: Specimen) -> None:
     """Draw bundles of fine banded fibrils running side by side, as a scaffold of regenerated protein shows."""
-    angle = specimen.some(0, math.pi)
+    angle = specimen.between(0, math.pi)
     width = specimen.scale(0.02, 0.05)
     along, _ = specimen.axes(angle)
     specimen.matter[:] = 0.12

@@ -30,7 +30,7 @@ def _box(x0: float, y0: float, x1: float, y1: float) -> list[Point]:
 
 def _view(specimen: Specimen, shapes: Sequence[Sequence[Point]], closer: float = 1.0) -> list[list[Point]]:
     """Return shapes given in units round the picture's middle, in pixels, turned as the stage lies."""
-    angle = specimen.rng.normal(0, 0.02) if specimen.luck(0.5) else specimen.some(0, 2 * math.pi)
+    angle = specimen.rng.normal(0, 0.02) if specimen.chance(0.5) else specimen.between(0, 2 * math.pi)
     cos, sin, size = math.cos(angle), math.sin(angle), specimen.unit * closer
     return [
         [
@@ -52,28 +52,28 @@ def _structural(
         mask = mask * (1 - inner * (np.maximum(np.abs(along), np.abs(across)) < specimen.unit * etch_holes * 0.16))
     shade = np.clip(np.roll(blurred(mask, specimen.unit * 0.02), 4, axis=0) - mask, 0, 1)
     specimen.matter *= 1 - shade * np.float32(0.5)
-    specimen.layer(mask, float(rise), min(0.9, ground + specimen.some(0.1, 0.35)))
-    specimen.z += mask * specimen.soft(specimen.unit * 0.01) * np.float32(specimen.some(0, 0.4))
+    specimen.layer(mask, float(rise), min(0.9, ground + specimen.between(0.1, 0.35)))
+    specimen.z += mask * specimen.soft(specimen.unit * 0.01) * np.float32(specimen.between(0, 0.4))
 
 
 def comb_close(specimen: Specimen) -> None:
     """Draw comb fingers close up: two combs that engage, seen over a recessed ground, the anchors at both sides."""
     ground = specimen.substrate(polish=0.9)
-    pitch, gap = specimen.some(0.06, 0.24), specimen.some(0.1, 0.28)
-    overlap, wide = specimen.some(0.05, 0.25), specimen.some(0.28, 0.4)
+    pitch, gap = specimen.between(0.06, 0.24), specimen.between(0.1, 0.28)
+    overlap, wide = specimen.between(0.05, 0.25), specimen.between(0.28, 0.4)
     shapes = [_box(-3, -0.9, 3, -0.45 + gap * 0.2), _box(-3, 0.45, 3, 0.9)]
     for index in range(-round(1 / pitch) - 1, round(1 / pitch) + 2):
         x = index * pitch * 2
         shapes.append(_box(x - wide * pitch, -0.9, x + wide * pitch, overlap))
         shapes.append(_box(x + pitch - wide * pitch, -overlap, x + pitch + wide * pitch, 0.9))
-    mask = specimen.outline(*_view(specimen, shapes, specimen.some(0.7, 1.4)))
-    _structural(specimen, mask, ground, thick=specimen.some(0.02, 0.08), etch_holes=specimen.luck(0.4) * 0.06)
+    mask = specimen.outline(*_view(specimen, shapes, specimen.between(0.7, 1.4)))
+    _structural(specimen, mask, ground, thick=specimen.between(0.02, 0.08), etch_holes=specimen.chance(0.4) * 0.06)
 
 
 def folded_springs(specimen: Specimen) -> None:
     """Draw a suspended mass on folded springs: a plate with etch holes, thin beams that go there and back, square anchors."""
     ground = specimen.substrate(polish=0.9)
-    half, beam = specimen.some(0.12, 0.25), specimen.some(0.008, 0.02)
+    half, beam = specimen.between(0.12, 0.25), specimen.between(0.008, 0.02)
     shapes = [_box(-half, -half * 0.8, half, half * 0.8)]
     for side_x in (-1, 1):
         for side_y in (-1, 1):
@@ -86,8 +86,8 @@ def folded_springs(specimen: Specimen) -> None:
                 _box(min(0, side_x * half), far - beam * 1.5, max(0, side_x * half) + side_x * 0.02, far + beam * 1.5)
             )
     shapes += [_box(x - 0.06, y - 0.05, x + 0.06, y + 0.05) for x in (-half, half) for y in (-0.42, 0.42)]
-    mask = specimen.outline(*_view(specimen, shapes, specimen.some(0.9, 1.8)))
-    _structural(specimen, mask, ground, etch_holes=specimen.some(0.03, 0.06))
+    mask = specimen.outline(*_view(specimen, shapes, specimen.between(0.9, 1.8)))
+    _structural(specimen, mask, ground, etch_holes=specimen.between(0.03, 0.06))
 
 
 def hinge(specimen: Specimen) -> None:
@@ -103,7 +103,7 @@ def hinge(specimen: Specimen) -> None:
             _box(x + 0.12, -0.2, x + 0.18, 0.06),
         ]
         staples.append(_box(x - 0.06, -0.14, x + 0.06, 0.24))
-    shapes = _view(specimen, [*plates, *pins, *staples], specimen.some(0.8, 1.6))
+    shapes = _view(specimen, [*plates, *pins, *staples], specimen.between(0.8, 1.6))
     lower, upper = shapes[: len(plates) + len(pins)], shapes[len(plates) + len(pins) :]
     _structural(specimen, specimen.outline(*lower), ground, etch_holes=0.1)
     specimen.layer(specimen.outline(*upper), specimen.unit * 0.05, min(0.9, ground + 0.4))
@@ -112,15 +112,15 @@ def hinge(specimen: Specimen) -> None:
 def cantilever_row(specimen: Specimen) -> None:
     """Draw cantilevers over an etched pit close up: flat beams from one edge, their slanted undercut, a gap below."""
     ground = specimen.substrate(polish=0.9)
-    count, long = specimen.count(1, 6), specimen.some(0.35, 0.8)
+    count, long = specimen.count(1, 6), specimen.between(0.35, 0.8)
     pitch = 1.4 / count
     pit = specimen.outline(*_view(specimen, [_box(-3, -0.4, 3, 3)]))
     specimen.layer(pit, -specimen.unit * 0.12, ground * 0.5)
     shapes = []
     for index in range(count):
-        x, half = (index + 0.5) * pitch - 0.7, pitch * specimen.some(0.15, 0.38)
-        reach = -0.4 + long * specimen.some(0.6, 1.0)
-        point = half if specimen.luck(0.5) else half * 0.3
+        x, half = (index + 0.5) * pitch - 0.7, pitch * specimen.between(0.15, 0.38)
+        reach = -0.4 + long * specimen.between(0.6, 1.0)
+        point = half if specimen.chance(0.5) else half * 0.3
         shapes.append(
             [
                 (x - half, -0.5),
@@ -139,14 +139,17 @@ def wire_bond(specimen: Specimen) -> None:
     """Draw a bond close up: a ball or a wedge pressed on its pad, the wire that leaves it, passivation round the pad."""
     ground = specimen.substrate(polish=0.7)
     side = specimen.scale(0.2, 0.45)
-    at = (specimen.width / 2 + specimen.some(-0.2, 0.2) * specimen.unit, specimen.height * specimen.some(0.45, 0.65))
+    at = (
+        specimen.width / 2 + specimen.between(-0.2, 0.2) * specimen.unit,
+        specimen.height * specimen.between(0.45, 0.65),
+    )
     pad = specimen.outline(_box(at[0] - side, at[1] - side, at[0] + side, at[1] + side))
     specimen.layer(pad, -specimen.unit * 0.012, specimen.above(ground))
     specimen.z += pad * specimen.fractal(side * 0.1, 0.6) * np.float32(0.5)
-    radius = side * specimen.some(0.45, 0.75)
-    lie = -math.pi / 2 + specimen.some(-0.7, 0.7)
-    wire = radius * specimen.some(0.35, 0.55)
-    if specimen.luck(0.6):
+    radius = side * specimen.between(0.45, 0.75)
+    lie = -math.pi / 2 + specimen.between(-0.7, 0.7)
+    wire = radius * specimen.between(0.35, 0.55)
+    if specimen.chance(0.6):
         specimen.body(ball(radius, 0.4, 2.6), at, 0, 0.6)
         specimen.body(ball(radius * 0.6, 0.8), at, radius * 0.4, 0.65)
     else:
@@ -159,28 +162,28 @@ def wire_bond(specimen: Specimen) -> None:
 def interdigitated_close(specimen: Specimen) -> None:
     """Draw metal electrodes that mesh, close up: grainy strips of one width with round or square ends, clean gaps."""
     ground = specimen.substrate(polish=0.95)
-    pitch, end = specimen.some(0.05, 0.2), specimen.some(0.1, 0.35)
+    pitch, end = specimen.between(0.05, 0.2), specimen.between(0.1, 0.35)
     shapes = []
     for index in range(-round(1.2 / pitch), round(1.2 / pitch) + 1):
         x, half = index * pitch, pitch * 0.28
         shapes.append(_box(x - half, -2, x + half, end) if index % 2 else _box(x - half, -end, x + half, 2))
-    if specimen.luck(0.5):
+    if specimen.chance(0.5):
         shapes.append(_box(-2, 0.42, 2, 2))
     mask = specimen.outline(*_view(specimen, shapes))
-    specimen.layer(mask, specimen.some(2, 8), specimen.above(ground))
+    specimen.layer(mask, specimen.between(2, 8), specimen.above(ground))
     grain = specimen.scale(0.006, 0.015)
-    specimen.z += mask * np.minimum(specimen.cells(grain, 0.9).border, grain) * np.float32(specimen.some(0.1, 0.5))
+    specimen.z += mask * np.minimum(specimen.cells(grain, 0.9).border, grain) * np.float32(specimen.between(0.1, 0.5))
 
 
 def electrode_fan(specimen: Specimen) -> None:
     """Draw leads that fan in from large pads to a small gap in the middle, as to contact one object."""
     ground = specimen.substrate(polish=0.9)
-    leads, gap, tip = specimen.count(2, 12), specimen.some(0.01, 0.12), specimen.some(0.006, 0.05)
+    leads, gap, tip = specimen.count(2, 12), specimen.between(0.01, 0.12), specimen.between(0.006, 0.05)
     shapes = []
     for index in range(leads):
-        angle = 2 * math.pi * (index + 0.5) / leads + specimen.some(-0.1, 0.1)
-        wide = math.pi / leads * specimen.some(0.4, 0.75)
-        knee = specimen.some(0.25, 0.4)
+        angle = 2 * math.pi * (index + 0.5) / leads + specimen.between(-0.1, 0.1)
+        wide = math.pi / leads * specimen.between(0.4, 0.75)
+        knee = specimen.between(0.25, 0.4)
         cos, sin = math.cos(angle), math.sin(angle)
 
         def ray(radius: float, half: float, cos: float = cos, sin: float = sin) -> list[Point]:
@@ -191,9 +194,9 @@ def electrode_fan(specimen: Specimen) -> None:
 
         near, bend, far = ray(gap, tip), ray(knee, tip * 2), ray(2, 2 * wide)
         shapes.append([near[1], near[0], bend[0], far[0], far[1], bend[1]])
-    mask = specimen.outline(*_view(specimen, shapes, specimen.some(0.8, 1.5)))
-    specimen.layer(mask, specimen.some(2, 10), specimen.above(ground))
-    if specimen.luck(0.3):
+    mask = specimen.outline(*_view(specimen, shapes, specimen.between(0.8, 1.5)))
+    specimen.layer(mask, specimen.between(2, 10), specimen.above(ground))
+    if specimen.chance(0.3):
         rim = np.clip(blurred(mask, 3) - mask, 0, 1)
         specimen.z += rim * 3
 
@@ -201,15 +204,15 @@ def electrode_fan(specimen: Specimen) -> None:
 def chip_wiring(specimen: Specimen) -> None:
     """Draw two levels of wiring of a chip that was delayered: tracks along two axes, round or square vias where they cross."""
     ground = specimen.substrate(polish=0.9)
-    pitch = specimen.some(0.05, 0.16)
+    pitch = specimen.between(0.05, 0.16)
     lines = round(1.2 / pitch)
     for level in range(2):
         shapes = []
         for index in range(-lines, lines):
-            at, half = index * pitch, pitch * specimen.some(0.2, 0.36)
-            start = specimen.some(-1.5, 0.6)
+            at, half = index * pitch, pitch * specimen.between(0.2, 0.36)
+            start = specimen.between(-1.5, 0.6)
             for _ in range(specimen.count(0, 2)):
-                end = start + specimen.some(0.2, 1.2)
+                end = start + specimen.between(0.2, 1.2)
                 shapes.append(
                     _box(start, at - half, end, at + half) if level else _box(at - half, start, at + half, end)
                 )
@@ -227,7 +230,7 @@ def chip_wiring(specimen: Specimen) -> None:
 def membrane_window(specimen: Specimen) -> None:
     """Draw a membrane window or a microhotplate: a thin square held by arms over a pit, a meander heater on it."""
     ground = specimen.substrate(polish=0.9)
-    half, arm = specimen.some(0.18, 0.3), specimen.some(0.02, 0.06)
+    half, arm = specimen.between(0.18, 0.3), specimen.between(0.02, 0.06)
     pit = specimen.outline(*_view(specimen, [_box(-0.46, -0.46, 0.46, 0.46)]))
     shapes = [_box(-half, -half, half, half)]
     for x, y in ((1, 1), (-1, 1), (1, -1), (-1, -1)):
@@ -256,7 +259,7 @@ def gears(specimen: Specimen) -> None:
     radius = specimen.scale(0.2, 0.45)
     at = specimen.place(-0.3 * specimen.unit)
     for index in range(specimen.count(1, 3)):
-        x, y = specimen.axes(specimen.some(0, 6.3), at)
+        x, y = specimen.axes(specimen.between(0, 6.3), at)
         away, around = np.hypot(x, y), np.arctan2(y, x)
         teeth = round(radius / specimen.unit * 60)
         rim = np.float32(radius) + np.clip(np.sin(around * np.float32(teeth)) * 2.5, -1, 1) * np.float32(radius * 0.06)
@@ -266,8 +269,8 @@ def gears(specimen: Specimen) -> None:
         specimen.layer(
             np.clip(radius * 0.22 - away, 0, 1) * (away > radius * 0.06), specimen.unit * 0.03, ground + 0.35
         )
-        lie = specimen.some(0, 2 * math.pi)
-        smaller = radius * specimen.some(0.5, 1.0)
+        lie = specimen.between(0, 2 * math.pi)
+        smaller = radius * specimen.between(0.5, 1.0)
         at = (at[0] + (radius + smaller) * math.cos(lie), at[1] + (radius + smaller) * math.sin(lie))
         radius = smaller
 

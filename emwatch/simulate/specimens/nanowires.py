@@ -31,19 +31,19 @@ def _leant(azimuth: float, lean: float, twist: float = 0.0) -> npt.NDArray[np.fl
 
 def forest_above(specimen: Specimen) -> None:
     """Draw a dense forest from right above: ends only, bright dots of nearly one size, dark between, stems that lean."""
-    specimen.matter[:] = specimen.some(0.04, 0.12)
+    specimen.matter[:] = specimen.between(0.04, 0.12)
     width = specimen.scale(0.008, 0.02)
-    cells = specimen.cells(width * specimen.some(1.7, 2.6), 1.0)
+    cells = specimen.cells(width * specimen.between(1.7, 2.6), 1.0)
     lean = specimen.soft(specimen.unit * 0.12)
     strokes, dots = [], []
-    step = width * specimen.some(1.9, 2.6)
+    step = width * specimen.between(1.9, 2.6)
     for _ in range(min(1300, round(0.8 * specimen.width * specimen.height / step**2))):
         at = specimen.place(width)
         x, y = min(max(int(at[0]), 0), specimen.width - 1), min(max(int(at[1]), 0), specimen.height - 1)
         angle = float(lean[y, x]) * 2
-        length = width * specimen.some(1.5, 6)
+        length = width * specimen.between(1.5, 6)
         tip = (at[0] + length * math.cos(angle), at[1] + length * math.sin(angle))
-        rise = specimen.some(2, 5) * width
+        rise = specimen.between(2, 5) * width
         strokes.append((rise, Stroke(np.array([at, tip]), width * 0.8, rise - 2 * width, 0.28)))
         dots.append((tip, rise))
     specimen.strokes(stroke for _, stroke in sorted(strokes, key=lambda pair: pair[0]))
@@ -72,19 +72,19 @@ def clumped_tips(specimen: Specimen) -> None:
 
 def forest_side(specimen: Specimen) -> None:
     """Draw a cleaved edge: upright wires in ranks on the substrate, their tips against the dark."""
-    foot = specimen.height * specimen.some(0.75, 1.05)
-    tall, width = specimen.unit * specimen.some(0.35, 0.7), specimen.scale(0.006, 0.02)
-    specimen.matter[:] = specimen.some(0.03, 0.1)
-    specimen.matter[max(0, int(foot)) :] = specimen.some(0.2, 0.4)
+    foot = specimen.height * specimen.between(0.75, 1.05)
+    tall, width = specimen.unit * specimen.between(0.35, 0.7), specimen.scale(0.006, 0.02)
+    specimen.matter[:] = specimen.between(0.03, 0.1)
+    specimen.matter[max(0, int(foot)) :] = specimen.between(0.2, 0.4)
     count = round(min(350, 1.3 * specimen.width / width))
     strokes = []
     for index in range(count):
         depth = index / count
-        at = (specimen.some(-20, specimen.width + 20), foot - (1 - depth) * specimen.unit * 0.1)
-        points = specimen.path(at, -math.pi / 2 + specimen.rng.normal(0, 0.05), tall * specimen.some(0.8, 1.1))
+        at = (specimen.between(-20, specimen.width + 20), foot - (1 - depth) * specimen.unit * 0.1)
+        points = specimen.path(at, -math.pi / 2 + specimen.rng.normal(0, 0.05), tall * specimen.between(0.8, 1.1))
         strokes.append(Stroke(points, width, depth * width * 5, 0.15 + 0.55 * depth))
     specimen.strokes(strokes)
-    if specimen.luck(0.5):
+    if specimen.chance(0.5):
         drop = ball(width * 0.75)
         for stroke in strokes:
             specimen.body(drop, (stroke.points[-1][0], stroke.points[-1][1]), stroke.base, 0.9)
@@ -95,13 +95,13 @@ def single(specimen: Specimen) -> None:
     ground = specimen.substrate(polish=0.8)
     for _ in range(specimen.count(1, 3)):
         width = specimen.scale(0.01, 0.07)
-        at, angle = specimen.place(-0.15 * specimen.unit), specimen.some(0, 2 * math.pi)
-        length = specimen.unit * specimen.some(0.4, 1.1)
+        at, angle = specimen.place(-0.15 * specimen.unit), specimen.between(0, 2 * math.pi)
+        length = specimen.unit * specimen.between(0.4, 1.1)
         start = (at[0] - math.cos(angle) * length / 2, at[1] - math.sin(angle) * length / 2)
         points = specimen.path(start, angle, length)
         specimen.strokes([Stroke(points, width, 0, specimen.above(ground))])
-        if specimen.luck(0.5):
-            specimen.body(ball(width * specimen.some(0.6, 0.9)), (points[-1][0], points[-1][1]), 0, 0.95)
+        if specimen.chance(0.5):
+            specimen.body(ball(width * specimen.between(0.6, 0.9)), (points[-1][0], points[-1][1]), 0, 0.95)
     for _ in range(specimen.count(0, 8)):
         specimen.body(ball(specimen.scale(0.003, 0.01)), specimen.place(), 0, specimen.above(ground))
 
@@ -114,31 +114,33 @@ def scattered(specimen: Specimen) -> None:
     strokes = []
     for index in range(specimen.count(15, 90)):
         points = specimen.path(
-            specimen.place(), specimen.some(0, 2 * math.pi), specimen.unit * specimen.some(0.15, 0.6)
+            specimen.place(), specimen.between(0, 2 * math.pi), specimen.unit * specimen.between(0.15, 0.6)
         )
-        strokes.append(Stroke(points, width * specimen.some(0.8, 1.2), index * width * 0.02, matter))
+        strokes.append(Stroke(points, width * specimen.between(0.8, 1.2), index * width * 0.02, matter))
     specimen.strokes(strokes)
 
 
 def hexagonal_array(specimen: Specimen) -> None:
     """Draw faceted prisms that stand on the substrate and lean a little: flat six-sided ends, side faces in view."""
-    specimen.matter[:] = specimen.some(0.05, 0.15)
+    specimen.matter[:] = specimen.between(0.05, 0.15)
     radius = specimen.scale(0.014, 0.04)
-    spread = specimen.some(0.05, 0.5)
+    spread = specimen.between(0.05, 0.5)
     tops = [
         crystal(
-            prism_faces(6, specimen.some(2.5, 5)) * 1.0,
-            radius * specimen.some(0.7, 1.2),
-            _leant(specimen.some(0, 6.3), abs(specimen.rng.normal(0, spread)), specimen.some(0, 1)),
+            prism_faces(6, specimen.between(2.5, 5)) * 1.0,
+            radius * specimen.between(0.7, 1.2),
+            _leant(specimen.between(0, 6.3), abs(specimen.rng.normal(0, spread)), specimen.between(0, 1)),
         )
         for _ in range(12)
     ]
-    for _ in range(min(700, round(specimen.some(0.5, 1.3) * specimen.width * specimen.height / (radius * radius * 5)))):
+    for _ in range(
+        min(700, round(specimen.between(0.5, 1.3) * specimen.width * specimen.height / (radius * radius * 5)))
+    ):
         specimen.body(
             tops[specimen.count(0, 11)],
             specimen.place(radius),
-            specimen.some(-1, 1) * radius,
-            specimen.some(0.35, 0.55),
+            specimen.between(-1, 1) * radius,
+            specimen.between(0.35, 0.55),
         )
 
 
@@ -151,7 +153,7 @@ def flowers(specimen: Specimen) -> None:
     for _ in range(specimen.count(3, 16)):
         at, long = specimen.place(), specimen.scale(0.08, 0.25)
         for _ in range(specimen.count(25, 60)):
-            angle, up = specimen.some(0, 2 * math.pi), specimen.some(0, 1)
+            angle, up = specimen.between(0, 2 * math.pi), specimen.between(0, 1)
             points = specimen.path(at, angle, long * math.sqrt(1 - up * up))
             strokes.append((up, Stroke(points, width, up * long, 0.25 + 0.5 * up)))
     specimen.strokes(stroke for _, stroke in sorted(strokes, key=lambda pair: pair[0]))
@@ -162,12 +164,12 @@ def whiskers(specimen: Specimen) -> None:
     specimen.substrate()
     specimen.matter *= np.float32(0.5)
     width = specimen.scale(0.008, 0.022)
-    main = -math.pi / 2 + specimen.some(-0.5, 0.5)
+    main = -math.pi / 2 + specimen.between(-0.5, 0.5)
     for index in range(specimen.count(25, 90)):
         angle = specimen.rng.normal(main, 0.25)
-        points = specimen.path(specimen.place(0.1 * specimen.unit), angle, specimen.unit * specimen.some(0.1, 0.5))
+        points = specimen.path(specimen.place(0.1 * specimen.unit), angle, specimen.unit * specimen.between(0.1, 0.5))
         middle = (points[0] + points[-1]) / 2
-        base, matter = index / 90 * width * 6, specimen.some(0.35, 0.65)
+        base, matter = index / 90 * width * 6, specimen.between(0.35, 0.65)
         halves = (np.array([points[0], middle]), np.array([middle, points[-1]]))
         specimen.strokes(
             Stroke(half, width * share, base, matter) for half, share in zip(halves, (1.0, 0.6), strict=True)
@@ -178,12 +180,12 @@ def contacted(specimen: Specimen) -> None:
     """Draw a carpet combed flat: wires side by side in one direction, ends at unequal places."""
     specimen.substrate()
     specimen.matter *= np.float32(0.5)
-    width, angle = specimen.scale(0.006, 0.016), specimen.some(0, math.pi)
+    width, angle = specimen.scale(0.006, 0.016), specimen.between(0, math.pi)
     strokes = []
     count = specimen.count(120, 320)
     for index in range(count):
         points = specimen.path(
-            specimen.place(60), specimen.rng.normal(angle, 0.08), specimen.unit * specimen.some(0.15, 0.5)
+            specimen.place(60), specimen.rng.normal(angle, 0.08), specimen.unit * specimen.between(0.15, 0.5)
         )
         strokes.append(Stroke(points, width, index / count * width * 4, 0.2 + 0.5 * index / count))
     specimen.strokes(strokes)

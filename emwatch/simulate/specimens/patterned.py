@@ -24,19 +24,19 @@ _IMPRINT = "Chou et al., Science 272 (1996) 85: imprint lithography"
 
 def _turned(specimen: Specimen) -> float:
     """Return how the pattern lies: mostly along the scan, as an operator turns it."""
-    return specimen.rng.normal(0, 0.015) if specimen.luck(0.65) else specimen.some(0, math.pi / 2)
+    return specimen.rng.normal(0, 0.015) if specimen.chance(0.65) else specimen.between(0, math.pi / 2)
 
 
 def _relief(specimen: Specimen, inside: Plane, pitch: float) -> None:
     """Let the pattern stand or sink, in the ground's matter or another, with soft shoulders."""
     ground = specimen.substrate(polish=1.0)
-    rise = pitch * specimen.some(0.1, 0.6)
+    rise = pitch * specimen.between(0.1, 0.6)
     other = specimen.above(ground)
-    if specimen.luck(0.3):
+    if specimen.chance(0.3):
         specimen.matter[:] = other
-        specimen.layer(inside, -rise, ground * specimen.some(0.3, 1.0))
+        specimen.layer(inside, -rise, ground * specimen.between(0.3, 1.0))
     else:
-        specimen.layer(inside, rise, ground if specimen.luck(0.3) else other)
+        specimen.layer(inside, rise, ground if specimen.chance(0.3) else other)
 
 
 def _soft(distance: npt.NDArray[np.floating], blur: float = 1.2) -> Plane:
@@ -47,25 +47,25 @@ def lines(specimen: Specimen) -> None:
     """Draw resist lines and spaces whose edges wander together or apart, as roughness metrology measures."""
     pitch, angle = specimen.scale(0.03, 0.22), _turned(specimen)
     along, _ = specimen.axes(angle)
-    rough = np.float32(pitch * specimen.some(0.0, 0.04))
+    rough = np.float32(pitch * specimen.between(0.0, 0.04))
     stretch = 5.0
     left = specimen.fractal(pitch, 0.6, stretch, angle + math.pi / 2) * rough
     right = specimen.fractal(pitch, 0.6, stretch, angle + math.pi / 2) * rough
     offset = along - np.rint(along / np.float32(pitch)) * np.float32(pitch)
-    half = np.float32(pitch * specimen.some(0.18, 0.35))
+    half = np.float32(pitch * specimen.between(0.18, 0.35))
     _relief(specimen, _soft(half - np.where(offset < 0, -offset + left, offset + right), pitch * 0.06), pitch)
 
 
 def dots(specimen: Specimen) -> None:
     """Draw round or square posts or holes on a square or hexagonal lattice, a few missing or misshapen."""
     pitch = specimen.scale(0.05, 0.28)
-    along, across, number = specimen.lattice(pitch, hexagonal=specimen.luck(0.5), angle=_turned(specimen))
-    radius = np.float32(pitch * specimen.some(0.18, 0.42)) * (
-        1 + (number - np.float32(0.5)) * np.float32(specimen.some(0, 0.15))
+    along, across, number = specimen.lattice(pitch, hexagonal=specimen.chance(0.5), angle=_turned(specimen))
+    radius = np.float32(pitch * specimen.between(0.18, 0.42)) * (
+        1 + (number - np.float32(0.5)) * np.float32(specimen.between(0, 0.15))
     )
     power = np.float32((2, 2, 4, 12)[specimen.count(0, 3)])
     away = (np.abs(along) ** power + np.abs(across) ** power) ** (1 / power)
-    _relief(specimen, _soft(radius - away, pitch * 0.05) * (number > specimen.some(-0.05, 0.03)), pitch)
+    _relief(specimen, _soft(radius - away, pitch * 0.05) * (number > specimen.between(-0.05, 0.03)), pitch)
 
 
 def photonic_crystal(specimen: Specimen) -> None:
@@ -75,20 +75,20 @@ def photonic_crystal(specimen: Specimen) -> None:
     x, y = specimen.axes(angle)
     row, column = np.rint((y - across) / np.float32(pitch * 0.866)), (x - along) / np.float32(pitch)
     missing = row == 0
-    if specimen.luck(0.5):
+    if specimen.chance(0.5):
         missing &= np.abs(column) < specimen.count(1, 4)
-    radius = np.float32(pitch * specimen.some(0.25, 0.4))
+    radius = np.float32(pitch * specimen.between(0.25, 0.4))
     hole = _soft(radius - np.hypot(along, across)) * ~missing
-    if specimen.luck(0.5):
+    if specimen.chance(0.5):
         hole = hole * (np.abs(row) <= specimen.count(5, 10))
-    matter = specimen.some(0.35, 0.6)
+    matter = specimen.between(0.35, 0.6)
     specimen.matter[:] = matter
     specimen.layer(hole, -pitch * 0.6, 0.06)
 
 
 def zone_plate(specimen: Specimen) -> None:
     """Draw a zone plate: rings whose width falls with the radius, buttresses across them."""
-    at = (specimen.width * specimen.some(0.1, 0.9), specimen.height * specimen.some(0.2, 1.1))
+    at = (specimen.width * specimen.between(0.1, 0.9), specimen.height * specimen.between(0.2, 1.1))
     x, y = specimen.axes(origin=at)
     square = x * x + y * y
     inner = np.float32(specimen.scale(0.06, 0.2))
@@ -100,7 +100,7 @@ def zone_plate(specimen: Specimen) -> None:
     if spokes:
         turn = np.arctan2(y, x) * np.float32(spokes / (2 * math.pi)) + zone * np.float32(0.3)
         ring = ring * (np.abs(turn - np.rint(turn)) > 0.04)
-    outer = specimen.some(0.7, 2.0) * specimen.unit
+    outer = specimen.between(0.7, 2.0) * specimen.unit
     _relief(specimen, ring * (np.sqrt(square) < outer) * (narrow > 1.2), float(inner) * 0.3)
 
 
@@ -108,7 +108,7 @@ def metasurface(specimen: Specimen) -> None:
     """Draw small antennas on a square lattice: crosses, split rings, or bars whose angle turns from site to site."""
     pitch = specimen.scale(0.07, 0.25)
     along, across, _ = specimen.lattice(pitch, angle=_turned(specimen))
-    arm, thick = np.float32(pitch * specimen.some(0.3, 0.42)), np.float32(pitch * specimen.some(0.06, 0.13))
+    arm, thick = np.float32(pitch * specimen.between(0.3, 0.42)), np.float32(pitch * specimen.between(0.06, 0.13))
     form = specimen.count(0, 2)
     if form == 0:
         distance = np.maximum(
@@ -129,29 +129,29 @@ def metasurface(specimen: Specimen) -> None:
 def imprinted_pyramids(specimen: Specimen) -> None:
     """Draw inverted pyramids or moth-eye cones in a lattice without flat ground between, as imprint or wet etching makes."""
     pitch = specimen.scale(0.05, 0.22)
-    square = specimen.luck(0.5)
+    square = specimen.chance(0.5)
     along, across, _ = specimen.lattice(pitch, hexagonal=not square, angle=_turned(specimen))
     away = np.maximum(np.abs(along), np.abs(across)) if square else np.hypot(along, across) * np.float32(0.9)
-    cone = np.clip(1 - away / np.float32(pitch * specimen.some(0.42, 0.5)), 0, 1)
-    specimen.matter[:] = specimen.some(0.3, 0.5)
-    specimen.z += cone * np.float32(pitch * specimen.some(0.4, 0.8) * (-1 if square else 1))
+    cone = np.clip(1 - away / np.float32(pitch * specimen.between(0.42, 0.5)), 0, 1)
+    specimen.matter[:] = specimen.between(0.3, 0.5)
+    specimen.z += cone * np.float32(pitch * specimen.between(0.4, 0.8) * (-1 if square else 1))
 
 
 def trench_section(specimen: Specimen) -> None:
     """Draw a cleaved wafer with etched lines in profile: their side walls, the tops receding, the substrate below."""
     pitch, tall = specimen.scale(0.06, 0.25), specimen.scale(0.12, 0.5)
-    x, y = specimen.axes(origin=(specimen.some(0, 100), specimen.height * specimen.some(0.6, 0.85)))
-    taper = np.float32(specimen.some(-0.08, 0.12))
+    x, y = specimen.axes(origin=(specimen.between(0, 100), specimen.height * specimen.between(0.6, 0.85)))
+    taper = np.float32(specimen.between(-0.08, 0.12))
     offset = np.abs(x - np.rint(x / np.float32(pitch)) * np.float32(pitch))
     up = -y
-    half = np.float32(pitch * specimen.some(0.2, 0.32)) - up * taper
+    half = np.float32(pitch * specimen.between(0.2, 0.32)) - up * taper
     line = _soft(half - offset) * (up < tall) * (up >= 0)
-    specimen.matter[:] = specimen.some(0.05, 0.14)
-    behind = (up >= tall) & (up < tall * specimen.some(1.2, 2.0))
+    specimen.matter[:] = specimen.between(0.05, 0.14)
+    behind = (up >= tall) & (up < tall * specimen.between(1.2, 2.0))
     specimen.matter[behind] = 0.2
     specimen.layer(_soft(half - offset) * behind, pitch * 0.1, 0.5)
-    ground = specimen.some(0.25, 0.5)
-    specimen.layer(line, pitch * 0.3, specimen.above(ground) if specimen.luck(0.5) else ground)
+    ground = specimen.between(0.25, 0.5)
+    specimen.layer(line, pitch * 0.3, specimen.above(ground) if specimen.chance(0.5) else ground)
     specimen.layer((y > 0).astype(np.float32), pitch * 0.3, ground)
 
 
@@ -160,11 +160,11 @@ def test_field(specimen: Specimen) -> None:
     size = specimen.scale(0.25, 0.55)
     angle = _turned(specimen)
     along, across, number = specimen.lattice(size, angle=angle)
-    pitch = np.float32(size) / np.rint(4 + number * np.float32(specimen.some(6, 20)))
+    pitch = np.float32(size) / np.rint(4 + number * np.float32(specimen.between(6, 20)))
     run = np.where((number * 31) % 1 > 0.5, along, across)
     fill = np.float32(0.2) + (number * 7) % 1 * np.float32(0.15)
     grating = _soft((np.abs(run / pitch - np.rint(run / pitch)) < fill).astype(np.float32) * 2 - 1)
-    gap = np.maximum(np.abs(along), np.abs(across)) < size * specimen.some(0.3, 0.44)
+    gap = np.maximum(np.abs(along), np.abs(across)) < size * specimen.between(0.3, 0.44)
     _relief(specimen, grating * gap, float(size) * 0.06)
 
 
@@ -175,7 +175,7 @@ def self_assembled(specimen: Specimen) -> None:
     along, _ = specimen.axes(angle)
     guided = np.sin(along * np.float32(2 * math.pi / pitch))
     free = specimen.waves(pitch, 0.12)
-    hold = np.clip(specimen.soft(specimen.unit * 0.3) + np.float32(specimen.some(-0.5, 1.5)), 0, 1)
+    hold = np.clip(specimen.soft(specimen.unit * 0.3) + np.float32(specimen.between(-0.5, 1.5)), 0, 1)
     _relief(specimen, _soft((guided * hold + free * (1 - hold)) * np.float32(pitch * 0.3)), pitch * 0.4)
 
 

@@ -30,7 +30,7 @@ def bicontinuous(specimen: Specimen) -> None:
     """Draw a dealloyed metal: round ligaments of one width that branch and join, pores as wide, deeper ones behind."""
     size = specimen.scale(0.04, 0.13)
     front, behind = specimen.waves(size, 0.3), specimen.waves(size * 0.9, 0.3)
-    level = specimen.some(-0.1, 0.4)
+    level = specimen.between(-0.1, 0.4)
     near = np.sqrt(np.clip((front - level) * 0.8, 0, 1))
     far = np.sqrt(np.clip((behind - level) * 0.8, 0, 1))
     depth = np.float32(size * 0.45)
@@ -41,8 +41,8 @@ def bicontinuous(specimen: Specimen) -> None:
 def closed_cells(specimen: Specimen) -> None:
     """Draw a cut foam of closed cells: polygons with thin walls, each cell a deep bowl, membranes torn in some."""
     size = specimen.scale(0.08, 0.28)
-    cells = specimen.cells(size, specimen.some(0.4, 1.0), bend=size * specimen.some(0, 0.06))
-    wall = np.float32(size * specimen.some(0.03, 0.09))
+    cells = specimen.cells(size, specimen.between(0.4, 1.0), bend=size * specimen.between(0, 0.06))
+    wall = np.float32(size * specimen.between(0.03, 0.09))
     into = np.clip((cells.border - wall) / np.float32(size * 0.4), 0, 1)
     depth = np.float32(size * 0.7) * (np.float32(0.5) + cells.ident)
     specimen.z[:] = -np.sqrt(1 - (1 - into) ** 2) * depth
@@ -56,8 +56,8 @@ def open_struts(specimen: Specimen) -> None:
     size = specimen.scale(0.14, 0.4)
     specimen.matter[:] = 0.03
     for depth in (0.25, 0.55, 1.0):
-        cells = specimen.cells(size * (0.6 + 0.4 * depth), specimen.some(0.5, 0.9), bend=size * 0.04)
-        thick = np.float32(size * specimen.some(0.05, 0.1) * (0.5 + 0.5 * depth))
+        cells = specimen.cells(size * (0.6 + 0.4 * depth), specimen.between(0.5, 0.9), bend=size * 0.04)
+        thick = np.float32(size * specimen.between(0.05, 0.1) * (0.5 + 0.5 * depth))
         meet = np.clip((cells.away / np.float32(size * (0.6 + 0.4 * depth)) - np.float32(0.5)) * 2, 0, 1)
         reach = thick * (1 + meet)
         inside = np.clip(1 - (cells.border / reach) ** 2, 0, 1)
@@ -87,13 +87,13 @@ def phase_inversion(specimen: Specimen) -> None:
     specimen.z += fine * 2
     specimen.matter += np.clip(fine, -1, 1) * np.float32(0.1)
     pitch = specimen.scale(0.06, 0.16)
-    skin = specimen.height * specimen.some(0.08, 0.25)
+    skin = specimen.height * specimen.between(0.08, 0.25)
     for x in np.arange(-pitch, specimen.width + pitch, pitch):
-        foot, wide = specimen.unit * specimen.some(0.4, 0.9), pitch * specimen.some(0.15, 0.4)
+        foot, wide = specimen.unit * specimen.between(0.4, 0.9), pitch * specimen.between(0.15, 0.4)
         along = np.linspace(0, 1, 14)
         half = wide * np.sin(np.pi * along**0.7) * (0.6 + 0.4 * along)
-        sway = specimen.some(-0.2, 0.2) * pitch * along
-        top = specimen.unit * specimen.some(0.02, 0.12) + skin
+        sway = specimen.between(-0.2, 0.2) * pitch * along
+        top = specimen.unit * specimen.between(0.02, 0.12) + skin
         left = [(x + s - h, top + a * foot) for a, h, s in zip(along, half, sway, strict=True)]
         right = [(x + s + h, top + a * foot) for a, h, s in zip(along, half, sway, strict=True)]
         void = specimen.outline([*left, *right[::-1]])
@@ -104,9 +104,9 @@ def phase_inversion(specimen: Specimen) -> None:
 
 def track_etched(specimen: Specimen) -> None:
     """Draw a track-etched membrane: round holes of one size at random places, some overlapping, flat between."""
-    specimen.matter[:] = specimen.some(0.35, 0.5)
+    specimen.matter[:] = specimen.between(0.35, 0.5)
     size = specimen.scale(0.01, 0.04)
-    share = specimen.some(0.08, 0.2)
+    share = specimen.between(0.08, 0.2)
     hole = np.zeros_like(specimen.z)
     side = np.arange(-math.ceil(size) - 1, math.ceil(size) + 2, dtype=np.float32)
     disc = np.clip(np.float32(size) - np.hypot(side[None, :], side[:, None]) + np.float32(0.5), 0, 1)
@@ -121,9 +121,9 @@ def track_etched(specimen: Specimen) -> None:
 def freeze_dried(specimen: Specimen) -> None:
     """Draw a freeze-dried scaffold: thin bent sheets stacked as lamellae, bridges between them, deep gaps."""
     size = specimen.scale(0.06, 0.2)
-    angle = specimen.some(0, math.pi)
-    sheets = specimen.waves(size, 0.35, stretch=specimen.some(2, 5), angle=angle)
-    ridge = np.exp(-((sheets / np.float32(specimen.some(0.15, 0.35))) ** 2))
+    angle = specimen.between(0, math.pi)
+    sheets = specimen.waves(size, 0.35, stretch=specimen.between(2, 5), angle=angle)
+    ridge = np.exp(-((sheets / np.float32(specimen.between(0.15, 0.35))) ** 2))
     bridge = np.exp(-((specimen.waves(size * 0.8, 0.4) / np.float32(0.15)) ** 2)) * np.float32(0.6)
     _walls(specimen, np.maximum(ridge, bridge), size * 0.8, 0.6)
 
@@ -141,7 +141,7 @@ def aerogel(specimen: Specimen) -> None:
         )
         specimen.matter = np.where(over, np.float32(0.15 + 0.4 * depth), specimen.matter).astype(np.float32)
     knots = [
-        Stroke(specimen.path(specimen.place(), specimen.some(0, 6.3), width * 4), width * 2, width * 8, 0.55)
+        Stroke(specimen.path(specimen.place(), specimen.between(0, 6.3), width * 4), width * 2, width * 8, 0.55)
         for _ in range(60)
     ]
     specimen.strokes(knots)

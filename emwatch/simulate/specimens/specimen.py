@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from emwatch.simulate.height_map import HeightMap
 from emwatch.simulate.planes import blurred, resized
 
 if TYPE_CHECKING:
@@ -55,28 +56,16 @@ class Tessellation:
     dy: Plane
 
 
-class Specimen:
+class Specimen(HeightMap):
     """Height ``z`` in pixels and ``matter``, the yield of flat matter 0..1: planes of shape (height, width)."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int, unit: float | None = None) -> None:
-        self.rng = rng
-        self.width = width
-        self.height = height
-        self.unit = float(height if unit is None else unit)
-        self.z = np.zeros((height, width), np.float32)
+        super().__init__(rng, width, height, unit)
         self.matter = np.full((height, width), 0.3, np.float32)
-
-    def some(self, low: float, high: float) -> float:
-        """Return a random number, even between the limits."""
-        return float(self.rng.uniform(low, high))
 
     def scale(self, low: float, high: float) -> float:
         """Return a random length in pixels, from limits given as shares of the unit, even in its logarithm."""
-        return self.unit * math.exp(self.some(math.log(low), math.log(high)))
-
-    def luck(self, probability: float) -> bool:
-        """Return true with a probability."""
-        return bool(self.rng.random() < probability)
+        return self.unit * math.exp(self.between(math.log(low), math.log(high)))
 
     def count(self, low: int, high: int) -> int:
         """Return a random whole number; both limits can come."""
@@ -84,7 +73,7 @@ class Specimen:
 
     def place(self, margin: float = 0.0) -> Point:
         """Return a random place in pixels, up to ``margin`` outside the picture."""
-        return self.some(-margin, self.width + margin), self.some(-margin, self.height + margin)
+        return self.between(-margin, self.width + margin), self.between(-margin, self.height + margin)
 
     def axes(self, angle: float = 0.0, origin: Point | None = None) -> tuple[Plane, Plane]:
         """Return each pixel's coordinates along and across ``angle`` (radians) from ``origin`` (default: the middle)."""
@@ -154,7 +143,7 @@ class Specimen:
         planes = self._voronoi(rows, columns, (tall, wide), cell, disorder)
         coarse = 2 if size > 12 and self.height > 500 else 1
         small = Specimen(self.rng, -(-self.width // coarse), -(-self.height // coarse))
-        x, y = small.axes(origin=(-self.some(0, wide), -self.some(0, tall)))
+        x, y = small.axes(origin=(-self.between(0, wide), -self.between(0, tall)))
         if bend:
             hill = size * 0.6 / coarse
             x, y = x + small.soft(hill) * np.float32(bend / coarse), y + small.soft(hill) * np.float32(bend / coarse)
@@ -229,16 +218,16 @@ class Specimen:
 
     def substrate(self, polish: float = 0.5) -> float:
         """Make an even ground, polished with a probability, and return its yield: the same choice for every category."""
-        matter = self.some(0.1, 0.45)
+        matter = self.between(0.1, 0.45)
         self.matter[:] = matter
-        if not self.luck(polish):
+        if not self.chance(polish):
             size = self.scale(0.01, 0.15)
-            self.z += self.fractal(size, self.some(0.4, 1.0)) * np.float32(size * self.some(0.01, 0.06))
+            self.z += self.fractal(size, self.between(0.4, 1.0)) * np.float32(size * self.between(0.01, 0.06))
         return matter
 
     def above(self, matter: float) -> float:
         """Return a yield that stands out from another."""
-        return min(0.95, matter + self.some(0.18, 0.5))
+        return min(0.95, matter + self.between(0.18, 0.5))
 
     # bodies
 
