@@ -237,6 +237,28 @@ class FrameReading:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """In which space embeddings can be compared: ``sha256`` identifies it, and follows from the other two and the width."""
+
+    sha256: str
+    backbone_sha256: str
+    projection_sha256: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """
+    What a frame looks like to the network, compact: ``values`` are ``space.width`` signed 8-bit integers.
+
+    Only their direction means something: frames that look alike have a small angle between their embeddings.
+    """
+
+    space: EmbeddingSpace
+    values: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What the network says of a frame: all ten calibrated probabilities, and whether to believe them."""
 
@@ -249,6 +271,7 @@ class Prediction:
     novelty: float | None = None  #: distance from what the model was taught, where the bundle can tell
     bundle_name: str = ""  #: the model's name for people
     doubt: str = ""  #: why the category is hardly possible at the frame's scale; makes it ``uncertain``
+    embedding: Embedding | None = field(default=None, compare=False)  #: ``None`` if the bundle has no projection
 
 
 @dataclass(frozen=True, slots=True)

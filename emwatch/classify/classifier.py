@@ -10,15 +10,18 @@ import numpy as np
 from emwatch.classify import scale_doubt
 from emwatch.classify.backbone import ENGINES, Engine, StubEngine
 from emwatch.classify.bundles.bundle import Bundle, default_directory
+from emwatch.classify.compact import Compactor, in_8_bits, space_of
 from emwatch.classify.head import Head, softmax
 from emwatch.classify.preprocess import prepare
 from emwatch.errors import ModelError
-from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX, Prediction
+from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX, Embedding, Prediction
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+
+    from emwatch.frame import EmbeddingSpace
 
 #: A view whose grey values spread less than this (standard deviation, of 255) shows nothing: beam blanked, lens cap on.
 BLANK_BELOW_GREY: Final = 1.0
@@ -30,6 +33,7 @@ STUB_SHA256: Final = hashlib.sha256(b"emwatch stub engine 1").hexdigest()
 #: a frame; where more of it is coloured it is a photograph, a chart, or was coloured by hand, and nothing was taught on those.
 COLOURED_ABOVE: Final = 0.25
 
+_STUB_SPACE: Final = space_of(STUB_SHA256, "", len(CATEGORIES))
 _STUB_UNCERTAIN_BELOW: Final = 0.2
 _STUB_SHARPNESS: Final = 4.0
 
@@ -41,9 +45,12 @@ class Classifier:
     One thread at a time.
     """
 
-    def __init__(self, engine: Engine, head: Head | None, bundle: Bundle | None) -> None:
+    def __init__(
+        self, engine: Engine, head: Head | None, bundle: Bundle | None, compactor: Compactor | None = None
+    ) -> None:
         self._engine = engine
         self._head = head
+        self._compactor = compactor
         self.bundle = bundle
 
     @classmethod
@@ -59,7 +66,7 @@ class Classifier:
             raise ModelError(f"engine {engine!r} is unknown: expected one of {', '.join([*ENGINES, 'stub'])}")
         opened = Bundle.open(default_directory() if bundle is None else bundle)
         head = Head.from_bytes(opened.head, opened.features, str(opened.directory / "head.npz"))
-        classifier = cls(ENGINES[engine](opened, threads), head, opened)
+        classifier = cls(ENGINES[engine](opened, threads), head, opened, Compactor.of(opened))
         classifier.self_test()
         return classifier
 
@@ -67,6 +74,19 @@ class Classifier:
     def bundle_sha256(self) -> str:
         """Identify the model in the ledger."""
         return STUB_SHA256 if self.bundle is None else self.bundle.sha256
+
+    @property
+    def space(self) -> EmbeddingSpace | None:
+        """The space of the embeddings that predictions carry, ``None`` if they carry none."""
+        if self.bundle is None:
+            return _STUB_SPACE
+        return None if self._compactor is None else self._compactor.space
+
+    def compact(self, embedding: npt.NDArray[np.float32]) -> Embedding | None:
+        """Return the compact form of an embedding (features,), ``None`` if the bundle has no projection."""
+        if self.bundle is None:
+            return Embedding(_STUB_SPACE, in_8_bits(embedding - embedding.mean()))
+        return None if self._compactor is None else self._compactor.compact(embedding)
 
     def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Turn the views (n, 170, 170) of one frame, grey 0..255, into one embedding (features,): the mean over views."""
@@ -110,6 +130,7 @@ class Classifier:
             bundle_name="stub" if self.bundle is None else self.bundle.name,
             novelty=novelty,
             doubt=doubt,
+            embedding=self.compact(embedding),
         )
 
     def self_test(self) -> None:

@@ -42,12 +42,13 @@ class Reclassified:
     problems: list[NotClassified] = field(default_factory=list)
     alerts: int = 0
     held_back: int = 0  #: frames that meet a new target, but are too old to raise alerts
+    embedded: int = 0  #: frames that only lacked an embedding
     known: int = 0  #: frames skipped: the bundle has classified them before
 
     @property
     def done(self) -> int:
         """Return the number of frames that were processed."""
-        return self.judged + len(self.problems)
+        return self.judged + self.embedded + len(self.problems)
 
 
 def reclassify(  # noqa: PLR0913 - everything it works with, each named at its one call
@@ -57,6 +58,7 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
     files: FrameReader,
     judge: Judge,
     bundle_sha256: str,
+    space_sha256: str | None = None,
     wanted: LogFilter,
     targets: Sequence[Target] | None,
     clock: Clock,
@@ -67,11 +69,13 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
     """
     Add a bundle's prediction to each wanted frame that has none of it yet; ``result`` is updated meanwhile.
 
+    Frames that lack an embedding in the space ``space_sha256`` get one in passing.
+
     Each prediction is committed at once: after an interruption the next run continues there. ``targets``: also match the
     frames and queue alerts; ``None``: no alerts. ``tell`` takes the number done. Raises `LedgerError`.
     """
     matched = None if targets is None else partial(match_targets, targets)
-    for frame, reading in read_ahead(_all_unjudged(reader, wanted, bundle_sha256), [files], _begin):
+    for frame, reading in read_ahead(_all_unjudged(reader, wanted, bundle_sha256, space_sha256), [files], _begin):
         problem = _problem(frame, reading)
         if problem is None and not isinstance(reading, FrameError):
             prediction = judge.classify(
@@ -80,8 +84,9 @@ def reclassify(  # noqa: PLR0913 - everything it works with, each named at its o
             queued = ledger.add_prediction(frame.frame_id, prediction, clock.now(), matched)
             result.alerts += queued.alerts
             result.held_back += queued.held_back > 0
-            result.judged += 1
-            if frame.category is not None and frame.category != prediction.category:
+            result.judged += not frame.judged
+            result.embedded += frame.judged
+            if not frame.judged and frame.category is not None and frame.category != prediction.category:
                 result.moves[frame.category, prediction.category] += 1
         elif problem is not None:
             result.problems.append(problem)
@@ -92,12 +97,14 @@ def _width(reading: FrameReading) -> float | None:
     return field_width_um(reading.metadata, reading.width)
 
 
-def _all_unjudged(reader: LedgerReader, wanted: LogFilter, bundle_sha256: str) -> Iterator[Unjudged]:
+def _all_unjudged(
+    reader: LedgerReader, wanted: LogFilter, bundle_sha256: str, space_sha256: str | None
+) -> Iterator[Unjudged]:
     """Yield frames page by page, by number: no snapshot stays open for hours, and an unreadable frame comes once."""
-    page = reader.unjudged(wanted, bundle_sha256)
+    page = reader.unjudged(wanted, bundle_sha256, space_sha256)
     while page:
         yield from page
-        page = reader.unjudged(wanted, bundle_sha256, before_id=page[-1].frame_id)
+        page = reader.unjudged(wanted, bundle_sha256, space_sha256, before_id=page[-1].frame_id)
 
 
 def _begin(files: FrameReader, frame: Unjudged) -> None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, or_, select
 
 from emwatch.frame import text_to_path
 from emwatch.ledger import row_values
 from emwatch.ledger.choosing import frame_ids
 from emwatch.ledger.outbox import AlertRules, Queued, write_matches
-from emwatch.ledger.recording import write_prediction
-from emwatch.ledger.schema import acquisition, frames, predictions
+from emwatch.ledger.recording import write_embedding, write_prediction
+from emwatch.ledger.schema import acquisition, embeddings, frames, predictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import ColumnElement, Connection, Select
 
     from emwatch.frame import AcquisitionMetadata, Match, Prediction
     from emwatch.ledger.filters import LogFilter
@@ -34,16 +34,27 @@ _METADATA: Final = select(acquisition).where(acquisition.c.frame_id == bindparam
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
-    """A recorded frame of which a bundle has said nothing yet; ``category`` is what the newest prediction says."""
+    """
+    A recorded frame of which a bundle has said nothing yet, or that has no embedding.
+
+    ``category`` is what the newest prediction says; ``judged``: only the embedding is missing.
+    """
 
     frame_id: int
     path: Path
     sha256: str
     category: str | None
+    judged: bool = False
 
 
 def unjudged(
-    connection: Connection, wanted: LogFilter, bundle_sha256: str, *, before_id: int | None, limit: int
+    connection: Connection,
+    wanted: LogFilter,
+    bundle_sha256: str,
+    space_sha256: str | None,
+    *,
+    before_id: int | None,
+    limit: int,
 ) -> list[Unjudged]:
     """Return up to ``limit`` such frames below ``before_id``, the highest numbers first."""
     newest = (
@@ -52,16 +63,22 @@ def unjudged(
         .correlate(frames)
         .scalar_subquery()
     )
-    question = _without(wanted, bundle_sha256).add_columns(frames.c.path, frames.c.sha256, newest.label("category"))
+    judged = select(predictions.c.id).where(
+        predictions.c.frame_id == frames.c.id, predictions.c.bundle_sha256 == bundle_sha256
+    )
+    question = _without(wanted, bundle_sha256, space_sha256).add_columns(
+        frames.c.path, frames.c.sha256, newest.label("category"), judged.correlate(frames).exists().label("judged")
+    )
     if before_id is not None:
         question = question.where(frames.c.id < before_id)
     rows = connection.execute(question.order_by(frames.c.id.desc()).limit(limit))
-    return [Unjudged(row.id, text_to_path(row.path), row.sha256, row.category) for row in rows]
+    return [Unjudged(row.id, text_to_path(row.path), row.sha256, row.category, bool(row.judged)) for row in rows]
 
 
-def count_unjudged(connection: Connection, wanted: LogFilter, bundle_sha256: str) -> int:
+def count_unjudged(connection: Connection, wanted: LogFilter, bundle_sha256: str, space_sha256: str | None) -> int:
     """Count all such frames."""
-    return connection.scalar(select(func.count()).select_from(_without(wanted, bundle_sha256).subquery())) or 0
+    question = _without(wanted, bundle_sha256, space_sha256).subquery()
+    return connection.scalar(select(func.count()).select_from(question)) or 0
 
 
 def add_prediction(
@@ -75,6 +92,8 @@ def add_prediction(
     """Add a prediction, and the matches and alerts that ``matched`` finds by it; what is there already stays."""
     of = {"of_frame": frame_id, "of_bundle": prediction.bundle_sha256}
     if connection.execute(_JUDGED, of).first() is not None:
+        if prediction.embedding is not None:
+            write_embedding(connection, frame_id, prediction.embedding)
         return Queued()
     write_prediction(connection, frame_id, prediction, made_at)
     metadata = connection.execute(_METADATA, {"of_frame": frame_id}).one_or_none()
@@ -84,8 +103,10 @@ def add_prediction(
     return write_matches(connection, frame_id, found, made_at, rules)
 
 
-def _without(wanted: LogFilter, bundle_sha256: str) -> Select[tuple[int]]:
+def _without(wanted: LogFilter, bundle_sha256: str, space_sha256: str | None) -> Select[tuple[int]]:
     judged = select(predictions.c.frame_id).where(predictions.c.bundle_sha256 == bundle_sha256)
-    return select(frames.c.id).where(
-        frames.c.id.in_(frame_ids(wanted)), frames.c.sha256 != "", frames.c.id.not_in(judged)
-    )
+    lacking: ColumnElement[bool] = frames.c.id.not_in(judged)
+    if space_sha256 is not None:
+        embedded = select(embeddings.c.frame_id).where(embeddings.c.space_sha256 == space_sha256)
+        lacking = or_(lacking, frames.c.id.not_in(embedded))
+    return select(frames.c.id).where(frames.c.id.in_(frame_ids(wanted)), frames.c.sha256 != "", lacking)

@@ -148,16 +148,26 @@ class LedgerReader:
             return connection.scalar(count_of(connection, wanted)) or 0
 
     def unjudged(
-        self, wanted: LogFilter, bundle_sha256: str, *, before_id: int | None = None, limit: int = _ROWS_AT_A_TIME
+        self,
+        wanted: LogFilter,
+        bundle_sha256: str,
+        space_sha256: str | None = None,
+        *,
+        before_id: int | None = None,
+        limit: int = _ROWS_AT_A_TIME,
     ) -> list[Unjudged]:
-        """Return up to ``limit`` frames that a bundle has not classified yet, the newest first, below ``before_id``."""
-        with self._snapshot() as connection:
-            return unjudged(connection, wanted, bundle_sha256, before_id=before_id, limit=limit)
+        """
+        Return up to ``limit`` frames that a bundle has not classified yet, the newest first, below ``before_id``.
 
-    def count_unjudged(self, wanted: LogFilter, bundle_sha256: str) -> int:
+        ``space_sha256``: also those without an embedding in this space.
+        """
+        with self._snapshot() as connection:
+            return unjudged(connection, wanted, bundle_sha256, space_sha256, before_id=before_id, limit=limit)
+
+    def count_unjudged(self, wanted: LogFilter, bundle_sha256: str, space_sha256: str | None = None) -> int:
         """Count all of `unjudged`."""
         with self._snapshot() as connection:
-            return count_unjudged(connection, wanted, bundle_sha256)
+            return count_unjudged(connection, wanted, bundle_sha256, space_sha256)
 
     def reviews(self, wanted: LogFilter) -> list[ReviewRow]:
         """Return all reviews of the wanted frames, the newest first."""

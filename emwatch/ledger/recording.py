@@ -18,7 +18,7 @@ from emwatch.errors import ReaderDied
 from emwatch.frame import FrameState
 from emwatch.ledger import row_values
 from emwatch.ledger.outbox import AlertRules, Queued, drop_matches, write_matches
-from emwatch.ledger.schema import acquisition, bundles, frames, predictions
+from emwatch.ledger.schema import acquisition, bundles, embedding_spaces, embeddings, frames, predictions
 from emwatch.ledger.sessions import session_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from emwatch.frame import Outcome, Prediction
+    from emwatch.frame import Embedding, Outcome, Prediction
 
 
 # Statements are made once: building one costs more than running it.
@@ -67,6 +67,8 @@ _OUTDATE_PREDICTION: Final = (
 _CHANGE_PREDICTION: Final = update(predictions).where(
     predictions.c.frame_id == bindparam("of_frame"), predictions.c.bundle_sha256 == bindparam("of_bundle")
 )
+_ADD_SPACE: Final = insert(embedding_spaces).on_conflict_do_nothing(index_elements=["sha256"])
+_PUT_EMBEDDING: Final = insert(embeddings).prefix_with("OR REPLACE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +240,19 @@ def write_prediction(connection: Connection, frame_id: int, prediction: Predicti
     values = row_values.prediction_values(prediction, made_at)
     bundle = {"sha256": prediction.bundle_sha256, "name": prediction.bundle_name, "first_used_at": made_at}
     connection.execute(_ADD_BUNDLE, bundle)
+    if prediction.embedding is not None:
+        write_embedding(connection, frame_id, prediction.embedding)
     outdated = connection.execute(_OUTDATE_PREDICTION, {"of_frame": frame_id}).rowcount
     if outdated:
         of = {"of_frame": frame_id, "of_bundle": prediction.bundle_sha256}
         if connection.execute(_CHANGE_PREDICTION, {**of, **values, "newest": True}).rowcount:
             return
     connection.execute(_ADD_PREDICTION, {"frame_id": frame_id, "newest": True, **values})
+
+
+def write_embedding(connection: Connection, frame_id: int, embedding: Embedding) -> None:
+    """Add a frame's embedding; an earlier one in the same space is replaced."""
+    space = embedding.space
+    values = {"backbone_sha256": space.backbone_sha256, "projection_sha256": space.projection_sha256}
+    connection.execute(_ADD_SPACE, {"sha256": space.sha256, "width": space.width, **values})
+    connection.execute(_PUT_EMBEDDING, {"frame_id": frame_id, "space_sha256": space.sha256, "vector": embedding.values})

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -175,6 +176,27 @@ predictions = Table(
     Column("newest", Boolean, nullable=False, server_default="1"),
     UniqueConstraint("frame_id", "bundle_sha256"),
     Index("ux_predictions_newest", "frame_id", unique=True, sqlite_where=text("newest = 1")),
+)
+
+#: The spaces of embeddings; only those of one space can be compared.
+embedding_spaces = Table(
+    "embedding_spaces",
+    tables,
+    Column("sha256", PlainText, primary_key=True),
+    Column("backbone_sha256", PlainText, nullable=False),
+    Column("projection_sha256", PlainText, nullable=False),
+    Column("width", Integer, nullable=False),
+)
+
+#: What frames look like to a backbone: ``width`` signed 8-bit integers each.
+embeddings = Table(
+    "embeddings",
+    tables,
+    Column("id", Integer, primary_key=True),
+    _frame(),
+    Column("space_sha256", PlainText, ForeignKey("embedding_spaces.sha256"), nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    UniqueConstraint("frame_id", "space_sha256"),
 )
 
 #: What people say of frames; see `emwatch.ledger.reviews`.

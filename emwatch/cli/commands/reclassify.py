@@ -47,6 +47,7 @@ def reclassify(
 
     The log shows the newest prediction. A file must exist and hold the recorded bytes; otherwise it is listed and the
     exit code is 4. Frames that this model has already classified are skipped, so that a run that was stopped continues.
+    A frame that lacks the embedding by which targets are learned gets it in passing.
     Without --alerts, no match and no alert is made. The daemon must be stopped: the ledger has one writer.
 
     For example:
@@ -97,7 +98,8 @@ def _work(
     with ExitStack() as stack:
         reader = stack.enter_context(LedgerReader(config.ledger.path))
         sandbox = stack.enter_context(Sandbox(prepared_by(config.model.views), reading_limits(config)))
-        total = reader.count_unjudged(wanted, classifier.bundle_sha256)
+        space = None if classifier.space is None else classifier.space.sha256
+        total = reader.count_unjudged(wanted, classifier.bundle_sha256, space)
         result.known = reader.count(wanted) - total
         advance = stack.enter_context(counting("judging frames again", total))
         judge_again(
@@ -106,6 +108,7 @@ def _work(
             files=sandbox,
             judge=classifier,
             bundle_sha256=classifier.bundle_sha256,
+            space_sha256=space,
             wanted=wanted,
             targets=config.wanted() if alerts else None,
             clock=SystemClock(),
@@ -124,6 +127,7 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
                 "finished": finished,
                 "judged": result.judged,
                 "judged_before": result.known,
+                "embedded": result.embedded,
                 "moves": [{"before": old, "now": new, "frames": n} for (old, new), n in result.moves.most_common()],
                 "alerts": result.alerts,
                 "held_back": result.held_back,
@@ -145,6 +149,7 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
     counts = [f"{sum(each.kind == kind for each in result.problems)} {kind}" for kind in kinds]
     words = [f"{result.judged} judged by {printable(name)} {classifier.bundle_sha256[:12]}"]
     words += [f"{result.known} were before"] if result.known else []
+    words += [f"{result.embedded} got the embedding they lacked"] if result.embedded else []
     words += [f"{sum(result.moves.values())} of another category than before", *counts]
     words += [f"{result.alerts} alerts queued; 'emwatch run' delivers them"] if result.alerts else []
     words += [f"{result.held_back} too old for an alert (alerts.max_age_days)"] if result.held_back else []

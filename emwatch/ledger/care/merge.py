@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _NOT_SENT: Final = "taken over from another ledger, not sent"
 #: Links between rows of one ledger mean nothing in another.
 _OWN_LINKS: Final = ("id", "supersedes", "superseded_by", "duplicate_of", "session_id")
+_BESIDE: Final = ("bundles", "embedding_spaces", "roots")
+_OF_FRAMES: Final = ("metadata", "predictions", "embeddings", "reviews", "matches", "alerts")
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class _Target:
         self.connection, self.session_gap, self.driver = connection, session_gap, driver
         self._columns = {
             table: {row[1] for row in driver.execute(f"PRAGMA table_info('{table}')")}
-            for table in ("frames", "metadata", "predictions", "reviews", "matches", "alerts", "bundles", "roots")
+            for table in (*_BESIDE, "frames", *_OF_FRAMES)
         }
         driver.execute("DROP TABLE IF EXISTS temp.taken")
         driver.execute("CREATE TEMP TABLE taken (old INTEGER PRIMARY KEY, new INTEGER, fresh INTEGER, copy_of INTEGER)")
@@ -71,13 +73,13 @@ def merge(connection: Connection, other: Salvage, session_gap: timedelta, *, sen
     ``send_waiting``: alerts that wait there go on waiting here; else they are given up, as nobody wants them any more.
     """
     target, merged = _Target(connection, session_gap), Merged()
-    for table in ("bundles", "roots"):
+    for table in _BESIDE:
         for row in other.rows(table):
             target.insert(table, row, "INSERT OR IGNORE")
     for row in other.rows("frames"):
         _take_frame(target, row, merged)
     _link_copies(target)
-    for table in ("metadata", "predictions", "reviews", "matches", "alerts"):
+    for table in _OF_FRAMES:
         for row in other.rows(table):
             frame_id = target.new_id(row["frame_id"])
             try:

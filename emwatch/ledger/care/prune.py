@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-_FINDINGS: Final = ("alerts", "matches", "reviews", "predictions", "metadata")
+_FINDINGS: Final = ("alerts", "matches", "reviews", "predictions", "embeddings", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
