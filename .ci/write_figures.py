@@ -43,7 +43,14 @@ def rendered(card: dict) -> dict[str, str]:
         f"({blind['balanced_accuracy']:.2f} balanced); {blind['certain_share']:.0%} are certain, and of these "
         f"{blind['accuracy_when_certain']:.0%} are right."
     )
-    return {"figures": "\n".join([counts, "", *table, "", *recalls]), "figures-in-short": short}
+    open_only = card["metrics"]["open_only"]
+    without = (
+        f"With the {open_only['real_frames']} openly licensed frames alone (`--open-only`) it is, on blind sources, "
+        f"{open_only['blind']['accuracy']:.2f} accurate, {open_only['blind']['balanced_accuracy']:.2f} balanced, "
+        f"{open_only['blind']['by_source']:.2f} with each source once; {open_only['blind']['certain_share']:.0%} are certain, and "
+        f"{open_only['blind']['accuracy_when_certain']:.0%} of these right; ECE {open_only['blind']['ece_after']:.3f}."
+    )
+    return {"figures": "\n".join([counts, "", *table, "", *recalls, "", without]), "figures-in-short": short}
 
 
 def main() -> None:

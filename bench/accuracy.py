@@ -13,7 +13,7 @@ stands the figure of ordinary cross-validation over all sources; what that claim
 * before, taught anew: that bundle's features, taught by the same frames as today's.
 * emwatch: what ships. emwatch, open: without frames of no open licence. emwatch, drawn: without any real frame.
 
-Embeddings are kept (``EMWATCH_EMBEDDINGS``): the first run takes minutes for each backbone, the next one less than one.
+Embeddings are kept (``EMWATCH_EMBEDDINGS``): the first run takes some ten minutes for each backbone, the next one three in all.
 """
 
 from __future__ import annotations
@@ -37,11 +37,14 @@ from emwatch.frame import CATEGORIES, NETWORK_SIDE_PX
 from emwatch.train.dataset.labelled import LabelledFrame, labelled_frames
 from emwatch.train.heads import pictures
 from emwatch.train.heads.calibration import Calibration, Verdict
-from emwatch.train.heads.cross_validation import FOLD_SEEDS, PLAIN, UNFAMILIAR, Material, judge_by_source
+from emwatch.train.heads.cross_validation import FOLD_SEEDS, PLAIN, judge_by_source
 from emwatch.train.heads.drawn import drawn_frames
 from emwatch.train.heads.embeddings import Embeddings, InputPicture
-from emwatch.train.heads.head_training import learned, material_of
-from emwatch.train.heads.projecting import CompactEngine, fitted_projection
+from emwatch.train.heads.head_bundle import openly_licensed, stretches_of
+from emwatch.train.heads.head_training import gathered, judged_by
+from emwatch.train.heads.lessons import UNFAMILIAR
+from emwatch.train.heads.material import Direct
+from emwatch.train.heads.projecting import fitted_projection
 from emwatch.train.heads.ridge import SHARPNESS
 from emwatch.train.network.bundle_files import sha256
 
@@ -113,26 +116,26 @@ class Recipes:
         self._frames, self._drawn = frames, drawn
         say = partial(print, file=sys.stderr, flush=True)
         engine = LiteRtEngine(self.bundle.backbone, self.bundle.features, 2, directory / BACKBONE)
-        identity = sha256(self.bundle.backbone)
-        self.full = Embeddings(engine, identity, say)
+        self.full = Embeddings(engine, sha256(self.bundle.backbone), say)
         kept = open_extra(directory, PROJECTION)
-        self._projected = kept or self._fitted().to_bytes()
-        projection = Projection.from_bytes(self._projected, engine.features, PROJECTION)
-        compact = CompactEngine(engine, projection)
-        self._compact = Embeddings(compact, sha256((identity + sha256(self._projected)).encode()), say)
+        self._projection = Projection.from_bytes(kept, engine.features, PROJECTION) if kept else self._fitted()
 
     def _fitted(self) -> Projection:
         learned_from = [pictures.of_drawing(each) for each in drawn_frames(self._drawn, 0)]
         learned_from += [pictures.of_frame(each, "bare") for each in self._frames if each.may_teach and not each.blind]
-        return fitted_projection(self.full.of("pictures for the projection", learned_from))
+        rows = self.full.of("pictures for the projection", learned_from)
+        return fitted_projection(rows, stretches=stretches_of(self.bundle.card["backbone"]))
 
-    def taught(self, *, open_only: bool = False) -> Material:
+    def taught(self, *, open_only: bool = False) -> Direct:
         """Return the material of the recipe that ships; ``open_only``: frames of no open licence only judge."""
         frames = self._frames
         if open_only:
-            frames = [replace(each, may_teach=each.may_teach and each.open_licence) for each in frames]
-        lessons = learned(self._compact, frames, self._drawn, 0, sha256(self._projected))
-        return material_of(lessons, self._compact, frames)
+            frames = openly_licensed(frames)
+        whole = gathered(self.full, frames, self._drawn, 0)
+        judged = judged_by(whole.taught, self.full, frames, as_they_are=False)
+        judged = replace(judged, rows={PLAIN: self._projection.standardised(judged.rows[PLAIN])})
+        standard = whole.through(self._projection.standardised)
+        return Direct.of(standard.always, standard.taught, judged)
 
     def as_it_is(self) -> dict[str, Any]:
         """Judge the bundle's own head on the blind frames."""
@@ -164,7 +167,7 @@ def _judged(material: Any) -> dict[str, Any]:
     return _row(found.verdict(PLAIN, blind), found.verdict(PLAIN).balanced_accuracy, found.by_dealing(PLAIN, blind))
 
 
-def _drawn_only(material: Material) -> dict[str, Any]:
+def _drawn_only(material: Direct) -> dict[str, Any]:
     """Judge what learned no real frame; its temperature is chosen on the same frames, so its ECE flatters."""
     everything = np.ones(len(material.sources), dtype=bool)
     scores = material.scores(~everything, everything)[PLAIN][:, :UNFAMILIAR] * SHARPNESS

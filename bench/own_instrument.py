@@ -1,41 +1,92 @@
 """
 What a facility gains by twenty frames of each of two categories of its own instrument: a table over sources.
 
-    python bench/own_instrument.py [--sources 10] [--each 20] [--weights 1,3,10] [--choose]
+    python bench/own_instrument.py FRAMES [--sources 10] [--each 20] [--weights 1,3,10] [--choose]
 
-For each source with enough frames, heads start from what taught the shipped head, without any frame of that source. Then
-up to ``--each`` frames of each of its two commonest categories teach besides, chosen at random; its other frames and all
-frames of the other sources judge, the latter by five folds in which no source stands on both sides. A source of one
-category only teaches that one. Figures: accuracy on the source's other frames before and after, and balanced accuracy on
-all other sources before and after. ``--choose``: only sources that are not blind, to choose the weight by.
+For each source with enough frames, the shipped recipe teaches a head without any frame of that source. Then up to
+``--each`` frames of each of its two commonest categories correct it as ``train heads`` does, chosen at random; its other
+frames and all frames of the other sources judge, the latter by five folds in which no source stands on both sides. A source
+of one category only teaches that one. Figures: accuracy on the source's other frames before and after, and balanced accuracy
+on all other sources before and after. ``--choose``: only sources that are not blind, to choose the weight by.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from emwatch.classify.bundles.bundle import LESSONS, PROJECTION, default_directory, open_extra
+from emwatch.classify.backbone import LiteRtEngine
+from emwatch.classify.bundles.bundle import BACKBONE, PROJECTION, Bundle, default_directory, open_extra
+from emwatch.classify.bundles.projection import Projection
+from emwatch.train.dataset.labelled import labelled_frames
 from emwatch.train.heads.calibration import FOLDS, source_folds
-from emwatch.train.heads.head_training import OWN_WEIGHT
-from emwatch.train.heads.lessons import UNFAMILIAR, Lessons, Taught
+from emwatch.train.heads.cross_validation import PLAIN
+from emwatch.train.heads.embeddings import Embeddings
+from emwatch.train.heads.head_training import BASE, OWN_WEIGHT, corrected_by, gathered
+from emwatch.train.heads.lessons import CLASSES, UNFAMILIAR, Lessons, Taught
+from emwatch.train.heads.material import Direct, Judged
 from emwatch.train.heads.ridge import source_weights
 from emwatch.train.network.bundle_files import sha256
 
-
-def shipped() -> Lessons:
-    """Return what taught the shipped head."""
-    projection, lessons = (open_extra(default_directory(), name) for name in (PROJECTION, LESSONS))
-    if projection is None or lessons is None:
-        raise SystemExit("the shipped bundle does not carry what taught it: make it with 'emwatch model build'")
-    return Lessons.from_bytes(lessons, sha256(projection), LESSONS)
+_BARRED = "barred"
 
 
-def trial(lessons: Lessons, source: str, each: int, weights: list[float]) -> dict[str, object] | None:
+@dataclass(frozen=True)
+class Shipped:
+    """The shipped recipe: heads of whole embeddings, and what a correction of them is learned from."""
+
+    direct: Direct
+    lessons: Lessons
+
+    @classmethod
+    def of(cls, frames: Path) -> Shipped:
+        """Embed what the shipped head learns."""
+        bundle = Bundle.open(default_directory())
+        projected = open_extra(bundle.directory, PROJECTION)
+        if projected is None:
+            raise SystemExit("the shipped bundle has no projection: make it with 'emwatch model build'")
+        projection = Projection.from_bytes(projected, bundle.features, PROJECTION)
+        engine = LiteRtEngine(bundle.backbone, bundle.features, 2, bundle.directory / BACKBONE)
+        say = partial(print, file=sys.stderr, flush=True)
+        embeddings = Embeddings(engine, sha256(bundle.backbone), say)
+        drawn = bundle.card["training"]["drawn_frames_per_category"]
+        whole = gathered(embeddings, labelled_frames(frames), drawn, bundle.card["training"]["seed"])
+        standard = whole.through(projection.standardised)
+        taught = standard.taught
+        rows = {PLAIN: taught.bare, _BARRED: taught.barred}
+        direct = Direct.of(standard.always, taught, Judged(rows, taught.categories, taught.sources, taught.blind))
+        return cls(direct, whole.through(projection.compact).lessons(sha256(projected)))
+
+    def corrected(self, known: np.ndarray, own: np.ndarray, weight: float) -> np.ndarray:
+        """Teach the frames of a mask (n,), then correct by others of one's own; returns the scores of all frames (n, 11)."""
+        base = self.direct.scores(known, np.ones(len(known), dtype=bool))
+        if not weight:
+            return base[PLAIN]
+        taught = self.lessons.taught
+        mine = taught.only(own)
+        seen = np.stack([base[PLAIN][own], base[_BARRED][own]], axis=1).astype(np.float32)
+        weights = weight * source_weights(mine.sources) * self.lessons.class_factors[mine.categories]
+        mine = replace(mine, seen=seen, unseen=seen[:, 0], weights=weights)
+        lessons = replace(self.lessons, taught=taught.only(known))
+        slopes, bias = corrected_by(lessons, mine, _nobody(taught)).fitted()
+        return np.asarray(base[PLAIN] + taught.bare @ slopes + bias)
+
+
+def _nobody(taught: Taught) -> Judged:
+    rows = {PLAIN: taught.bare[:0], BASE: np.zeros((0, CLASSES), dtype=np.float32)}
+    return Judged(rows, taught.categories[:0], [], taught.blind[:0])
+
+
+def trial(shipped: Shipped, source: str, each: int, weights: list[float]) -> dict[str, object] | None:
     """Let a source's own frames teach besides; ``None`` if it has too few to judge by."""
-    taught = lessons.taught
-    mine = np.flatnonzero(np.array([name == source for name in taught.sources]))
+    taught = shipped.lessons.taught
+    is_mine = np.array([name == source for name in taught.sources])
+    mine = np.flatnonzero(is_mine)
     categories, counts = np.unique(taught.categories[mine], return_counts=True)
     two = categories[np.argsort(-counts)][:2]
     random = np.random.default_rng(0)
@@ -46,63 +97,42 @@ def trial(lessons: Lessons, source: str, each: int, weights: list[float]) -> dic
     rest = np.setdiff1d(mine, own)
     if len(own) < each or len(rest) < each // 2:
         return None
-    others = np.setdiff1d(np.arange(len(taught)), mine)
-    folds = source_folds(taught.categories[others], [taught.sources[at] for at in others], 0)
+    others = np.flatnonzero(~is_mine)
+    folds = np.full(len(taught), -1)
+    folds[others] = source_folds(taught.categories[others], [taught.sources[at] for at in others], 0)
+    is_own = np.isin(np.arange(len(taught)), own)
     found: dict[str, object] = {"source": source, "own": len(own), "rest": len(rest)}
     for name, weight in [("before", 0.0), *((f"x{each:g}", each) for each in weights)]:
-        found[name] = _accuracy(lessons, others, own, rest, weight), _elsewhere(lessons, others, own, folds, weight)
+        right = _right(taught, shipped.corrected(~is_mine, is_own, weight))
+        elsewhere = np.zeros(len(taught), dtype=bool)
+        for fold in range(FOLDS):
+            judged = folds == fold
+            elsewhere[judged] = _right(taught, shipped.corrected(~is_mine & ~judged, is_own, weight))[judged]
+        truth = taught.categories[others]
+        recalls = [elsewhere[others][truth == category].mean() for category in np.unique(truth)]
+        found[name] = float(right[rest].mean()), float(np.mean(recalls))
     return found
 
 
-def _head(lessons: Lessons, frames: np.ndarray, own: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarray]:
-    sums = lessons.always + lessons.taught.only(_mask(lessons.taught, frames)).sums(np.ones(len(frames), dtype=bool))
-    if weight:
-        mine = lessons.taught.only(_mask(lessons.taught, own))
-        factors = lessons.class_factors[mine.categories] * source_weights(mine.sources) * weight
-        sums = sums + Taught(**{**{n: getattr(mine, n) for n in mine.__slots__}, "weights": factors}).sums(
-            np.ones(len(own), dtype=bool)
-        )
-    return sums.fitted()
-
-
-def _mask(taught: Taught, at: np.ndarray) -> np.ndarray:
-    mask = np.zeros(len(taught), dtype=bool)
-    mask[at] = True
-    return mask
-
-
-def _right(lessons: Lessons, head: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> np.ndarray:
-    slopes, bias = head
-    likeliest = (lessons.taught.bare[at] @ slopes + bias)[:, :UNFAMILIAR].argmax(axis=1)
-    return np.asarray(likeliest == lessons.taught.categories[at])
-
-
-def _accuracy(lessons: Lessons, others: np.ndarray, own: np.ndarray, rest: np.ndarray, weight: float) -> float:
-    return float(_right(lessons, _head(lessons, others, own, weight), rest).mean())
-
-
-def _elsewhere(lessons: Lessons, others: np.ndarray, own: np.ndarray, folds: np.ndarray, weight: float) -> float:
-    right = np.zeros(len(others), dtype=bool)
-    for fold in range(FOLDS):
-        head = _head(lessons, others[folds != fold], own, weight)
-        right[folds == fold] = _right(lessons, head, others[folds == fold])
-    truth = lessons.taught.categories[others]
-    return float(np.mean([right[truth == category].mean() for category in np.unique(truth)]))
+def _right(taught: Taught, scores: np.ndarray) -> np.ndarray:
+    return np.asarray(scores[:, :UNFAMILIAR].argmax(axis=1) == taught.categories)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("frames", type=Path)
     parser.add_argument("--sources", type=int, default=10)
     parser.add_argument("--each", type=int, default=20)
     parser.add_argument("--weights", default=f"{OWN_WEIGHT:g}")
     parser.add_argument("--choose", action="store_true")
     options = parser.parse_args()
     weights = [float(each) for each in options.weights.split(",")]
-    lessons = shipped()
-    names, counts = np.unique(np.array(lessons.taught.sources), return_counts=True)
+    shipped = Shipped.of(options.frames)
+    taught = shipped.lessons.taught
+    names, counts = np.unique(np.array(taught.sources), return_counts=True)
     if options.choose:
-        blind = {name for name, each in zip(lessons.taught.sources, lessons.taught.blind, strict=True) if each}
+        blind = {name for name, each in zip(taught.sources, taught.blind, strict=True) if each}
         counts = np.where(np.isin(names, list(blind)), 0, counts)
     columns = ["before", *(f"x{each:g}" for each in weights)]
     print(
@@ -110,7 +140,7 @@ def main() -> None:
     )
     rows = []
     for name in names[np.argsort(-counts)]:
-        found = trial(lessons, str(name), options.each, weights) if len(rows) < options.sources else None
+        found = trial(shipped, str(name), options.each, weights) if len(rows) < options.sources else None
         if found is None or (options.choose and counts[names == name][0] == 0):
             continue
         rows.append(found)

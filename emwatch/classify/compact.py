@@ -15,6 +15,7 @@ import numpy as np
 
 from emwatch.classify.bundles.bundle import PROJECTION, open_extra
 from emwatch.classify.bundles.projection import Projection
+from emwatch.classify.head import unit_stretches
 from emwatch.frame import Embedding, EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Compactor:
     """
     Makes compact embeddings in one space.
 
-    ``mean``, ``spread`` (features,), float32; ``components`` (width, features), int8; ``steps`` (width,), float32.
+    ``mean``, ``spread`` (features,), float32; ``components`` (width, features), int8; ``steps`` (width,), float32;
+    ``stretches`` as in `Projection`.
     """
 
     space: EmbeddingSpace
@@ -41,6 +43,7 @@ class Compactor:
     spread: npt.NDArray[np.float32]
     components: npt.NDArray[np.int8]
     steps: npt.NDArray[np.float32]
+    stretches: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, bundle: Bundle) -> Compactor | None:
@@ -52,11 +55,12 @@ class Compactor:
         shas = hashlib.sha256(bundle.backbone).hexdigest(), hashlib.sha256(content).hexdigest()
         components = np.ascontiguousarray(projection.components[:, :WIDTH].T)
         space = space_of(*shas, len(components))
-        return cls(space, projection.mean, projection.spread, components, projection.steps[: len(components)].copy())
+        steps = projection.steps[: len(components)].copy()
+        return cls(space, projection.mean, projection.spread, components, steps, projection.stretches)
 
     def compact(self, embedding: npt.NDArray[np.float32]) -> Embedding:
         """Return the compact form of an embedding (features,)."""
-        standard = (embedding - self.mean) / self.spread
+        standard = (unit_stretches(embedding, self.stretches) - self.mean) / self.spread
         found = np.empty(len(self.steps), dtype=np.float32)
         for first in range(0, len(found), _AT_ONCE):
             some = self.components[first : first + _AT_ONCE].astype(np.float32)

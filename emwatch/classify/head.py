@@ -70,10 +70,16 @@ class Head:
 
     def probabilities(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return probabilities (10,) of one embedding (features,), or (n, 10) of (n, features); each row sums to 1."""
+        return softmax(self.logits(embedding) / self.temperature)
+
+    def logits(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return what the probabilities are made of, before the temperature: (10,) or (n, 10)."""
         scaled = unit_stretches(embedding, self.stretches).astype(np.float64)
         average, early = scaled[..., : len(self.weights)], scaled[..., len(self.weights) :]
-        logits = _product(average, self.weights) + _product(early, self.early_weights) + self.bias
-        return softmax(logits / self.temperature)
+        logits: npt.NDArray[np.float64] = (
+            _product(average, self.weights) + _product(early, self.early_weights) + self.bias
+        )
+        return logits
 
     def novelty_of(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
         """Return how unfamiliar embeddings (..., features) are; ``None`` if the head cannot tell."""
@@ -129,7 +135,7 @@ class Head:
             found["bias"],
             found["early_weights"],
             float(found["temperature"]),
-            _stretches(found.get(_STRETCHES), features, name),
+            checked_stretches(found.get(_STRETCHES), features, name),
             Novelty(found["novelty_weights"], float(found["novelty_bias"])) if knows_novelty else None,
         )
 
@@ -144,7 +150,8 @@ def _arrays(content: bytes, name: str) -> dict[str, npt.NDArray[Any]]:
         ) from error
 
 
-def _stretches(found: npt.NDArray[Any] | None, features: int, name: str) -> tuple[int, ...]:
+def checked_stretches(found: npt.NDArray[Any] | None, features: int, name: str) -> tuple[int, ...]:
+    """Return the widths of an embedding's parts, empty for none. Raises `ModelError` naming ``name``."""
     if found is None:
         return ()
     if found.ndim != 1 or found.dtype.kind != "i" or (found <= 0).any() or int(found.sum()) != features:

@@ -16,9 +16,6 @@ from emwatch.train.heads.ridge import SHARPNESS
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from emwatch.train.heads.lessons import Taught
-    from emwatch.train.heads.ridge import Sums
-
     Scores = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
 
@@ -56,31 +53,6 @@ class Teachable(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
-    """
-    What a head learns and is judged by, as compact vectors.
-
-    ``whole``: sums over all there is to learn. ``taught``: the frames among it that are left out when their source is
-    judged; ``taught_at`` (taught,) are their places among the judged ones. ``judged``: vectors of all labelled frames
-    (n, width), by how they are dressed.
-    """
-
-    whole: Sums
-    taught: Taught
-    taught_at: npt.NDArray[np.int64]
-    judged: dict[str, npt.NDArray[np.float32]]
-    categories: npt.NDArray[np.int64]
-    sources: list[str]
-    blind: Mask
-
-    def scores(self, allowed: Mask, frames: Mask) -> dict[str, Scores]:
-        """Teach a head those of the allowed frames that may teach; score these frames, by how they are dressed: (frames, 11)."""
-        # Leaving out a fold is less work than adding the others.
-        slopes, bias = (self.whole - self.taught.sums(~allowed[self.taught_at])).fitted()
-        return {name: rows[frames] @ slopes + bias for name, rows in self.judged.items()}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class BySource:
     """
     The results, by how frames are dressed; the frames of all dealings one after the other.
@@ -91,6 +63,7 @@ class BySource:
     logits: dict[str, Scores]  #: (dealings * frames, 10)
     probabilities: dict[str, Scores]  #: the same, calibrated
     certain: dict[str, Mask]  #: (dealings * frames,)
+    unseen: Scores  #: (frames, 11): the mean over the dealings, by heads that learned nothing of a frame's source
     calibration: Calibration
     truth: npt.NDArray[np.int64]  #: (dealings * frames,)
     sources: list[str]  #: the same
@@ -142,7 +115,8 @@ def judge_by_source(material: Teachable) -> BySource:
         logits[name] = np.concatenate([each[0] for each in found])
         probabilities[name] = np.concatenate([each[1] for each in found])
         certain[name] = np.concatenate([each[2] for each in found])
-    return BySource(logits, probabilities, certain, calibration, truth, material.sources * len(dealings))
+    unseen = np.mean([dealing.outer[PLAIN] for dealing in dealings], axis=0)
+    return BySource(logits, probabilities, certain, unseen, calibration, truth, material.sources * len(dealings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

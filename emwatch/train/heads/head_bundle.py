@@ -19,31 +19,54 @@ from emwatch.classify.bundles.bundle import (
 )
 from emwatch.classify.bundles.projection import Projection
 from emwatch.classify.classifier import golden_drawing
+from emwatch.classify.head import Head
 from emwatch.classify.preprocess import prepare
 from emwatch.errors import DatasetError, ModelError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.evaluate.evaluate import LEARNED_FROM
 from emwatch.train.heads import pictures
+from emwatch.train.heads.cross_validation import PLAIN
 from emwatch.train.heads.drawn import drawn_frames
 from emwatch.train.heads.embeddings import Embeddings, uncounted
-from emwatch.train.heads.head_training import further, learned, material_of, train_head
+from emwatch.train.heads.head_training import (
+    correction,
+    gathered,
+    head_of,
+    judged_by,
+    judged_head,
+    map_of,
+    rows_to_learn,
+    training_facts,
+)
 from emwatch.train.heads.lessons import Lessons
+from emwatch.train.heads.material import Direct, Projected
 from emwatch.train.heads.projecting import CompactEngine, fitted_projection
 from emwatch.train.network.bundle_files import sha256, write_bundle
 from emwatch.train.network.card import card
 from emwatch.whole_file import check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
-
+    from emwatch.classify.backbone import Engine
     from emwatch.classify.bundles.bundle import Bundle
     from emwatch.train.dataset.labelled import LabelledFrame
-    from emwatch.train.heads.embeddings import Counting, InputPicture
+    from emwatch.train.heads.embeddings import Counting
+    from emwatch.train.heads.lessons import Taught
+    from emwatch.train.heads.material import Affine, Correction
 
+#: Of more rows than this, the products between rows take more than a gigabyte: such heads learn from compact vectors.
+MOST_ROWS = 10_000
+#: Of a head that is judged for comparison.
+_MAIN_FIGURES = (
+    "accuracy",
+    "balanced_accuracy",
+    "by_source",
+    "ece_after",
+    "certain_share",
+    "accuracy_when_certain",
+)
 #: A projection is learned from at most so many drawn frames of each category.
 _PROJECTED_PER_CATEGORY = 400
 #: Fewer pictures than this tell no directions.
@@ -94,29 +117,28 @@ def finished(
 ) -> Bundle:
     """Train a head on a backbone of which these are the facts, and write both as a bundle."""
     if order.open_only:
-        frames = [replace(frame, may_teach=frame.may_teach and frame.open_licence) for frame in frames]
-    judged_by = _judged_frames(frames)
+        frames = openly_licensed(frames)
+    judged_frames = _judged_frames(frames)
     engine = LiteRtEngine(backbone, _width(facts, order.backbone), order.threads, order.out / BACKBONE)
-    ears = _Ears(say, counting)
-    projected, embeddings = _compact(order, engine, backbone, frames, ears)
+    work = _Work(order, engine, sha256(backbone), stretches_of(facts), frames, _Ears(say, counting))
+    projected = _kept_projection(order, backbone) or work.learned_projection()
     projection = Projection.from_bytes(projected, engine.features, str(order.backbone / PROJECTION))
-    lessons, start = _lessons(order, embeddings, frames, sha256(projected), say)
-    trained = train_head(lessons, material_of(lessons, embeddings, frames), projection, say, judged_by)
+    kept = None if order.alone else open_extra(order.backbone, LESSONS)
+    start = work.from_nothing(projection, projected) if kept is None else work.from_lessons(projection, projected, kept)
+    calibration, taught, metrics = judged_head(start.material, say, judged_frames)
+    head = head_of(*start.fitted(), calibration, projection.stretches)
+    lessons = start.lessons(taught)
+    if kept is None and 0 < taught.open_licence.sum() < len(taught):
+        say("the same with openly licensed frames only")
+        metrics["open_only"] = work.with_open_frames().figures_from_nothing(projection, projected)
     if LEARNED_FROM in facts:
-        trained.metrics["protocol"] += (
+        metrics["protocol"] += (
             "; the backbone was trained further before, and where it has learned from these sources the figures flatter"
         )
         say(f"warning: the backbone {_whose(facts[LEARNED_FROM], frames)}: figures on such frames flatter")
-    described = card(
-        order.name,
-        facts,
-        trained.head,
-        trained.calibration,
-        {**start, **trained.training},
-        trained.metrics,
-        trained.head.probabilities(engine.embed(prepare(golden_drawing())).mean(axis=0)),
-    )
-    contents = {BACKBONE: backbone, HEAD: trained.head.to_bytes(), PROJECTION: projected, LESSONS: lessons.to_bytes()}
+    golden = head.probabilities(engine.embed(prepare(golden_drawing())).mean(axis=0))
+    described = card(order.name, facts, head, calibration, {**start.facts, **training_facts(taught)}, metrics, golden)
+    contents = {BACKBONE: backbone, HEAD: head.to_bytes(), PROJECTION: projected, LESSONS: lessons.to_bytes()}
     bundle = write_bundle(order.out, contents, described)
     say(f"{path_to_text(order.out)}: bundle {bundle.sha256[:12]} passes its self-test")
     return bundle
@@ -130,44 +152,127 @@ class _Ears:
     counting: Counting
 
 
-def _lessons(
-    order: HeadOrder,
-    embeddings: Embeddings,
-    frames: Sequence[LabelledFrame],
-    projection_sha256: str,
-    say: Callable[[str], None],
-) -> tuple[Lessons, dict[str, Any]]:
-    """Return the training data of the head, and the card's text about its starting point."""
-    kept = None if order.alone else open_extra(order.backbone, LESSONS)
-    if kept is None:
-        drawn = order.drawn_per_category
-        lessons = learned(embeddings, frames, drawn, order.seed, projection_sha256)
-        return lessons, {"seed": order.seed, "drawn_frames_per_category": drawn}
-    before = Lessons.from_bytes(kept, projection_sha256, str(order.backbone / LESSONS))
-    of = path_to_text(order.backbone)
-    say(f"starting from the {len(before.taught):,} frames and the drawn ones that taught the head of {of}")
-    drawn = read_card(order.backbone)[0]["training"].get("drawn_frames_per_category", 0)
-    own = sum(frame.may_teach for frame in frames)
-    start = {"starts_from": sha256(kept), "own_frames": own, "drawn_frames_per_category": drawn}
-    return further(embeddings, frames, before), start
+@dataclass(frozen=True, slots=True, eq=False)
+class _Start:
+    """
+    What a head is taught from.
+
+    ``fitted`` returns its map of embeddings; ``lessons`` makes what starts the next head, of the taught frames with their
+    scores; ``facts``: the card's text about the starting point.
+    """
+
+    material: Direct | Projected | Correction
+    fitted: Callable[[], Affine]
+    lessons: Callable[[Taught], Lessons]
+    facts: dict[str, Any]
 
 
-def _compact(
-    order: HeadOrder, engine: LiteRtEngine, backbone: bytes, frames: Sequence[LabelledFrame], ears: _Ears
-) -> tuple[bytes, Embeddings]:
-    """Return the projection and what embeds pictures as compact vectors; a projection is learned if none lies there."""
-    known = None
-    projected = _kept_projection(order, backbone)
-    if projected is None:
-        full = Embeddings(engine, sha256(backbone), ears.say, order.threads, ears.counting)
-        projected, known = _projection(order, full, frames, ears.say)
-    projection = Projection.from_bytes(projected, engine.features, str(order.backbone / PROJECTION))
-    identity = sha256((sha256(backbone) + sha256(projected)).encode())
-    embeddings = Embeddings(CompactEngine(engine, projection), identity, ears.say, order.threads, ears.counting)
-    if known is not None:
-        learned_from, rows = known
-        embeddings.keep(learned_from, projection.compact(rows))
-    return projected, embeddings
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    order: HeadOrder
+    engine: LiteRtEngine
+    backbone_sha256: str
+    stretches: tuple[int, ...]
+    frames: Sequence[LabelledFrame]
+    ears: _Ears
+
+    def from_nothing(self, projection: Projection, projected: bytes) -> _Start:
+        """Start from drawn frames and the given ones: from whole embeddings, unless there are too many."""
+        drawn, seed = self.order.drawn_per_category, self.order.seed
+        facts = {"seed": seed, "drawn_frames_per_category": drawn}
+        if rows_to_learn(self.frames, drawn) > MOST_ROWS:
+            embeddings = self._embeddings(CompactEngine(self.engine, projection), sha256(projected))
+            compact = gathered(embeddings, self.frames, drawn, seed)
+            judged = judged_by(compact.taught, embeddings, self.frames)
+            projected_material = Projected.of(compact.always, compact.taught, judged)
+            return _Start(
+                projected_material,
+                lambda: projection.unfolded(*projected_material.fitted()),
+                lambda taught: replace(compact.lessons(sha256(projected)), taught=taught),
+                {**facts, "learned_from": "compact vectors"},
+            )
+        embeddings = self._embeddings(self.engine)
+        whole = gathered(embeddings, self.frames, drawn, seed)
+        compact = whole.through(projection.compact)
+        standard = whole.through(projection.standardised)
+        judged = judged_by(whole.taught, embeddings, self.frames)
+        judged = replace(judged, rows={name: projection.standardised(rows) for name, rows in judged.rows.items()})
+        direct = Direct.of(standard.always, standard.taught, judged)
+        return _Start(
+            direct,
+            lambda: projection.unscaled(*direct.fitted()),
+            lambda taught: replace(
+                compact.lessons(sha256(projected)),
+                taught=replace(taught, bare=compact.taught.bare, barred=compact.taught.barred),
+            ),
+            {**facts, "learned_from": "whole embeddings"},
+        )
+
+    def with_open_frames(self) -> _Work:
+        """Return the same work in which frames of no open licence only judge."""
+        return replace(self, frames=openly_licensed(self.frames))
+
+    def figures_from_nothing(self, projection: Projection, projected: bytes) -> dict[str, Any]:
+        """Judge a head that starts from nothing, for comparison: its main figures on all sources and on blind ones."""
+        start = self.from_nothing(projection, projected)
+        metrics = judged_head(start.material, lambda _: None, "")[2]
+        of = {"real_frames": len(start.material.taught)}
+        parts = {name: metrics[name] for name in (PLAIN, "blind") if name in metrics}
+        return {**of, **{name: {key: part[key] for key in _MAIN_FIGURES} for name, part in parts.items()}}
+
+    def from_lessons(self, projection: Projection, projected: bytes, kept: bytes) -> _Start:
+        """Start from the head that is there and from what taught it."""
+        before = Lessons.from_bytes(kept, sha256(projected), str(self.order.backbone / LESSONS))
+        card, content = read_card(self.order.backbone)[0], (self.order.backbone / HEAD).read_bytes()
+        head = Head.from_bytes(content, self.engine.features, str(self.order.backbone / HEAD))
+        of = path_to_text(self.order.backbone)
+        if head.stretches != projection.stretches:
+            raise ModelError(f"the head and the projection of {of} do not fit together; teach without them (--alone)")
+        self.ears.say(
+            f"starting from the {len(before.taught):,} frames and the drawn ones that taught the head of {of}"
+        )
+        engine = CompactEngine(self.engine, projection, head)
+        embeddings = self._embeddings(engine, sha256(projected), sha256(content))
+        material = correction(before, embeddings, self.frames)
+
+        def fitted() -> Affine:
+            more, offset = projection.unfolded(*material.fitted())
+            slopes, bias = map_of(head)
+            return slopes + more, bias + offset
+
+        return _Start(
+            material,
+            fitted,
+            lambda taught: replace(before, taught=taught),
+            {
+                "starts_from": sha256(kept),
+                "own_frames": sum(frame.may_teach for frame in self.frames),
+                "drawn_frames_per_category": card["training"].get("drawn_frames_per_category", 0),
+            },
+        )
+
+    def learned_projection(self) -> bytes:
+        """
+        Learn a projection from drawn frames and from those that may teach.
+
+        Blind frames have no part in it: they judge. Raises `DatasetError` if there are too few pictures.
+        """
+        drawn = drawn_frames(min(self.order.drawn_per_category, _PROJECTED_PER_CATEGORY), self.order.seed)
+        teaching = [frame for frame in self.frames if frame.may_teach and not frame.blind]
+        if len(drawn) + len(teaching) < _LEAST_PROJECTED:
+            raise DatasetError(
+                f"{len(teaching)} frames tell too little of what differs between frames: expected {_LEAST_PROJECTED} at "
+                "least, or let --drawn N draw some"
+            )
+        learned_from = [*map(pictures.of_drawing, drawn), *(pictures.of_frame(frame, "bare") for frame in teaching)]
+        rows = self._embeddings(self.engine).of("drawn and labelled frames for the projection", learned_from)
+        self.ears.say("learning the projection")
+        return fitted_projection(rows, stretches=self.stretches).to_bytes()
+
+    def _embeddings(self, engine: Engine, *of: str) -> Embeddings:
+        """Embed with an engine; ``of``: sha256 of what it puts behind the backbone."""
+        identity = sha256("".join((self.backbone_sha256, *of)).encode()) if of else self.backbone_sha256
+        return Embeddings(engine, identity, self.ears.say, self.order.threads, self.ears.counting)
 
 
 def _kept_projection(order: HeadOrder, backbone: bytes) -> bytes | None:
@@ -180,30 +285,19 @@ def _kept_projection(order: HeadOrder, backbone: bytes) -> bytes | None:
     return open_extra(order.backbone, PROJECTION)
 
 
-def _projection(
-    order: HeadOrder, embeddings: Embeddings, frames: Sequence[LabelledFrame], say: Callable[[str], None]
-) -> tuple[bytes, tuple[list[InputPicture], npt.NDArray[np.float32]]]:
-    """
-    Learn a projection from drawn frames and from those that may teach; also returns these and their embeddings.
+def openly_licensed(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """Return the frames, of which those of no open licence only judge."""
+    return [replace(frame, may_teach=frame.may_teach and frame.open_licence) for frame in frames]
 
-    Blind frames have no part in it: they judge. Raises `DatasetError` if there are too few pictures.
-    """
-    drawn = drawn_frames(min(order.drawn_per_category, _PROJECTED_PER_CATEGORY), order.seed)
-    teaching = [frame for frame in frames if frame.may_teach and not frame.blind]
-    if len(drawn) + len(teaching) < _LEAST_PROJECTED:
-        raise DatasetError(
-            f"{len(teaching)} frames tell too little of what differs between frames: expected {_LEAST_PROJECTED} at least, or "
-            "let --drawn N draw some"
-        )
-    learned_from = [*map(pictures.of_drawing, drawn), *(pictures.of_frame(frame, "bare") for frame in teaching)]
-    rows = embeddings.of("drawn and labelled frames for the projection", learned_from)
-    say("learning the projection")
-    return fitted_projection(rows).to_bytes(), (learned_from, rows)
+
+def stretches_of(facts: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the widths of the parts of a backbone's embedding, by the card's facts about it."""
+    return tuple(int(row["width"]) for row in facts["outputs"])
 
 
 def _width(facts: dict[str, Any], backbone: Path) -> int:
     try:
-        return sum(int(row["width"]) for row in facts["outputs"])
+        return sum(stretches_of(facts))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"the card of {path_to_text(backbone)} does not say what its backbone gives: expected 'backbone.outputs'"

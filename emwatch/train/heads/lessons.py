@@ -1,8 +1,10 @@
 """
 What taught a head, kept with its bundle: so that another one can start from there without the frames themselves.
 
-Drawn frames and pictures of other things are kept as sums over their compact vectors; labelled frames as compact vectors,
-a source and a sha256 each, so that heads can be judged by source and frames that taught are known again.
+The next head is this one and a correction in the space of compact vectors. What the correction may not spoil is kept as
+products of the compact vectors of drawn frames and of pictures of other things, and as compact vectors of labelled frames.
+These come with what the head says of them, and with what heads say that did not learn their source, a source, and a sha256:
+so that heads can be judged by source and frames that taught are known again.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,13 +38,17 @@ class Taught:
     """
     Labelled frames that teach: compact vectors (n, width), without their data bar and with a redrawn one.
 
-    So no bar tells a category. ``weights`` (n,) are those in the regression, of each of the two rows.
+    So no bar tells a category. ``weights`` (n,) are those in the regression, of each of the two rows. ``seen`` (n, 2, 11):
+    the scores of both rows by the head that learned them; ``unseen`` (n, 11): of the first one, by heads that learned
+    nothing of its source.
     """
 
     bare: npt.NDArray[np.float32]
     barred: npt.NDArray[np.float32]
     categories: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64]
+    seen: npt.NDArray[np.float32]
+    unseen: npt.NDArray[np.float32]
     sources: list[str]
     licences: list[str]
     sha256: list[str]  #: of the files
@@ -77,42 +83,35 @@ class Taught:
 @dataclass(frozen=True, slots=True, eq=False)
 class Lessons:
     """
-    ``always``: sums over what every head learns. ``class_factors`` (11,): by which classes weigh the same.
+    What starts the next head.
 
-    ``projection_sha256``: of the projection that made the compact vectors.
+    ``always`` (width + 1, width + 1): weighted sum of products over what every head learns, the last row and column for the
+    constant. ``class_factors`` (11,): by which classes weigh the same. ``projection_sha256``: of the projection that made
+    the compact vectors.
     """
 
-    always: Sums
+    always: npt.NDArray[np.float64]
     taught: Taught
     class_factors: npt.NDArray[np.float64]
     projection_sha256: str
 
-    def whole(self) -> Sums:
-        """Return the sums over all there is to learn."""
-        return self.always + self.taught.sums(np.ones(len(self.taught), dtype=bool))
-
-    def with_frames(self, others: Taught) -> Lessons:
-        """Return these lessons with further frames; a frame that is there already, by its sha256, is taken anew."""
-        again = set(others.sha256)
-        kept = np.array([each not in again for each in self.taught.sha256], dtype=bool)
-        return replace(self, taught=self.taught.only(kept).beside(others))
-
     def to_bytes(self) -> bytes:
-        """Write ``lessons.npz``: vectors in half precision, sums as their upper triangle in single precision."""
-        taught, above = self.taught, np.triu_indices(len(self.always.products))
+        """Write ``lessons.npz``: vectors in half precision, products as their upper triangle in single precision."""
+        taught, above = self.taught, np.triu_indices(len(self.always))
         names, source_of = np.unique(np.array(taught.sources), return_inverse=True)
         licences, licence_of = np.unique(np.array(taught.licences), return_inverse=True)
         file = io.BytesIO()
         np.savez_compressed(
             file,
-            products=self.always.products[above].astype(np.float32),
-            targets=self.always.targets.astype(np.float32),
+            products=self.always[above].astype(np.float32),
             class_factors=self.class_factors,
             projection_sha256=np.array(self.projection_sha256),
             bare=taught.bare.astype(np.float16),
             barred=taught.barred.astype(np.float16),
             categories=taught.categories.astype(np.int8),
             weights=taught.weights.astype(np.float32),
+            seen=taught.seen.astype(np.float16),
+            unseen=taught.unseen.astype(np.float16),
             sha256=np.frombuffer(bytes.fromhex("".join(taught.sha256)), dtype=np.uint8).reshape(-1, 32),
             open_licence=taught.open_licence,
             blind=taught.blind,
@@ -154,18 +153,20 @@ def _read(found: dict[str, npt.NDArray[Any]]) -> Lessons:
     frames, width = found["bare"].shape
     side = width + 1
     above = np.triu_indices(side)
-    if found["products"].shape != above[0].shape or found["targets"].shape != (side, CLASSES):
-        raise ValueError(f"its sums do not fit vectors of {width} numbers")
+    if found["products"].shape != above[0].shape or found["barred"].shape != (frames, width):
+        raise ValueError(f"its products do not fit vectors of {width} numbers")
+    if found["seen"].shape != (frames, 2, CLASSES) or found["unseen"].shape != (frames, CLASSES):
+        raise ValueError(f"its scores are not those of {frames} frames")
     products = np.zeros((side, side))
     products[above] = found["products"]
     products += np.triu(products, 1).T
-    columns = ("barred", "categories", "weights", "sha256", "open_licence", "blind", "source_of", "licence_of")
+    columns = ("categories", "weights", "sha256", "open_licence", "blind", "source_of", "licence_of")
     if wrong := [key for key in columns if len(found[key]) != frames]:
         raise ValueError(f"its columns {', '.join(wrong)} are not as long as its {frames} frames")
     categories = found["categories"].astype(np.int64)
     if frames and not 0 <= categories.min() <= categories.max() < UNFAMILIAR:
         raise ValueError("a category is none of the ten")
-    for key in ("products", "targets", "bare", "barred", "weights", "class_factors"):
+    for key in ("products", "bare", "barred", "weights", "seen", "unseen", "class_factors"):
         if not np.isfinite(found[key].astype(np.float64)).all():
             raise ValueError(f"'{key}' holds numbers that are not finite")
     taught = Taught(
@@ -173,6 +174,8 @@ def _read(found: dict[str, npt.NDArray[Any]]) -> Lessons:
         barred=found["barred"].astype(np.float32),
         categories=categories,
         weights=found["weights"].astype(np.float64),
+        seen=found["seen"].astype(np.float32),
+        unseen=found["unseen"].astype(np.float32),
         sources=_named(found["source_names"], found["source_of"]),
         licences=_named(found["licence_names"], found["licence_of"]),
         sha256=[row.tobytes().hex() for row in found["sha256"]],
@@ -180,7 +183,7 @@ def _read(found: dict[str, npt.NDArray[Any]]) -> Lessons:
         blind=found["blind"].astype(bool),
     )
     return Lessons(
-        Sums(products, found["targets"].astype(np.float64)),
+        products,
         taught,
         found["class_factors"].astype(np.float64),
         str(found["projection_sha256"]),

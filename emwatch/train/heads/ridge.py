@@ -1,4 +1,8 @@
-"""Ridge regression in closed form, with numpy alone: heads are one affine map, learned from sums over rows."""
+"""
+Ridge regression in closed form, with numpy alone: heads are one affine map.
+
+Learned from sums over rows (`Sums`), or from the products between rows (`Dual`) if rows are longer than they are many.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ RIDGE: Final = 1.0
 
 #: Scores lie between 0 and 1, logits anywhere: scores times this need a temperature near 1.
 SHARPNESS: Final = 8.0
+
+_AT_ONCE: Final = 256
 
 #: The logit of a category without any frame.
 _ABSENT: Final = -20.0
@@ -63,6 +69,59 @@ class Sums:
         system = self.products + ridge * np.eye(len(self.products))
         found = np.linalg.solve(system, self.targets).astype(np.float64, copy=False)
         return found[:-1], found[-1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dual:
+    """
+    Ridge regression by the products between rows (Saunders et al. 1998): the map is a weighted sum of the rows themselves.
+
+    ``rows`` (n, width), float32; ``inverse`` (n, n): of the rows' products, the constant and the penalty among them;
+    ``shares`` (n, classes): how much of each row the map of all rows holds.
+    """
+
+    rows: npt.NDArray[np.float32]
+    inverse: npt.NDArray[np.float64]
+    shares: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        rows: npt.NDArray[np.float32],
+        labels: npt.NDArray[np.int64],
+        weights: npt.NDArray[np.float64],
+        classes: int,
+        ridge: float = RIDGE,
+    ) -> Dual:
+        """Learn rows (n, width) of classes ``labels`` (n,), each counting ``weights`` (n,) times; weights are positive."""
+        system = products(rows, rows).astype(np.float64)
+        system[np.diag_indices(len(rows))] += ridge / weights
+        inverse: npt.NDArray[np.float64] = np.linalg.inv(system).astype(np.float64, copy=False)
+        return cls(rows, inverse, inverse @ np.eye(classes)[labels])
+
+    def without(self, left_out: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Return the shares (n, classes) as if the rows of a mask (n,) had not been there; their own are 0."""
+        out = np.flatnonzero(left_out)
+        if not len(out):
+            return self.shares
+        shares: npt.NDArray[np.float64] = self.shares - self.inverse[:, out] @ np.linalg.solve(
+            self.inverse[np.ix_(out, out)], self.shares[out]
+        )
+        shares[out] = 0.0
+        return shares
+
+    def fitted(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the slopes (width, classes) and the bias (classes,) of all rows."""
+        slopes = np.zeros((self.rows.shape[1], self.shares.shape[1]))
+        for first in range(0, len(self.rows), _AT_ONCE):  # a copy of all in double precision would be large
+            some = slice(first, first + _AT_ONCE)
+            slopes += self.rows[some].T.astype(np.float64) @ self.shares[some]
+        return slopes, self.shares.sum(axis=0)
+
+
+def products(some: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the inner products (n, m) of rows (n, width) and (m, width), each with a 1 for the constant behind it."""
+    return some @ others.T + np.float32(1)
 
 
 def class_weights(

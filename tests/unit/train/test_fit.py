@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from emwatch.classify.bundles.projection import Projection
+from emwatch.classify.head import unit_stretches
 from emwatch.errors import ModelError
 from emwatch.train.heads.lessons import CLASSES, Lessons, Taught
 from emwatch.train.heads.projecting import fitted_projection
-from emwatch.train.heads.ridge import RIDGE, Sums, class_weights, fit_affine, source_weights
+from emwatch.train.heads.ridge import RIDGE, Dual, Sums, class_weights, fit_affine, source_weights
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -44,6 +46,29 @@ def test_the_fit_is_the_least_penalised_squared_error(rows: Rows) -> None:
     np.testing.assert_allclose((weights[:, np.newaxis] * apart).sum(axis=0) + RIDGE * bias, 0, atol=1e-6)
 
 
+def test_products_between_rows_fit_what_sums_over_rows_fit(rows: Rows) -> None:
+    features, labels, weights = rows
+    for one, other in zip(
+        Dual.of(features, labels, weights, 3).fitted(), Sums.of(features, labels, weights, 3).fitted(), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
+
+
+def test_rows_left_out_of_a_fit_leave_no_trace(rows: Rows) -> None:
+    features, labels, weights = rows
+    kept = np.arange(120) % 7 != 3
+    whole = Dual.of(features, labels, weights, 3)
+    other = labels.copy()
+    other[~kept] = 2 - other[~kept]
+
+    shares = whole.without(~kept)
+    np.testing.assert_allclose(
+        features.T @ shares, Dual.of(features[kept], labels[kept], weights[kept], 3).fitted()[0], atol=1e-4
+    )
+    np.testing.assert_allclose(shares, Dual.of(features, other, weights, 3).without(~kept), atol=1e-6)
+    assert np.abs(features.T @ whole.shares - features.T @ shares).max() > 1e-3
+
+
 def test_classes_that_occur_weigh_the_same() -> None:
     labels = np.array([0] * 90 + [2] * 10)
     factors = class_weights(labels, np.ones(100), 4)
@@ -69,19 +94,22 @@ def test_a_hundred_frames_of_a_source_weigh_ten_times_as_much_as_one() -> None:
 def test_a_map_of_compact_vectors_is_the_same_map_of_embeddings() -> None:
     random = np.random.default_rng(1)
     embeddings = (random.normal(size=(80, 200)) * random.uniform(0.1, 9, 200) + 3).astype(np.float32)
-    projection = fitted_projection(embeddings, width=40)
+    projection = fitted_projection(embeddings, width=40, stretches=(120, 80))
+    embeddings *= random.uniform(0.5, 2, (80, 1)).astype(np.float32)  # contrast tells nothing
+    scaled = unit_stretches(embeddings, projection.stretches)
     slopes, bias = random.normal(size=(40, 3)), random.normal(size=3)
     steep, offset = projection.unfolded(slopes, bias)
-    compact = projection.compact(embeddings)
+    compact = Projection.from_bytes(projection.to_bytes(), 200, "projection.npz").compact(embeddings)
 
-    np.testing.assert_allclose(embeddings @ steep + offset, compact @ slopes + bias, atol=1e-3)
+    np.testing.assert_allclose(scaled @ steep + offset, compact @ slopes + bias, atol=1e-3)
     assert float((compact**2).sum(axis=1).mean()) == pytest.approx(1, abs=0.3)
 
 
 @pytest.fixture(name="lessons")
 def _lessons(rows: Rows) -> Lessons:
     features, labels, weights = rows
-    return Lessons(Sums.of(features, labels, weights, CLASSES), _taught(rows, "ab"), np.ones(CLASSES), "cd" * 32)
+    products = Sums.of(features, labels, weights, CLASSES).products
+    return Lessons(products, _taught(rows, "ab"), np.ones(CLASSES), "cd" * 32)
 
 
 def _taught(rows: Rows, start: str) -> Taught:
@@ -91,6 +119,8 @@ def _taught(rows: Rows, start: str) -> Taught:
         barred=features + 1,
         categories=labels,
         weights=weights,
+        seen=np.arange(120 * 2 * CLASSES, dtype=np.float32).reshape(120, 2, CLASSES) / 100,
+        unseen=np.arange(120 * CLASSES, dtype=np.float32).reshape(120, CLASSES) / 100,
         sources=[f"source {at % 7}" for at in range(120)],
         licences=["MIT"] * 120,
         sha256=[f"{start}{at:062x}" for at in range(120)],
@@ -102,8 +132,9 @@ def _taught(rows: Rows, start: str) -> Taught:
 def test_lessons_come_back_from_their_file(lessons: Lessons) -> None:
     found = Lessons.from_bytes(lessons.to_bytes(), "cd" * 32, "lessons.npz")
 
-    np.testing.assert_allclose(found.always.products, lessons.always.products, rtol=1e-6)
-    np.testing.assert_allclose(found.taught.bare, lessons.taught.bare, rtol=1e-3)
+    np.testing.assert_allclose(found.always, lessons.always, rtol=1e-6)
+    for name in ("bare", "barred", "seen", "unseen"):
+        np.testing.assert_allclose(getattr(found.taught, name), getattr(lessons.taught, name), rtol=1e-3)
     for name in ("sources", "licences", "sha256"):
         assert getattr(found.taught, name) == getattr(lessons.taught, name)
     for name in ("categories", "open_licence", "blind"):
@@ -119,11 +150,3 @@ def test_lessons_of_another_projection_are_refused(lessons: Lessons) -> None:
 def test_what_is_no_file_of_lessons_is_refused(content: bytes) -> None:
     with pytest.raises(ModelError, match=r"lessons.npz cannot be read as what taught a head"):
         Lessons.from_bytes(content, "cd" * 32, "lessons.npz")
-
-
-def test_a_frame_that_taught_already_is_taken_anew_and_counts_once(rows: Rows, lessons: Lessons) -> None:
-    again = _taught(rows, "ab").only(np.arange(120) < 10)
-    other = _taught(rows, "ee").only(np.arange(120) < 5)
-
-    assert len(lessons.with_frames(again).taught) == 120
-    assert len(lessons.with_frames(other).taught) == 125

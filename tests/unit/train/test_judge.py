@@ -86,11 +86,11 @@ def test_a_model_that_is_never_right_often_enough_is_never_certain() -> None:
 
 
 def test_each_source_of_a_category_counts_once_when_limits_are_chosen() -> None:
-    """A source of 400 frames, all wrong and sure, against four of ten that are right."""
-    truth = np.zeros(440, dtype=int)
-    logits = np.zeros((440, 10))
+    """A source of 400 frames, all wrong and sure, against eight of ten that are right."""
+    truth = np.zeros(480, dtype=int)
+    logits = np.zeros((480, 10))
     logits[:400, 1] = logits[400:, 0] = 4
-    sources = ["large"] * 400 + [f"small {at // 10}" for at in range(40)]
+    sources = ["large"] * 400 + [f"small {at // 10}" for at in range(80)]
     weights = source_shares(truth, sources)
 
     assert Calibration.chosen(logits, truth).uncertain_below == 1.0
