@@ -24,6 +24,7 @@ from emwatch.errors import DatasetError, ModelError
 from emwatch.frame import CATEGORIES
 from emwatch.simulate.painter import draw_frame
 from emwatch.train.dataset.labelled import labelled_frames, open_dataset
+from emwatch.train.heads import head_bundle
 from emwatch.train.heads.head_bundle import HeadOrder, train_heads
 from emwatch.train.heads.lessons import taught_sha256
 from emwatch.train.heads.projecting import fitted_projection
@@ -167,6 +168,29 @@ def test_frames_of_a_single_source_teach_but_cannot_be_judged_by_their_own(few_f
 
     assert (made.card["metrics"]["sources"], made.card["training"]["real_frames"]) == (1, 20)
     assert np.isfinite(made.card["metrics"]["without_bar"]["ece_after"])
+
+
+@pytest.mark.slow  # trains a head: half a minute
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("most_rows", "learned_from"), [(10, "compact vectors"), (10_000, "whole embeddings")])
+def test_too_many_frames_for_products_between_them_teach_as_compact_vectors_and_open_ones_are_judged_apart(
+    most_rows: int, learned_from: str, few_frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head_bundle, "MOST_ROWS", most_rows)
+    rows = [
+        f"{path.relative_to(few_frames).as_posix()}\t{path.parts[-3]}\t{path.parts[-2]}\tyes\t{'yes' if '0' in path.parts[-2] else 'no'}"
+        for path in sorted(few_frames.rglob("*.png"))
+    ]
+    head = "file\tcategory\tsource\tmay_teach\topen_licence"
+    (few_frames / "labels.tsv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    order = HeadOrder(default_directory(), tmp_path / "made", drawn_per_category=1, alone=True)
+    card = train_heads(order, labelled_frames(few_frames), _quiet).card
+
+    assert (card["training"]["learned_from"], card["training"]["real_frames"]) == (learned_from, 20)
+    assert card["metrics"]["open_only"]["real_frames"] == 10
+    assert 0 <= card["metrics"]["open_only"]["without_bar"]["balanced_accuracy"] <= 1
+    learned = Classifier.load(tmp_path / "made").classify(prepare(draw_frame("Patterned_surface", 1, 256, 192).pixels))
+    assert learned.category == "Patterned_surface"
 
 
 @pytest.mark.slow  # trains a head: half a minute
