@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     import numpy as np
@@ -296,6 +296,8 @@ class Target:
     magnification: Window | None = None
     stage_tilt_deg: Window | None = None
     channels: tuple[str, ...] = ("terminal",)
+    learned: str = ""  #: the name of the learned target that a frame must look like
+    judge: Callable[[Embedding | None], tuple[bool, str]] | None = None  #: of that; ``None`` if it is not there
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ COMMANDS: Final = {
     ),
     "log": Entry("emwatch.cli.commands.log", "log", "List recorded frames."),
     "review": Entry("emwatch.cli.commands.review", "review", "Record what frames really show."),
+    "target": Entry("emwatch.cli.commands.target", "target", "Teach targets by example, and search the past for them."),
+    "similar": Entry("emwatch.cli.commands.similar", "similar", "List the frames of the log that look most alike."),
     "alerts": Entry("emwatch.cli.commands.alerts", "alerts", "List, try, snooze, acknowledge and retry alerts."),
     "db": Entry("emwatch.cli.commands.db", "db", "Check, back up, prune, merge and repair the ledger."),
     "classify": Entry("emwatch.cli.commands.classify", "classify", "Classify frames without recording them."),

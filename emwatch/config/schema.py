@@ -127,6 +127,7 @@ class TargetConfig(Section):
 
     name: Name
     category: Annotated[tuple[_Category, ...], OneOrMany] = ()
+    learned: Name | None = None
     min_probability: Annotated[Number, Field(ge=0, le=1)] = 0.8
     magnification: WindowConfig | None = None
     stage_tilt_deg: WindowConfig | None = None
@@ -137,10 +138,12 @@ class TargetConfig(Section):
         return Target(
             name=self.name,
             categories=tuple(self.category),
-            min_probability=self.min_probability,
+            # What was learned need not be one of the ten categories, nor the model be sure which.
+            min_probability=0.0 if self.learned and not self.category else self.min_probability,
             magnification=self.magnification.to_window() if self.magnification else None,
             stage_tilt_deg=self.stage_tilt_deg.to_window() if self.stage_tilt_deg else None,
             channels=self.alerts,
+            learned=self.learned or "",
         )
 
 

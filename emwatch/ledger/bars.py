@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, exists, select, text, update
 
 from emwatch.frame import FrameState, text_to_path
-from emwatch.ledger import row_values
+from emwatch.ledger import embeddings, row_values
 from emwatch.ledger.outbox import AlertRules, Queued, write_matches
 from emwatch.ledger.schema import BAR_UNREAD, acquisition, frames, predictions
 
@@ -100,5 +100,6 @@ def write_bar(
     said = connection.execute(_PREDICTION, {"of_frame": frame_id}).one_or_none()
     if said is None:
         return Queued()
-    found = findings.matched(row_values.prediction_of(said), metadata)
+    prediction = replace(row_values.prediction_of(said), embedding=embeddings.newest(connection, frame_id))
+    found = findings.matched(prediction, metadata)
     return write_matches(connection, frame_id, found, read_at, rules)

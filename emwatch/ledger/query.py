@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.pool import StaticPool
 
 from emwatch.frame import AcquisitionMetadata, FrameState
-from emwatch.ledger import current, reviews, row_values, tellings
+from emwatch.ledger import current, embeddings, reviews, row_values, tellings
 from emwatch.ledger.asking import checked_expression
 from emwatch.ledger.care.upgrade import migrate
 from emwatch.ledger.choosing import count_of, rows_of
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from emwatch.frame import Embedding
+    from emwatch.ledger.embeddings import FrameFacts, Stored
     from emwatch.ledger.tellings import AlertRow
 
 __all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "ReviewRow", "SessionRow", "ToReview", "Unjudged"]
@@ -196,6 +198,33 @@ class LedgerReader:
         if row is None:
             return None
         return row_values.metadata_of(row)
+
+    def embeddings(
+        self,
+        space_sha256: str,
+        *,
+        since: datetime | None = None,
+        limit: int | None = None,
+        no_hits: bool = False,
+    ) -> Stored:
+        """Return the embeddings of current frames in one space, the newest first; see `emwatch.ledger.embeddings`."""
+        with self._snapshot() as connection:
+            return embeddings.stored(connection, space_sha256, since=since, limit=limit, no_hits=no_hits)
+
+    def embedding(self, frame_id: int, space_sha256: str) -> bytes | None:
+        """Return a frame's embedding in a space, ``None`` without one."""
+        with self._snapshot() as connection:
+            return embeddings.of_frame(connection, frame_id, space_sha256)
+
+    def newest_embedding(self, frame_id: int) -> Embedding | None:
+        """Return the embedding of a frame that was made last, ``None`` if it has none."""
+        with self._snapshot() as connection:
+            return embeddings.newest(connection, frame_id)
+
+    def facts(self, frame_ids: Sequence[int]) -> dict[int, FrameFacts]:
+        """Return path, time and category of frames, by number."""
+        with self._snapshot() as connection:
+            return embeddings.facts(connection, frame_ids)
 
     def newest_id(self) -> int:
         """Return the highest number of a row, 0 in an empty ledger."""

@@ -25,6 +25,7 @@ from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import bar_limits, reading_limits
 from emwatch.service.alert_inbox import AlertInbox
 from emwatch.service.data_bars import DataBarWorker, MissingBarReader
+from emwatch.service.learned_targets import LearnedTargets
 from emwatch.service.ledger_watch import LedgerWatch
 from emwatch.service.lock import SingleInstance
 from emwatch.service.model import LiveModel
@@ -165,15 +166,14 @@ class Daemon:
             skipped=scan.sidecar_came,
         )
 
+        learned = LearnedTargets(config.ledger.path, config.wanted(), tell, (pipeline, bars))
         trouble = self._trouble_watch(model, outbox, tell)
 
         def take_over(new: Config) -> None:
             trouble.settings = new.alerts.trouble
             outbox.exchange(new.alerts.open_channels(self._show), new.alerts.policy)
             ledger.alert_max_age = new.alerts.max_age
-            for each in (pipeline, bars):
-                if each is not None:
-                    each.use_targets(new.wanted())
+            learned.exchange(new.wanted())
 
         reload = Reload(config, self._reread, take_over=take_over, tell=tell, note=status_file.note_reload, clock=clock)
         workers = [model.loader, *(each.worker for each in (bars, upkeep) if each is not None)]
@@ -181,6 +181,7 @@ class Daemon:
             self._notifier.tick,
             partial(self._pass_on, model, reload),
             model.tick,
+            learned.tick,
             LiveReviews(ledger, tell).tick,
             *(() if self._once else (trouble.tick,)),
             AlertInbox(ledger, tell, clock.now, outbox.wake).tick,

@@ -42,6 +42,8 @@ def explain(target: Target, prediction: Prediction, metadata: AcquisitionMetadat
     A window on a value that the frame does not carry is not met.
     """
     conditions = [_of_category(target, prediction)]
+    if target.learned:
+        conditions.append(_of_likeness(target, prediction))
     if target.magnification is not None:
         conditions.append(_of_window("magnification", target.magnification, metadata.number("magnification"), "x"))
     if target.stage_tilt_deg is not None:
@@ -60,6 +62,13 @@ def _of_category(target: Target, prediction: Prediction) -> Condition:
     met = prediction.probability >= target.min_probability
     said, wanted = _told_apart(prediction.probability, target.min_probability)
     return Condition("category", met, f"{prediction.category} {said} {'>=' if met else '<'} {wanted}")
+
+
+def _of_likeness(target: Target, prediction: Prediction) -> Condition:
+    if target.judge is None:
+        return Condition("likeness", met=False, sentence=f"no learned target is called {target.learned!r}")
+    met, sentence = target.judge(prediction.embedding)
+    return Condition("likeness", met, sentence)
 
 
 def _said(prediction: Prediction) -> str:

@@ -94,6 +94,7 @@ def _work(
     from emwatch.ledger.query import LedgerReader
     from emwatch.readers.sandbox.frame_sandbox import Sandbox
     from emwatch.readers.sandbox.limits import reading_limits
+    from emwatch.teaching.store import with_judges
 
     with ExitStack() as stack:
         reader = stack.enter_context(LedgerReader(config.ledger.path))
@@ -110,7 +111,7 @@ def _work(
             bundle_sha256=classifier.bundle_sha256,
             space_sha256=space,
             wanted=wanted,
-            targets=config.wanted() if alerts else None,
+            targets=with_judges(config.wanted(), config.ledger.path) if alerts else None,
             clock=SystemClock(),
             tell=advance,
             doubt_by_scale=config.model.doubt_by_scale,

@@ -1,0 +1,203 @@
+"""
+Learned targets, kept beside the ledger: ``<folder of the ledger>/targets/NAME-VERSION.json``, a few kB each.
+
+A version never changes; the highest one counts. Its examples are in it as embeddings, so that it can be refined without files.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from emwatch.errors import EmwatchError
+from emwatch.foreign_file import parse_json, read_bounded
+from emwatch.settings import NAME_PATTERN
+from emwatch.targets.learned import Head, vectors
+from emwatch.whole_file import written_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from emwatch.frame import Target
+    from emwatch.targets.learned import Rows
+
+FORMAT: Final = 1
+_CAP_BYTES: Final = 1024**2
+
+
+class TargetError(EmwatchError):
+    """A learned target cannot be made, found or read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A frame that taught, by its sha256; ``views`` are embeddings of it, the first of the frame as it is."""
+
+    path: str
+    sha256: str
+    wanted: bool
+    views: tuple[bytes, ...] = field(repr=False)
+
+    @property
+    def rows(self) -> Rows:
+        """The views as rows of length 1."""
+        return vectors(self.views)
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedTarget:
+    """``facts``: the estimates when it was learned, as `emwatch target show` lists them."""
+
+    name: str
+    version: int
+    head: Head
+    examples: tuple[Example, ...]
+    learned_at: str
+    facts: Mapping[str, Any]
+
+    def to_bytes(self) -> bytes:
+        """Write it as JSON."""
+        document = {
+            "format": FORMAT,
+            "name": self.name,
+            "version": self.version,
+            "learned_at": self.learned_at,
+            "space_sha256": self.head.space_sha256,
+            "threshold": self.head.threshold,
+            "weights": _text(self.head.weights.astype("<f4").tobytes()),
+            "examples": [
+                {
+                    "path": each.path,
+                    "sha256": each.sha256,
+                    "wanted": each.wanted,
+                    "views": _text(b"".join(each.views)),
+                    "count": len(each.views),
+                }
+                for each in self.examples
+            ],
+            "facts": dict(self.facts),
+        }
+        return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: str) -> LearnedTarget:
+        """Read it. Raises `TargetError` naming ``path``."""
+        try:
+            return _read_document(parse_json(content))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TargetError(f"{path}: cannot be read as a learned target: {error}; learn it again") from error
+
+
+class TargetStore:
+    """The learned targets beside a ledger."""
+
+    def __init__(self, ledger: Path) -> None:
+        self.directory = ledger.absolute().parent / "targets"
+
+    def names(self) -> list[str]:
+        """Return the names of all targets, sorted."""
+        return sorted({each.name for each in self.all()})
+
+    def all(self) -> list[LearnedTarget]:
+        """Return the newest version of each target. Raises `TargetError` for one that cannot be read."""
+        newest: dict[str, LearnedTarget] = {}
+        for path in sorted(self.directory.glob("*.json")):
+            found = self._read(path)
+            if found.name not in newest or newest[found.name].version < found.version:
+                newest[found.name] = found
+        return list(newest.values())
+
+    def get(self, name: str) -> LearnedTarget:
+        """Return the newest version of a target. Raises `TargetError` if there is none."""
+        for each in self.all():
+            if each.name == name:
+                return each
+        known = ", ".join(self.names()) or "none yet"
+        raise TargetError(
+            f"no learned target is called {name!r} (there are: {known}); 'emwatch target learn' makes one"
+        )
+
+    def next_version(self, name: str) -> int:
+        """Return the number of the version to come."""
+        return max((each.version for each in self.all() if each.name == name), default=0) + 1
+
+    def keep(self, target: LearnedTarget) -> Path:
+        """Write a version. Raises `OSError`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / f"{_safe(target.name)}-{target.version:03}.json"
+        with written_whole(path) as made:
+            made.write_bytes(target.to_bytes())
+        return path
+
+    def take(self, file: Path) -> LearnedTarget:
+        """Take over a target from a file, as the next version of its name. Raises `TargetError`."""
+        found = self._read(file)
+        target = replace(found, version=self.next_version(found.name))
+        self.keep(target)
+        return target
+
+    def forget(self, name: str) -> int:
+        """Remove all versions of a target; returns how many. Raises `TargetError` if there is none."""
+        self.get(name)
+        paths = [path for path in self.directory.glob("*.json") if self._read(path).name == name]
+        for path in paths:
+            path.unlink()
+        return len(paths)
+
+    def state(self) -> tuple[tuple[str, int], ...]:
+        """Return what changes with any target: names and times of the files."""
+        return tuple(sorted((path.name, path.stat().st_mtime_ns) for path in self.directory.glob("*.json")))
+
+    def _read(self, path: Path) -> LearnedTarget:
+        try:
+            content = read_bounded(path, _CAP_BYTES)
+        except (OSError, ValueError) as error:
+            raise TargetError(f"{path}: cannot be read: {error}") from error
+        return LearnedTarget.from_bytes(content, str(path))
+
+
+def with_judges(targets: Iterable[Target], ledger: Path) -> tuple[Target, ...]:
+    """Return targets ready to match: those that were learned with the newest version beside the ledger, if there is one."""
+    known = {each.name: each.head.judge for each in TargetStore(ledger).all()}
+    return tuple(replace(each, judge=known.get(each.learned)) if each.learned else each for each in targets)
+
+
+def _read_document(found: Any) -> LearnedTarget:
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise ValueError(f"no learned target of format {FORMAT}")
+    weights = np.frombuffer(base64.b64decode(found["weights"], validate=True), dtype="<f4").astype(np.float32)
+    threshold = float(found["threshold"])
+    if not np.isfinite([*weights, threshold]).all() or not len(weights):
+        raise ValueError("holds numbers that are not finite")
+    if not re.fullmatch(NAME_PATTERN, str(found["name"])):
+        raise ValueError(f"the name {found['name']!r} cannot be used")
+    return LearnedTarget(
+        str(found["name"]),
+        int(found["version"]),
+        Head(str(found["space_sha256"]), weights, threshold),
+        tuple(_example(each, len(weights)) for each in found["examples"]),
+        str(found["learned_at"]),
+        found["facts"] if isinstance(found["facts"], dict) else {},
+    )
+
+
+def _example(found: Any, width: int) -> Example:
+    content = base64.b64decode(found["views"], validate=True)
+    if len(content) != int(found["count"]) * width or not content:
+        raise ValueError("an example has another width than the weights")
+    views = tuple(content[at : at + width] for at in range(0, len(content), width))
+    return Example(str(found["path"]), str(found["sha256"]), bool(found["wanted"]), views)
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:60] or "target"

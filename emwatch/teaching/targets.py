@@ -1,0 +1,212 @@
+"""Learn, apply and refine targets, and find frames that look alike: what the command line and the page call."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emwatch.frame import ReviewVerdict
+from emwatch.ledger.filters import LogFilter
+from emwatch.ledger.query import LedgerReader
+from emwatch.targets import learned
+from emwatch.targets.learned import vectors
+from emwatch.teaching import examples
+from emwatch.teaching.store import Example, LearnedTarget, TargetError, TargetStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from emwatch.classify.classifier import Classifier
+    from emwatch.config import Config
+    from emwatch.ledger.embeddings import FrameFacts
+    from emwatch.targets.learned import Estimate, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A target as learned, with what to expect of it and what the operator should know."""
+
+    target: LearnedTarget
+    estimate: Estimate
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A frame of the log with its score: the likeness to a target, or the cosine of the angle to a frame."""
+
+    score: float
+    frame: FrameFacts
+
+
+def learn(
+    config: Config,
+    name: str,
+    wanted: Sequence[str | int | Path],
+    unwanted: Sequence[str | int | Path],
+    now: datetime,
+    *,
+    classifier: Classifier | None = None,
+) -> Lesson:
+    """
+    Learn a target from frames that show it and frames that do not, and keep it as the next version beside the ledger.
+
+    Frames are paths or numbers of the log. Raises `TargetError`, `ModelError`.
+    """
+    classifier = classifier or examples.open_classifier(config)
+    with _reader(config) as reader:
+        shown = [
+            *examples.shown(config, classifier, reader, wanted, wanted=True),
+            *examples.shown(config, classifier, reader, unwanted, wanted=False),
+        ]
+        return _learn(config, classifier, reader, name, shown, now)
+
+
+def refine(config: Config, name: str, now: datetime, *, classifier: Classifier | None = None) -> Lesson:
+    """
+    Learn a target anew, also from its matches that a review confirmed (or relabelled) or rejected.
+
+    Raises `TargetError` if nothing was reviewed since.
+    """
+    classifier = classifier or examples.open_classifier(config)
+    store = TargetStore(config.ledger.path)
+    before = store.get(name)
+    called = {each.name for each in config.targets if each.learned == name} | {name}
+    known = {each.sha256 for each in before.examples}
+    with LedgerReader(config.ledger.path) as reader:
+        more: list[examples.Shown] = []
+        for target in sorted(called):
+            newest = [each for each in reader.reviews(LogFilter(target=target)) if each.counts]
+            for wanted, verdicts in (
+                (True, {ReviewVerdict.CONFIRM}),
+                (False, {ReviewVerdict.REJECT, ReviewVerdict.RELABEL}),
+            ):
+                numbers = [each.frame_id for each in newest if each.verdict in verdicts and each.sha256 not in known]
+                more += examples.shown(config, classifier, reader, numbers, wanted=wanted)
+        if not more:
+            raise TargetError(f"{name}: no match of it was reviewed since it was learned: 'emwatch review' does that")
+        again = [examples.Shown(each, "", None) for each in before.examples]
+        return _learn(config, classifier, reader, name, [*again, *more], now)
+
+
+def apply(config: Config, name: str, *, since: datetime | None = None, limit: int = 50) -> list[Found]:
+    """Return the frames of the log that a learned target finds, the likeliest first; opens no file and no model."""
+    head = TargetStore(config.ledger.path).get(name).head
+    with LedgerReader(config.ledger.path) as reader:
+        found = reader.embeddings(head.space_sha256, since=since)
+        if not found.frame_ids:
+            return []
+        scores = head.scores(vectors(found.vectors))
+        order = np.argsort(-scores)
+        best = [int(at) for at in order[:limit] if scores[at] >= head.threshold]
+        return _found(reader, found.frame_ids, scores, best)
+
+
+def similar(config: Config, frame_id: int, *, since: datetime | None = None, limit: int = 20) -> list[Found]:
+    """Return the frames of the log that look most like one of them, itself left out. Raises `TargetError`."""
+    with LedgerReader(config.ledger.path) as reader:
+        own = reader.newest_embedding(frame_id)
+        if own is None:
+            raise TargetError(f"frame {frame_id} has no embedding: 'emwatch reclassify' makes it, if the file is there")
+        found = reader.embeddings(own.space.sha256, since=since)
+        scores = vectors(found.vectors) @ vectors([own.values])[0] if found.frame_ids else np.empty(0)
+        order = [int(at) for at in np.argsort(-scores)[: limit + 1] if found.frame_ids[at] != frame_id]
+        return _found(reader, found.frame_ids, scores, order[:limit])
+
+
+def _reader(config: Config) -> Any:
+    return LedgerReader(config.ledger.path) if config.ledger.path.exists() else nullcontext()
+
+
+def _found(reader: LedgerReader, numbers: Sequence[int], scores: Rows, chosen: Sequence[int]) -> list[Found]:
+    facts = reader.facts([numbers[at] for at in chosen])
+    return [Found(float(scores[at]), facts[numbers[at]]) for at in chosen if numbers[at] in facts]
+
+
+def _learn(
+    config: Config,
+    classifier: Classifier,
+    reader: LedgerReader | None,
+    name: str,
+    shown: Sequence[examples.Shown],
+    now: datetime,
+) -> Lesson:
+    _check(shown)
+    space = classifier.space
+    wanted = [each.example for each in shown if each.example.wanted]
+    unwanted = [each.example for each in shown if not each.example.wanted]
+    if space is None or any(len(view) != space.width for each in shown for view in each.example.views):
+        raise TargetError(f"{name}: its examples were embedded by another backbone: learn it again from the frames")
+    others = _others(classifier, reader, shown)
+    try:
+        head, estimate = learned.learn(
+            space.sha256, [each.rows for each in wanted], [each.rows for each in unwanted], others
+        )
+    except ValueError as error:
+        raise TargetError(f"{name}: {error}") from error
+    store = TargetStore(config.ledger.path)
+    facts = {
+        "wanted": len(wanted),
+        "unwanted": len(unwanted),
+        "background": len(others),
+        "recall": _share(estimate.recall),
+        "false_alarms": _share(estimate.false_alarms),
+        "precision_at_5_percent": _share(estimate.precision),
+        "backbone_sha256": space.backbone_sha256,
+    }
+    kept = tuple(each.example for each in shown)
+    target = LearnedTarget(name, store.next_version(name), head, kept, now.isoformat(timespec="seconds"), facts)
+    store.keep(target)
+    return Lesson(target, estimate, tuple(_warnings(estimate, wanted, unwanted)))
+
+
+def _check(shown: Sequence[examples.Shown]) -> None:
+    sides: dict[str, bool] = {}
+    for each in shown:
+        example = each.example
+        if sides.setdefault(example.sha256, example.wanted) != example.wanted:
+            raise TargetError(f"{example.path}: stands on both sides; a frame shows the target or does not")
+    count = len({each.example.sha256 for each in shown if each.example.wanted})
+    if count < 2:
+        raise TargetError(f"{count} different example: at least two are needed, five or more are better")
+
+
+def _others(classifier: Classifier, reader: LedgerReader | None, shown: Sequence[examples.Shown]) -> Rows:
+    """Return the background: but for the categories of the examples, and for recent frames as alike as they are."""
+    categories = {each.category for each in shown if each.example.wanted and each.category}
+    found = [examples.background(classifier, categories)]
+    if reader is not None and classifier.space is not None:
+        numbers = {each.frame_id for each in shown if each.frame_id is not None}
+        recent = examples.recent(reader, classifier.space.sha256, numbers)
+        if len(recent):
+            own = np.array([each.example.rows[0] for each in shown if each.example.wanted])
+            among = np.median((own @ own.T)[~np.eye(len(own), dtype=bool)])
+            found.append(recent[(recent @ own.T).max(axis=1) < max(among, 0.5)])
+    rows = [each for each in found if len(each)]
+    width = 0 if classifier.space is None else classifier.space.width
+    return np.concatenate(rows) if rows else np.empty((0, width))
+
+
+def _share(share: learned.Share) -> list[float | None]:
+    return [None if math.isnan(value) else round(value, 4) for value in (share.value, share.low, share.high)]
+
+
+def _warnings(estimate: Estimate, wanted: Sequence[Example], unwanted: Sequence[Example]) -> list[str]:
+    found = []
+    if not estimate.separates:
+        found.append("the examples do not separate well from other frames: expect misses and false alarms")
+    if estimate.missed:
+        missed = ", ".join(wanted[at].path for at in estimate.missed)
+        found.append(f"not found when left out: {missed}; show more frames like these")
+    if estimate.taken:
+        taken = ", ".join(unwanted[at].path for at in estimate.taken)
+        found.append(f"taken for the target when left out: {taken}; show more with --not that look like these")
+    if len(wanted) < 5:
+        found.append(f"only {len(wanted)} examples: five or more make the estimate worth something")
+    return found

@@ -1,0 +1,185 @@
+"""A target learned from examples finds its like in the log, and nothing else; the model is the one that is shipped."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from emwatch.classify.compact import in_8_bits, space_of
+from emwatch.config.schema import Config
+from emwatch.frame import Embedding, EmbeddingSpace, Match, Target
+from emwatch.ledger.writer import Ledger
+from emwatch.service.learned_targets import LearnedTargets
+from emwatch.targets.learned import Share, learn, unit
+from emwatch.targets.rules import match_targets
+from emwatch.teaching.store import Example, LearnedTarget, TargetError, TargetStore
+from emwatch.teaching.targets import apply, similar
+from emwatch.testing import NOON, make_metadata, make_outcome, make_prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+WIDTH = 32
+SPACE = space_of("b" * 64, "p" * 64, WIDTH)
+OTHER = space_of("c" * 64, "p" * 64, WIDTH)
+
+
+@pytest.fixture(name="near")
+def _near() -> Callable[[int, float], Any]:
+    """Return rows of length 1 around one of the axes, (5, width), as far as ``noise`` from it."""
+    random = np.random.default_rng(3)
+
+    def near(axis: int, noise: float = 0.1, rows: int = 5) -> Any:
+        return unit(np.eye(WIDTH)[axis] + noise * random.normal(size=(rows, WIDTH)))
+
+    return near
+
+
+def embedding(row: Any, space: EmbeddingSpace = SPACE) -> Embedding:
+    return Embedding(space, in_8_bits(row.astype(np.float32)))
+
+
+def taught(near: Callable[..., Any], name: str = "rods", version: int = 1) -> LearnedTarget:
+    wanted, unwanted = near(0), near(1)
+    head, _ = learn(SPACE.sha256, [row[None] for row in wanted], [row[None] for row in unwanted], near(2, 0.5, 60))
+    examples = tuple(
+        Example(f"/acq/{at}.tif", f"{at}", wanted=True, views=(embedding(row).values,)) for at, row in enumerate(wanted)
+    )
+    return LearnedTarget(name, version, head, examples, NOON.isoformat(), {"wanted": 5, "recall": [1.0, 0.65, 1.0]})
+
+
+class TestLearning:
+    def test_what_separates_is_found_and_said_so(self, near: Callable[..., Any]) -> None:
+        head, estimate = learn(
+            SPACE.sha256, [row[None] for row in near(0)], [row[None] for row in near(1)], near(2, 0.5, 60)
+        )
+        assert (head.scores(near(0, 0.1, 50)) >= head.threshold).mean() > 0.95
+        assert (head.scores(near(1, 0.1, 50)) >= head.threshold).mean() < 0.05
+        assert estimate.separates
+        assert estimate.recall.low < 0.8, "five examples prove little"
+
+    def test_examples_like_everything_else_are_said_not_to_separate(self, near: Callable[..., Any]) -> None:
+        _, estimate = learn(SPACE.sha256, [row[None] for row in near(2, 0.5)], [], near(2, 0.5, 200))
+        assert not estimate.separates
+
+    def test_one_example_is_refused(self, near: Callable[..., Any]) -> None:
+        with pytest.raises(ValueError, match="at least two"):
+            learn(SPACE.sha256, [near(0)], [], near(2))
+
+    @pytest.mark.parametrize(
+        ("hits", "total", "low", "high"), [(5, 5, 0.648, 1.0), (0, 5, 0.0, 0.352), (50, 100, 0.419, 0.581)]
+    )
+    def test_intervals_are_wilson_s(self, hits: int, total: int, low: float, high: float) -> None:
+        share = Share.of(hits, total)
+        assert (share.low, share.high) == (pytest.approx(low, abs=1e-3), pytest.approx(high, abs=1e-3))
+
+
+class TestStore:
+    def test_a_target_is_read_back_as_it_was_written_in_a_few_kb(
+        self, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        store, target = TargetStore(tmp_path / "l.sqlite"), taught(near)
+        path = store.keep(target)
+        assert path.stat().st_size < 16_000
+        again = store.get("rods")
+        assert again.to_bytes() == target.to_bytes()
+        assert again.examples == target.examples
+
+    def test_the_newest_version_counts_and_all_are_forgotten(self, near: Callable[..., Any], tmp_path: Path) -> None:
+        store = TargetStore(tmp_path / "l.sqlite")
+        for version in (1, 2, 10):
+            store.keep(taught(near, version=version))
+        assert (store.get("rods").version, store.next_version("rods")) == (10, 11)
+        assert store.forget("rods") == 3
+        with pytest.raises(TargetError, match="no learned target"):
+            store.get("rods")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"format": 2},
+            {"weights": "AA"},
+            {"weights": ""},
+            {"threshold": "high"},
+            {"examples": [{"path": "", "sha256": "", "wanted": True, "views": "AAAA", "count": 1}]},
+            {"name": "a\nb"},
+            {"version": None},
+        ],
+    )
+    def test_a_file_that_is_none_is_refused_by_name(
+        self, change: dict[str, Any], near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        document = json.loads(taught(near).to_bytes()) | change
+        file = tmp_path / "given.json"
+        file.write_text(json.dumps(document), encoding="utf-8")
+        with pytest.raises(TargetError, match=r"given\.json"):
+            TargetStore(tmp_path / "l.sqlite").take(file)
+
+
+class TestSearch:
+    @pytest.fixture(name="config")
+    def _config(self, tmp_path: Path, near: Callable[..., Any]) -> Config:
+        path = tmp_path / "l.sqlite"
+        with Ledger(path) as ledger:
+            for at, row in enumerate([*near(0), *near(1), *near(5)]):
+                said = make_prediction(embedding=embedding(row))
+                ledger.record(make_outcome(f"/acq/{at:02}.tif", str(at), prediction=said), NOON + timedelta(hours=at))
+            ledger.record(make_outcome("/acq/none.tif", "none"), NOON)
+        TargetStore(path).keep(taught(near))
+        return Config.model_validate({"ledger": {"path": path}})
+
+    def test_the_past_is_searched(self, config: Config) -> None:
+        found = apply(config, "rods")
+        assert {each.frame.path.stem for each in found} == {"00", "01", "02", "03", "04"}
+        assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+        assert len(apply(config, "rods", since=NOON + timedelta(hours=3))) == 2
+
+    def test_similar_frames_are_those_around(self, config: Config) -> None:
+        found = similar(config, 6, limit=4)
+        assert {each.frame.path.stem for each in found} == {"06", "07", "08", "09"}
+        with pytest.raises(TargetError, match="reclassify"):
+            similar(config, 16)
+
+
+class Matching:
+    """Matches one frame with each group of targets that it is given."""
+
+    def __init__(self, looks: Embedding) -> None:
+        self.said = make_prediction(uncertain=True, embedding=looks)
+        self.found: list[tuple[Match, ...]] = []
+
+    def use_targets(self, targets: Sequence[Target]) -> None:
+        self.found.append(match_targets(targets, self.said, make_metadata()))
+
+
+class TestDaemon:
+    def test_a_target_that_is_learned_counts_from_the_next_look_on(
+        self, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        path, told = tmp_path / "l.sqlite", []
+        user = Matching(embedding(near(0, 0.1, 1)[0]))
+        wanted = (Target("mine", learned="rods"),)
+        live = LearnedTargets(path, wanted, told.append, (user, None))
+        live.tick(10.0)
+        TargetStore(path).keep(taught(near))
+        live.tick(10.5)
+        assert user.found == [()]
+        live.tick(13.0)
+        ((match,),) = user.found[1:]
+        assert match.target == "mine"
+        assert "likeness" in match.reason
+        assert len(told) == 1
+
+    @pytest.mark.parametrize(("space", "words"), [(OTHER, "another backbone"), (None, "no embedding")])
+    def test_what_cannot_be_compared_is_no_match_and_says_why(
+        self, space: EmbeddingSpace | None, words: str, near: Callable[..., Any]
+    ) -> None:
+        head, row = taught(near).head, near(0, 0.1, 1)[0]
+        met, sentence = head.judge(None if space is None else embedding(row, space))
+        assert not met
+        assert words in sentence
