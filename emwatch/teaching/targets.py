@@ -101,6 +101,11 @@ def apply(config: Config, name: str, *, since: datetime | None = None, limit: in
     with LedgerReader(config.ledger.path) as reader:
         found = reader.embeddings(head.space_sha256, since=since)
         if not found.frame_ids:
+            if not reader.embeddings(head.space_sha256, limit=1).frame_ids:
+                raise TargetError(
+                    f"{name}: no frame of the log was embedded by the backbone that it was learned with: learn it again, "
+                    "or let 'emwatch reclassify' embed the frames of before"
+                )
             return []
         scores = head.scores(vectors(found.vectors))
         order = np.argsort(-scores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,15 @@ class TestSearch:
         assert {each.frame.path.stem for each in found} == {"00", "01", "02", "03", "04"}
         assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
         assert len(apply(config, "rods", since=NOON + timedelta(hours=3))) == 2
+
+    def test_a_target_of_another_backbone_is_not_taken_for_one_that_nothing_meets(
+        self, config: Config, near: Callable[..., Any]
+    ) -> None:
+        assert apply(config, "rods", since=NOON + timedelta(days=9)) == []
+        head = replace(taught(near).head, space_sha256=OTHER.sha256)
+        TargetStore(config.ledger.path).keep(replace(taught(near, "old"), head=head))
+        with pytest.raises(TargetError, match="learn it again"):
+            apply(config, "old")
 
     def test_similar_frames_are_those_around(self, config: Config) -> None:
         found = similar(config, 6, limit=4)
