@@ -264,7 +264,9 @@ def test_whatever_happens_nothing_is_lost_or_told_twice_and_the_policy_is_kept(
         timezone="Europe/Zurich",
     )
     raised = dict.fromkeys("ab", 0)
-    snoozes: list[tuple[str, datetime, datetime]] = []
+    snoozes: list[
+        tuple[str, int, datetime, datetime]
+    ] = []  # and how many tellings came before, maybe at the same moment
     with TemporaryDirectory() as folder:
         room = Room(Path(folder), policy, change - timedelta(hours=hours_before))
         for what, *how in done:
@@ -281,8 +283,11 @@ def test_whatever_happens_nothing_is_lost_or_told_twice_and_the_policy_is_kept(
                 room.phone.refuses = how[0]
             else:
                 target, minutes = how
-                snoozes = [(name, begin, min(end, now) if name == target else end) for name, begin, end in snoozes]
-                snoozes.append((target, now, now + minutes * MINUTE))
+                snoozes = [
+                    (name, before, begin, min(end, now) if name == target else end)
+                    for name, before, begin, end in snoozes
+                ]
+                snoozes.append((target, len(room.phone.told), now, now + minutes * MINUTE))
                 room.ledger.snooze_alerts(target, now + minutes * MINUTE if minutes else None, now)
         room.phone.refuses = False
         room.pass_minutes(24 * 60)
@@ -300,4 +305,6 @@ def test_whatever_happens_nothing_is_lost_or_told_twice_and_the_policy_is_kept(
             assert sum(at - CAP_MINUTES * MINUTE < other <= at for other in times) <= CAP
             assert sum(at - COOLDOWN_MINUTES * MINUTE < other <= at for other in times) <= 1
             assert not is_quiet(at)
-            assert not any(begin <= at < end for name, begin, end in snoozes if name in {"", target})
+    for name, before, begin, end in snoozes:
+        later = [at for at, alert in room.phone.told[before:] if name in {"", alert.target}]
+        assert not any(begin <= at < end for at in later)

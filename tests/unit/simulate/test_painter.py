@@ -83,9 +83,14 @@ def test_another_seed_draws_another_picture(painter: str, category: str) -> None
 
 
 def test_the_painters_share_no_way_to_build_or_to_image() -> None:
-    """Each may use planes of numbers and the record of a kind, nothing else of the pretend microscope but its own."""
+    """Each may use planes of numbers, an empty height map and the record of a kind, nothing else but its own."""
     for wing, name in ((scenes, "scenes"), (specimens, "specimens")):
-        allowed = (f"emwatch.simulate.{name}", "emwatch.simulate.planes", "emwatch.simulate.kind")
+        allowed = (
+            f"emwatch.simulate.{name}",
+            "emwatch.simulate.planes",
+            "emwatch.simulate.kind",
+            "emwatch.simulate.height_map",
+        )
         for file in sorted(Path(wing.__file__).parent.glob("*.py")):
             imported = {
                 node.module or ""
