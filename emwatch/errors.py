@@ -38,6 +38,10 @@ class AlertError(EmwatchError):
     """A channel did not take an alert; the outbox tries again."""
 
 
+class TargetError(EmwatchError):
+    """A learned target cannot be made, found or read."""
+
+
 class WatchError(EmwatchError):
     """The acquisition directory cannot be watched."""
 

@@ -8,14 +8,13 @@ The bundle's projection orders its components by how much they tell (``emwatch.t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.classify.bundles.bundle import PROJECTION, open_extra
+from emwatch.classify.bundles.bundle import BACKBONE, PROJECTION, open_extra
 from emwatch.classify.bundles.projection import Projection
-from emwatch.classify.head import unit_stretches
 from emwatch.frame import Embedding, EmbeddingSpace
 
 if TYPE_CHECKING:
@@ -31,19 +30,10 @@ _AT_ONCE: Final = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compactor:
-    """
-    Makes compact embeddings in one space.
-
-    ``mean``, ``spread`` (features,), float32; ``components`` (width, features), int8; ``steps`` (width,), float32;
-    ``stretches`` as in `Projection`.
-    """
+    """Makes compact embeddings in one space, by a projection of `WIDTH` components at most."""
 
     space: EmbeddingSpace
-    mean: npt.NDArray[np.float32]
-    spread: npt.NDArray[np.float32]
-    components: npt.NDArray[np.int8]
-    steps: npt.NDArray[np.float32]
-    stretches: tuple[int, ...] = ()
+    projection: Projection
 
     @classmethod
     def of(cls, bundle: Bundle) -> Compactor | None:
@@ -51,22 +41,23 @@ class Compactor:
         content = open_extra(bundle.directory, PROJECTION)
         if content is None:
             return None
-        projection = Projection.from_bytes(content, bundle.features, str(bundle.directory / PROJECTION))
-        shas = hashlib.sha256(bundle.backbone).hexdigest(), hashlib.sha256(content).hexdigest()
-        components = np.ascontiguousarray(projection.components[:, :WIDTH].T)
-        space = space_of(*shas, len(components))
-        steps = projection.steps[: len(components)].copy()
-        return cls(space, projection.mean, projection.spread, components, steps, projection.stretches)
+        whole = Projection.from_bytes(content, bundle.features, str(bundle.directory / PROJECTION))
+        narrow = replace(
+            whole,
+            components=np.asfortranarray(whole.components[:, :WIDTH]),  # each component's numbers lie together
+            steps=whole.steps[:WIDTH].copy(),
+        )
+        return cls(space_of(bundle.sha256_of(BACKBONE), bundle.sha256_of(PROJECTION), narrow.width), narrow)
 
     def compact(self, embedding: npt.NDArray[np.float32]) -> Embedding:
         """Return the compact form of an embedding (features,)."""
-        standard = (unit_stretches(embedding, self.stretches) - self.mean) / self.spread
-        found = np.empty(len(self.steps), dtype=np.float32)
+        standard, components = self.projection.standardised(embedding), self.projection.components.T
+        found = np.empty(self.projection.width, dtype=np.float32)
         for first in range(0, len(found), _AT_ONCE):
-            some = self.components[first : first + _AT_ONCE].astype(np.float32)
+            some = components[first : first + _AT_ONCE].astype(np.float32)
             # einsum: a matrix library would wake threads of its own beside the engine's.
             found[first : first + _AT_ONCE] = np.einsum("ij,j->i", some, standard)
-        return Embedding(self.space, in_8_bits(found * self.steps))
+        return Embedding(self.space, in_8_bits(found * self.projection.steps))
 
 
 def in_8_bits(vector: npt.NDArray[np.float32]) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emwatch.errors import TargetError
 from emwatch.ingest.events import Notice
-from emwatch.teaching.store import TargetError, TargetStore, with_judges
+from emwatch.teaching.store import TargetStore, with_judges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -9,24 +10,25 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emwatch.classify.bundles import store
+from emwatch.classify.bundles.arrays import bounded_arrays
 from emwatch.classify.bundles.bundle import LESSONS, PROJECTION, open_extra
-from emwatch.classify.compact import in_8_bits
 from emwatch.classify.preprocess import prepared_by
-from emwatch.errors import FrameError, ModelError
+from emwatch.errors import FrameError, ModelError, TargetError
 from emwatch.frame import CATEGORIES, path_to_text
+from emwatch.ledger.query import LedgerReader
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import reading_limits
 from emwatch.targets.learned import unit, vectors
-from emwatch.teaching.store import Example, TargetError
+from emwatch.teaching.store import Example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     import numpy.typing as npt
 
     from emwatch.classify.classifier import Classifier
     from emwatch.config import Config
-    from emwatch.ledger.query import LedgerReader
     from emwatch.targets.learned import Rows
 
 #: Frames of the ledger that nobody called a hit.
@@ -100,15 +102,14 @@ def background(classifier: Classifier, without: set[str]) -> Rows:
     lessons = None if bundle is None else open_extra(bundle.directory, LESSONS)
     if bundle is None or lessons is None or classifier.space is None:
         return np.empty((0, 0))
-    import io
+    arrays = bounded_arrays(lessons)
+    kept = [CATEGORIES[each] not in without for each in arrays["categories"]]
+    return unit(arrays["bare"][kept, : classifier.space.width].astype(np.float32))
 
-    with np.load(io.BytesIO(lessons), allow_pickle=False) as arrays:
-        rows, categories = arrays["bare"].astype(np.float32), arrays["categories"]
-    kept = rows[[CATEGORIES[each] not in without for each in categories]]
-    if kept.shape[1] == bundle.features:
-        blobs = [found.values for row in kept if (found := classifier.compact(row)) is not None]
-        return vectors(blobs)
-    return unit(kept[:, : classifier.space.width])
+
+def reader_of(config: Config) -> AbstractContextManager[LedgerReader | None]:
+    """Return the ledger to read from, as a context; of ``None`` if there is none yet."""
+    return LedgerReader(config.ledger.path) if config.ledger.path.exists() else nullcontext()
 
 
 def located(reader: LedgerReader | None, name: str | int | Path) -> tuple[Path, int | None]:
@@ -140,5 +141,5 @@ def _views(classifier: Classifier, views: npt.NDArray[np.float32]) -> Iterator[b
     """Yield embeddings: of the centre as it is, mirrored and turned by a right angle, and of the corners."""
     centre, corners = views[0], views[1:]
     for view in (centre, centre[:, ::-1], np.rot90(centre), *corners[:2]):
-        found = classifier.compact(classifier.embed(np.ascontiguousarray(view)[np.newaxis]))
-        yield in_8_bits(np.zeros(1, np.float32)) if found is None else found.values
+        if found := classifier.compact(classifier.embed(np.ascontiguousarray(view)[np.newaxis])):
+            yield found.values

@@ -9,11 +9,10 @@ from emwatch.classify.bundles import store
 from emwatch.classify.preprocess import prepared_by
 from emwatch.classify.scale_doubt import field_width_um
 from emwatch.frame import path_to_text
-from emwatch.ledger.query import LedgerReader
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import reading_limits
 from emwatch.targets.rules import explain
-from emwatch.teaching.examples import located
+from emwatch.teaching.examples import located, reader_of
 from emwatch.teaching.store import with_judges
 
 if TYPE_CHECKING:
@@ -27,9 +26,12 @@ def explain_frames(config: Config, named: Sequence[str]) -> list[dict[str, Any]]
     classifier = store.in_use(config).load(config.model.engine, config.model.threads)
     targets = with_judges(config.wanted(), config.ledger.path)
     rows = []
-    with Sandbox(prepared_by(config.model.views), reading_limits(config)) as sandbox:
+    with (
+        Sandbox(prepared_by(config.model.views), reading_limits(config)) as sandbox,
+        reader_of(config) as reader,
+    ):
         for name in named:
-            path = _path(config, name)
+            path = Path(name) if reader is None or Path(name).exists() else located(reader, name)[0]
             sandbox.begin(path)
             reading = sandbox.finish()
             width_um = field_width_um(reading.metadata, reading.width) if config.model.doubt_by_scale else None
@@ -46,10 +48,3 @@ def explain_frames(config: Config, named: Sequence[str]) -> list[dict[str, Any]]
                 )
             rows.append({"path": path_to_text(path), "targets": found})
     return rows
-
-
-def _path(config: Config, name: str) -> Path:
-    if Path(name).exists() or not config.ledger.path.exists():
-        return Path(name)
-    with LedgerReader(config.ledger.path) as reader:
-        return located(reader, name)[0]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from emwatch.errors import EmwatchError
+from emwatch.errors import TargetError
 from emwatch.foreign_file import parse_json, read_bounded
 from emwatch.settings import NAME_PATTERN
 from emwatch.targets.learned import Head, vectors
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 _CAP_BYTES: Final = 1024**2
-
-
-class TargetError(EmwatchError):
-    """A learned target cannot be made, found or read."""
 
 
 @dataclass(frozen=True, slots=True)

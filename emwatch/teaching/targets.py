@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emwatch.errors import TargetError
 from emwatch.frame import ReviewVerdict
 from emwatch.ledger.filters import LogFilter
 from emwatch.ledger.query import LedgerReader
 from emwatch.targets import learned
 from emwatch.targets.learned import vectors
 from emwatch.teaching import examples
-from emwatch.teaching.store import Example, LearnedTarget, TargetError, TargetStore
+from emwatch.teaching.store import Example, LearnedTarget, TargetStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ def learn(
     Frames are paths or numbers of the log. Raises `TargetError`, `ModelError`.
     """
     classifier = classifier or examples.open_classifier(config)
-    with _reader(config) as reader:
+    with examples.reader_of(config) as reader:
         shown = [
             *examples.shown(config, classifier, reader, wanted, wanted=True),
             *examples.shown(config, classifier, reader, unwanted, wanted=False),
@@ -113,9 +113,16 @@ def apply(config: Config, name: str, *, since: datetime | None = None, limit: in
         return _found(reader, found.frame_ids, scores, best)
 
 
-def similar(config: Config, frame_id: int, *, since: datetime | None = None, limit: int = 20) -> list[Found]:
-    """Return the frames of the log that look most like one of them, itself left out. Raises `TargetError`."""
+def similar(config: Config, frame: str | int | Path, *, since: datetime | None = None, limit: int = 20) -> list[Found]:
+    """
+    Return the frames of the log that look most like one of them, itself left out; ``frame``: its path or number.
+
+    Raises `TargetError`.
+    """
     with LedgerReader(config.ledger.path) as reader:
+        path, frame_id = examples.located(reader, frame)
+        if frame_id is None:
+            raise TargetError(f"{path}: is not in the log; 'emwatch log' shows what is")
         own = reader.newest_embedding(frame_id)
         if own is None:
             raise TargetError(f"frame {frame_id} has no embedding: 'emwatch reclassify' makes it, if the file is there")
@@ -123,10 +130,6 @@ def similar(config: Config, frame_id: int, *, since: datetime | None = None, lim
         scores = vectors(found.vectors) @ vectors([own.values])[0] if found.frame_ids else np.empty(0)
         order = [int(at) for at in np.argsort(-scores)[: limit + 1] if found.frame_ids[at] != frame_id]
         return _found(reader, found.frame_ids, scores, order[:limit])
-
-
-def _reader(config: Config) -> Any:
-    return LedgerReader(config.ledger.path) if config.ledger.path.exists() else nullcontext()
 
 
 def _found(reader: LedgerReader, numbers: Sequence[int], scores: Rows, chosen: Sequence[int]) -> list[Found]:

@@ -105,6 +105,10 @@ class Bundle:
         """Return the name that its author gave it."""
         return str(self.card["name"])
 
+    def sha256_of(self, name: str) -> str:
+        """Return the sha256 of one of its files, which was verified."""
+        return str(self.card["files"][name]["sha256"])
+
     @classmethod
     def open(cls, directory: Path) -> Bundle:
         """Read and verify a bundle. Raises `ModelError` naming the file, what was expected and what to do."""

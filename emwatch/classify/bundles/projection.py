@@ -54,7 +54,7 @@ class Projection:
         return len(self.steps)
 
     def standardised(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scale embeddings (n, features) so that all features weigh the same; rows then have a squared length near 1."""
+        """Scale embeddings (..., features) so that all features weigh the same; rows then have a squared length near 1."""
         rows = unit_stretches(embeddings, self.stretches)
         rows -= self.mean
         rows /= self.spread

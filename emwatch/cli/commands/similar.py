@@ -32,14 +32,7 @@ def similar(
     The score is the cosine of the angle between embeddings: 1 for the same picture. No file is opened.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ledger.query import LedgerReader
-    from emwatch.teaching.examples import located
-    from emwatch.teaching.store import TargetError
     from emwatch.teaching.targets import similar as search
 
-    with LedgerReader(config.ledger.path) as reader:
-        path, frame_id = located(reader, frame)
-    if frame_id is None:
-        raise TargetError(f"{path}: is not in the log; 'emwatch log' shows what is")
     begin = moment(since, SystemClock().now().astimezone(), option="--since")
-    tell_found(search(config, frame_id, since=begin, limit=limit), as_json=as_json)
+    tell_found(search(config, frame, since=begin, limit=limit), as_json=as_json)

@@ -273,10 +273,10 @@ def tell_found(found: list[Found], *, as_json: bool) -> None:
 def _tell(lesson: Lesson, *, as_json: bool) -> None:
     if as_json:
         print_json({**_document(lesson.target), "warnings": list(lesson.warnings)})
-    else:
-        click.echo(f"{printable(lesson.target.name)}, version {lesson.target.version}")
-        click.echo(_expected(lesson.target.facts))
-    for warning in lesson.warnings if not as_json else ():
+        return
+    click.echo(f"{printable(lesson.target.name)}, version {lesson.target.version}")
+    click.echo(_expected(lesson.target.facts))
+    for warning in lesson.warnings:
         click.echo(f"warning: {printable(warning)}", err=True)
 
 

@@ -103,8 +103,7 @@ class Direct(_Material):
 
     def seen(self) -> Rows:
         """Return what that head says of both rows of the taught frames: (taught, 2, 11)."""
-        slopes, bias = self.fitted()
-        return _both(self.taught.bare @ slopes + bias, self.taught.barred @ slopes + bias)
+        return _said_of(self.taught, *self.fitted())
 
     def _rows(self, frames: Mask) -> Mask:
         """Return the rows of the dual that belong to these frames (n,)."""
@@ -136,8 +135,7 @@ class Projected(_Material):
 
     def seen(self) -> Rows:
         """Return what that head says of both rows of the taught frames: (taught, 2, 11)."""
-        slopes, bias = self.fitted()
-        return _both(self.taught.bare @ slopes + bias, self.taught.barred @ slopes + bias)
+        return _said_of(self.taught, *self.fitted())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,8 +175,7 @@ class Correction(_Material):
 
     def seen(self) -> Rows:
         """Return what the corrected head says of both rows of the taught frames: (taught, 2, 11)."""
-        slopes, bias = self.fitted()
-        return self.taught.seen + _both(self.taught.bare @ slopes + bias, self.taught.barred @ slopes + bias)
+        return self.taught.seen + _said_of(self.taught, *self.fitted())
 
 
 def slope(taught: Taught) -> Scores:
@@ -189,5 +186,5 @@ def slope(taught: Taught) -> Scores:
     return np.concatenate([rows, apart.sum(axis=(0, 1))[np.newaxis]]).astype(np.float64, copy=False)
 
 
-def _both(bare: Scores, barred: Scores) -> Rows:
-    return np.stack([bare, barred], axis=1).astype(np.float32)
+def _said_of(taught: Taught, slopes: Scores, bias: Scores) -> Rows:
+    return np.stack([rows @ slopes + bias for rows in (taught.bare, taught.barred)], axis=1).astype(np.float32)

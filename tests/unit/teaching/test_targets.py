@@ -12,12 +12,13 @@ import pytest
 
 from emwatch.classify.compact import in_8_bits, space_of
 from emwatch.config.schema import Config
+from emwatch.errors import TargetError
 from emwatch.frame import Embedding, EmbeddingSpace, Match, Target
 from emwatch.ledger.writer import Ledger
 from emwatch.service.learned_targets import LearnedTargets
 from emwatch.targets.learned import Share, learn, unit
 from emwatch.targets.rules import match_targets
-from emwatch.teaching.store import Example, LearnedTarget, TargetError, TargetStore
+from emwatch.teaching.store import Example, LearnedTarget, TargetStore
 from emwatch.teaching.targets import apply, similar
 from emwatch.testing import NOON, make_metadata, make_outcome, make_prediction
 
