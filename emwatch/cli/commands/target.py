@@ -294,9 +294,10 @@ def _document(found: Any) -> dict[str, Any]:
 
 def _expected(facts: Any) -> str:
     return (
-        f"expect: finds {_share(facts.get('recall'))} of what is meant, {_share(facts.get('false_alarms'))} false alarms "
-        f"among other frames; if one frame in twenty is meant, {_share(facts.get('precision_at_5_percent'))} of the "
-        "matches are right (90 % intervals, by leaving examples out)"
+        f"expect, of frames like the examples: {_share(facts.get('recall'))} of what is meant is found; of other frames "
+        f"{_share(facts.get('false_alarms'))} are false alarms; if one frame in twenty is meant, "
+        f"{_share(facts.get('precision_at_5_percent'))} of the matches are right (90 % intervals, by leaving examples "
+        "out; another instrument or specimen may do worse)"
     )
 
 
