@@ -43,7 +43,7 @@ def _recorded(emwatch: Program) -> list[str]:
     """Six frames recorded by the stub; gives their names."""
     emwatch("simulate", "--out", emwatch.watched, "--frames", "6", "--rate", "0", "--seed", "7")
     config = emwatch.home / "config.yaml"
-    config.write_text("targets: [{name: anything, min_probability: 0}]\n", encoding="utf-8")
+    config.write_text("targets: [{name: anything, min_probability: 0.01}]\n", encoding="utf-8")
     emwatch("run", "--once", "--engine", "stub")
     return sorted(path.name for path in emwatch.watched.iterdir())
 

@@ -27,20 +27,20 @@ def test_a_head_learns_what_was_reviewed_and_classifies(emwatch: Program) -> Non
     emwatch("review", third, "--confirm")
     emwatch("review", last, "--reject")
     made = emwatch.home / "made"
-    done = emwatch("train", "heads", "--from-log", "--drawn", "2", "--out", made, "--json")
+    done = emwatch("train", "heads", "--from-log", "--alone", "--drawn", "2", "--out", made, "--json")
     document = json.loads(done.stdout)
 
-    assert document["from_log"] == {"frames": 3, "sources": 1, "left_out": []}
+    assert document["from_log"] == {"frames": 3, "sources": 3, "left_out": []}  # of three microscopes
     learned = document["card"]["training"]["real_frames_by_category"]
     assert (sum(learned.values()), learned["Tips"]) == (3, 2)
     assert "so few frames or sources say little" in done.stderr
-    again = emwatch("train", "heads", "--from-log", "--drawn", "2", "--out", emwatch.home / "again").stdout
-    assert "3 frames of 1 source, none of which taught its judge" in again
-    assert "not told: there were no other sources to choose by how sure to be" in again
+    again = emwatch("train", "heads", "--from-log", "--alone", "--drawn", "2", "--out", emwatch.home / "again").stdout
+    assert "3 real frames, 2 drawn ones of each category" in again
+    assert "cross-validated by source: 3 frames, 3 sources" in again
     [said] = [json.loads(emwatch("classify", "--bundle", made, first, "--json").stdout)]
     assert said["category"] == "Tips", "which the model that comes with emwatch does not say"
     assert json.loads(emwatch("classify", first, "--json").stdout)["category"] != "Tips"
-    assert "--drawn N" in emwatch("train", "heads", "--from-log", "--drawn", "0", expect=1).stderr
+    assert "--drawn N" in emwatch("train", "heads", "--from-log", "--alone", "--drawn", "0", expect=1).stderr
 
 
 def test_beside_a_running_daemon_it_is_recorded_by_the_daemon(emwatch: Program) -> None:

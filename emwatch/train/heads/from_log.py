@@ -41,7 +41,7 @@ def reviewed_frames(reader: LedgerReader, wanted: LogFilter) -> FromLog:
     """
     Return the frames whose newest review names a category; for copies of a frame, the newest review of any of them counts.
 
-    Their source is the session in which they were taken, else instrument and day. Raises `LedgerError`, and
+    Their source is the instrument and the session in which they were taken, else the day. Raises `LedgerError`, and
     `DatasetError` if nothing is left.
     """
     found, left_out = FromLog([], []), []
