@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -28,7 +29,8 @@ _NEWEST: Final = (
 )
 _FRAMES: Final = (
     "SELECT f.id, f.path, f.sha256, f.recorded_at, p.category, p.probability FROM frames AS f"
-    " LEFT JOIN predictions AS p ON p.frame_id = f.id AND p.newest = 1 WHERE f.id IN"
+    " LEFT JOIN predictions AS p ON p.frame_id = f.id AND p.newest = 1"
+    " WHERE f.id IN (SELECT value FROM json_each(?))"  # one parameter, however many frames: their number is limited
 )
 
 
@@ -87,8 +89,7 @@ def newest(connection: Connection, frame_id: int) -> Embedding | None:
 def facts(connection: Connection, frame_ids: Sequence[int]) -> dict[int, FrameFacts]:
     """Return what is known of frames, by number."""
     rows: Iterable[tuple[int, str, str, str, str | None, float | None]]
-    places = ", ".join("?" * len(frame_ids))
-    rows = driver_of(connection).execute(f"{_FRAMES} ({places})", tuple(frame_ids))
+    rows = driver_of(connection).execute(_FRAMES, (json.dumps(list(frame_ids)),))
     return {
         row[0]: FrameFacts(row[0], text_to_path(row[1]), row[2], datetime.fromisoformat(row[3]), row[4], row[5])
         for row in rows

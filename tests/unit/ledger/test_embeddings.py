@@ -109,3 +109,10 @@ def test_the_stub_s_predictions_carry_one() -> None:
     found = classifier.classify(np.zeros((1, 170, 170), np.float32)).embedding
     assert found is not None
     assert replace(found).space == classifier.space
+
+
+def test_more_frames_are_described_than_a_statement_may_have_parameters(ledger: Ledger, noon: datetime) -> None:
+    ledger.record(outcome("a", looks(127, 0, 0, 0)), noon)
+    with LedgerReader(ledger.path) as reader:
+        found = reader.facts(range(1, 300_000))
+    assert [(each.frame_id, each.path.name) for each in found.values()] == [(1, "a.tif")]
