@@ -11,10 +11,20 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from unicodedata import normalize
 
-from sqlalchemy import Integer, and_, exists, func, literal_column, or_, select, text, type_coerce
+from sqlalchemy import Integer, and_, exists, func, literal_column, or_, select, text, type_coerce, union_all
 
 from emwatch.frame import FrameState, Window
-from emwatch.ledger.schema import acquisition, alerts, frames, matches, reviews, search, sessions, words
+from emwatch.ledger.schema import (
+    acquisition,
+    alerts,
+    frames,
+    matches,
+    reviews,
+    search,
+    session_words,
+    sessions,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +62,8 @@ class LogFilter:
         instrument: glob over the name of the instrument in the metadata or in the configuration; capitals do not matter.
         operator: glob over the operator in the metadata or of the session.
         detector: glob over the name of the detector.
-        text: words that all stand in the path, the notes or the metadata; ``wafer*`` is a beginning, quotes a phrase.
+        text: words that all stand in the path, the notes or the metadata of a frame, or in what people say of its
+            session; ``wafer*`` is a beginning, quotes a phrase.
         where: an SQL expression over the columns of the view ``v_log``.
         reviewed: a person has said something of it (``True``) or nothing (``False``).
         path: glob over the file's name or, with a separator in it, over its whole path, in the ledger's spelling.
@@ -309,8 +320,18 @@ def _matching(expression: str) -> Select[Any]:
 
 
 def _of_words(expression: str) -> Condition:
-    found = _matching(expression)
-    near = lambda lowest: _frame_id().in_(found.where(words.c.rowid >= lowest))  # noqa: E731 - one line says it
+    of_session = select(session_words.c.rowid).where(literal_column("log_text_sessions").op("MATCH")(expression))
+    in_session = select(_PROBE.c.frame_id.label("rowid")).where(_PROBE.c.session_id.in_(of_session))
+    either = union_all(_matching(expression), in_session).subquery("with_words")
+    found = select(either.c.rowid)
+
+    def near(lowest: int) -> ColumnElement[bool]:
+        return _frame_id().in_(
+            union_all(
+                _matching(expression).where(words.c.rowid >= lowest), in_session.where(_PROBE.c.frame_id >= lowest)
+            )
+        )
+
     return Condition(_frame_id().in_(found), found, dear=_DEAR_WORDS, near=near, slow=True)
 
 

@@ -46,7 +46,7 @@ _ALERTED: Final = (
 )
 _NOTES: Final = (
     select(func.group_concat(notes.c.text, "\n"))
-    .where(notes.c.frame_id == frames.c.id)
+    .where(notes.c.frame_id == frames.c.id, notes.c.replaced_by.is_(None), notes.c.text != "")
     .correlate(frames)
     .scalar_subquery()
 )
@@ -73,6 +73,7 @@ class LogRow:
     duplicate_of: int | None = _is(frames.c.duplicate_of)
     supersedes: int | None = _is(frames.c.supersedes)
     superseded_by: int | None = _is(frames.c.superseded_by)
+    session_id: int | None = _is(frames.c.session_id)
     session: str | None = _is(sessions.c.name)
     category: str | None = _is(predictions.c.category)
     probability: float | None = _is(predictions.c.probability)
@@ -91,13 +92,16 @@ class LogRow:
     stage_x_mm: float | None = _is(acquisition.c.stage_x_mm)
     stage_y_mm: float | None = _is(acquisition.c.stage_y_mm)
     stage_z_mm: float | None = _is(acquisition.c.stage_z_mm)
+    stage_rotation_deg: float | None = _is(acquisition.c.stage_rotation_deg)
+    scan_rotation_deg: float | None = _is(acquisition.c.scan_rotation_deg)
+    tilt_correction: bool | None = _is(acquisition.c.tilt_correction)
     detector: str | None = _is(acquisition.c.detector)
     acquired_at: str | None = _is(acquisition.c.acquired_at)
     instrument: str | None = _is(
         func.coalesce(func.nullif(frames.c.instrument_id, ""), acquisition.c.instrument, sessions.c.instrument)
     )
-    operator: str | None = _is(func.coalesce(acquisition.c.operator, sessions.c.operator))
-    sample: str | None = _is(func.coalesce(acquisition.c.sample, sessions.c.sample))
+    operator: str | None = _is(func.coalesce(sessions.c.operator, acquisition.c.operator))  #: a session's goes first
+    sample: str | None = _is(func.coalesce(sessions.c.sample, acquisition.c.sample))
     targets: tuple[str, ...] = _is(_TARGETS)
     alerted_at: datetime | None = _is(_ALERTED)  #: when an alert was first delivered
     reviewed: str | None = _is(_REVIEWED)  #: the category that a person named last; else ``reject`` or ``unsure``

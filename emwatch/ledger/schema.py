@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -214,7 +214,8 @@ reviews = Table(
     CheckConstraint("(category IS NOT NULL) = (verdict IN ('confirm', 'relabel'))"),
 )
 
-#: What people write about a frame or a session; added, never changed.
+#: What people write about a frame or a session. A row is added and stays: a change is a new row that the old one names
+#: in ``replaced_by``, and one without text takes the old one back.
 notes = Table(
     "notes",
     tables,
@@ -224,9 +225,18 @@ notes = Table(
     Column("text", PlainText, nullable=False),
     Column("written_by", PlainText, nullable=False),
     Column("written_at", Instant, nullable=False),
+    Column("replaced_by", Integer, ForeignKey("notes.id")),
     CheckConstraint("(frame_id IS NULL) <> (session_id IS NULL)"),
-    Index("ix_notes_frame_id", "frame_id", sqlite_where=text("frame_id IS NOT NULL")),
-    Index("ix_notes_session_id", "session_id", sqlite_where=text("session_id IS NOT NULL")),
+    *(
+        Index(
+            f"ux_notes_{of}",
+            *(f"{of}_id", "written_at", "written_by"),
+            unique=True,
+            sqlite_where=text(f"{of}_id IS NOT NULL"),
+        )
+        for of in ("frame", "session")
+    ),
+    Index("ix_notes_replaced_by", "replaced_by", sqlite_where=text("replaced_by IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 
@@ -313,3 +323,6 @@ search = Table(
 
 #: The full-text index (FTS5): one row for a frame, ``rowid`` is its number.
 words = table("log_text", column("rowid", Integer), column("log_text", Text))
+
+#: The same for sessions: name, operator, instrument, sample and notes.
+session_words = table("log_text_sessions", column("rowid", Integer), column("log_text_sessions", Text))

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-_FINDINGS: Final = ("alerts", "matches", "reviews", "predictions", "embeddings", "metadata")
+_FINDINGS: Final = ("alerts", "matches", "reviews", "predictions", "embeddings", "metadata", "notes")
+#: What a person opened or wrote about stays.
+_EMPTY_SESSIONS: Final = (
+    "DELETE FROM sessions WHERE opened_by <> 'command' AND id NOT IN (SELECT session_id FROM notes WHERE session_id NOT NULL)"
+    " AND id NOT IN (SELECT session_id FROM frames WHERE session_id NOT NULL)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def prune(connection: Connection, wanted: Prune, *, apply: bool) -> dict[str, Pr
         if apply:
             driver.execute(f"DELETE {old}", (instant(wanted.alerts),))
     if apply:
-        driver.execute("DELETE FROM sessions WHERE id NOT IN (SELECT session_id FROM frames WHERE session_id NOT NULL)")
+        driver.execute(_EMPTY_SESSIONS)
     return found
 
 
@@ -130,6 +135,8 @@ def _has_copies(driver: sqlite3.Connection, frame_id: int) -> bool:
 
 
 def _remove(driver: sqlite3.Connection, frame_id: int) -> None:
+    # One note may name another of the same frame: both go.
+    driver.execute("UPDATE notes SET replaced_by = NULL WHERE frame_id = ?", (frame_id,))
     for table in _FINDINGS:
         driver.execute(f"DELETE FROM {table} WHERE frame_id = ?", (frame_id,))  # noqa: S608 - our own names
     driver.execute("DELETE FROM frames WHERE id = ?", (frame_id,))
