@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "init": Entry("emwatch.cli.commands.init", "init", "Write the first configuration, from sample frames."),
     "run": Entry("emwatch.cli.commands.run", "run", "Watch the acquisition directory and record every frame."),
+    "scan": Entry("emwatch.cli.commands.scan", "scan", "Record an archive: years of frames, with several workers."),
     "status": Entry(
         "emwatch.cli.commands.status", "status", "Show the state of the daemon, its ledger and its alerts."
     ),

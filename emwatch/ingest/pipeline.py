@@ -174,27 +174,14 @@ class Pipeline:
 
     def conclude(self, frame: FrameInWork) -> Outcome:
         """Return the outcome: the frame classified and matched with the targets, or the fault."""
-        reading = frame.reading
-        if reading is None:
-            return _failed(frame)
-        # Listeners need no pixels, and may keep the frame for a while.
-        kept = replace(reading, views=reading.views[:0].copy())
-        read = Outcome(frame.path, FrameState.RECORDED, reading.stat_key, sha256=reading.sha256, reading=kept)
+        if frame.reading is None:
+            error = frame.error or FrameError(f"{frame.path}: not read")
+            return failed(frame.path, frame.stat_key, error)
         try:
-            prediction = self._judge.classify(
-                reading.views, reading.coloured_share, field_width_um(reading.metadata, reading.width)
-            )
-            matches = match_targets(self._targets, prediction, reading.metadata)
+            return judged(frame.reading, self._judge, self._targets)
         except Exception as error:  # noqa: BLE001 - the one frame boundary: an unforeseen fault costs one frame, with a reason
             self._log_fault(frame.path, error)
-            return replace(
-                read,
-                state=FrameState.FAILED,
-                code="internal",
-                reason=f"{type(error).__name__}: {error}",
-                retry_after_s=_FAULT_RETRY_S,  # perhaps a lack of memory, or a change of model
-            )
-        return replace(read, reason=prediction.doubt, prediction=prediction, matches=matches)
+            return faulted(frame.reading, error)
 
     def record(self, frame: FrameInWork) -> None:
         """Commit the outcome, then report it. If the ledger cannot be written, the frame waits until it can."""
@@ -245,13 +232,37 @@ class Pipeline:
         logger.log(logging.DEBUG if told else logging.ERROR, "%s: could not be classified", path, exc_info=error)
 
 
-def _failed(frame: FrameInWork) -> Outcome:
-    error = frame.error or FrameError(f"{frame.path}: not read")
+def judged(reading: FrameReading, judge: Judge, targets: Sequence[Target]) -> Outcome:
+    """Return the outcome of a frame that was read: its prediction, and the targets it meets. Raises what ``judge`` does."""
+    prediction = judge.classify(reading.views, reading.coloured_share, field_width_um(reading.metadata, reading.width))
+    matches = match_targets(targets, prediction, reading.metadata)
+    return replace(_read(reading), reason=prediction.doubt, prediction=prediction, matches=matches)
+
+
+def faulted(reading: FrameReading, error: Exception) -> Outcome:
+    """Return the outcome of a frame that was read, but not classified because of an unforeseen error; it is tried again."""
+    return replace(
+        _read(reading),
+        state=FrameState.FAILED,
+        code="internal",
+        reason=f"{type(error).__name__}: {error}",
+        retry_after_s=_FAULT_RETRY_S,  # perhaps a lack of memory, or a change of model
+    )
+
+
+def failed(path: Path, stat_key: StatKey, error: FrameError) -> Outcome:
+    """Return the outcome of a file that could not be read as a frame."""
     return Outcome(
-        frame.path,
+        path,
         FrameState.SKIPPED if isinstance(error, NotAFrame) else FrameState.FAILED,
-        None if isinstance(error, Vanished) else frame.stat_key,
+        None if isinstance(error, Vanished) else stat_key,
         code=error.code,
         reason=str(error),
         retry_after_s=error.retry_after_s,
     )
+
+
+def _read(reading: FrameReading) -> Outcome:
+    # Listeners need no pixels, and may keep the frame for a while.
+    kept = replace(reading, views=reading.views[:0].copy())
+    return Outcome(reading.path, FrameState.RECORDED, reading.stat_key, sha256=reading.sha256, reading=kept)

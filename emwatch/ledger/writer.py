@@ -155,6 +155,12 @@ class Ledger:
                 connection, outcome, recorded_at, RecordingSettings(self._session_gap, self._alert_rules)
             )
 
+    def record_all(self, outcomes: Sequence[Outcome], recorded_at: datetime) -> list[Recorded]:
+        """Record several files as `record` does, in one transaction: all of them or none."""
+        settings = RecordingSettings(self._session_gap, self._alert_rules)
+        with self._file.transaction() as connection:
+            return [write_outcome(connection, each, recorded_at, settings) for each in outcomes]
+
     def add_prediction(
         self, frame_id: int, prediction: Prediction, made_at: datetime, matched: Matched | None = None
     ) -> Queued:
