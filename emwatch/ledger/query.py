@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.pool import StaticPool
 
 from emwatch.frame import AcquisitionMetadata, FrameState
-from emwatch.ledger import current, embeddings, reviews, row_values, tellings
+from emwatch.ledger import current, embeddings, positions, reviews, row_values, tellings
 from emwatch.ledger.asking import checked_expression
 from emwatch.ledger.care.upgrade import migrate
 from emwatch.ledger.choosing import count_of, rows_of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from emwatch.frame import Embedding
     from emwatch.ledger.embeddings import FrameFacts, Stored
+    from emwatch.ledger.positions import Position
     from emwatch.ledger.tellings import AlertRow
 
 __all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "ReviewRow", "SessionRow", "ToReview", "Unjudged"]
@@ -148,6 +149,12 @@ class LedgerReader:
         with self._snapshot() as connection:
             _checked(connection, wanted)
             return connection.scalar(count_of(connection, wanted)) or 0
+
+    def positions(self, wanted: LogFilter) -> list[Position]:
+        """Return the frames of a selection with where on the stage they were taken; see `emwatch.stage`."""
+        with self._snapshot() as connection:
+            _checked(connection, wanted)
+            return positions.positions(connection, wanted)
 
     def unjudged(
         self,
