@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from emwatch.classify.bundles import store
+from emwatch.classify.bundles.bundle import CARD
 from emwatch.errors import ModelError
 from emwatch.ingest.events import Notice
 from emwatch.worker import Worker
@@ -27,36 +28,42 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 2.0
+_TRY_AGAIN_EVERY_S: Final = 60.0
 
-#: The state of the pointer file; ``None`` if there is none.
-_PointerState = tuple[int, int, int] | None
+#: The state of the file that says which model is in use; ``None`` if there is none.
+_FileState = tuple[int, int, int, int] | None
 
 
 class LiveModel:
     """
     Classifies with the model in use, and changes to another one when the store's pointer file changes.
 
+    If ``model.bundle`` is configured, its card takes the place of the pointer file: the path may be a link that is
+    pointed to another bundle.
+
     `classify` and `tick` belong to the frame thread: the change happens there, between two frames. A new model is
-    loaded and tested in another thread; if it fails, that is reported once and the old one stays.
+    loaded and tested in another thread; if it fails, that is reported once, the old one stays, and the new one is tried
+    again each minute: it may be half copied, or its disk away.
     """
 
     def __init__(self, config: Config, tell: Callable[[Event], None], *, follow: bool) -> None:
         """Load the model in use; ``follow``: watch for another one. Raises `ModelError`."""
+        self._config = config
         self._engine, self._threads = config.model.engine, config.model.threads
         self._doubts_by_scale = config.model.doubt_by_scale
         self._tell = tell
-        self._store = store.store_of(config)
-        self._seen = (
-            self._pointer_state()
-        )  # taken before the file is read: a change in between is noticed at the next check
-        used = store.in_use(config)
-        self._follow = follow and not used.configured and self._engine != "stub"
-        self._classifier = used.load(self._engine, self._threads)
+        configured = config.model.bundle
+        self._names_it = store.store_of(config).pointer_file if configured is None else configured / CARD
+        self._seen = self._state()  # taken before the file is read: a change in between is noticed at the next check
+        self._follow = follow and self._engine != "stub"
+        self._classifier = store.in_use(config).load(self._engine, self._threads)
         self._loaded: Classifier | None = None
         self._changing = threading.Lock()
         self.loader = Worker("loading a model", self._load)
         self._trouble = ""  # why the last activated model could not be used
+        self._told = ""
         self._next_check = 0.0
+        self._next_try = 0.0
         self._asked = False
         logger.info("model in use: %s", _words(self._classifier))
 
@@ -77,7 +84,7 @@ class LiveModel:
         }
 
     def check_soon(self) -> None:
-        """Check the pointer at the next `tick`, and try a model that failed once more."""
+        """Check at the next `tick`, and try a model that failed once more."""
         self._asked = True
 
     def tick(self, now: float) -> None:
@@ -90,11 +97,14 @@ class LiveModel:
         self._next_check = now + _LOOK_EVERY_S
         if self.loader.is_alive:
             return
-        again = self._asked and bool(self._trouble)
+        again = bool(self._trouble) and (self._asked or now >= self._next_try)
+        if self._asked:
+            self._told = ""
         self._asked = False
-        seen = self._pointer_state()
+        seen = self._state()
         if seen != self._seen or again:
             self._seen = seen
+            self._next_try = now + _TRY_AGAIN_EVERY_S
             self.loader.start()
 
     def _exchange(self) -> None:
@@ -107,22 +117,23 @@ class LiveModel:
 
     def _load(self) -> None:
         try:
-            used = self._store.in_use()
-            loaded = used.load(self._engine, self._threads)
+            loaded = store.in_use(self._config).load(self._engine, self._threads)
         except (ModelError, OSError, MemoryError) as error:
             self._trouble = str(error)
-            self._tell(Notice("error", f"{error} {_words(self._classifier)} stays in use."))
+            if self._trouble != self._told:
+                self._tell(Notice("error", f"{error} {_words(self._classifier)} stays in use."))
+            self._told = self._trouble
             return
-        self._trouble = ""
+        self._trouble = self._told = ""
         with self._changing:
             self._loaded = None if loaded.bundle_sha256 == self._classifier.bundle_sha256 else loaded
 
-    def _pointer_state(self) -> _PointerState:
+    def _state(self) -> _FileState:
         try:
-            found = self._store.pointer_file.stat()
+            found = self._names_it.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
 
 
 def _give_memory_back() -> None:

@@ -77,8 +77,7 @@ def test_a_model_rolled_back_before_it_was_taken_over_is_not_taken_over(config: 
     model.tick(0.0)
     loaded(model)
     store.rollback(NOON)
-    seen = model._pointer_state()
-    model._seen = seen  # as if the roll-back had been seen by the thread that loads
+    model._seen = model._state()  # as if the roll-back had been seen by the thread that loads
     model._load()
     model.tick(0.1)
 
@@ -113,8 +112,58 @@ def test_a_model_that_fails_is_told_once_until_somebody_asks_again(config: Confi
     assert (model.facts()["name"], model.facts()["trouble"]) == ("second", "")
 
 
+def test_a_model_that_fails_is_tried_again_each_minute_and_told_once(config: Config, store: BundleStore) -> None:
+    ear = Ear()
+    model = LiveModel(config, ear, follow=True)
+    kept = store.find("second")
+    away = kept.directory.rename(kept.directory.with_name("away"))  # as if its disk were away for a while
+    store.activate(kept, NOON)
+    for now in (0.0, 59.0, 60.0, 120.0):
+        model.tick(now)
+        loaded(model)
+    assert [notice.level for notice in ear.heard] == ["error"]
+
+    away.rename(kept.directory)
+    for now in (170.0, 180.0):
+        model.tick(now)
+        assert model.loader.is_alive == (now >= 180)
+        loaded(model)
+    model.tick(180.1)
+    assert model._classifier.bundle_sha256 == kept.sha256
+    assert model.facts()["trouble"] == ""
+
+
+def test_a_configured_link_is_followed_when_it_leads_to_another_bundle(
+    config: Config, store: BundleStore, tmp_path: Path
+) -> None:
+    ear, link = Ear(), tmp_path / "current"
+    link.symlink_to(default_directory())
+    through = ModelConfig(bundle=link, threads=1)
+    model = LiveModel(config.model_copy(update={"model": through}), ear, follow=True)
+    model.tick(0.0)
+    assert model.loader._thread is None
+    (tmp_path / "new").symlink_to(tmp_path / "second")
+    (tmp_path / "new").rename(link)
+    model.tick(2.0)
+    loaded(model)
+    model.tick(2.1)
+
+    assert model._classifier.bundle_sha256 == store.find("second").sha256
+    assert [notice.text.partition(":")[0] for notice in ear.heard] == ["model in use from now on"]
+
+    link.unlink()
+    for now in (4.0, 6.0):
+        model.tick(now)
+        loaded(model)
+    assert model._classifier.bundle_sha256 == store.find("second").sha256
+    [told] = ear.heard[1:]
+    assert (told.level, str(link) in told.text) == ("error", True)
+
+
 @pytest.mark.parametrize("engine", ["litert", "stub"])
-def test_a_configured_bundle_and_the_stub_follow_nothing(config: Config, store: BundleStore, engine: str) -> None:
+def test_a_configured_bundle_and_the_stub_do_not_follow_the_store(
+    config: Config, store: BundleStore, engine: str
+) -> None:
     fixed = ModelConfig(engine=engine, bundle=default_directory(), threads=1)  # type: ignore[arg-type]  # from a list
     model = LiveModel(config.model_copy(update={"model": fixed}), Ear(), follow=True)
     store.activate(store.find("second"), NOON)
