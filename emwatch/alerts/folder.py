@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import io
 import os
 import shutil
+import stat
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from emwatch.alerts.channel import ChannelSettings
 from emwatch.alerts.wording import as_document
 from emwatch.errors import AlertError
+from emwatch.foreign_file import OPEN_FLAGS
 from emwatch.frame import path_to_text
 from emwatch.whole_file import written_whole
 
@@ -70,7 +74,8 @@ class FolderChannel:
     """
     Puts each alert's frame into a folder and adds a line to ``hits.csv`` there.
 
-    It disturbs nobody, so it gets every alert, whatever the policy. A frame that is gone leaves its line alone.
+    It disturbs nobody, so it gets every alert, whatever the policy. A frame that is gone, that was overwritten since, or
+    that this user may not read leaves its line alone.
 
     Args:
         folder: made if it is missing.
@@ -84,6 +89,7 @@ class FolderChannel:
     def __init__(self, folder: Path, how: Literal["copy", "hardlink", "symlink"] = "copy") -> None:
         self._folder = folder
         self._how = how
+        self._turn = threading.Lock()
 
     def send(self, alert: Alert) -> None:
         """
@@ -106,9 +112,7 @@ class FolderChannel:
         target = self._folder / name
         if os.path.lexists(target):
             return name
-        try:
-            os.lstat(alert.path)
-        except OSError:  # gone, or its disk is: the line says what there was
+        if not _is_still(alert.path, alert.sha256):  # the line says what there was
             return ""
         if self._how == "symlink":
             target.symlink_to(alert.path)
@@ -120,12 +124,36 @@ class FolderChannel:
     def _add_line(self, values: dict[str, object]) -> None:
         line = io.StringIO()
         table = csv.DictWriter(line, _COLUMNS, extrasaction="ignore", lineterminator="\n")
-        path = self._folder / TABLE
-        if not path.exists():
-            table.writeheader()
-        table.writerow({name: _cell(value) for name, value in values.items()})
-        with path.open("ab") as stream:
-            stream.write(line.getvalue().encode("utf-8", "backslashreplace"))
+        with self._turn, (self._folder / TABLE).open("a+b", buffering=0) as stream:
+            size = stream.seek(0, os.SEEK_END)
+            if size == 0:
+                table.writeheader()
+            table.writerow({name: _cell(value) for name, value in values.items()})
+            content = line.getvalue().encode("utf-8", "backslashreplace")
+            if size and stream.seek(-1, os.SEEK_END) >= 0 and stream.read(1) != b"\n":
+                content = b"\n" + content
+            _append(stream, content, size)
+
+
+def _append(stream: io.FileIO, content: bytes, size: int) -> None:
+    """Write all of it at the end or, if the disk is full, nothing: half a line would spoil those that come after it."""
+    try:
+        while content:
+            content = content[stream.write(content) :]
+    except OSError:
+        stream.truncate(size)
+        raise
+
+
+def _is_still(path: Path, sha256: str) -> bool:
+    """Return whether a regular file has this content (empty: any) and can be read; never waits for a pipe."""
+    try:
+        with os.fdopen(os.open(path, OPEN_FLAGS), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                return False
+            return not sha256 or hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def _linked(source: Path, target: Path) -> bool:

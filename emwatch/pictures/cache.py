@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from emwatch.foreign_file import read_bounded
 from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 _ADDITIONS_BETWEEN_PRUNINGS: Final = 200
 #: Pruning leaves this share of what is allowed, so that it is rare.
 _KEPT_SHARE: Final = 0.8
+_LARGEST_BYTES: Final = 50_000_000
+_JPEG_START: Final = b"\xff\xd8\xff"
+_JPEG_END: Final = b"\xff\xd9"
 
 
 class PictureCache:
@@ -31,14 +36,15 @@ class PictureCache:
         self._added = 0
 
     def get(self, key: Hashable) -> bytes | None:
-        """Return the picture of a key, ``None`` if it is not kept."""
+        """Return the picture of a key, ``None`` if it is not kept whole."""
         path = self._path(key)
         try:
-            content = path.read_bytes()
+            content = read_bounded(path, _LARGEST_BYTES)
             os.utime(path)
-        except OSError:
+        except (OSError, ValueError):
             return None
-        return content
+        # A disk that failed may leave a file of the right size without its content.
+        return content if content.startswith(_JPEG_START) and content.endswith(_JPEG_END) else None
 
     def put(self, key: Hashable, jpeg: bytes) -> None:
         """Keep a picture."""
@@ -54,9 +60,9 @@ class PictureCache:
             self.prune()
 
     def prune(self) -> None:
-        """Remove the least recently used pictures if all together exceed the limit."""
+        """Remove the least recently used pictures if all together exceed the limit, and parts that a crash left."""
         found = []
-        for path in self._folder.glob("*/*.jpg"):
+        for path in self._folder.glob("*/*.jpg*"):
             try:
                 stat = path.stat()
             except OSError:
@@ -66,8 +72,9 @@ class PictureCache:
         if total <= self._most_bytes:
             return
         for _, size, path in sorted(found):
-            path.unlink(missing_ok=True)
-            total -= size
+            with suppress(OSError):
+                path.unlink()
+                total -= size
             if total <= self._most_bytes * _KEPT_SHARE:
                 return
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import os
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
 
 from emwatch.alerts.folder import TABLE, FolderChannel
 from emwatch.config import load
-from emwatch.errors import ConfigError
+from emwatch.errors import AlertError, ConfigError
 from emwatch.testing import make_alert
 
 if TYPE_CHECKING:
@@ -61,3 +64,44 @@ def test_a_folder_in_a_watched_directory_is_refused_when_it_is_configured(tmp_pa
 
     with pytest.raises(ConfigError, match=r"alerts\.gather: .* is in a watched directory, which is never written to"):
         load(tmp_path / "c.yaml", environ={}, user_file=tmp_path / "none", system_file=tmp_path / "none")
+
+
+def test_content_that_came_since_is_not_gathered_for_the_frame_that_was_looked_for(tmp_path: Path) -> None:
+    frame, pipe = tmp_path / "a.tif", tmp_path / "pipe.tif"
+    frame.write_bytes(b"another frame by now")
+    os.mkfifo(pipe)
+    channel = FolderChannel(tmp_path / "hits")
+    channel.send(make_alert(path=frame, sha256=hashlib.sha256(b"pixels").hexdigest()))
+    channel.send(make_alert(path=pipe, frame_id=2))
+    frame.write_bytes(b"pixels")
+    channel.send(make_alert(path=frame, frame_id=3, sha256=hashlib.sha256(b"pixels").hexdigest()))
+
+    assert [row["file"] for row in rows(tmp_path / "hits")] == ["", "", "3-a.tif"]
+
+
+@pytest.mark.parametrize("room", [0, 10])
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path, room: int) -> None:
+    channel, alert = FolderChannel(tmp_path / "hits"), make_alert(path=tmp_path / "gone.tif")
+    channel.send(alert)
+    size = (tmp_path / "hits" / TABLE).stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, hard))
+    try:
+        with pytest.raises(AlertError, match="cannot be written"):
+            channel.send(alert)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    channel.send(alert)
+
+    first, second = rows(tmp_path / "hits")
+    assert first == second
+
+
+def test_a_table_that_a_person_changed_keeps_every_line(tmp_path: Path) -> None:
+    channel, alert = FolderChannel(tmp_path / "hits"), make_alert(path=tmp_path / "gone.tif")
+    channel.send(alert)
+    table = tmp_path / "hits" / TABLE
+    table.write_bytes(table.read_bytes().rstrip(b"\n"))
+    channel.send(alert)
+
+    assert [row["target"] for row in rows(tmp_path / "hits")] == ["tips", "tips"]

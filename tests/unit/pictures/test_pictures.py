@@ -166,21 +166,44 @@ class TestReader:
 class TestCache:
     def test_what_is_put_is_found_and_other_keys_are_not(self, tmp_path: Path) -> None:
         cache = PictureCache(tmp_path / "thumbnails")
-        cache.put(("abc", 320), b"\xff\xd8\xff picture")
+        cache.put(("abc", 320), b"\xff\xd8\xff picture\xff\xd9")
 
-        assert cache.get(("abc", 320)) == b"\xff\xd8\xff picture"
+        assert cache.get(("abc", 320)) == b"\xff\xd8\xff picture\xff\xd9"
         assert cache.get(("abc", 640)) is None
 
     def test_the_least_recently_used_go_first(self, tmp_path: Path) -> None:
         cache = PictureCache(tmp_path, most_bytes=10_000)
         for number in range(12):
-            cache.put(number, b"x" * 1000)
+            cache.put(number, b"\xff\xd8\xff" + b"x" * 995 + b"\xff\xd9")
             os.utime(cache._path(number), (number, number))
         cache.get(0)
 
         cache.prune()
 
         assert [number for number in range(12) if cache.get(number) is not None] == [0, *range(5, 12)]
+
+    def test_a_picture_that_is_not_whole_is_drawn_again(self, tmp_path: Path) -> None:
+        cache = PictureCache(tmp_path)
+        for key, content in (("zeros", bytes(50)), ("half", b"\xff\xd8\xff half")):
+            cache.put(key, b"\xff\xd8\xff picture\xff\xd9")
+            cache._path(key).write_bytes(content)
+            assert cache.get(key) is None
+        cache._path("zeros").unlink()
+        os.mkfifo(cache._path("zeros"))
+        assert cache.get("zeros") is None
+
+    def test_what_cannot_be_removed_does_not_hinder_the_rest(self, tmp_path: Path) -> None:
+        cache = PictureCache(tmp_path, most_bytes=1)
+        for number in range(3):
+            cache.put(number, b"x" * 1000)
+        cache._path(0).unlink()
+        cache._path(0).mkdir()
+        part = cache._path(1).with_name(f".{cache._path(1).name}.77")  # of a program that was killed
+        part.write_bytes(b"x")
+
+        cache.prune()
+
+        assert [each for each in tmp_path.rglob("*") if each.is_file()] == []
 
     def test_a_folder_that_cannot_be_written_is_no_error(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
