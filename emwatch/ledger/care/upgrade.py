@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+#: An older program gave some up for good that a newer one reads: dead readers, black rows, makers it did not know.
+_TRY_FAILED_AGAIN: Final = (
+    "UPDATE frames SET retry_at = recorded_at WHERE state = 'failed' AND superseded_by IS NULL AND retry_at IS NULL"
+)
 MIGRATIONS: Final = Path(__file__).parent.parent / "migrations"
 
 
@@ -60,7 +64,7 @@ def _copied(source: sqlite3.Connection, path: Path, revision: str, now: datetime
 
 
 def migrate(connection: Connection, migrations: Path = MIGRATIONS, revision: str = REVISION) -> None:
-    """Bring the tables to a revision, in one transaction."""
+    """Bring the tables to a revision, in one transaction; what failed under an older program is tried once again."""
     from alembic import command
     from alembic.config import Config
 
@@ -73,6 +77,7 @@ def migrate(connection: Connection, migrations: Path = MIGRATIONS, revision: str
     try:
         with connection.begin():
             command.upgrade(config, revision)
+            connection.exec_driver_sql(_TRY_FAILED_AGAIN)
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
             if broken:
                 raise LedgerError(f"migrating to {revision} would leave {len(broken)} rows without their frame")

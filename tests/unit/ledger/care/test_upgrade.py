@@ -162,6 +162,30 @@ def test_a_ledger_of_every_revision_opens_with_its_rows(
         assert (ledger.copy is None) == (revision == schema.REVISION)
 
 
+def test_what_failed_for_good_under_an_older_program_is_tried_once_again(
+    tmp_path: Path, noon: datetime, failure_of: Callable[..., Outcome]
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    migrate(path, noon, "0003")
+    times = instant(noon - timedelta(days=30)), instant(noon - timedelta(days=30))
+    with closing(sqlite3.connect(path)) as old:
+        for name, state in (("died", "failed"), ("text", "skipped"), ("good", "recorded")):
+            old.execute(
+                "INSERT INTO frames (path, sha256, state, code, first_seen_at, recorded_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (f"/acq/{name}.tif", "aa" if state == "recorded" else "", state, name, *times),
+            )
+        old.commit()
+    paths = [Path(f"/acq/{name}.tif") for name in ("died", "text", "good")]
+    with Ledger(path) as ledger:
+        again = {each.stem for each, known in ledger.known_files(paths).items() if known.retry_at is not None}
+        ledger.record(failure_of("/acq/died.tif"), noon)  # it is as bad as before
+    with Ledger(path) as ledger:
+        settled = ledger.known_files(paths)[paths[0]]
+
+    assert again == {"died"}
+    assert settled.retry_at is None
+
+
 def test_a_cut_sidecar_is_a_column_after_the_upgrade(tmp_path: Path, noon: datetime) -> None:
     path = tmp_path / "ledger.sqlite"
     migrate(path, noon, "0004")
