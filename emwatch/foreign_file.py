@@ -8,6 +8,7 @@ which make parsers fail in different ways: here every unusable content is a `Val
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -50,12 +51,14 @@ def parse_json(content: bytes) -> Any:
     Return what JSON in UTF-8 holds.
 
     Raises:
-        ValueError: it is not JSON, is nested too deeply, holds a whole number of more than 40 digits, NaN or Infinity, or
-            text that is not Unicode (half of a surrogate pair).
+        ValueError: it is not JSON, is nested too deeply, holds a whole number of more than 40 digits, NaN, Infinity or a
+            number too large to be one, or text that is not Unicode (half of a surrogate pair).
 
     """
     try:
-        document = json.loads(content.decode("utf-8"), parse_int=_integer, parse_constant=_refuse_constant)
+        document = json.loads(
+            content.decode("utf-8"), parse_int=_integer, parse_float=_number, parse_constant=_refuse_constant
+        )
         if b"\\u" in content:
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except RecursionError:
@@ -67,6 +70,11 @@ def _integer(digits: str) -> int:
     if len(digits) > _LONGEST_INTEGER:
         raise ValueError(f"holds a number of {len(digits)} digits")
     return int(digits)
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse_constant(digits[:_LONGEST_INTEGER])
 
 
 def _refuse_constant(word: str) -> NoReturn:

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 _STORED: Final = (
     "SELECT e.frame_id, e.vector FROM embeddings AS e CROSS JOIN frames AS f NOT INDEXED ON f.id = e.frame_id"
     " WHERE e.space_sha256 = ? AND f.superseded_by IS NULL AND f.state = 'recorded'"
+    # a damaged row would shift all that come after it
+    " AND length(e.vector) = (SELECT width FROM embedding_spaces WHERE sha256 = e.space_sha256)"
 )
 _NOT_A_HIT: Final = " AND NOT EXISTS (SELECT 1 FROM matches AS m WHERE m.frame_id = e.frame_id)"
 _NEWEST: Final = (
     "SELECT s.sha256, s.backbone_sha256, s.projection_sha256, s.width, e.vector FROM embeddings AS e"
-    " JOIN embedding_spaces AS s ON s.sha256 = e.space_sha256 WHERE e.frame_id = ? ORDER BY e.id DESC LIMIT 1"
+    " JOIN embedding_spaces AS s ON s.sha256 = e.space_sha256 WHERE e.frame_id = ? AND length(e.vector) = s.width ORDER BY e.id DESC LIMIT 1"
 )
 _FRAMES: Final = (
     "SELECT f.id, f.path, f.sha256, f.recorded_at, p.category, p.probability FROM frames AS f"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from emwatch.errors import TargetError
 from emwatch.ingest.events import Notice
-from emwatch.teaching.store import TargetStore, with_judges
+from emwatch.teaching.store import TargetStore, judged_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,8 +13,10 @@ if TYPE_CHECKING:
 
     from emwatch.frame import Target
     from emwatch.ingest.events import Event
+    from emwatch.teaching.store import LearnedTarget
 
 _LOOK_EVERY_S: Final = 2.0
+_TRY_AGAIN_EVERY_S: Final = 60.0
 
 
 class UsesTargets(Protocol):
@@ -27,7 +28,12 @@ class UsesTargets(Protocol):
 
 
 class LearnedTargets:
-    """Completes the configured targets by what was learned, and again when that changes. Belongs to the frame thread."""
+    """
+    Completes the configured targets by what was learned, and again when that changes. Belongs to the frame thread.
+
+    A file that cannot be read is told once and tried again each minute; what was learned before stays meanwhile, and
+    every other target is taken over.
+    """
 
     def __init__(
         self,
@@ -36,10 +42,12 @@ class LearnedTargets:
         tell: Callable[[Event], None],
         users: Sequence[UsesTargets | None],
     ) -> None:
-        self._ledger, self._store = ledger, TargetStore(ledger)
+        self._store = TargetStore(ledger)
         self._tell, self._users = tell, [each for each in users if each is not None]
         self._seen: tuple[tuple[str, int], ...] = ()
-        self._next_look = 0.0
+        self._next_look = self._next_try = 0.0
+        self._known: dict[str, LearnedTarget] = {}
+        self._troubles: list[str] = []
         self.exchange(targets)
 
     def exchange(self, targets: Sequence[Target]) -> None:
@@ -52,16 +60,21 @@ class LearnedTargets:
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY_S
-        if self._state() != self._seen:
+        if self._state() != self._seen or (self._troubles and now >= self._next_try):
+            self._next_try = now + _TRY_AGAIN_EVERY_S
             self._apply()
 
     def _apply(self) -> None:
         self._seen = self._state()
-        try:
-            ready = with_judges(self._targets, self._ledger)
-        except TargetError as error:
-            self._tell(Notice("error", f"{error}; the learned targets in use stay"))
-            return
+        found, troubles = self._store.survey()
+        if troubles:
+            in_use = [each for each in self._known.values() if each.name not in found]
+            found |= {each.name: each for each in in_use}
+        for trouble in troubles:
+            if trouble not in self._troubles:
+                self._tell(Notice("error", f"{trouble}; what was learned before stays in use"))
+        self._known, self._troubles = found, troubles
+        ready = judged_by(self._targets, found.values())
         for each in self._users:
             each.use_targets(ready)
         if lacking := [target.learned for target in ready if target.learned and target.judge is None]:

@@ -81,6 +81,8 @@ class Head:
             return False, "no embedding is stored for this frame: 'emwatch reclassify' makes it"
         if embedding.space.sha256 != self.space_sha256:
             return False, "was learned with another backbone: learn it again"
+        if len(embedding.values) != len(self.weights):
+            return False, f"has {len(self.weights)} weights for {len(embedding.values)} numbers: learn it again"
         score = float(self.scores(vectors([embedding.values]))[0])
         met = score >= self.threshold
         return met, f"likeness {score:.2f} {'>=' if met else '<'} {self.threshold:.2f}"

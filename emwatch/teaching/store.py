@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from emwatch.frame import Target
     from emwatch.targets.learned import Rows
+
+logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 _CAP_BYTES: Final = 1024**2
@@ -101,13 +104,25 @@ class TargetStore:
         return sorted({each.name for each in self.all()})
 
     def all(self) -> list[LearnedTarget]:
-        """Return the newest version of each target. Raises `TargetError` for one that cannot be read."""
+        """Return the newest version of each target; a file that cannot be read is logged and left out."""
+        found, troubles = self.survey()
+        for trouble in troubles:
+            logger.warning("%s", trouble)
+        return list(found.values())
+
+    def survey(self) -> tuple[dict[str, LearnedTarget], list[str]]:
+        """Return the newest version of each target by name, and what is wrong with each file that cannot be read."""
         newest: dict[str, LearnedTarget] = {}
-        for path in sorted(self.directory.glob("*.json")):
-            found = self._read(path)
+        troubles = []
+        for path in self._files():
+            try:
+                found = self._read(path)
+            except TargetError as error:
+                troubles.append(str(error))
+                continue
             if found.name not in newest or newest[found.name].version < found.version:
                 newest[found.name] = found
-        return list(newest.values())
+        return newest, troubles
 
     def get(self, name: str) -> LearnedTarget:
         """Return the newest version of a target. Raises `TargetError` if there is none."""
@@ -141,14 +156,23 @@ class TargetStore:
     def forget(self, name: str) -> int:
         """Remove all versions of a target; returns how many. Raises `TargetError` if there is none."""
         self.get(name)
-        paths = [path for path in self.directory.glob("*.json") if self._read(path).name == name]
+        paths = [path for path in self._files() if self._is_of(path, name)]
         for path in paths:
             path.unlink()
         return len(paths)
 
     def state(self) -> tuple[tuple[str, int], ...]:
         """Return what changes with any target: names and times of the files."""
-        return tuple(sorted((path.name, path.stat().st_mtime_ns) for path in self.directory.glob("*.json")))
+        return tuple(sorted((path.name, path.stat().st_mtime_ns) for path in self._files()))
+
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self.directory.glob("*.json") if not path.name.startswith("."))
+
+    def _is_of(self, path: Path, name: str) -> bool:
+        try:
+            return self._read(path).name == name
+        except TargetError:
+            return False
 
     def _read(self, path: Path) -> LearnedTarget:
         try:
@@ -160,7 +184,12 @@ class TargetStore:
 
 def with_judges(targets: Iterable[Target], ledger: Path) -> tuple[Target, ...]:
     """Return targets ready to match: those that were learned with the newest version beside the ledger, if there is one."""
-    known = {each.name: each.head.judge for each in TargetStore(ledger).all()}
+    return judged_by(targets, TargetStore(ledger).all())
+
+
+def judged_by(targets: Iterable[Target], learned: Iterable[LearnedTarget]) -> tuple[Target, ...]:
+    """Return targets ready to match: those that were learned with one of these, if it is there."""
+    known = {each.name: each.head.judge for each in learned}
     return tuple(replace(each, judge=known.get(each.learned)) if each.learned else each for each in targets)
 
 

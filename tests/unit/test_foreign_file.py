@@ -41,6 +41,7 @@ def test_only_regular_files_of_at_most_so_many_bytes_are_read(tmp_path: Path) ->
         (b'{"a":' * 100_000, "nested too deeply"),
         (b"1" * 4000, "4000 digits"),
         (b"-Infinity", "-Infinity"),
+        (b'{"version": 1e999}', "1e999"),
         (b'["\\udfff"]', "surrogates"),
         (b"\xff", "utf-8"),
         (b"", "Expecting value"),

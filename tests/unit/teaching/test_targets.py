@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -150,6 +153,14 @@ class TestSearch:
         with pytest.raises(TargetError, match="learn it again"):
             apply(config, "old")
 
+    def test_a_damaged_embedding_costs_only_its_own_frame(self, config: Config) -> None:
+        with closing(sqlite3.connect(config.ledger.path)) as connection:
+            connection.execute("UPDATE embeddings SET vector = x'0102' WHERE frame_id = 2")
+            connection.commit()
+        assert {each.frame.path.stem for each in apply(config, "rods")} == {"00", "02", "03", "04"}
+        with pytest.raises(TargetError, match="reclassify"):
+            similar(config, 2)
+
     def test_similar_frames_are_those_around(self, config: Config) -> None:
         found = similar(config, 6, limit=4)
         assert {each.frame.path.stem for each in found} == {"06", "07", "08", "09"}
@@ -185,6 +196,46 @@ class TestDaemon:
         assert match.target == "mine"
         assert "likeness" in match.reason
         assert len(told) == 1
+
+    def test_a_file_that_cannot_be_read_costs_no_other_target_and_is_tried_again(
+        self, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        store, told = TargetStore(tmp_path / "l.sqlite"), []
+        path = store.keep(taught(near))
+        user = Matching(embedding(near(0, 0.1, 1)[0]))
+        live = LearnedTargets(tmp_path / "l.sqlite", (Target("mine", learned="rods"),), told.append, (user,))
+        whole = path.read_bytes()
+        path.write_bytes(b"{")
+        store.keep(taught(near, "second"))
+        live.tick(10.0)
+        live.exchange((Target("mine", learned="rods"), Target("new", learned="second"), Target("any")))
+        assert [match.target for match in user.found[-1]] == ["mine", "new", "any"]
+        assert [(each.level, path.name in each.text) for each in told] == [("error", True)]
+
+        found = path.stat()
+        path.write_bytes(whole)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))  # nothing but time tells that it can be read again
+        live._known.clear()
+        live.tick(65.0)
+        live.tick(70.0)
+        assert [match.target for match in user.found[-1]] == ["mine", "new", "any"]
+        assert live._troubles == []
+        assert len(told) == 1
+        assert store.next_version("rods") == 2
+
+    def test_a_broken_file_hinders_no_command(self, near: Callable[..., Any], tmp_path: Path) -> None:
+        store = TargetStore(tmp_path / "l.sqlite")
+        store.keep(taught(near))
+        (store.directory / "zz-001.json").write_bytes(b"{")
+        assert store.names() == ["rods"]
+        store.keep(taught(near, version=store.next_version("rods")))
+        assert (store.get("rods").version, store.forget("rods")) == (2, 2)
+
+    def test_a_target_with_too_few_weights_is_met_by_nothing(self, near: Callable[..., Any]) -> None:
+        head = replace(taught(near).head, weights=np.ones(5, np.float32))
+        met, sentence = head.judge(embedding(near(0)[0]))
+        assert not met
+        assert "learn it again" in sentence
 
     @pytest.mark.parametrize(("space", "words"), [(OTHER, "another backbone"), (None, "no embedding")])
     def test_what_cannot_be_compared_is_no_match_and_says_why(
