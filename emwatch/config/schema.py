@@ -182,8 +182,9 @@ class AlertsConfig(Section):
 
 
 class WebConfig(Section):
-    """The local page of `emwatch serve`."""
+    """The local page of `emwatch serve`, or of the daemon itself if ``serve`` is true."""
 
+    serve: bool = False
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8754
     names: Annotated[tuple[Text, ...], OneOrMany] = ()

@@ -29,6 +29,7 @@ from emwatch.service.learned_targets import LearnedTargets
 from emwatch.service.ledger_watch import LedgerWatch
 from emwatch.service.lock import SingleInstance
 from emwatch.service.model import LiveModel
+from emwatch.service.page import Page
 from emwatch.service.progress import Progress, Teller
 from emwatch.service.reload import Reload
 from emwatch.service.review_inbox import LiveReviews
@@ -168,14 +169,23 @@ class Daemon:
 
         learned = LearnedTargets(config.ledger.path, config.wanted(), tell, (pipeline, bars))
         trouble = self._trouble_watch(model, outbox, tell)
+        page = self._open_page(stack, status_file, tell)
 
         def take_over(new: Config) -> None:
             trouble.settings = new.alerts.trouble
             outbox.exchange(new.alerts.open_channels(self._show), new.alerts.policy)
             ledger.alert_max_age = new.alerts.max_age
             learned.exchange(new.wanted())
+            page.exchange(new)
 
-        reload = Reload(config, self._reread, take_over=take_over, tell=tell, note=status_file.note_reload, clock=clock)
+        reload = Reload(
+            config,
+            self._reread,
+            take_over=take_over,
+            tell=tell,
+            note=partial(status_file.note, "configuration"),
+            clock=clock,
+        )
         workers = [model.loader, *(each.worker for each in (bars, upkeep) if each is not None)]
         chores += [
             self._notifier.tick,
@@ -183,16 +193,14 @@ class Daemon:
             model.tick,
             learned.tick,
             LiveReviews(ledger, tell).tick,
-            *(() if self._once else (trouble.tick,)),
+            *(() if self._once else (trouble.tick, page.tick)),
             AlertInbox(ledger, tell, clock.now, outbox.wake).tick,
             LedgerWatch(ledger, lock, tell, partial(_ledger_trouble, status_file)).tick,
             status_file.publish,
             lambda now: _revive((*outbox.workers, *workers), now, tell),
         ]
         self._arm(stack, directories)
-        # Objects made at the start live to the end: the garbage collector need not examine them for every frame.
-        gc.collect()
-        gc.freeze()
+        _keep_objects()
         stack.callback(self._notifier.say, STOPPING="1")
         ingest = Ingest(
             scan=scan,
@@ -255,6 +263,11 @@ class Daemon:
             channels_down_s=outbox.down_s,
         )
         return TroubleWatch(self._config.alerts.trouble, sources, tell)
+
+    def _open_page(self, stack: ExitStack, status_file: StatusFile, tell: Teller) -> Page:
+        page = Page(self._config, tell, partial(status_file.note, "page"))
+        stack.callback(page.stop)
+        return page
 
     def _open_upkeep(self, stack: ExitStack, ledger: Ledger, status_file: StatusFile, tell: Teller) -> Upkeep:
         settings = self._config.ledger
@@ -324,6 +337,12 @@ class Daemon:
             WatchedDirectory(configured, watch, self._hints, partial(check, configured))
             for configured in self._config.watched_directories()
         ]
+
+
+def _keep_objects() -> None:
+    """Spare the garbage collector the objects made at the start, which live to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def _ledger_trouble(status_file: StatusFile) -> str:

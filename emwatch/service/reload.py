@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from emwatch.ingest.events import Event
 
 #: Sections that a running daemon can change. The others belong to what it opened at the start: watch, ledger, model.
-TAKEN_OVER: Final = ("targets", "alerts", "log")
+TAKEN_OVER: Final = ("targets", "alerts", "web", "log")
 
 
 class Reload:

@@ -60,6 +60,7 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
         "alerts": _alerts(config, summary),
         "model": told.get("model") or None,
         "configuration": told.get("configuration") if pid is not None else None,
+        "page": told.get("page") if pid is not None else None,
         "ledger": {
             "path": path_to_text(ledger),
             "bytes": _size(ledger),
@@ -223,6 +224,8 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
     if (document["ledger"]["wal_bytes"] or 0) > LARGE_WAL_BYTES:
         yield wal_trouble(text_to_path(document["ledger"]["path"]), document["ledger"]["wal_bytes"])
     yield from _warnings_about_the_configuration(document["configuration"] or {})
+    if (document["page"] or {}).get("trouble"):
+        yield f"the page is not served: {document['page']['trouble']}"
     for each in document["directories"]:
         if each["mode"] in {"degraded", "unavailable"}:
             yield f"{each['path']}: {each['mode']}: {each['why']}"

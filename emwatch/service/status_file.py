@@ -77,9 +77,9 @@ class StatusFile:
         """Note that a value changed: the file is written soon."""
         self._changed = True
 
-    def note_reload(self, how: dict[str, Any]) -> None:
-        """Note how the last reload of the configuration went."""
-        self.notes["configuration"] = how
+    def note(self, name: str, fact: dict[str, Any]) -> None:
+        """Note a further fact, which is published soon."""
+        self.notes[name] = fact
         self.change()
 
     def become(self, state: str) -> None:
@@ -248,6 +248,7 @@ _KINDS: Final[Mapping[str, Callable[[object], bool]]] = MappingProxyType(
         "versions": _all(_is_text),
         "check": _with(result=_is_text, at=_is_time),
         "backup": _with(at=_none_or(_is_time), path=_none_or(_is_text), trouble=_is_text),
+        "page": _with(address=_is_text, trouble=_is_text),
         "configuration": _with(trouble=_is_text, needs_restart=lambda value: isinstance(value, list)),
     }
 )

@@ -63,6 +63,8 @@ def _rows(document: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
         yield "model", f"{model['name']} ({model['sha256'][:12]}, {model['engine']})"
         if model.get("trouble"):
             yield "model not taken over", model["trouble"]
+    if page := document["page"]:
+        yield "page", page["address"] or "not served"
     yield from _ledger(document["ledger"], now)
     if document["disk"]:
         disk = document["disk"]

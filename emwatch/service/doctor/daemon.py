@@ -23,6 +23,7 @@ _MENDS: Final = (
     ("events were lost", "sudo sysctl fs.inotify.max_queued_events=131072"),
     ("the last backup failed", "emwatch db backup"),
     ("the configuration was not taken over", "emwatch config check; then: systemctl reload emwatch"),
+    ("the page is not served", "correct what it says; emwatch tries again by itself within a minute"),
     ("only after a restart", "systemctl restart emwatch"),
 )
 

@@ -199,6 +199,7 @@ def test_every_single_value_has_a_variable(tmp_path: Path) -> None:
         "watch.data_bar": "never",
         "model.engine": "keras",
         "model.views": "5",
+        "web.serve": "true",
         "log.level": "error",
         "log.format": "json",
     }
