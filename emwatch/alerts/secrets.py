@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field, model_validator
 
 from emwatch.errors import AlertError
+from emwatch.foreign_file import read_bounded
 from emwatch.settings import Section
 
 if TYPE_CHECKING:
@@ -78,10 +79,11 @@ class Secret(Section):
                 raise AlertError(f"credential {self.credential}: systemd has passed none (LoadCredential= in the unit)")
             path = Path(folder) / str(self.credential)
         try:
-            with path.open("rb") as stream:
-                return str(path), stream.read(_LONGEST_BYTES).decode("utf-8")
+            return str(path), read_bounded(path, _LONGEST_BYTES).decode("utf-8")
+        except UnicodeDecodeError as error:  # its message would hold the secret
+            raise AlertError(f"{path}: the secret cannot be read: is no UTF-8 text") from error
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "is no UTF-8 text"
+            reason = getattr(error, "strerror", None) or error
             raise AlertError(f"{path}: the secret cannot be read: {reason}") from error
 
 

@@ -17,6 +17,7 @@ from emwatch.alerts.registry import AnyChannel
 from emwatch.alerts.terminal import TerminalSettings
 from emwatch.alerts.trouble import TroubleConfig
 from emwatch.errors import ConfigError
+from emwatch.foreign_file import read_bounded
 from emwatch.frame import CATEGORIES, Target, Window, path_to_text
 from emwatch.settings import NAME_PATTERN, Name, Number, OneOrMany, Section, Text
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 #: Names that are never frames: hidden files, downloads and copies under way, what Office, Windows and Synology leave.
 DEFAULT_EXCLUDE: Final = (".*", "*.tmp", "*.part", "*.crdownload", "~$*", "Thumbs.db", "desktop.ini", "@eaDir")
+_LONGEST_TOKEN_FILE_BYTES: Final = 65_536
 
 _Globs = Annotated[tuple[Text, ...], OneOrMany]
 _Category = Literal[
@@ -195,14 +197,17 @@ class WebConfig(Section):
         """
         Return the token that a browser on another machine must know, "" if none is configured.
 
-        Raises `ConfigError` if the file cannot be read.
+        Raises `ConfigError` if the file cannot be read, or is empty: the page would be open to everybody.
         """
         if self.token_file is None:
             return ""
         try:
-            return self.token_file.read_text(encoding="utf-8").strip()
+            token = read_bounded(self.token_file, _LONGEST_TOKEN_FILE_BYTES).decode("utf-8").strip()
         except (OSError, ValueError) as error:
             raise ConfigError(f"web.token_file: {self.token_file}: cannot be read as text: {error}") from error
+        if not token:
+            raise ConfigError(f"web.token_file: {self.token_file}: is empty; write a token into it")
+        return token
 
 
 class LogConfig(Section):

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 import pytest
 
-from emwatch.alerts.secrets import hushed
+from emwatch.alerts.secrets import Secret, hushed
+from emwatch.errors import AlertError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -25,3 +32,19 @@ from emwatch.alerts.secrets import hushed
 )  # fmt: skip
 def test_secrets_are_hidden_and_the_rest_is_left(arguments: list[str], said: str, expected: str) -> None:
     assert hushed(said, arguments) == expected
+
+
+@pytest.mark.timeout(20)
+def test_a_secret_that_cannot_be_read_is_told_without_its_bytes_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "long").write_bytes(b"x" * 100_000)
+    (tmp_path / "bytes").write_bytes(b"hunter22\xff")
+    (tmp_path / "good").write_text(" hunter22\n", encoding="utf-8")
+    told = [Secret(file=tmp_path / name).trouble() for name in ("pipe", "long", "bytes", "none", "good")]
+
+    reasons = ("is not a regular file", "is larger than 65,536 bytes", "is no UTF-8 text", "No such file or directory")
+    assert [each.partition("cannot be read: ")[2] for each in told] == [*reasons, ""]
+    assert "hunter22" not in "".join(told)
+    with pytest.raises(AlertError, match="pipe"):
+        Secret(file=tmp_path / "pipe").read()
+    assert Secret(file=tmp_path / "good").read() == "hunter22"

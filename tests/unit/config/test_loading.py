@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from emwatch.config import Config, Loaded, leaf_keys, load
-from emwatch.config.schema import TargetConfig, WindowConfig
+from emwatch.config.schema import TargetConfig, WebConfig, WindowConfig
 from emwatch.errors import ConfigError
 from emwatch.frame import CATEGORIES, Target, Window
 
@@ -220,6 +221,18 @@ def test_every_single_value_has_a_variable(tmp_path: Path) -> None:
         leaf.key: f"environment {leaf.variable}" for leaf in leaves
     }
     assert loaded.warnings == ()
+
+
+@pytest.mark.timeout(20)
+def test_a_token_file_that_holds_none_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, content in (("empty", " \n"), ("good", " secret\n")):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    for name, why in (("pipe", "not a regular file"), ("empty", "is empty"), ("none", "No such file")):
+        with pytest.raises(ConfigError, match=rf"web\.token_file: .*{name}: .*{why}"):
+            WebConfig(token_file=tmp_path / name).read_token()
+    assert WebConfig(token_file=tmp_path / "good").read_token() == "secret"
+    assert WebConfig().read_token() == ""
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
