@@ -49,7 +49,7 @@ NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 class ManualClock:
     """
-    A clock that moves only by `advance` and `compute`; implements `emwatch.clock.Clock`.
+    A clock that moves only by `advance`, `compute` and `put`; implements `emwatch.clock.Clock`.
 
     Args:
         start: the wall clock at 0 monotonic seconds.
@@ -76,6 +76,10 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Move both the monotonic and the wall clock."""
         self._elapsed_s += seconds
+
+    def put(self, seconds: float) -> None:
+        """Put the wall clock ahead, or back if negative; the monotonic clock stays."""
+        self._start += timedelta(seconds=seconds)
 
     def compute(self, seconds: float) -> None:
         """Use processor time, which passes on the other clocks as well."""

@@ -82,7 +82,9 @@ class Patience:
         first_pause_s: after the first failure; doubled with each further one.
         longest_pause_s: of one alert.
         longest_probe_s: between tries of a channel that refuses everything.
-        give_up_after: an alert older than this is dead at its next failure.
+        give_up_after: an alert older than this is dead at its next failure,
+        least_tried_s: but not before it was refused for so long: when a wrong clock is put right, an alert of a minute
+            looks years old.
         most_attempts: an alert tried this often is dead.
 
     """
@@ -91,6 +93,7 @@ class Patience:
     longest_pause_s: float = 300.0
     longest_probe_s: float = 60.0
     give_up_after: timedelta = timedelta(days=3)
+    least_tried_s: float = 600.0
     most_attempts: int = 1000
 
     def pause(self, failures: int, chance: float, longest_s: float | None = None) -> timedelta:
@@ -113,10 +116,12 @@ class _Line:
     """What is remembered of one channel between steps; all of it may be lost."""
 
     channel: Channel
-    refused: set[int] = field(default_factory=set)  #: different alerts refused since the last delivery
+    refused: dict[int, float] = field(
+        default_factory=dict
+    )  #: the alerts refused since the last delivery, each with the monotonic time of the first refusal
     failures: int = 0
     down_until: datetime | None = None
-    failing_since: datetime | None = None  #: the first failure after the last delivery
+    failing_since: float | None = None  #: monotonic time of the first failure after the last delivery
     in_hand: Alert | None = None  #: being delivered; left over if that ended the thread
     unmarked: dict[int, tuple[datetime, datetime | None]] = field(
         default_factory=dict
@@ -243,15 +248,17 @@ class Outbox:
     def _failed(self, line: _Line, alert: Alert, error: str, now: datetime) -> None:
         line.in_hand = None
         line.failures += 1
-        line.failing_since = line.failing_since or now
-        line.refused.add(alert.id)
+        moment = self._clock.monotonic()
+        line.failing_since = moment if line.failing_since is None else line.failing_since
+        failed_for_s = moment - line.refused.setdefault(alert.id, moment)
         if len(line.refused) > 1:
             if line.down_until is None:
                 _log.warning("alerts: %s is down, alerts wait: %s", alert.channel, error)
             line.down_until = now + self._patience.pause(line.failures, self._chance(), self._patience.longest_probe_s)
         attempts = alert.attempts + 1
         age = now - datetime.fromisoformat(alert.queued_at)
-        if attempts >= self._patience.most_attempts or age > self._patience.give_up_after:
+        old = age > self._patience.give_up_after and failed_for_s >= self._patience.least_tried_s
+        if old or attempts >= self._patience.most_attempts:
             _log.error("alerts: %s given up after %d attempts: %s", alert.key, attempts, error)
             self._store.alert_dead(alert.id, error)
             return
@@ -310,9 +317,9 @@ class Outbox:
 
     def down_s(self) -> dict[str, float]:
         """Return for how many seconds each channel has refused all that was sent; channels that take alerts are left out."""
-        now = self._clock.now()
+        moment = self._clock.monotonic()
         return {
-            name: (now - since).total_seconds()
+            name: moment - since
             for name, line in self._lines.items()
             if (since := line.failing_since) is not None and not line.retired
         }

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: No backup before the daemon has run for so long: repeated restarts must not delay frames.
-_FIRST_AFTER: Final = timedelta(minutes=5)
-_AGAIN_AFTER_TROUBLE: Final = timedelta(hours=1)
+_FIRST_AFTER_S: Final = 300.0
+_AGAIN_AFTER_TROUBLE_S: Final = 3600.0
 _TELL_EVERY: Final = timedelta(hours=24)
 _WAKE_EVERY_S: Final = 60.0
 _LOOK_OVER_EVERY_S: Final = 3600.0
@@ -66,7 +66,7 @@ class Upkeep:
         self._clock = clock
         self._tell = tell
         self._note = note
-        self._not_before = clock.now() + _FIRST_AFTER
+        self._not_before = clock.monotonic() + _FIRST_AFTER_S
         self._next_check = clock.monotonic() + _LOOK_OVER_EVERY_S
         self._told_at: datetime | None = None
         self.worker = Worker("checks and backups of the ledger", self._run)
@@ -99,9 +99,11 @@ class Upkeep:
             return None
         last = max((made_at(each) for each in backups_of(self._ledger, self._directory)), default=None)
         # A last backup in the future was made before the clock was set back.
-        if now < self._not_before or (last is not None and now - self._every < last <= now + self._every):
+        if self._clock.monotonic() < self._not_before or (
+            last is not None and now - self._every < last <= now + self._every
+        ):
             return None
-        self._not_before = now + _AGAIN_AFTER_TROUBLE  # also if this one ends the thread
+        self._not_before = self._clock.monotonic() + _AGAIN_AFTER_TROUBLE_S  # also if this one ends the thread
         try:
             made = make_backup(self._ledger, self._directory, now, pause_s=_PAUSE_S, stop=self.worker.stopping.is_set)
             if made is None:

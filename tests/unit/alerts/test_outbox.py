@@ -211,7 +211,7 @@ def test_an_alert_is_dead_after_its_last_attempt(
     assert store.slots[1].error == "recording: told to refuse"
 
 
-def test_an_old_alert_is_tried_once_more_and_then_dead(
+def test_an_old_alert_is_tried_for_ten_more_minutes_and_then_dead(
     outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
 ) -> None:
     store.add("a", "lamp", clock.now())
@@ -219,9 +219,30 @@ def test_an_old_alert_is_tried_once_more_and_then_dead(
     clock.advance(timedelta(days=4).total_seconds())
     channel.refuses = True
     outbox.deliver_due("lamp", clock.now())
-
     assert keys(channel.refused) == ["a", "b"]
+    assert store.states() == ["pending", "pending"]
+
+    for _ in range(30):
+        clock.advance(60)
+        outbox.deliver_due("lamp", clock.now())
     assert store.states() == ["dead", "dead"]
+
+
+def test_a_wall_clock_put_right_by_years_gives_up_no_alert_and_makes_no_channel_down(
+    outbox: Outbox, store: MemoryStore, channel: RecordingChannel, clock: ManualClock
+) -> None:
+    store.add("a", "lamp", clock.now())
+    channel.refuses = True
+    outbox.deliver_due("lamp", clock.now())
+    clock.advance(30)
+    clock.put(timedelta(days=20_000).total_seconds())  # the network, and the time with it, come up after the start
+    outbox.deliver_due("lamp", clock.now())
+    assert (store.states(), outbox.down_s()) == (["pending"], {"lamp": 30})
+
+    channel.refuses = False
+    clock.advance(60)
+    outbox.deliver_due("lamp", clock.now())
+    assert (keys(channel.taken), outbox.down_s()) == (["a"], {})
 
 
 def test_an_alert_whose_mark_fails_is_not_sent_again_by_the_same_process(

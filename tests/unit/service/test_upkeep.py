@@ -171,6 +171,13 @@ def test_a_clock_put_back_does_not_stop_backups(ledger: Ledger) -> None:
     assert rig.after(minutes=10)
 
 
+def test_a_clock_put_back_while_it_runs_does_not_stop_backups(ledger: Ledger) -> None:
+    rig = Rig(ledger)
+    rig.clock.put(-9000 * DAY.total_seconds())
+
+    assert rig.after(minutes=10)
+
+
 def test_it_is_looked_over_each_hour(ledger: Ledger) -> None:
     rig = Rig(ledger)
     rig.upkeep.check_if_due()
