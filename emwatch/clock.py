@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-from datetime import UTC, datetime
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+#: A start that seems longer ago than this comes from a clock that is not to be trusted.
+_LONGEST_START_S: Final = 600.0
 
 
 class Clock(Protocol):
@@ -22,6 +27,10 @@ class Clock(Protocol):
         """Return the wall-clock time with its offset; for labels only."""
         ...
 
+    def started(self) -> datetime:
+        """Return the wall-clock time at which the program was started."""
+        ...
+
 
 class SystemClock:
     """The machine's own clocks."""
@@ -37,3 +46,14 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the wall-clock time in UTC."""
         return datetime.now(UTC)
+
+    def started(self) -> datetime:
+        """Return the time at which this process was started, or now if the system does not tell."""
+        try:
+            ticks = int(
+                Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+            )
+            ago_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError, AttributeError):
+            ago_s = 0.0
+        return self.now() - timedelta(seconds=ago_s if 0 <= ago_s < _LONGEST_START_S else 0.0)

@@ -73,6 +73,10 @@ class ManualClock:
         """Return the start plus the seconds advanced so far."""
         return self._start + timedelta(seconds=self._elapsed_s)
 
+    def started(self) -> datetime:
+        """Return the start."""
+        return self._start
+
     def advance(self, seconds: float) -> None:
         """Move both the monotonic and the wall clock."""
         self._elapsed_s += seconds

@@ -54,8 +54,8 @@ class Scan:
     """
     Looks at the watched directories a little at a time, and lets settle what the ledger does not know as it is.
 
-    ``once``: sweep each directory once, and supervise nothing. ``baseline``: what was in a directory before this object
-    was made is taken as known, if the ledger has no baseline of it yet. Belongs to the thread of the loop.
+    ``once``: sweep each directory once, and supervise nothing. ``baseline``: what was in a directory before the program
+    started is taken as known, if the ledger has no baseline of it yet. Belongs to the thread of the loop.
     """
 
     def __init__(  # noqa: PLR0913 - the loop's wiring, every part named at its one call
@@ -84,7 +84,7 @@ class Scan:
         self._once = once
         self._takes_baseline = baseline
         self._began = clock.monotonic()
-        self._began_ns = int(clock.now().timestamp() * 1e9) - _TICK_NS
+        self._began_ns = int(clock.started().timestamp() * 1e9) - _TICK_NS
         self._plans = {directory: self._plan(directory) for directory in directories}
         self._sweeps: deque[Sweeping] = deque()
         self._hinted = HintedFiles(

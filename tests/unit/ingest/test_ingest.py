@@ -511,6 +511,7 @@ def test_each_directory_has_its_own_settling_time(rig: Rig, tmp_path: Path) -> N
 def test_a_baseline_is_what_was_there_at_the_start_by_its_times(rig: Rig) -> None:
     old = rig.write("old.tif", "old").stat().st_ctime_ns
     rig.clock._start = datetime.fromtimestamp(old / 1e9, UTC) + timedelta(milliseconds=51)  # a tick of the kernel is 50
+    rig.clock.advance(3)  # the model is loaded
     ingest = rig.ingest(baseline=True)
     while rig.write("new.tif", "new").stat().st_ctime_ns <= old + 2_000_000:
         pass
