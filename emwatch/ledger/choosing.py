@@ -129,7 +129,8 @@ def _keys(conditions: list[Condition], by: Condition | None, ordered: LogFilter 
     if by is not None and by.rows is not None:
         pair = len(by.rows.selected_columns) > 1
         fetched = tuple_(search.c.at_us, search.c.frame_id) if pair else search.c.frame_id
-        question = question.where(fetched.in_(by.rows))
+        # SQLite fetches rows by a question in IN, but not if that is a UNION itself.
+        question = question.where(fetched.in_(select(by.rows.subquery("meeting"))))
     if ordered is None:
         return question
     return question.order_by(*_order(ordered, search, [_sorted_by(name) for name in sort])).limit(ordered.limit)

@@ -14,22 +14,13 @@ from unicodedata import normalize
 from sqlalchemy import Integer, and_, exists, func, literal_column, or_, select, text, type_coerce, union_all
 
 from emwatch.frame import FrameState, Window
-from emwatch.ledger.schema import (
-    acquisition,
-    alerts,
-    frames,
-    matches,
-    reviews,
-    search,
-    session_words,
-    sessions,
-    words,
-)
+from emwatch.ledger.full_text import match_expression, matching, matching_sessions, with_words
+from emwatch.ledger.schema import acquisition, alerts, frames, matches, reviews, search, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Column, ColumnElement, Select
+    from sqlalchemy import Column, ColumnElement, CompoundSelect, Select
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +137,7 @@ class Condition:
     """
 
     holds: ColumnElement[bool]
-    rows: Select[Any] | None = None
+    rows: Select[Any] | CompoundSelect[Any] | None = None
     dear: int = 1
     in_time: bool = False
     near: Callable[[int], ColumnElement[bool]] | None = None
@@ -178,8 +169,9 @@ def _column(name: str, build: Callable[[ColumnElement[Any]], list[ColumnElement[
     column = search.c[name]
     # A leading plus keeps SQLite from choosing an index for it (https://sqlite.org/optoverview.html#uplus).
     asked = type_coerce(literal_column(f"+log_search.{name}"), column.type)
-    rows = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(*build(_PROBE.c[name]))
-    return Condition(and_(*build(asked)), rows)
+    keys = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(*build(_PROBE.c[name]))
+    new, indexed = (keys.where(text(f"probe.is_indexed = {each}")) for each in (0, 1))
+    return Condition(and_(*build(asked)), union_all(new, indexed))
 
 
 def _of_state(wanted: LogFilter) -> list[Condition]:
@@ -288,7 +280,7 @@ def _of_names(wanted: LogFilter) -> list[Condition]:
             .where(frame.c.id == search.c.frame_id, or_(*(_like(each, glob) for each in columns)))
             .correlate(search)
         )
-        by_words = None if field == "operator" else _with_words(glob, field)
+        by_words = None if field == "operator" else with_words(glob, field)
         found.append(Condition(named, by_words, dear=_DEAR_WORDS, slow=True))
     return found
 
@@ -298,54 +290,16 @@ def _like(column: ColumnElement[Any], glob: str) -> ColumnElement[bool]:
     return column.like(like, escape="\x01")
 
 
-def match_expression(asked: str) -> str:
-    """
-    Return an FTS5 expression for words that all must be there, a phrase in quotes, ``wafer*`` for a beginning.
-
-    Raises `ValueError` if there is no word in it. What FTS5 calls operators are words like others.
-    """
-    terms = []
-    for phrase, word in re.findall(r'"([^"]*)"|([^\s"]+)', asked):
-        term = phrase or word
-        beginning = "*" if word.endswith("*") else ""
-        if any(letter.isalnum() for letter in term):
-            terms.append(f'"{term.rstrip("*")}"{beginning}')
-    if not terms:
-        raise ValueError(f"{asked!r} has no word to look for: give letters or digits")
-    return " ".join(terms)
-
-
-def _matching(expression: str) -> Select[Any]:
-    return select(words.c.rowid).where(literal_column("log_text").op("MATCH")(expression))
-
-
 def _of_words(expression: str) -> Condition:
-    of_session = select(session_words.c.rowid).where(literal_column("log_text_sessions").op("MATCH")(expression))
-    in_session = select(_PROBE.c.frame_id.label("rowid")).where(_PROBE.c.session_id.in_(of_session))
-    either = union_all(_matching(expression), in_session).subquery("with_words")
-    found = select(either.c.rowid)
+    of_sessions = select(frames.c.id).where(
+        frames.c.session_id.is_not(None), frames.c.session_id.in_(matching_sessions(expression))
+    )
 
-    def near(lowest: int) -> ColumnElement[bool]:
-        return _frame_id().in_(
-            union_all(
-                _matching(expression).where(words.c.rowid >= lowest), in_session.where(_PROBE.c.frame_id >= lowest)
-            )
-        )
+    def found(lowest: int = 0) -> CompoundSelect[Any]:
+        return union_all(*matching(expression, lowest), of_sessions.where(frames.c.id >= lowest))
 
-    return Condition(_frame_id().in_(found), found, dear=_DEAR_WORDS, near=near, slow=True)
-
-
-def _with_words(glob: str, column: str) -> Select[Any] | None:
-    """Return the frames with the whole words of a glob in a column of the full-text index: all that meet it, and others."""
-    if not glob.isascii():  # its letters may be composed in another way
-        return None
-    whole = [part.group() for part in re.finditer(r"[^\W_]+", glob) if not _open_ended(glob, part.start(), part.end())]
-    return _matching(" ".join(f'{column} : "{word}"' for word in whole)) if whole else None
-
-
-def _open_ended(glob: str, start: int, end: int) -> bool:
-    """Return whether a wildcard or a bracket may lengthen the word between two places of a glob."""
-    return glob[start - 1 : start] in set("*?]") or glob[end : end + 1] in set("*?[") or "[" in glob
+    near = lambda lowest: _frame_id().in_(found(lowest))  # noqa: E731 - one line says it
+    return Condition(_frame_id().in_(found()), found(), dear=_DEAR_WORDS, near=near, slow=True)
 
 
 def _of_path(glob: str) -> Condition:
@@ -357,7 +311,7 @@ def _of_path(glob: str) -> Condition:
         .correlate(search)
         .scalar_subquery()
     )
-    named = _with_words(pattern, "path")
+    named = with_words(pattern, "path")
     if named is not None:
         return Condition(holds, named, dear=_DEAR_WORDS, slow=True)
     meeting = select(path.c.id).where(_path_meets(path.c.path, pattern))

@@ -17,6 +17,7 @@ from emwatch.ledger.choosing import count_of, rows_of
 from emwatch.ledger.current import Account
 from emwatch.ledger.database import driver_of, ledger_errors, readable_revision, reading_engine
 from emwatch.ledger.filters import LogFilter, path_like
+from emwatch.ledger.full_text import index_new
 from emwatch.ledger.log_row import LogRow, log_row
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
@@ -73,9 +74,11 @@ def _add_functions(driver: sqlite3.Connection, _record: object) -> None:
     driver.create_function("emwatch_path_like", 2, path_like, deterministic=True)
 
 
-def _checked(connection: Connection, wanted: LogFilter) -> None:
-    """Raise `QuestionError` for SQL that is none, before it is asked of a million rows."""
-    if wanted.where is not None:
+def _prepare(connection: Connection, wanted: LogFilter) -> None:
+    """Raise `QuestionError` for SQL that is none, before it is asked of a million rows; index the newest words."""
+    if any((wanted.text, wanted.path, wanted.instrument, wanted.detector)):
+        index_new(connection)
+    if wanted.where is not None:  # after this the connection can only read
         checked_expression(driver_of(connection), wanted.where)
 
 
@@ -107,9 +110,12 @@ class LedgerReader:
         self._engine.dispose()
 
     @contextmanager
-    def _snapshot(self) -> Iterator[Connection]:
+    def _snapshot(self, wanted: LogFilter | None = None) -> Iterator[Connection]:
+        """Yield a connection for questions about one moment; ``wanted``: the filter that will be asked."""
         with ledger_errors(self.path), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")  # what is counted, chosen and shown is one moment's
+            if wanted is not None:
+                _prepare(connection, wanted)
             yield connection
 
     def accounts(self, folder: Path, names: Sequence[str]) -> dict[str, Account]:
@@ -124,8 +130,7 @@ class LedgerReader:
 
     def rows(self, wanted: LogFilter = LogFilter()) -> Iterator[LogRow]:  # noqa: B008 - frozen, so one for all is right
         """Yield the rows as they were at one moment; memory does not grow with their number."""
-        with self._snapshot() as connection:
-            _checked(connection, wanted)
+        with self._snapshot(wanted) as connection:
             for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(rows_of(connection, wanted)):
                 yield log_row(row)
 
@@ -146,14 +151,12 @@ class LedgerReader:
 
     def count(self, wanted: LogFilter = LogFilter()) -> int:  # noqa: B008 - frozen, so one for all is right
         """Return the number of rows."""
-        with self._snapshot() as connection:
-            _checked(connection, wanted)
+        with self._snapshot(wanted) as connection:
             return connection.scalar(count_of(connection, wanted)) or 0
 
     def positions(self, wanted: LogFilter) -> list[Position]:
         """Return the frames of a selection with where on the stage they were taken; see `emwatch.stage`."""
-        with self._snapshot() as connection:
-            _checked(connection, wanted)
+        with self._snapshot(wanted) as connection:
             return positions.positions(connection, wanted)
 
     def unjudged(
@@ -170,17 +173,17 @@ class LedgerReader:
 
         ``space_sha256``: also those without an embedding in this space.
         """
-        with self._snapshot() as connection:
+        with self._snapshot(wanted) as connection:
             return unjudged(connection, wanted, bundle_sha256, space_sha256, before_id=before_id, limit=limit)
 
     def count_unjudged(self, wanted: LogFilter, bundle_sha256: str, space_sha256: str | None = None) -> int:
         """Count all of `unjudged`."""
-        with self._snapshot() as connection:
+        with self._snapshot(wanted) as connection:
             return count_unjudged(connection, wanted, bundle_sha256, space_sha256)
 
     def reviews(self, wanted: LogFilter) -> list[ReviewRow]:
         """Return all reviews of the wanted frames, the newest first."""
-        with self._snapshot() as connection:
+        with self._snapshot(wanted) as connection:
             return reviews.of_frames(connection, wanted)
 
     def to_review(self, frame: int | Path) -> ToReview | None:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.errors import ReaderDied
 from emwatch.frame import FrameState
 from emwatch.ledger import row_values
 from emwatch.ledger.outbox import AlertRules, Queued, drop_matches, write_matches
+from emwatch.ledger.prepared import Prepared
 from emwatch.ledger.schema import acquisition, bundles, embedding_spaces, embeddings, frames, predictions
 from emwatch.ledger.sessions import session_of
 
@@ -47,18 +48,20 @@ _ORIGINAL: Final = (
 )
 _LONGEST_RETRY: Final = 360  # times the first delay
 _MOST_DOUBLINGS: Final = 20
-_ADD_FRAME: Final = insert(frames)
+_ADD_FRAME: Final = Prepared(insert(frames))
 _CHANGE_FRAME: Final = update(frames).where(frames.c.id == bindparam("of_id"))
-_PUT_METADATA: Final = insert(acquisition).prefix_with("OR REPLACE")
+_PUT_METADATA: Final = Prepared(insert(acquisition).prefix_with("OR REPLACE"))
 _STORED: Final = select(acquisition.c.vendor, acquisition.c.sidecar, acquisition.c.sidecar_cut).where(
     acquisition.c.frame_id == bindparam("of_frame")
 )
 _BUNDLE: Final = insert(bundles)
 #: An older emwatch did not write names down.
-_ADD_BUNDLE: Final = _BUNDLE.on_conflict_do_update(
-    index_elements=["sha256"], set_={"name": _BUNDLE.excluded.name}, where=bundles.c.name == ""
+_ADD_BUNDLE: Final = Prepared(
+    _BUNDLE.on_conflict_do_update(
+        index_elements=["sha256"], set_={"name": _BUNDLE.excluded.name}, where=text("bundles.name = ''")
+    )
 )
-_ADD_PREDICTION: Final = insert(predictions)
+_ADD_PREDICTION: Final = Prepared(insert(predictions))
 _OUTDATE_PREDICTION: Final = (
     update(predictions)
     .where(predictions.c.frame_id == bindparam("of_frame"), predictions.c.newest)
@@ -67,8 +70,8 @@ _OUTDATE_PREDICTION: Final = (
 _CHANGE_PREDICTION: Final = update(predictions).where(
     predictions.c.frame_id == bindparam("of_frame"), predictions.c.bundle_sha256 == bindparam("of_bundle")
 )
-_ADD_SPACE: Final = insert(embedding_spaces).on_conflict_do_nothing(index_elements=["sha256"])
-_PUT_EMBEDDING: Final = insert(embeddings).prefix_with("OR REPLACE")
+_ADD_SPACE: Final = Prepared(insert(embedding_spaces).on_conflict_do_nothing(index_elements=["sha256"]))
+_PUT_EMBEDDING: Final = Prepared(insert(embeddings).prefix_with("OR REPLACE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def write_outcome(
     values["duplicate_of"] = _original_of(connection, path, outcome)
     values["session_id"] = _session(connection, outcome, values, settings.session_gap)
     frame_id, new = _place(connection, path, (current, same), values)
-    queued = _add_findings(connection, frame_id, outcome, recorded_at, settings.alerts)
+    queued = _add_findings(connection, frame_id, outcome, recorded_at, settings.alerts, first=current is None)
     return Recorded(frame_id, new, values["duplicate_of"], queued.alerts, queued.held_back, queued.hit)
 
 
@@ -208,7 +211,7 @@ def _place(
         # Points at itself for a moment: two current rows of one path are refused, and the new id is not known yet.
         _change(connection, current.id, superseded_by=current.id)
         values["supersedes"] = current.id
-    frame_id = int(connection.execute(_ADD_FRAME, values).lastrowid)
+    frame_id = int(_ADD_FRAME.run(connection, values).lastrowid or 0)
     if current is not None:
         _change(connection, current.id, superseded_by=frame_id)
     return frame_id, True
@@ -224,35 +227,46 @@ def _put_last(connection: Connection, row: Row[Any], current: Row[Any]) -> None:
 
 
 def _add_findings(
-    connection: Connection, frame_id: int, outcome: Outcome, recorded_at: datetime, rules: AlertRules
+    connection: Connection,
+    frame_id: int,
+    outcome: Outcome,
+    recorded_at: datetime,
+    rules: AlertRules,
+    *,
+    first: bool = False,
 ) -> Queued:
-    """Add metadata, prediction and matches, and the alerts that the matches may raise."""
+    """Add metadata, prediction and matches, and the alerts that the matches may raise; ``first``: there are none yet."""
     if outcome.reading is not None:
         values = row_values.metadata_values(outcome.reading.metadata)
-        connection.execute(_PUT_METADATA, {"frame_id": frame_id, **values})
+        _PUT_METADATA.run(connection, {"frame_id": frame_id, **values})
     if outcome.prediction is not None:
-        write_prediction(connection, frame_id, outcome.prediction, recorded_at)
+        write_prediction(connection, frame_id, outcome.prediction, recorded_at, first=first)
     return write_matches(connection, frame_id, outcome.matches, recorded_at, rules)
 
 
-def write_prediction(connection: Connection, frame_id: int, prediction: Prediction, made_at: datetime) -> None:
-    """Add a bundle's prediction as the frame's newest; an earlier one of the same bundle is replaced."""
+def write_prediction(
+    connection: Connection, frame_id: int, prediction: Prediction, made_at: datetime, *, first: bool = False
+) -> None:
+    """
+    Add a bundle's prediction as the frame's newest; an earlier one of the same bundle is replaced.
+
+    ``first``: the frame is known to have none.
+    """
     values = row_values.prediction_values(prediction, made_at)
     bundle = {"sha256": prediction.bundle_sha256, "name": prediction.bundle_name, "first_used_at": made_at}
-    connection.execute(_ADD_BUNDLE, bundle)
+    _ADD_BUNDLE.run(connection, bundle)
     if prediction.embedding is not None:
         write_embedding(connection, frame_id, prediction.embedding)
-    outdated = connection.execute(_OUTDATE_PREDICTION, {"of_frame": frame_id}).rowcount
-    if outdated:
+    if not first and connection.execute(_OUTDATE_PREDICTION, {"of_frame": frame_id}).rowcount:
         of = {"of_frame": frame_id, "of_bundle": prediction.bundle_sha256}
         if connection.execute(_CHANGE_PREDICTION, {**of, **values, "newest": True}).rowcount:
             return
-    connection.execute(_ADD_PREDICTION, {"frame_id": frame_id, "newest": True, **values})
+    _ADD_PREDICTION.run(connection, {"frame_id": frame_id, "newest": True, **values})
 
 
 def write_embedding(connection: Connection, frame_id: int, embedding: Embedding) -> None:
     """Add a frame's embedding; an earlier one in the same space is replaced."""
     space = embedding.space
     values = {"backbone_sha256": space.backbone_sha256, "projection_sha256": space.projection_sha256}
-    connection.execute(_ADD_SPACE, {"sha256": space.sha256, "width": space.width, **values})
-    connection.execute(_PUT_EMBEDDING, {"frame_id": frame_id, "space_sha256": space.sha256, "vector": embedding.values})
+    _ADD_SPACE.run(connection, {"sha256": space.sha256, "width": space.width, **values})
+    _PUT_EMBEDDING.run(connection, {"frame_id": frame_id, "space_sha256": space.sha256, "vector": embedding.values})

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0009"
+REVISION: Final = "0010"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -313,16 +313,24 @@ search = Table(
     Column("state", PlainText, nullable=False),
     Column("is_current", Boolean, nullable=False),
     Column("is_copy", Boolean, nullable=False),
+    Column("is_indexed", Boolean, nullable=False),  # else in none of the partial indexes below, nor in `words`
     Column("uncertain", Boolean),
     *(Column(name, kind) for name, kind in _SEARCHED.items()),
     Index("ix_log_search_frame_id", "frame_id"),
+    Index("ix_log_search_new", "frame_id", sqlite_where=text("is_indexed = 0")),
     Index("ix_log_search_state", "state", sqlite_where=text("state <> 'recorded'")),
-    *(Index(f"ix_log_search_{name}", name, sqlite_where=text(f"{name} IS NOT NULL")) for name in _SEARCHED),
+    *(
+        Index(f"ix_log_search_{name}", name, "is_indexed", sqlite_where=text(f"is_indexed = 1 AND {name} IS NOT NULL"))
+        for name in _SEARCHED
+    ),
     sqlite_with_rowid=False,
 )
 
-#: The full-text index (FTS5): one row for a frame, ``rowid`` is its number.
+#: The full-text index (FTS5): one row for a frame, ``rowid`` is its number. Use it by `emwatch.ledger.full_text`.
 words = table("log_text", column("rowid", Integer), column("log_text", Text))
+
+#: The same of the newest frames, which are not in it yet; each reader makes its own.
+new_words = table("log_text_new", column("rowid", Integer), column("log_text_new", Text))
 
 #: The same for sessions: name, operator, instrument, sample and notes.
 session_words = table("log_text_sessions", column("rowid", Integer), column("log_text_sessions", Text))

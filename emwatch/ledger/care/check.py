@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_MESSAGES: Final = 20
 #: Made by the migrations, which alone know their text.
-VIEWS: Final = ("v_hits", "v_log", "v_sessions")
+VIEWS: Final = ("log_words", "v_hits", "v_log", "v_sessions")
 _OLDER: Final = "nothing more is looked at: of an older emwatch, which `emwatch run` migrates"
 
 #: A rule in words, and a question whose rows break it: one number or path each.

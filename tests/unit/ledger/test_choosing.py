@@ -56,7 +56,7 @@ def made(
     """Return a ledger in which frames were recorded, overwritten, copied, alerted and reviewed at random."""
     path, dice = tmp_path_factory.mktemp("choosing") / "ledger.sqlite", random.Random(3)
     with Ledger(path) as ledger:
-        for number in range(240):
+        for number in range(360):  # more than one batch of the indexes
             name = f"/acq/wafer{dice.randrange(12)}_{dice.randrange(40)}.{dice.choice(('tif', 'png'))}"
             at = noon + MINUTE * (number + dice.randrange(-30, 30))
             if dice.random() < 0.1:

@@ -40,7 +40,7 @@ WORDS: Final = (
     f" {_PUT_SESSION} WHERE s.id = new.id; END",
     "CREATE TRIGGER tr_sessions_delete AFTER DELETE ON sessions BEGIN"
     " DELETE FROM log_text_sessions WHERE rowid = old.id; END",
-    "DROP TRIGGER tr_notes_insert",
+    "DROP TRIGGER IF EXISTS tr_notes_insert",
     *(
         f"CREATE TRIGGER tr_notes_{what.lower()} AFTER {what} ON notes BEGIN"
         f" UPDATE log_text SET notes = {_OF_FRAME.format(f'{row}.frame_id')} WHERE rowid = {row}.frame_id;"
