@@ -17,6 +17,8 @@ from emwatch.ledger.log_row import LOG_COLUMNS
 from emwatch.ledger.schema import acquisition, frames, predictions, search, sessions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import ColumnElement, Connection, FromClause, Select
 
 #: Counted at most: so many entries of an index are read in about 2 ms, and so many rows fetched by it in 30 ms.
@@ -60,12 +62,14 @@ def _near(connection: Connection, conditions: list[Condition], wanted: LogFilter
     return _keys([known], None, wanted)
 
 
-def rows_of(connection: Connection, wanted: LogFilter) -> Select[Any]:
-    """Return the question for the rows of the log."""
+def rows_of(
+    connection: Connection, wanted: LogFilter, columns: Sequence[ColumnElement[Any]] = LOG_COLUMNS
+) -> Select[Any]:
+    """Return the question for the rows of the log, or for some columns of them."""
     chosen = chosen_by(connection, wanted).subquery("chosen")
     newest = (predictions.c.frame_id == chosen.c.frame_id) & predictions.c.newest
     return (
-        select(*LOG_COLUMNS)
+        select(*columns)
         .select_from(
             chosen.outerjoin(frames, frames.c.id == chosen.c.frame_id)
             .outerjoin(predictions, newest)

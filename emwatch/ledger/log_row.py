@@ -12,13 +12,14 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, type_coerce
+from sqlalchemy.types import NullType
 
 from emwatch.frame import FrameState, text_to_path
 from emwatch.ledger.schema import acquisition, alerts, frames, matches, notes, predictions, reviews, sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -109,6 +110,12 @@ class LogRow:
 
 
 LOG_COLUMNS: Final = tuple(each.metadata["column"].label(each.name) for each in fields(LogRow))
+
+
+def stored_columns(names: Iterable[str]) -> list[ColumnElement[Any]]:
+    """Return columns of the log whose values come as the ledger stores them."""
+    by_name = {each.name: each.metadata["column"] for each in fields(LogRow)}
+    return [type_coerce(by_name[name], NullType()).label(name) for name in names]
 
 
 def log_row(row: Row[Any]) -> LogRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.pool import StaticPool
@@ -18,7 +18,7 @@ from emwatch.ledger.current import Account
 from emwatch.ledger.database import driver_of, ledger_errors, readable_revision, reading_engine
 from emwatch.ledger.filters import LogFilter, path_like
 from emwatch.ledger.full_text import index_new
-from emwatch.ledger.log_row import LogRow, log_row
+from emwatch.ledger.log_row import LogRow, log_row, stored_columns
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
 from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
@@ -133,6 +133,16 @@ class LedgerReader:
         with self._snapshot(wanted) as connection:
             for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(rows_of(connection, wanted)):
                 yield log_row(row)
+
+    def stored(self, wanted: LogFilter, names: Sequence[str]) -> Iterator[Sequence[Any]]:
+        """
+        Yield some columns of the rows as the ledger stores them: times are UTC text, documents JSON, booleans 0 and 1.
+
+        For millions of rows: `rows` makes objects, which takes several times as long.
+        """
+        with self._snapshot(wanted) as connection:
+            question = rows_of(connection, wanted, stored_columns(names))
+            yield from connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(question)
 
     def alerts(self, *, state: str | None, target: str | None, limit: int) -> list[AlertRow]:
         """Return alerts, the newest first."""

@@ -82,7 +82,7 @@ def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
             if shape in {"table", "json", "ndjson"} and not names:
                 found = _print(reader, wanted, shape, limited=asked["limit"] is not None)
             else:
-                found = print_fields(reader.rows(wanted), names, shape, asked["parquet"])
+                found = print_fields(reader, wanted, names, shape, asked["parquet"])
         except QuestionError as error:
             raise click.BadParameter(str(error), param_hint=f"'--{error.key}'") from error
         if not found:

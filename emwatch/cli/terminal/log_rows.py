@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
 import shutil
 import sys
 from dataclasses import fields
+from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,11 +27,10 @@ from emwatch.cli.terminal.display import (
 from emwatch.frame import CATEGORIES, FrameState, path_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from emwatch.ledger.query import LogRow
+    from emwatch.ledger.query import LedgerReader, LogFilter, LogRow
 
 _COLUMNS = (
     Column("No.", align="right"),
@@ -41,6 +44,9 @@ _COLUMNS = (
     Column("File", shorten=True),
 )
 _REVIEWED = 3
+_LINES_AT_A_TIME = 500
+#: Texts that hardly come twice; the others are remembered.
+_OWN_TO_A_ROW = ("path", "sha256", "reason", "acquired_at", "notes")
 #: On a narrower terminal, times and categories are shortened, so that numbers and names stay complete.
 _ROOMY = 120
 _STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASELINE: "dim"}
@@ -51,7 +57,7 @@ def row_document(row: LogRow) -> dict[str, Any]:
     document = {field.name: getattr(row, field.name) for field in fields(row)}
     document["path"] = path_to_text(row.path)
     document["state"] = row.state.value
-    for name in ("recorded_at", "file_modified_at"):
+    for name in ("recorded_at", "file_modified_at", "alerted_at"):
         document[name] = _local(document[name])
     document["scores"] = None if row.scores is None else dict(row.scores)
     document["targets"] = list(row.targets)
@@ -80,14 +86,15 @@ def print_ndjson(rows: Iterable[LogRow]) -> int:
     return found
 
 
-def print_fields(rows: Iterable[LogRow], names: list[str], shape: str, parquet: Path | None) -> int:
+def print_fields(reader: LedgerReader, wanted: LogFilter, names: list[str], shape: str, parquet: Path | None) -> int:
     """Print the named fields of rows, all if none is named, in one of the shapes; return the number of rows."""
+    if shape in {"csv", "tsv"}:
+        return print_separated(reader, wanted, names, "," if shape == "csv" else "\t")
+    rows = reader.rows(wanted)
     if parquet is not None:
         from emwatch.cli.terminal.parquet import write_parquet
 
         return write_parquet(rows, names, parquet)
-    if shape in {"csv", "tsv"}:
-        return print_separated(rows, names, "," if shape == "csv" else "\t")
     documents = ({name: row_document(row)[name] for name in names} for row in rows)
     found = 0
     if shape == "ndjson":
@@ -105,29 +112,49 @@ def print_fields(rows: Iterable[LogRow], names: list[str], shape: str, parquet: 
     return found
 
 
-def print_separated(rows: Iterable[LogRow], names: list[str], separator: str) -> int:
+def print_separated(reader: LedgerReader, wanted: LogFilter, names: list[str], separator: str) -> int:
     """Print a header and one line a row, without ``names`` with a column for each category's score; return the number."""
     from emwatch.ledger.query import LogRow
 
-    writer = csv.writer(_Out(), lineterminator="\n", delimiter=separator)
-    plain = names or [field.name for field in fields(LogRow) if field.name != "scores"]
-    categories = () if names else CATEGORIES
-    writer.writerow([*plain, *(f"score_{category}" for category in categories)])
+    kinds = {field.name: str(field.type) for field in fields(LogRow)}
+    columns = names or [*(name for name in kinds if name != "scores"), "scores"]
+    writers = [(at, write) for at, name in enumerate(columns) if (write := _writer(name, kinds[name])) is not None]
+    written = io.StringIO()
+    lines = csv.writer(written, lineterminator="\n", delimiter=separator)
+    lines.writerow(names or [*columns[:-1], *(f"score_{category}" for category in CATEGORIES)])
     found = 0
-    for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
-        document = row_document(row)
-        document["targets"] = "; ".join(row.targets)
-        scores = row.scores or {}
-        cells = [*(document[name] for name in plain), *(scores.get(category) for category in categories)]
-        writer.writerow([csv_cell(cell) for cell in cells])
+    for found, row in enumerate(reader.stored(wanted, columns), start=1):
+        cells = list(row)
+        for at, write in writers:
+            cells[at] = write(cells[at])
+        if not names:
+            scores = json.loads(row[-1]) if row[-1] else {}
+            cells[-1:] = [scores.get(category) for category in CATEGORIES]
+        lines.writerow(cells)
+        if not found % _LINES_AT_A_TIME:
+            _pour(written)
+    _pour(written)
     return found
 
 
-class _Out:
-    """The output of the CSV writer: the current stdout."""
+def _pour(written: io.StringIO) -> None:
+    click.echo(written.getvalue(), nl=False)
+    written.seek(0)
+    written.truncate()
 
-    def write(self, text: str) -> None:
-        click.echo(text, nl=False)
+
+def _writer(name: str, kind: str) -> Callable[[Any], object] | None:
+    """Return what makes a cell of a stored value; ``None``: it is a number, which is written as it is."""
+    match kind.removesuffix(" | None"):
+        case "int" | "float":
+            return None
+        case "bool":
+            return {None: "", 0: "false", 1: "true"}.__getitem__
+        case "datetime":
+            return lambda text: text and _local(datetime.fromisoformat(text))
+        case "tuple[str, ...]":
+            return lambda text: "" if text == "[]" else csv_cell("; ".join(sorted(json.loads(text))))
+    return csv_cell if name in _OWN_TO_A_ROW else lru_cache(maxsize=1000)(csv_cell)
 
 
 def print_rows(rows: Iterable[LogRow]) -> int:
