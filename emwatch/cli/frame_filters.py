@@ -72,7 +72,8 @@ def frame_filters(command: Command) -> Command:
 def filter_of(asked: Mapping[str, Any], states: tuple[FrameState, ...] = (FrameState.RECORDED,)) -> LogFilter:
     """Return the filter that the options mean. Raises click's usage error if a time cannot be read."""
     from emwatch.ledger.asking import RANGES, QuestionError, period
-    from emwatch.ledger.filters import LogFilter, match_expression
+    from emwatch.ledger.filters import LogFilter
+    from emwatch.ledger.full_text import match_expression
 
     now = SystemClock().now()
     try:

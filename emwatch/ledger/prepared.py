@@ -35,7 +35,7 @@ class Prepared:
     def _make(self, connection: Connection, names: tuple[str, ...]) -> tuple[str, list[Column]]:
         dialect = connection.dialect
         compiled = self._statement.compile(dialect=dialect, column_keys=list(names))
-        columns = [
+        columns: list[Column] = [
             (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
             for name in compiled.positiontup or ()
         ]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from emwatch.frame import CATEGORIES, FrameState, Window
 from emwatch.ledger.asking import RANGES, QuestionError, period
-from emwatch.ledger.filters import LogFilter, match_expression
+from emwatch.ledger.filters import LogFilter
+from emwatch.ledger.full_text import match_expression
 from emwatch.units import parse_range
 
 if TYPE_CHECKING:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from contextlib import closing, suppress
+import time
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +15,7 @@ from emwatch.ledger.file_lock import make_private
 from emwatch.ledger.schema import REVISION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -21,7 +24,12 @@ if TYPE_CHECKING:
 _TRY_FAILED_AGAIN: Final = (
     "UPDATE frames SET retry_at = recorded_at WHERE state = 'failed' AND superseded_by IS NULL AND retry_at IS NULL"
 )
+logger = logging.getLogger(__name__)
+
 MIGRATIONS: Final = Path(__file__).parent.parent / "migrations"
+TELL_EVERY_S: Final = 5.0
+_STEPS_BETWEEN_LOOKS: Final = 100_000
+_CACHE_KIB: Final = 64_000  # indexes of millions of rows are sorted in it
 
 
 def bring_up_to_date(
@@ -41,8 +49,36 @@ def bring_up_to_date(
     if found == revision:
         return None
     copy = _copied(driver_of(connection), path, found, now) if found is not None else None
-    migrate(connection, migrations, revision)
+    with _told(driver_of(connection), path):
+        migrate(connection, migrations, revision)
     return copy
+
+
+@contextmanager
+def _told(driver: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Log every few seconds that a migration is under way: years of frames take a minute."""
+    begun = told = time.monotonic()
+
+    def look() -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= TELL_EVERY_S:
+            told = now
+            logger.warning(
+                "%s: is being brought up to date for this emwatch, %.0f s so far (about a minute for a million frames); "
+                "if it is stopped now, the next start begins again",
+                path,
+                now - begun,
+            )
+
+    (pages,) = driver.execute("PRAGMA cache_size").fetchone()
+    driver.execute(f"PRAGMA cache_size=-{_CACHE_KIB}").close()
+    driver.set_progress_handler(look, _STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
+        driver.execute(f"PRAGMA cache_size={pages}").close()
 
 
 def _copied(source: sqlite3.Connection, path: Path, revision: str, now: datetime) -> Path:

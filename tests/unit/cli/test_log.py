@@ -325,19 +325,41 @@ def test_named_fields_are_the_same_in_every_shape(ledger: Path) -> None:
     assert len(as_json) == 6
 
 
-def test_a_parquet_file_holds_the_rows_of_json(ledger: Path, tmp_path: Path) -> None:
+def test_every_format_holds_the_same_rows(ledger: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     target = tmp_path / "log.parquet"
-    written = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--parquet", str(target)])
-    expected = json.loads(CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--json"]).stdout)
 
-    assert written.exit_code == 0, written.output
-    rows = parquet.read_table(target).to_pylist()
-    seconds = [row["recorded_at"].timestamp() for row in rows]
-    assert seconds == pytest.approx(
-        [datetime.fromisoformat(row["recorded_at"]).timestamp() for row in expected], abs=0.001
-    )
-    for row, same in zip(rows, expected, strict=True):
-        assert {name: row[name] for name in ("id", "path", "category", "magnification", "targets", "uncertain")} == {
-            name: same[name] for name in ("id", "path", "category", "magnification", "targets", "uncertain")
-        }
+    def said(*asked: str) -> str:
+        result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--all", *asked])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    said("--parquet", str(target))
+    rows = json.loads(said("--json"))
+    times = [name for name in rows[0] if name.endswith("_at") and name != "acquired_at"]
+    stored = parquet.read_table(target).to_pylist()
+    for row in stored:
+        row["scores"] = json.loads(row["scores"]) if row["scores"] else None
+        row |= {name: row[name] and row[name].astimezone().isoformat(timespec="milliseconds") for name in times}
+
+    assert len(rows) == 7
+    assert [json.loads(line) for line in said("--ndjson").splitlines()] == rows
+    assert stored == rows
+    for option, separator in (("--csv", ","), ("--tsv", "\t")):
+        cells = list(csv.DictReader(io.StringIO(said(option)), delimiter=separator))
+        assert [_read_back(each, like=rows) for each in cells] == rows
+
+
+def _read_back(cells: dict[str, str], like: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a row of CSV as JSON has it; what a column holds is seen from all rows."""
+    scores = {category: float(text) for category in CATEGORIES if (text := cells.pop(f"score_{category}"))}
+    row: dict[str, Any] = {}
+    for name, text in cells.items():
+        known: Any = next((each[name] for each in like if each[name] is not None), "")
+        if name == "targets":
+            row[name] = text.split("; ") if text else []
+        elif not text and any(each[name] is None for each in like):
+            row[name] = None
+        else:
+            row[name] = text == "true" if isinstance(known, bool) else type(known)(text)
+    return row | {"scores": scores or None}

@@ -19,10 +19,11 @@ from sqlalchemy import create_engine
 from emwatch.errors import LedgerError
 from emwatch.frame import Review, ReviewVerdict, StatKey, path_to_text
 from emwatch.ledger import schema
+from emwatch.ledger.care import upgrade
 from emwatch.ledger.care.upgrade import MIGRATIONS, bring_up_to_date
 from emwatch.ledger.column_types import instant
 from emwatch.ledger.database import ledger_errors, writing_engine
-from emwatch.ledger.query import LedgerReader, LogRow
+from emwatch.ledger.query import LedgerReader, LogFilter, LogRow
 from emwatch.ledger.writer import Ledger
 
 if TYPE_CHECKING:
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
 
     from emwatch.frame import Outcome
 
+EARLIER_FORM = (
+    "CREATE TABLE log_search (at_us INTEGER, frame_id INTEGER, state TEXT, PRIMARY KEY (at_us, frame_id)) WITHOUT ROWID",
+    "CREATE INDEX ix_log_search_state ON log_search (state)",
+    "CREATE VIRTUAL TABLE log_text USING fts5(path)",
+    (
+        "CREATE TRIGGER tr_frames_insert AFTER INSERT ON frames BEGIN INSERT INTO log_search VALUES (1, new.id, new.state);"
+        " INSERT INTO log_text (rowid, path) VALUES (new.id, new.path); END"
+    ),
+)
 ADD_A_COLUMN = """
 from alembic import op
 revision, down_revision = "9999", "NEWEST"
@@ -277,6 +287,38 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_alone(
             LedgerError, match=rf"newer emwatch .ledger revision 9999, this program knows {schema.REVISION}"
         ):
             program(old_ledger)
+
+
+def test_a_migration_that_takes_long_is_told(
+    tmp_path: Path, noon: datetime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(upgrade, "TELL_EVERY_S", 0.0)
+    monkeypatch.setattr(upgrade, "_STEPS_BETWEEN_LOOKS", 100)
+    migrate(tmp_path / "ledger.sqlite", noon, schema.REVISION)
+
+    assert f"{tmp_path / 'ledger.sqlite'}: is being brought up to date" in caplog.messages[0]
+    assert "0 s so far" in caplog.messages[0]
+
+
+def test_an_earlier_form_of_what_answers_questions_is_made_anew(
+    tmp_path: Path, noon: datetime, frame_of: Callable[..., Outcome]
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    migrate(path, noon, "0009")
+    with closing(sqlite3.connect(path)) as old:
+        for statement in EARLIER_FORM:
+            old.execute(statement)
+        old.execute(
+            "INSERT INTO frames (path, sha256, state, first_seen_at, recorded_at) VALUES ('/acq/old.tif', 'aa', 'recorded', ?, ?)",
+            (instant(noon), instant(noon)),
+        )
+        old.commit()
+        assert old.execute("SELECT count(*) FROM log_search").fetchone() == (1,)
+    with Ledger(path) as ledger:
+        ledger.record(frame_of("/acq/new.tif"), noon + timedelta(minutes=1))
+    with LedgerReader(path) as reader:
+        assert [row.path.name for row in reader.rows()] == ["new.tif", "old.tif"]
+        assert [row.path.name for row in reader.rows(LogFilter(text="old"))] == ["old.tif"]
 
 
 def test_a_restart_imports_no_alembic(old_ledger: Path) -> None:
