@@ -13,6 +13,7 @@ from emwatch.errors import LedgerError
 from emwatch.ledger.file_lock import is_stray_link, is_used_by_another
 
 BUSY_TIMEOUT_MS: Final = 5000
+_STEPS_BETWEEN_SIGNALS: Final = 100_000
 _NO_LEDGER: Final = (
     "is not a ledger: it does not begin like a database of SQLite; name the ledger with `--ledger` or as `ledger.path`. "
     "If this is the ledger, its head is damaged"
@@ -57,6 +58,8 @@ def connect_to_read(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sq
                 mode += "&immutable=1"
     connection = sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout={busy_timeout_ms}").close()
+    # Python handles Ctrl-C only between its own steps: a question without an end would keep the -wal growing for ever.
+    connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_SIGNALS)
     connection.execute("PRAGMA cache_size=-32000").close()  # 32 MB: a filter over years of frames reads many pages
     return connection
 
@@ -98,8 +101,14 @@ def must_be_there(path: Path) -> None:
 
 
 def explained(path: Path, error: Any) -> LedgerError:
-    """Turn an error of SQLite or the system into ours: which file, what happened, what to do."""
+    """
+    Turn an error of SQLite or the system into ours: which file, what happened, what to do.
+
+    Raises `KeyboardInterrupt` for a question that was ended by Ctrl-C.
+    """
     name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_INTERRUPT":
+        raise KeyboardInterrupt from error
     why = getattr(error, "strerror", None) or error
     if name.startswith("SQLITE_FULL"):
         return LedgerUnavailableError(

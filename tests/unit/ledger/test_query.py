@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,3 +124,19 @@ def test_sessions_count_what_is_current(reader: LedgerReader) -> None:
     actual = [(each.name, each.frames, each.hits, each.failed) for each in reader.sessions()]
 
     assert actual == [("2026-03-01T12:00", 3, 2, 1), ("2026-02-27T12:00", 1, 0, 0)]
+
+
+def test_a_question_without_an_end_is_ended_by_ctrl_c(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    ledger.record(frame_of(), noon)
+    endless = "id IN (WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT x FROM r)"
+    before = signal.signal(signal.SIGVTALRM, signal.default_int_handler)  # what Ctrl-C does
+    try:
+        with LedgerReader(ledger.path) as reader:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.5)  # of processor time: the question is being answered
+            with pytest.raises(KeyboardInterrupt):
+                reader.count(LogFilter(where=endless))
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
