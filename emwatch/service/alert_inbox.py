@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S: Final = 1.0
 _LARGEST_BYTES: Final = 1_000_000
 _MOST_IDS: Final = 50_000
+_LONGEST_REASON: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def _read(request: Path) -> AlertRequest:
 
 
 class AlertInbox:
-    """Does what waits, once a second, between two frames; ``done`` is called afterwards. An invalid request is refused once."""
+    """Does what waits, once a second, between two frames; ``done`` is called afterwards. An invalid request is kept under another name."""
 
     def __init__(
         self,
@@ -123,14 +124,20 @@ class AlertInbox:
                 self._take(request)
 
     def _take(self, request: Path) -> None:
+        refused = ""
         try:
             apply(self._ledger, _read(request), self._now())
         except LedgerError:
             return  # the frames tell of it; it is tried again
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            self._tell(Notice("warning", f"{path_to_text(request)}: an invalid request about alerts: {error}", request))
+            refused = f"lacks {error}" if isinstance(error, KeyError) else str(error)[:_LONGEST_REASON]
+        kept = request.with_suffix(".refused")
         try:
-            request.unlink()
+            request.replace(kept) if refused else request.unlink()
         except OSError:
             self._stuck.add(request.name)
+            kept = request
+        if refused:
+            text = f"a request about alerts was refused, and kept as {path_to_text(kept)}: {refused}"
+            self._tell(Notice("warning", text, kept))
         self._done()
