@@ -94,7 +94,9 @@ class LedgerReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         must_be_there(path)
-        self._engine = reading_engine(path) if readable_revision(path) is not None else _empty_ledger()
+        #: False for a file that was killed before its first commit: it has no rows, and one thread may ask at a time.
+        self.has_tables = readable_revision(path) is not None
+        self._engine = reading_engine(path) if self.has_tables else _empty_ledger()
         event.listen(self._engine, "connect", _add_functions)
 
     def __enter__(self) -> Self:
@@ -144,10 +146,12 @@ class LedgerReader:
             question = rows_of(connection, wanted, stored_columns(names))
             yield from connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(question)
 
-    def alerts(self, *, state: str | None, target: str | None, limit: int) -> list[AlertRow]:
-        """Return alerts, the newest first."""
+    def alerts(
+        self, *, state: str | None = None, target: str | None = None, frame_id: int | None = None, limit: int
+    ) -> list[AlertRow]:
+        """Return alerts, the newest first; ``None``: whatever their state, target or frame."""
         with self._snapshot() as connection:
-            return tellings.listed(connection, state=state, target=target, limit=limit)
+            return tellings.listed(connection, state=state, target=target, frame_id=frame_id, limit=limit)
 
     def unacknowledged(self, *, target: str | None, ids: Sequence[int] | None) -> list[int]:
         """Return the numbers of alerts that were told and that nobody has acknowledged, of a target or among ``ids``."""
@@ -263,8 +267,8 @@ class LedgerReader:
         with self._snapshot() as connection:
             return tuple(connection.scalars(select(matches.c.target).distinct().order_by(matches.c.target)))
 
-    def sessions(self) -> tuple[SessionRow, ...]:
-        """Return all sessions, the one that was last recorded into first."""
+    def sessions(self, latest: int | None = None) -> tuple[SessionRow, ...]:
+        """Return all sessions or so many of the latest, the one that was last recorded into first."""
         hit = frames.c.id.in_(select(matches.c.frame_id))
         recorded = frames.c.state == FrameState.RECORDED
         question = (
@@ -278,5 +282,8 @@ class LedgerReader:
             .group_by(sessions.c.id)
             .order_by(func.max(frames.c.recorded_at).desc(), sessions.c.id.desc())
         )
+        if latest is not None:
+            newest = select(sessions.c.id).order_by(sessions.c.ended_at.desc(), sessions.c.id.desc()).limit(latest)
+            question = question.where(sessions.c.id.in_(newest))
         with self._snapshot() as connection:
             return tuple(SessionRow(**row._mapping) for row in connection.execute(question))  # noqa: SLF001 - SQLAlchemy's public name

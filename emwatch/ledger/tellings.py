@@ -246,14 +246,18 @@ class AlertRow:
         return {**found, **times, "path": path_to_text(self.path)}
 
 
-def listed(connection: Connection, *, state: str | None, target: str | None, limit: int) -> list[AlertRow]:
-    """Return alerts, the newest first."""
+def listed(
+    connection: Connection, *, state: str | None, target: str | None, frame_id: int | None, limit: int
+) -> list[AlertRow]:
+    """Return alerts, the newest first; ``None``: whatever their state, target or frame."""
     names = [name for name in AlertRow.__slots__ if name != "path"]
     which = select(*(alerts.c[name] for name in names), frames.c.path).select_from(_JOINED)
     if state is not None:
         which = which.where(alerts.c.state == state)
     if target is not None:
         which = which.where(alerts.c.target == target)
+    if frame_id is not None:
+        which = which.where(alerts.c.frame_id == frame_id)
     rows = connection.execute(which.order_by(alerts.c.id.desc()).limit(limit)).mappings()
     return [AlertRow(**{**row, "path": text_to_path(row["path"])}) for row in rows]
 

@@ -53,11 +53,12 @@ def learn(
     now: datetime,
     *,
     classifier: Classifier | None = None,
+    keep: bool = True,
 ) -> Lesson:
     """
     Learn a target from frames that show it and frames that do not, and keep it as the next version beside the ledger.
 
-    Frames are paths or numbers of the log. Raises `TargetError`, `ModelError`.
+    Frames are paths or numbers of the log. ``keep=False``: nothing is written. Raises `TargetError`, `ModelError`.
     """
     classifier = classifier or examples.open_classifier(config)
     with examples.reader_of(config) as reader:
@@ -65,7 +66,7 @@ def learn(
             *examples.shown(config, classifier, reader, wanted, wanted=True),
             *examples.shown(config, classifier, reader, unwanted, wanted=False),
         ]
-        return _learn(config, classifier, reader, name, shown, now)
+        return _learn(config, classifier, reader, name, shown, now, keep=keep)
 
 
 def refine(config: Config, name: str, now: datetime, *, classifier: Classifier | None = None) -> Lesson:
@@ -97,20 +98,27 @@ def refine(config: Config, name: str, now: datetime, *, classifier: Classifier |
 
 def apply(config: Config, name: str, *, since: datetime | None = None, limit: int = 50) -> list[Found]:
     """Return the frames of the log that a learned target finds, the likeliest first; opens no file and no model."""
-    head = TargetStore(config.ledger.path).get(name).head
+    return find(config, TargetStore(config.ledger.path).get(name), since=since, limit=limit)[1]
+
+
+def find(
+    config: Config, target: LearnedTarget, *, since: datetime | None = None, limit: int = 50
+) -> tuple[int, list[Found]]:
+    """Return how many frames of the log a target finds, kept or not, and the likeliest of them."""
+    head = target.head
     with LedgerReader(config.ledger.path) as reader:
         found = reader.embeddings(head.space_sha256, since=since)
         if not found.frame_ids:
             if not reader.embeddings(head.space_sha256, limit=1).frame_ids:
                 raise TargetError(
-                    f"{name}: no frame of the log was embedded by the backbone that it was learned with: learn it again, "
+                    f"{target.name}: no frame of the log was embedded by the backbone that it was learned with: learn it again, "
                     "or let 'emwatch reclassify' embed the frames of before"
                 )
-            return []
+            return 0, []
         scores = head.scores(vectors(found.vectors))
         order = np.argsort(-scores)
         best = [int(at) for at in order[:limit] if scores[at] >= head.threshold]
-        return _found(reader, found.frame_ids, scores, best)
+        return int((scores >= head.threshold).sum()), _found(reader, found.frame_ids, scores, best)
 
 
 def similar(config: Config, frame: str | int | Path, *, since: datetime | None = None, limit: int = 20) -> list[Found]:
@@ -144,6 +152,8 @@ def _learn(
     name: str,
     shown: Sequence[examples.Shown],
     now: datetime,
+    *,
+    keep: bool = True,
 ) -> Lesson:
     _check(shown)
     space = classifier.space
@@ -170,7 +180,8 @@ def _learn(
     }
     kept = tuple(each.example for each in shown)
     target = LearnedTarget(name, store.next_version(name), head, kept, now.isoformat(timespec="seconds"), facts)
-    store.keep(target)
+    if keep:
+        store.keep(target)
     return Lesson(target, estimate, tuple(_warnings(estimate, wanted, unwanted)))
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 
-from emwatch.service.status import status_document
+from emwatch.errors import LedgerError
+from emwatch.web.alerts import AlertRequestError, ask_about_alerts
 from emwatch.web.ask import AskedTooOftenError
 from emwatch.web.asking import FilterError, filter_of
 from emwatch.web.frames import PAGE
@@ -16,6 +17,7 @@ from emwatch.web.metrics import CONTENT_TYPE, metrics_text
 from emwatch.web.openapi import document
 from emwatch.web.pages import local_now, state
 from emwatch.web.reviews import ReviewError, review_frames
+from emwatch.web.teach import BusyError, LessonError
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 blueprint = Blueprint("api", __name__)
 monitoring = Blueprint("monitoring", __name__)
 
-_SIZES = (160, 320, 640, 1280, 2560)
+_SIZES = (160, 320, 640, 1280, 2560, 4096)
 
 
 @blueprint.get("/frames")
@@ -45,6 +47,16 @@ def frame(frame_id: int) -> ResponseReturnValue:
     return jsonify(state().frames.whole(frame_id))
 
 
+@blueprint.get("/frames/<int:frame_id>/similar")
+def similar(frame_id: int) -> ResponseReturnValue:
+    """Return the frames that look most like one of them."""
+    from emwatch.teaching.targets import similar as search
+
+    state().frames.row(frame_id)
+    found = search(state().config, frame_id, limit=12)
+    return jsonify(frames=state().frames.scored({each.frame.frame_id: round(each.score, 4) for each in found}))
+
+
 @blueprint.get("/frames/<int:frame_id>/picture")
 def picture(frame_id: int) -> ResponseReturnValue:
     """Return the frame as JPEG, stretched to 8 bits, its longer side at most ``size`` pixels."""
@@ -56,6 +68,16 @@ def picture(frame_id: int) -> ResponseReturnValue:
     response = Response(jpeg, mimetype="image/jpeg")
     response.headers["Cache-Control"] = "private, max-age=3600"
     return response
+
+
+@blueprint.get("/map")
+def stage_map() -> ResponseReturnValue:
+    """Return the fields of view of the newest frames of a filter, in micrometres on the stage."""
+    asked = request.args.copy()
+    axes = asked.pop("axes", "stage")
+    if axes not in {"stage", "sample"}:
+        raise FilterError(f"axes: {axes!r} is neither stage nor sample")
+    return jsonify(state().frames.stage_map(filter_of(asked, local_now()), on_sample=axes == "sample"))
 
 
 @blueprint.get("/events")
@@ -75,20 +97,54 @@ def events() -> ResponseReturnValue:
 @blueprint.get("/status")
 def status() -> ResponseReturnValue:
     """Return what `emwatch status --json` prints."""
-    return jsonify(status_document(state().config, local_now()))
+    found = state().status.get()
+    try:
+        last_hour = state().frames.last_hour.get()
+    except LedgerError:  # the document says so itself
+        last_hour = None
+    return jsonify({**found, "frames": {**found["frames"], "last_hour": last_hour}})
 
 
 @blueprint.get("/targets")
 def targets() -> ResponseReturnValue:
-    """Return each target with how often and when it was last met."""
-    names = [each.name for each in state().config.targets]
-    return jsonify(targets=state().frames.targets_seen(names))
+    """Return each target with how often and when it was last met, and what became of its alerts."""
+    return jsonify(state().targets.get())
+
+
+@blueprint.post("/targets/learn")
+def learn() -> ResponseReturnValue:
+    """Learn a target from frames of the log; return what it would have found, and keep it if that is asked for."""
+    try:
+        learned = state().teacher.learn(request.get_json(silent=True), local_now())
+    except LessonError as error:
+        abort(400, str(error))
+    except BusyError as error:
+        abort(429, str(error))
+    found = {each["frame_id"]: each["score"] for each in learned["found"]}
+    return jsonify({**learned, "found": state().frames.scored(found)})
+
+
+@blueprint.get("/alerts")
+def alerts() -> ResponseReturnValue:
+    """Return alerts, the newest first."""
+    return jsonify(alerts=state().frames.alerts(request.args.get("target"), _limit()))
+
+
+@blueprint.post("/alerts")
+def ask_alerts() -> ResponseReturnValue:
+    """Hand a snooze or an acknowledgement to the daemon, which does it within seconds."""
+    found, asked = state(), request.get_json(silent=True)
+    try:
+        given = ask_about_alerts(found.config.ledger.path, asked, _configured(), found.frames, local_now())
+    except AlertRequestError as error:
+        abort(400, str(error))
+    return jsonify(given), 202
 
 
 @blueprint.get("/choices")
 def choices() -> ResponseReturnValue:
     """Return what filters can name: targets and sessions."""
-    return jsonify(state().frames.choices())
+    return jsonify(state().choices.get())
 
 
 @blueprint.post("/reviews")
@@ -125,7 +181,7 @@ def openapi() -> ResponseReturnValue:
 @monitoring.get("/healthz", endpoint="healthz")
 def healthz() -> ResponseReturnValue:
     """Return 200 while the daemon runs and is not silent, else 503."""
-    found = status_document(state().config, local_now())
+    found = state().status.get()
     well = found["running"] and found["state"] in {"starting", "watching"} and not found["ledger"]["trouble"]
     return jsonify(ok=well, state=found["state"], warnings=len(found["warnings"])), 200 if well else 503
 
@@ -133,8 +189,12 @@ def healthz() -> ResponseReturnValue:
 @monitoring.get("/metrics")
 def metrics() -> ResponseReturnValue:
     """Return the metrics as OpenMetrics text."""
-    text = metrics_text(status_document(state().config, local_now()), state().broadcast.pages)
+    text = metrics_text(state().status.get(), state().broadcast.pages)
     return Response(text, content_type=CONTENT_TYPE)
+
+
+def _configured() -> list[str]:
+    return [each.name for each in state().config.targets]
 
 
 def _limit() -> int:

@@ -12,16 +12,19 @@ from flask import Flask, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from emwatch import __version__
-from emwatch.errors import ConfigError, EmwatchError, FrameError, LedgerError, ModelError
+from emwatch.errors import ConfigError, EmwatchError, FrameError, LedgerError, ModelError, TargetError
 from emwatch.frame import CATEGORIES
 from emwatch.pictures.cache import PictureCache
 from emwatch.pictures.reader import PictureReader
 from emwatch.readers.sandbox.limits import reading_limits
+from emwatch.service.status import status_document
 from emwatch.web import api, pages
 from emwatch.web.ask import Ask
 from emwatch.web.asking import FilterError
 from emwatch.web.frames import Frames, UnknownFrameError
 from emwatch.web.live import Broadcast
+from emwatch.web.shared import Shared
+from emwatch.web.teach import Teacher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +52,7 @@ _STATUS_OF: Final[dict[type[Exception], int]] = {
     FilterError: 400,
     UnknownFrameError: 404,
     FrameError: 422,
+    TargetError: 422,
     LedgerError: 503,
     sqlite3.Error: 503,
     ModelError: 503,
@@ -82,7 +86,15 @@ def create_app(config: Config, settings: Settings) -> Flask:
     app.jinja_env.globals.update(version=__version__, categories=CATEGORIES)
     frames = Frames(config.ledger.path, PictureReader(limits), PictureCache(settings.cache))
     app.extensions["emwatch"] = state = pages.State(
-        config, settings, frames, Broadcast(frames), Ask(config, settings.ask_per_minute, time.monotonic)
+        config,
+        settings,
+        frames,
+        Broadcast(frames),
+        Ask(config, settings.ask_per_minute, time.monotonic),
+        Teacher(config),
+        Shared(lambda: status_document(config, pages.local_now())),
+        Shared(lambda: frames.targets_seen([each.name for each in config.targets], pages.local_now())),
+        Shared(frames.choices),
     )
     settings.access.install(app)
     app.before_request(lambda: setattr(g, "emwatch", state))

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.classify.bundles import store
 from emwatch.classify.preprocess import prepared_by
+from emwatch.errors import FrameError
+from emwatch.frame import path_to_text
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import reading_limits
 from emwatch.web.documents import metadata_document, scale_bar_document, scores_document
@@ -54,7 +56,12 @@ class Ask:
                 # The name decides nothing but the suffix: what a browser sends may hold slashes and control characters.
                 path = Path(folder) / f"picture{Path(name).suffix[:8] if Path(name).suffix[1:].isalnum() else ''}"
                 content.save(path)
-                return self._answer(path) | {"name": name}
+                try:
+                    return self._answer(path) | {"name": name}
+                except FrameError as error:
+                    # Who asked knows the file by its own name.
+                    error.args = (str(error).replace(path_to_text(path), name),)
+                    raise
 
     def _count(self) -> None:
         now = self._now()

@@ -10,6 +10,7 @@ from emwatch.pictures.scale_bar import scale_bar
 if TYPE_CHECKING:
     from emwatch.frame import AcquisitionMetadata
     from emwatch.ledger.query import LogRow, ReviewRow
+    from emwatch.ledger.tellings import AlertRow
 
 _PLAIN: Final = (
     *("id", "sha256", "code", "reason", "size_bytes", "attempts", "duplicate_of", "supersedes", "superseded_by"),
@@ -69,6 +70,13 @@ def review_document(review: ReviewRow) -> dict[str, Any]:
         "note": review.note,
         "counts": review.counts,
     }
+
+
+def alert_document(alert: AlertRow) -> dict[str, Any]:
+    """Return an alert as plain data."""
+    times = ("created_at", "next_try_at", "delivered_at", "acknowledged_at")
+    found = {**alert.document(), "name": path_to_text(alert.path.name)}
+    return {name: value.isoformat() if name in times and value else value for name, value in found.items()}
 
 
 def scale_bar_document(frame_width_px: int, pixel_size_nm: float | None) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from emwatch import __version__
 from emwatch.frame import CATEGORIES, ReviewVerdict
+from emwatch.ledger.asking import RANGES
 
 _TEXT: Final = {"type": "string"}
 _FILTERS: Final[dict[str, dict[str, Any]]] = {
@@ -23,10 +24,15 @@ _FILTERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "number", "minimum": 0, "maximum": 1},
         "description": "At most so probable.",
     },
-    "magnification": {"schema": _TEXT, "description": "A range: 5k..20k, 1000.. or ..5000."},
-    "tilt": {"schema": _TEXT, "description": "Stage tilt in degrees, a range."},
+    **{name: {"schema": _TEXT, "description": "A range: 5k..20k, 1000.. or ..5000."} for name in RANGES},
     "since": {"schema": _TEXT, "description": "Recorded since: 2h, today, 2026-11-23, an ISO time."},
     "until": {"schema": _TEXT, "description": "Recorded until; a day means its end."},
+    "day": {"schema": _TEXT, "description": "Recorded on these days: 2026-11-20, 2026-11-20..22."},
+    "instrument": {"schema": _TEXT, "description": "Glob over the instrument."},
+    "operator": {"schema": _TEXT, "description": "Glob over the operator."},
+    "detector": {"schema": _TEXT, "description": "Glob over the detector."},
+    "text": {"schema": _TEXT, "description": "Words in the path, the notes or the metadata."},
+    "alerted": {"schema": {"enum": ["0", "1"]}, "description": "Whether an alert was delivered."},
     "session": {"schema": _TEXT, "description": "A session by its name or number, or last."},
     "path": {"schema": _TEXT, "description": "Glob over the file name, or with a / over the path."},
     "reviewed": {"schema": {"enum": ["0", "1"]}, "description": "Whether a person reviewed it."},
@@ -46,6 +52,29 @@ _REVIEW: Final = {
 }
 
 
+_NUMBERS: Final = {"type": "array", "items": {"type": "integer", "minimum": 1}, "maxItems": 100}
+_LESSON: Final = {
+    "type": "object",
+    "required": ["name", "wanted"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 80},
+        "wanted": _NUMBERS,
+        "unwanted": _NUMBERS,
+        "keep": {"type": "boolean", "description": "Write it beside the ledger; else only show what it would find."},
+    },
+}
+_FILTERS_TARGET: Final = {"name": "target", "in": "query", "schema": _TEXT, "description": "Only of this target."}
+_ABOUT_ALERTS: Final = {
+    "type": "object",
+    "required": ["do", "target"],
+    "properties": {
+        "do": {"enum": ["snooze", "acknowledge"]},
+        "target": {"type": "string", "description": "A configured target; empty for all."},
+        "minutes": {"type": "integer", "minimum": 0, "maximum": 43200, "description": "To snooze; 0 ends it."},
+    },
+}
+
+
 def document() -> dict[str, Any]:
     """Return the OpenAPI document."""
     filters = [{"name": name, "in": "query", **facts} for name, facts in _FILTERS.items()]
@@ -54,6 +83,7 @@ def document() -> dict[str, Any]:
         {"name": "before", "in": "query", "schema": _TEXT, "description": "As the page before gave it."},
     ]
     size = {"name": "size", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 99999}}
+    axes = {"name": "axes", "in": "query", "schema": {"enum": ["stage", "sample"]}}
     bar = {"name": "scale_bar", "in": "query", "schema": {"enum": ["0", "1"]}}
     upload = {
         "type": "object",
@@ -68,12 +98,23 @@ def document() -> dict[str, Any]:
             "/frames": {"get": _operation("Rows of the log, the newest first.", [*filters, *paging], 400)},
             "/frames/count": {"get": _operation("How many rows a filter has.", filters, 400)},
             "/frames/{frame_id}": {"get": _operation("All that is known of a frame.", [_ID], 404)},
+            "/frames/{frame_id}/similar": {"get": _operation("The frames that look most like it.", [_ID], 404, 422)},
             "/frames/{frame_id}/picture": {
                 "get": _operation("The frame as JPEG.", [_ID, size, bar], 400, 404, 422, kind="image/jpeg")
             },
+            "/map": {"get": _operation("Where on the stage frames were taken.", [*filters, axes], 400)},
             "/events": {"get": _operation("New frames as server-sent events.", [], kind="text/event-stream")},
             "/status": {"get": _operation("How emwatch is.", [])},
             "/targets": {"get": _operation("Targets, and when they were last met.", [])},
+            "/targets/learn": {
+                "post": _operation("Learn a target from frames of the log.", [], 400, 403, 422, 429)
+                | {"requestBody": {"required": True, "content": {"application/json": {"schema": _LESSON}}}}
+            },
+            "/alerts": {
+                "get": _operation("Alerts, the newest first.", [_FILTERS_TARGET, paging[0]], 400),
+                "post": _operation("Snooze or acknowledge alerts.", [], 400, 403, done=202)
+                | {"requestBody": {"required": True, "content": {"application/json": {"schema": _ABOUT_ALERTS}}}},
+            },
             "/choices": {"get": _operation("What filters can name.", [])},
             "/reviews": {
                 "post": _operation("Review frames.", [], 400, 403, 404, done=202)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 
 from emwatch.clock import SystemClock
 from emwatch.web.asking import PAGING, filter_of
-from emwatch.web.documents import scale_bar_document
 from emwatch.web.frames import PAGE
 from emwatch.web.security import COOKIE
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from emwatch.web.ask import Ask
     from emwatch.web.frames import Frames
     from emwatch.web.live import Broadcast
+    from emwatch.web.shared import Shared
+    from emwatch.web.teach import Teacher
 
 blueprint = Blueprint("pages", __name__)
 
@@ -38,6 +39,10 @@ class State:
     frames: Frames
     broadcast: Broadcast
     ask: Ask
+    teacher: Teacher
+    status: Shared[dict[str, Any]]
+    targets: Shared[dict[str, Any]]
+    choices: Shared[dict[str, Any]]
 
 
 def state() -> State:
@@ -62,19 +67,21 @@ def gallery() -> ResponseReturnValue:
     """Show the frames that a filter takes, the newest first."""
     wanted = filter_of(request.args, local_now())
     found = state().frames.page(wanted, PAGE, None)
-    query = {key: values for key, values in request.args.lists() if key not in PAGING}
-    return render_template(
-        "gallery.html", here="frames", found=found, asked=request.args, query=query, choices=state().frames.choices()
-    )
+    return render_template("gallery.html", here="frames", found=found, asked=request.args, query=_query())
+
+
+@blueprint.get("/map")
+def stage_map() -> ResponseReturnValue:
+    """Show where on the stage the frames of a filter were taken."""
+    filter_of(request.args, local_now())  # an error is a page of its own
+    return render_template("map.html", here="map", asked=request.args, query=_query())
 
 
 @blueprint.get("/frames/<int:frame_id>")
 def frame(frame_id: int) -> ResponseReturnValue:
     """Show all that is known of one frame."""
     found = state().frames.whole(frame_id)
-    width = state().frames.width_px(frame_id)
-    bar = scale_bar_document(width, found["pixel_size_nm"]) if width else None
-    return render_template("frame.html", here="frames", frame=found, bar=bar)
+    return render_template("frame.html", here="frames", frame=found, width=state().frames.width_px(frame_id))
 
 
 @blueprint.get("/ask")
@@ -86,7 +93,7 @@ def ask() -> ResponseReturnValue:
 @blueprint.get("/review")
 def review() -> ResponseReturnValue:
     """Show one frame after another, to be reviewed with one key each."""
-    return render_template("review.html", here="review", choices=state().frames.choices())
+    return render_template("review.html", here="review")
 
 
 @blueprint.route("/login", methods=["GET", "POST"], endpoint="login")
@@ -113,3 +120,8 @@ def favicon() -> ResponseReturnValue:
 def nothing(anything: str) -> ResponseReturnValue:
     """Answer for every other address."""
     abort(404, f"there is no page /{anything}")
+
+
+def _query() -> dict[str, list[str]]:
+    """Return the filter of the address, for the addresses of other pages."""
+    return {key: values for key, values in request.args.lists() if key not in PAGING}

@@ -9,8 +9,13 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// The clock of the microscope's PC may differ from this one.
+let skew = 0;
+
 export async function ask(path, options = {}) {
   const response = await fetch(path, options);
+  const told = Date.parse(response.headers.get("Date"));
+  if (told) skew = told - Date.now();
   const document_ = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(document_.error ? `${document_.error.message}. ${document_.error.advice}` : `status ${response.status}`);
   return document_;
@@ -21,11 +26,10 @@ export const share = (value) => (value === null || value === undefined ? "" : va
 export const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 6 });
 
 export function age(iso) {
-  const seconds = Math.max(0, (Date.now() - Date.parse(iso)) / 1000);
-  if (seconds < 60) return `${Math.round(seconds)} s ago`;
-  if (seconds < 3600) return `${Math.round(seconds / 60)} minutes ago`;
-  if (seconds < 86400) return `${Math.round(seconds / 3600)} hours ago`;
-  return `${Math.round(seconds / 86400)} days ago`;
+  const seconds = Math.max(0, (Date.now() + skew - Date.parse(iso)) / 1000);
+  const [unit, length] = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]].find(([, each]) => seconds >= each) || ["second", 1];
+  const whole = Math.round(seconds / length);
+  return `${whole} ${unit}${whole === 1 ? "" : "s"} ago`;
 }
 
 export const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
@@ -35,11 +39,12 @@ export const picture = (frame, pixels) => `/api/v1/frames/${frame.id}/picture?si
 export const named = (frame) =>
   frame.category ? `${frame.category} ${share(frame.probability)}${frame.uncertain ? " ?" : ""}` : frame.code || frame.state;
 
-export function tile(frame) {
+export function tile(frame, remark = "") {
   const image = frame.state === "recorded" ? element("img", { alt: "", loading: "lazy", src: picture(frame, 320) }) : null;
   const words = element("span", { class: "words" });
   if (frame.targets.length) words.append(element("span", { class: "badge" }, frame.targets.join(", ")), element("br"));
   words.append(element("b", {}, named(frame)), element("br"), element("span", { class: "pale" }, `#${frame.id} ${frame.name}`));
+  if (remark) words.append(element("br"), element("span", { class: "pale" }, remark));
   return element(
     "a",
     { class: `tile${frame.targets.length ? " hit" : ""}`, href: `/frames/${frame.id}` },

@@ -1,29 +1,35 @@
-import { ask, health, localTimes, noHealth } from "./common.js";
+import { ask, element, health, localTimes, noHealth, tile } from "./common.js";
+import { Zoom } from "./zoom.js";
 
 localTimes();
 ask("/api/v1/status").then(health, noHealth);
 
-const larger = document.getElementById("larger");
-larger?.addEventListener("click", () => {
-  const fit = document.getElementById("zoom").classList.toggle("fit");
-  const picture = document.getElementById("picture");
-  if (!picture.dataset.small) picture.dataset.small = picture.src;
-  picture.src = fit ? picture.dataset.small : larger.dataset.large;
-  larger.setAttribute("aria-pressed", String(!fit));
-  larger.textContent = fit ? "Enlarge" : "Fit to the window";
-});
+const picture = document.getElementById("picture");
+if (picture) {
+  new Zoom(document.getElementById("zoom"), picture);
+  const similar = document.getElementById("similar");
+  const said = document.getElementById("similar-state");
+  ask(similar.dataset.source).then(
+    ({ frames }) => {
+      similar.replaceChildren(...frames.map((each) => element("li", {}, tile(each, `likeness ${each.score.toFixed(2)}`))));
+      if (!frames.length) said.textContent = "No other frame has been compared yet.";
+    },
+    (error) => { said.textContent = error.message; },
+  );
+}
 
 const copy = document.getElementById("copy");
 copy.addEventListener("click", async () => {
   const said = document.getElementById("copied");
-  if (!copy.dataset.position) {
+  const position = copy.dataset.position.trim();
+  if (!position) {
     said.textContent = "The file does not say where the stage was.";
     return;
   }
   try {
-    await navigator.clipboard.writeText(copy.dataset.position.trim());
-    said.textContent = `copied: ${copy.dataset.position.trim()}`;
+    await navigator.clipboard.writeText(position);
+    said.textContent = `copied: ${position}`;
   } catch {
-    said.textContent = copy.dataset.position.trim();
+    said.textContent = position;
   }
 });

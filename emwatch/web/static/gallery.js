@@ -1,7 +1,8 @@
 import { ask, element, health, noHealth, tile } from "./common.js";
+import { filterQuery } from "./filters.js";
+import { teach } from "./teach.js";
 
-const query = new URLSearchParams(location.search);
-for (const [key, value] of [...query]) if (!value) query.delete(key);
+const query = filterQuery();
 
 ask("/api/v1/status").then(health, noHealth);
 ask(`/api/v1/frames/count?${query}`).then(
@@ -9,13 +10,17 @@ ask(`/api/v1/frames/count?${query}`).then(
   (error) => { document.getElementById("count").textContent = error.message; },
 );
 
+const tiles = document.getElementById("tiles");
+const teaching = teach(tiles);
+
 const more = document.getElementById("more");
 more?.addEventListener("click", async () => {
   more.disabled = true;
   query.set("before", more.dataset.before);
   try {
     const found = await ask(`/api/v1/frames?${query}`);
-    document.getElementById("tiles").append(...found.frames.map((each) => element("li", {}, tile(each))));
+    tiles.append(...found.frames.map((each) => element("li", { "data-id": each.id }, tile(each))));
+    teaching.refresh();
     if (found.before) more.dataset.before = found.before;
     else more.remove();
   } finally {

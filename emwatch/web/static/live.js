@@ -36,46 +36,98 @@ function add(frame) {
   if (same) same.remove();
   recent.prepend(element("li", { "data-id": frame.id }, tile(frame)));
   while (recent.children.length > RECENT) recent.lastElementChild.remove();
-  showLast(frame);
 }
 
-async function showTargets() {
-  const { targets } = await ask("/api/v1/targets");
-  const shown = targets.map((each) => {
-    const fresh = each.last && Date.now() - Date.parse(each.last.recorded_at) < 60000;
-    return element(
-      "a",
-      { class: `plate target tile${each.count ? " seen" : ""}${fresh ? " fresh" : ""}`, href: `/frames?target=${encodeURIComponent(each.name)}` },
-      element("span", { class: "words" }, element("span", { class: "what" }, each.name), element("br"),
-        element("span", { class: "state" }, each.count ? `seen ${age(each.last.recorded_at)}` : "not seen yet"), element("br"),
-        element("span", { class: "pale" }, each.count ? `${each.count} time${each.count > 1 ? "s" : ""}` : "")),
-    );
+const SNOOZES = [["for 30 minutes", 30], ["for 1 hour", 60], ["for 4 hours", 240], ["for 1 day", 1440]];
+
+async function about(request, words) {
+  const said = document.getElementById("said");
+  try {
+    await ask("/api/v1/alerts", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
+    said.textContent = words;
+    // The daemon looks once a second.
+    setTimeout(() => showTargets().catch(noHealth), 1500);
+  } catch (error) {
+    said.textContent = error.message;
+  }
+}
+
+function snoozing(target, until) {
+  const what = target || "everything";
+  if (until) {
+    const again = element("button", { type: "button", class: "plain" }, "Alert again");
+    again.addEventListener("click", () => about({ do: "snooze", target, minutes: 0 }, `${what}: alerts again`));
+    return [element("span", {}, `silent until ${new Date(until).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })} `), again];
+  }
+  const choice = element("select", { "aria-label": `Snooze alerts of ${what}` },
+    element("option", { value: "" }, "Snooze…"), ...SNOOZES.map(([words, minutes]) => element("option", { value: minutes }, words)));
+  choice.addEventListener("change", () => {
+    if (choice.value) about({ do: "snooze", target, minutes: Number(choice.value) }, `${what}: no alerts ${choice.selectedOptions[0].textContent}`);
   });
-  document.getElementById("targets").replaceChildren(
-    ...(shown.length ? shown : [element("p", { class: "pale" }, "No target is configured: write one under targets: in the configuration.")]),
+  return [choice];
+}
+
+function card(each) {
+  const fresh = each.last && Date.now() - Date.parse(each.last.recorded_at) < 60000;
+  const actions = each.configured ? snoozing(each.name, each.snoozed_until) : [];
+  if (each.unacknowledged) {
+    const seen = element("button", { type: "button" }, `Acknowledge ${each.unacknowledged} alert${each.unacknowledged > 1 ? "s" : ""}`);
+    seen.addEventListener("click", () => about({ do: "acknowledge", target: each.configured ? each.name : "" }, `${each.name}: acknowledged`));
+    actions.unshift(seen);
+  }
+  return element(
+    "div",
+    { class: `plate target${each.count ? " seen" : ""}${fresh ? " fresh" : ""}`, "data-target": each.name },
+    element("a", { href: `/frames?target=${encodeURIComponent(each.name)}` },
+      element("span", { class: "what" }, each.name),
+      element("span", { class: "state" }, each.count ? `seen ${age(each.last.recorded_at)}` : "not seen yet"),
+      element("span", { class: "pale" }, each.count ? `${number(each.count)} time${each.count > 1 ? "s" : ""}` : "")),
+    element("p", { class: "actions" }, ...actions),
   );
 }
 
-function row(name, value) {
-  return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value));
+async function showTargets() {
+  const { targets, all_snoozed_until } = await ask("/api/v1/targets");
+  const at = document.getElementById("targets");
+  // A menu that is open, or a button about to be pressed, must not vanish under the hand.
+  if (at.querySelector("select:focus") || document.querySelector("#everything select:focus")) return;
+  at.replaceChildren(
+    ...(targets.length ? targets.map(card) : [element("p", { class: "pale" }, "No target is configured: write one under targets: in the configuration.")]),
+  );
+  document.getElementById("everything").replaceChildren(...(targets.length ? ["All alerts: ", ...snoozing("", all_snoozed_until)] : []));
+}
+
+const MARKS = { good: ["●", "in order"], warn: ["▲", "warning"], bad: ["✕", "fault"] };
+
+function row(name, value, level = "good") {
+  const [mark, words] = MARKS[level];
+  return element("tr", {}, element("th", { scope: "row" }, element("span", { class: level, role: "img", "aria-label": words }, mark), ` ${name}`), element("td", {}, value));
+}
+
+const LEVEL_OF_MODE = { degraded: "warn", unavailable: "bad", "not watched": "warn" };
+
+function channel(of) {
+  if (of.dead) return [`${of.dead} given up: ${of.last_error}`, "bad"];
+  if (of.pending) return [`${of.pending} waiting ${of.last_error}`, of.last_error ? "warn" : "good"];
+  return ["all delivered", "good"];
 }
 
 async function showState() {
   try {
     const status = await ask("/api/v1/status");
     health(status);
-    const { frames, alerts } = status;
+    const { frames, alerts, model, disk } = status;
     const rows = [
-      row("Daemon", status.state),
-      ...status.directories.map((each) => row("Directory", `${each.path} (${each.mode})`)),
+      row("Daemon", status.state, !status.running || status.state === "silent" ? "bad" : "good"),
+      ...status.directories.map((each) => row("Directory", `${each.path}: ${each.mode}${each.why ? `, ${each.why}` : ""}`, LEVEL_OF_MODE[each.mode] || "good")),
       row("Frames", `${frames.recorded ?? "?"} recorded, ${frames.failed ?? "?"} failed, ${frames.waiting ?? 0} waiting`),
+      row("Rate", frames.last_hour === null ? "not known" : `${frames.last_hour} frame${frames.last_hour === 1 ? "" : "s"} in the last hour`),
+      row("Last frame", status.last_frame_at ? `${age(status.last_frame_at)}${status.lag_s === null ? "" : `, recorded ${status.lag_s.toFixed(2)} s after it was seen`}` : "none yet"),
     ];
-    if (status.lag_s !== null) rows.push(row("Lag of the last frame", `${status.lag_s.toFixed(2)} s`));
-    if (status.model && status.model.name) rows.push(row("Model", status.model.name));
-    for (const [name, each] of Object.entries(alerts || {})) {
-      rows.push(row(`Channel ${name}`, each.dead ? `${each.dead} given up` : each.pending ? `${each.pending} waiting` : "all delivered"));
-    }
-    if (status.disk) rows.push(row("Free disk", size(status.disk.free_bytes)));
+    if (model) rows.push(row("Model", model.trouble || model.name, model.trouble ? "warn" : "good"));
+    for (const [name, each] of Object.entries(alerts || {})) rows.push(row(`Channel ${name}`, ...channel(each)));
+    if (disk) rows.push(row("Disk", `${size(disk.free_bytes)} free`, disk.free_bytes < 2 ** 30 ? "bad" : "good"));
+    rows.push(row("Ledger", status.ledger.trouble || size((status.ledger.bytes ?? 0) + (status.ledger.wal_bytes ?? 0)), status.ledger.trouble ? "bad" : "good"));
     document.getElementById("state").replaceChildren(...rows);
     document.getElementById("warnings").replaceChildren(...status.warnings.map((each) => element("li", {}, each)));
   } catch (error) {
@@ -83,18 +135,29 @@ async function showState() {
   }
 }
 
-async function start() {
-  await Promise.allSettled([showState(), showTargets()]);
-  const { frames } = await ask(`/api/v1/frames?limit=${RECENT}`);
-  for (const frame of frames.reverse()) add(frame);
-  const after = frames.reduce((most, each) => Math.max(most, each.id), 0);
-  // The browser connects again by itself, and names the last frame it saw.
+// The browser connects again by itself, and names the last frame it saw; not so after an answer that is an error.
+function listen(after) {
   const events = new EventSource(`/api/v1/events?after=${after}`);
+  let last = after;
   events.addEventListener("frame", (event) => {
     const frame = JSON.parse(event.data);
+    last = frame.id;
+    showLast(frame);
     add(frame);
     if (frame.targets.length) showTargets().catch(noHealth);
   });
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(() => listen(last), 3000);
+  });
+}
+
+async function start() {
+  await Promise.allSettled([showState(), showTargets()]);
+  const { frames } = await ask(`/api/v1/frames?limit=${RECENT}`);
+  if (frames.length) showLast(frames[0]); // first: pictures are made one at a time
+  for (const frame of frames.reverse()) add(frame);
+  const after = frames.reduce((most, each) => Math.max(most, each.id), 0);
+  listen(after);
   setInterval(showState, 5000);
   setInterval(() => showTargets().catch(noHealth), 20000);
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from emwatch.web.asking import KEYS, PAGING
 from emwatch.web.security import is_loopback
 
 if TYPE_CHECKING:
@@ -316,6 +317,8 @@ def test_the_description_names_every_route(browser: Open) -> None:
     }
 
     assert described == routes - {"/openapi.json"}
+    parameters = client.get("/api/v1/openapi.json").json["paths"]["/frames"]["get"]["parameters"]
+    assert {each["name"] for each in parameters} == KEYS | PAGING
 
 
 def _text(block: object) -> str:

@@ -1,0 +1,38 @@
+"""An answer that all open pages share: made anew only so often that making it stays cheap."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Answer = TypeVar("Answer")
+
+_LEAST_S: Final = 1.0
+#: An answer is kept for so many times as long as it took: making it never takes more than this share of the time.
+_TIMES: Final = 20
+
+
+class Shared(Generic[Answer]):
+    """Calls ``make`` at most once a second, less often if it takes long; callers wait for one that is being made."""
+
+    def __init__(self, make: Callable[[], Answer], now: Callable[[], float] = time.monotonic) -> None:
+        self._make = make
+        self._now = now
+        self._turn = threading.Lock()
+        self._kept: tuple[float, Answer] | None = None
+
+    def get(self) -> Answer:
+        """Return the answer. Raises what ``make`` raises, and keeps nothing then."""
+        with self._turn:
+            began = self._now()
+            if self._kept is not None and began < self._kept[0]:
+                return self._kept[1]
+            self._kept = None
+            answer = self._make()
+            done = self._now()
+            self._kept = (done + max(_LEAST_S, _TIMES * (done - began)), answer)
+            return answer

@@ -1,0 +1,96 @@
+"""Snooze and acknowledge from the page: what is left for the daemon, and what the page shows once it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from emwatch.clock import SystemClock
+from emwatch.ledger.writer import Ledger
+from emwatch.service.alert_inbox import AlertInbox
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+    from emwatch.config import Config
+
+    from .conftest import Open
+
+
+def _state(client: FlaskClient, target: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(
+        each for each in client.get("/api/v1/targets").json["targets"] if each["name"] == target
+    )
+    return found
+
+
+def _do_what_waits(config: Config) -> None:
+    """What the daemon does once a second."""
+    with Ledger(config.ledger.path) as ledger:
+        AlertInbox(ledger, lambda _: None, SystemClock().now).tick(0.0)
+
+
+def test_alerts_are_acknowledged(browser: Open, config: Config) -> None:
+    client = browser()
+    assert _state(client, "anything")["count"] == 13
+    assert _state(client, "anything")["unacknowledged"] > 0
+
+    answer = client.post("/api/v1/alerts", json={"do": "acknowledge", "target": "anything"})
+    _do_what_waits(config)
+
+    client = browser()  # as it is shown a second later
+    assert answer.status_code == 202
+    assert _state(client, "anything")["unacknowledged"] == 0
+    assert client.get("/api/v1/alerts?target=anything&limit=1").json["alerts"][0]["acknowledged_at"]
+    number = client.get("/api/v1/alerts?limit=1").json["alerts"][0]["frame_id"]
+    assert "acknowledged" in client.get(f"/frames/{number}").text
+
+
+@pytest.mark.parametrize("target", ["never", ""])
+def test_a_target_is_snoozed_and_told_again(browser: Open, config: Config, target: str) -> None:
+    client = browser()
+
+    def until() -> str | None:
+        client = browser()  # as it is shown a second later
+        shown = client.get("/api/v1/targets").json
+        found: str | None = shown["all_snoozed_until"] if not target else _state(client, target)["snoozed_until"]
+        return found
+
+    answer = client.post("/api/v1/alerts", json={"do": "snooze", "target": target, "minutes": 60})
+    _do_what_waits(config)
+    assert until() == answer.json["until"]
+
+    client.post("/api/v1/alerts", json={"do": "snooze", "target": target, "minutes": 0})
+    _do_what_waits(config)
+    assert until() is None
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        (None, "expected an object"),
+        ({"do": "dance", "target": ""}, "snooze or acknowledge"),
+        ({"do": "snooze", "target": "cats", "minutes": 5}, "anything, never"),
+        ({"do": "snooze", "target": "never"}, "whole number"),
+        ({"do": "snooze", "target": "never", "minutes": True}, "whole number"),
+        ({"do": "snooze", "target": "never", "minutes": 10**9}, "43,200"),
+        ({"do": "acknowledge", "target": ["never"]}, "anything, never"),
+    ],
+)
+def test_a_request_that_makes_no_sense_leaves_nothing(
+    browser: Open, config: Config, document: object, named: str
+) -> None:
+    answer = browser().post("/api/v1/alerts", json=document)
+
+    assert answer.status_code == 400
+    assert named in answer.json["error"]["message"]
+    assert not list(config.ledger.path.parent.glob("*.alerts/*"))
+
+
+def test_another_page_cannot_silence_alerts(browser: Open, config: Config) -> None:
+    asked = {"do": "snooze", "target": "", "minutes": 60}
+    answer = browser().post("/api/v1/alerts", json=asked, headers={"Origin": "http://evil.example"})
+
+    assert answer.status_code == 403
+    assert not list(config.ledger.path.parent.glob("*.alerts/*"))

@@ -1,0 +1,41 @@
+"""An answer shared by all pages is made seldom enough to stay cheap."""
+
+from __future__ import annotations
+
+import pytest
+
+from emwatch.testing import ManualClock
+from emwatch.web.shared import Shared
+
+
+@pytest.mark.parametrize(("takes_s", "kept_s"), [(0.0, 1.0), (0.01, 1.0), (0.5, 10.0)])
+def test_it_is_made_anew_only_so_often(takes_s: float, kept_s: float) -> None:
+    clock = ManualClock()
+    made: list[float] = []
+
+    def make() -> int:
+        made.append(clock.monotonic())
+        clock.advance(takes_s)
+        return len(made)
+
+    shared = Shared(make, clock.monotonic)
+    assert shared.get() == 1
+    clock.advance(kept_s - 0.01)
+    assert shared.get() == 1
+    clock.advance(0.02)
+    assert shared.get() == 2
+
+
+def test_a_failure_is_not_kept() -> None:
+    answers = iter([LookupError("away"), "back"])
+
+    def make() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    shared = Shared(make, ManualClock().monotonic)
+    with pytest.raises(LookupError):
+        shared.get()
+    assert shared.get() == "back"
