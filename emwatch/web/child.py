@@ -14,6 +14,8 @@ import pickle
 import signal
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import EmwatchError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 #: The microscope's programs and the daemon come first.
 _NICENESS: Final = 10
+_OOM_SCORE: Final = "500"
 
 
 def main() -> int:
@@ -33,6 +36,8 @@ def main() -> int:
             signal.signal(getattr(signal, each), signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
+    with suppress(OSError):  # if memory runs out, the page goes before the daemon (proc_pid_oom_score_adj(5))
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     logging.basicConfig(level=logging.WARNING, format="page: %(levelname)s: %(message)s")
     config: Config = pickle.load(sys.stdin.buffer)  # noqa: S301 - the daemon wrote it
     threading.Thread(target=_end_with_the_daemon, name="end of input", daemon=True).start()

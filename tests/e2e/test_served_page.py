@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -16,7 +17,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +83,8 @@ def test_the_page_is_the_daemon_s_child_and_no_more_than_that(lab: Lab) -> None:
     [child] = lab.children()
     assert answer(first)["pid"] == lab.daemon.pid
     assert child.nice() == min(19, psutil.Process(lab.daemon.pid).nice() + 10)
+
+    assert Path(f"/proc/{child.pid}/oom_score_adj").read_text().strip() == "500"
 
     child.kill()
     until(lambda: lab.page()["address"] not in {"", first})
