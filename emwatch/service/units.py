@@ -97,6 +97,16 @@ class Unit:
         return self._folder / name
 
     @property
+    def packaged(self) -> Path:
+        """Where the distribution's package has its unit file; one in `file` comes before it."""
+        return Path(f"{self.root or ''}/usr/lib/systemd/system") / self.file.name
+
+    def found(self) -> Path | None:
+        """Return the unit file that systemd reads; ``None`` if there is none."""
+        places = (self.file, self.packaged) if self.scope == "system" else (self.file,)
+        return next((each for each in places if each.is_file()), None)
+
+    @property
     def _folder(self) -> Path:
         if self.scope == "user":
             return _user_configuration() / "systemd" / "user"
@@ -162,7 +172,7 @@ def for_user(text: str) -> str:
 
 def to_install(unit: Unit, *, force: bool = False, user_exists: bool = True, start: bool = True) -> Iterator[Step]:
     """
-    Return the steps that install a unit, or bring it up to date.
+    Return the steps that install a unit, or bring it up to date. A package's unit that does the same is preferred.
 
     Raises:
         EmwatchError: there is a unit file that somebody else wrote, and ``force`` is not given.
@@ -177,7 +187,10 @@ def to_install(unit: Unit, *, force: bool = False, user_exists: bool = True, sta
     if unit.scope == "system" and not user_exists and unit.root is None:
         home = ("--home-dir", "/var/lib/emwatch", "--shell", "/usr/sbin/nologin")
         yield Command(("useradd", "--system", *home, "emwatch"))
-    if found != text:
+    packaged = unit.scope == "system" and instructions(_read(unit.packaged) or "") == instructions(text)
+    if packaged and found is not None:
+        yield Remove(unit.file)
+    elif not packaged and found != text:
         yield Write(unit.file, text)
     if unit.root is None:
         yield unit.manager("daemon-reload")
@@ -196,6 +209,11 @@ def to_uninstall(unit: Unit) -> Iterator[Step]:
         yield Remove(unit.file)
     if unit.root is None:
         yield unit.manager("daemon-reload")
+
+
+def instructions(text: str, *, without: tuple[str, ...] = ()) -> list[str]:
+    """Return what a unit file tells systemd: no comments, no documentation, and no lines that begin with ``without``."""
+    return [line for line in text.splitlines() if line and not line.startswith(("#", "Documentation=", *without))]
 
 
 def _others(unit: Unit) -> bool:

@@ -89,7 +89,7 @@ def install(
     steps = list(to_install(unit, force=force, user_exists=_user_exists("emwatch"), start=not no_start))
     _take(steps, unit, dry_run=dry_run)
     if not dry_run:
-        click.echo(f"{unit.name} is installed ({printable(unit.file)})", err=True)
+        click.echo(f"{unit.name} is installed ({printable(unit.found() or unit.file)})", err=True)
 
 
 @service.command(short_help="Stop the service and remove it.")
@@ -120,13 +120,19 @@ def status(scope: str | None, page: bool, instance: str, root: Path | None, as_j
 
     The exit code is 0 while it runs, else 3. "emwatch status" shows what the daemon does.
     """
+    from emwatch.service.units import instructions
+
     unit = _unit(scope, page, instance, root, None)
-    found = unit.file.read_text(encoding="utf-8", errors="replace") if unit.file.is_file() else None
+    file = unit.found()
+    found, wanted = (
+        instructions(text, without=("Exec",))
+        for text in (file.read_text(encoding="utf-8", errors="replace") if file else "", unit.text())
+    )
     document = {
         "unit": unit.name,
-        "file": path_to_text(unit.file),
-        "installed": found is not None,
-        "changed": found is not None and _without_paths(found) != _without_paths(unit.text()),
+        "file": path_to_text(file or unit.file),
+        "installed": file is not None,
+        "changed": file is not None and found != wanted,
         "enabled": _ask(unit, "is-enabled"),
         "state": "unknown" if root else _ask(unit, "is-active"),
     }
@@ -135,7 +141,7 @@ def status(scope: str | None, page: bool, instance: str, root: Path | None, as_j
     else:
         note = ", not the unit of this version: emwatch service install" if document["changed"] else ""
         click.echo(f"{unit.name}: {document['state']}, {document['enabled']}")
-        click.echo(f"{printable(unit.file)}: {'there' if found is not None else 'not there'}{note}")
+        click.echo(f"{printable(file or unit.file)}: {'there' if file else 'not there'}{note}")
     if document["state"] != "active":
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
 
@@ -216,8 +222,3 @@ def _ask(unit: Unit, question: str) -> str:
         return "unknown"
     said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
     return said[0] if said else "unknown"
-
-
-def _without_paths(text: str) -> list[str]:
-    """Return a unit without the lines that hold paths of an installation, and without blank and comment lines."""
-    return [line for line in text.splitlines() if line and not line.startswith(("#", "Exec", "Documentation"))]

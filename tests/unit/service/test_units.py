@@ -155,3 +155,22 @@ def test_a_program_that_the_services_user_cannot_reach_is_noticed_also_behind_a_
 
     assert found == closed
     assert closed_to_others(shown / "python") is None
+
+
+@needs_systemd
+def test_the_unit_of_a_package_is_used_where_it_does_the_same(tmp_path: Path) -> None:
+    image = ("--root", tmp_path)
+    packaged = tmp_path / "usr/lib/systemd/system/emwatch.service"
+    packaged.parent.mkdir(parents=True)
+    other = "[Service]\nExecStart=/opt/emwatch/bin/emwatch run\n[Install]\nWantedBy=multi-user.target\n"
+    packaged.write_text(other, "utf-8")
+    emwatch("service", "install", *image)
+    own = Unit(root=tmp_path).file
+    assert own.is_file()
+
+    packaged.write_text(own.read_text("utf-8").removeprefix(f"{MARK}\n"), "utf-8")
+    emwatch("service", "install", *image)
+
+    assert not own.exists()
+    assert (own.parent / "multi-user.target.wants/emwatch.service").is_symlink()
+    assert emwatch("service", "status", *image).stdout.splitlines()[1] == f"{packaged}: there"
