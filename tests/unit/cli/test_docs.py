@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -65,3 +68,12 @@ def test_the_documented_time_comparison_is_right_around_the_hour() -> None:
         found = [path for _, path, _ in database.execute(query[1])]
 
     assert found == ["1", "119"]
+
+
+def test_the_reference_pages_are_those_of_the_program() -> None:
+    check = [sys.executable, ROOT / ".ci" / "write_reference.py", "--check"]
+    said = subprocess.run(
+        check, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": f"{ROOT}"}
+    )
+
+    assert (said.returncode, said.stderr) == (0, "")
