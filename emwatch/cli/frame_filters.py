@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -11,7 +12,7 @@ from emwatch.clock import SystemClock
 from emwatch.frame import FrameState, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from emwatch.cli.options import Command
     from emwatch.ledger.query import LogFilter
@@ -106,3 +107,14 @@ def filter_of(asked: Mapping[str, Any], states: tuple[FrameState, ...] = (FrameS
         where=asked["where"],
         path=asked["glob"],
     )
+
+
+@contextmanager
+def asked_of_ledger() -> Iterator[None]:
+    """Turn what the ledger refuses in a filter, such as SQL that is none, into click's usage error."""
+    from emwatch.ledger.asking import QuestionError
+
+    try:
+        yield
+    except QuestionError as error:
+        raise click.BadParameter(str(error), param_hint=f"'--{error.key}'") from error

@@ -33,6 +33,7 @@ class Position:
     category: str | None
     probability: float | None
     uncertain: bool | None
+    magnification: float | None
     targets: tuple[str, ...]
     placement: Placement
 
@@ -51,7 +52,8 @@ _PLACED: Final = tuple(
 )
 _SHOWN: Final = (
     *(frames.c.id, frames.c.path, frames.c.sha256, frames.c.recorded_at),
-    *(predictions.c.category, predictions.c.probability, predictions.c.uncertain, _TARGETS),
+    *(predictions.c.category, predictions.c.probability, predictions.c.uncertain),
+    *(acquisition.c.magnification, _TARGETS),
 )
 
 
@@ -70,7 +72,16 @@ def positions(connection: Connection, wanted: LogFilter) -> list[Position]:
 
 
 def _position(row: Row[Any]) -> Position:
-    frame_id, path, sha256, recorded_at, category, probability, uncertain, targets = row[: len(_SHOWN)]
-    met = tuple(sorted(json.loads(targets)))
-    placement = Placement(*row[len(_SHOWN) :])
-    return Position(frame_id, text_to_path(path), sha256, recorded_at, category, probability, uncertain, met, placement)
+    frame_id, path, sha256, recorded_at, category, probability, uncertain, magnification, targets = row[: len(_SHOWN)]
+    return Position(
+        frame_id=frame_id,
+        path=text_to_path(path),
+        sha256=sha256,
+        recorded_at=recorded_at,
+        category=category,
+        probability=probability,
+        uncertain=uncertain,
+        magnification=magnification,
+        targets=tuple(sorted(json.loads(targets))),
+        placement=Placement(*row[len(_SHOWN) :]),
+    )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import platformdirs
 
 from emwatch.foreign_file import read_bounded
 from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from pathlib import Path
 
 #: The folder is measured once in so many additions.
 _ADDITIONS_BETWEEN_PRUNINGS: Final = 200
@@ -21,6 +23,13 @@ _KEPT_SHARE: Final = 0.8
 _LARGEST_BYTES: Final = 50_000_000
 _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
+
+
+def picture_folder() -> Path:
+    """Return where pictures are kept: systemd's cache directory, else the user's."""
+    # systemd joins several directories with colons; the first is ours (systemd.exec(5)).
+    given = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
+    return Path(given or platformdirs.user_cache_dir("emwatch", appauthor=False)) / "pictures"
 
 
 class PictureCache:

@@ -1,4 +1,4 @@
-"""Contact sheets: frames in rows, as the network sees them, with a line of text below each."""
+"""Contact sheets: frames in rows, with lines of text below each; as PNG, or as PDF with several pages."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ _EMPTY: Final = (238, 240, 243)
 _GAP_PX: Final = 8
 _LETTER_PX: Final = 13
 _HEAD_WIDTH_PX: Final = 230
+_A4_WIDTH_INCHES: Final = 8.27
 
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """One frame on a sheet: its view (height, width), grey 0..255, and up to three lines below; ``alert``: in red."""
+    """One frame on a sheet: grey or RGB values 0..255 (height, width[, 3]), and some lines below; ``alert``: in red."""
 
-    view: npt.NDArray[np.float32]
+    view: npt.NDArray[np.float32] | npt.NDArray[np.uint8]
     lines: tuple[str, ...] = ()
     alert: bool = False
 
@@ -43,11 +44,32 @@ class SheetRow:
     prints: Sequence[Print]
 
 
+def pixels_of(jpeg: bytes) -> npt.NDArray[np.uint8]:
+    """Return the RGB values (height, width, 3) of a picture."""
+    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+
+
 def contact_sheet(rows: Sequence[SheetRow], columns: int, side_px: int = 170) -> bytes:
     """Draw rows of at most ``columns`` frames, with their titles to the left; returns a PNG file."""
+    file = io.BytesIO()
+    _drawn(rows, columns, side_px).save(file, format="PNG", optimize=True)
+    return file.getvalue()
+
+
+def contact_sheets(pages: Sequence[Sequence[SheetRow]], columns: int, side_px: int) -> bytes:
+    """Draw several sheets; returns a PDF file with a page each, A4 wide if printed as it is."""
+    first, *others = (_drawn(rows, columns, side_px) for rows in pages)
+    file = io.BytesIO()
+    resolution = first.width / _A4_WIDTH_INCHES
+    first.save(file, format="PDF", save_all=True, append_images=others, resolution=resolution)
+    return file.getvalue()
+
+
+def _drawn(rows: Sequence[SheetRow], columns: int, side_px: int) -> Image.Image:
     head = _HEAD_WIDTH_PX if any(row.title for row in rows) else 0
     lines = max((len(each.lines) for row in rows for each in row.prints), default=0)
-    cell_height = side_px + lines * (_LETTER_PX + 4) + _GAP_PX
+    tallest = max((_fitted(each, side_px)[1] for row in rows for each in row.prints), default=side_px)
+    cell_height = tallest + lines * (_LETTER_PX + 4) + _GAP_PX
     width = head + columns * (side_px + _GAP_PX) + _GAP_PX
     sheet = Image.new("RGB", (width, max(1, len(rows)) * cell_height + _GAP_PX), _PAPER)
     pen = ImageDraw.Draw(sheet)
@@ -58,21 +80,31 @@ def contact_sheet(rows: Sequence[SheetRow], columns: int, side_px: int = 170) ->
         for column in range(columns):
             left = head + _GAP_PX + column * (side_px + _GAP_PX)
             if column < len(row.prints):
-                _put(sheet, pen, row.prints[column], (left, top), side_px)
+                _put(sheet, pen, row.prints[column], (left, top), (side_px, tallest))
             elif row.title:
-                pen.rectangle((left, top, left + side_px - 1, top + side_px - 1), fill=_EMPTY)
-    file = io.BytesIO()
-    sheet.save(file, format="PNG", optimize=True)
-    return file.getvalue()
+                pen.rectangle((left, top, left + side_px - 1, top + tallest - 1), fill=_EMPTY)
+    return sheet
 
 
-def _put(sheet: Image.Image, pen: ImageDraw.ImageDraw, each: Print, corner: tuple[int, int], side_px: int) -> None:
-    left, top = corner
+def _fitted(each: Print, side_px: int) -> tuple[int, int]:
+    """Return width and height of a picture whose longer side is ``side_px``."""
+    height, width = each.view.shape[:2]
+    scale = side_px / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _put(
+    sheet: Image.Image, pen: ImageDraw.ImageDraw, each: Print, corner: tuple[int, int], room: tuple[int, int]
+) -> None:
+    (left, top), (side_px, tallest) = corner, room
     picture = Image.fromarray(np.clip(each.view, 0, 255).astype(np.uint8))
-    sheet.paste(picture.resize((side_px, side_px), Image.Resampling.LANCZOS), corner)
+    size = _fitted(each, side_px)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    sheet.paste(picture, (left + (side_px - size[0]) // 2, top + (tallest - size[1]) // 2))
     for number, line in enumerate(each.lines):
         ink = _ALERT_INK if each.alert and number == 0 else _INK if number == 0 else _PALE_INK
-        _write(pen, (left, top + side_px + 3 + number * (_LETTER_PX + 4)), line, side_px, ink, _LETTER_PX)
+        _write(pen, (left, top + tallest + 3 + number * (_LETTER_PX + 4)), line, side_px, ink, _LETTER_PX)
 
 
 def _write(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import platformdirs
-
 from emwatch.errors import ConfigError, EmwatchError
+from emwatch.pictures.cache import picture_folder
 from emwatch.web.app import Settings, create_app
 from emwatch.web.security import Access, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from emwatch.config import Config
 
@@ -63,10 +61,3 @@ def serve_page(config: Config, cache: Path | None, ready: Callable[[str], None])
         server.run()
     finally:
         server.close()
-
-
-def picture_folder() -> Path:
-    """Return where pictures are kept: systemd's cache directory, else the user's."""
-    # systemd joins several directories with colons; the first is ours (systemd.exec(5)).
-    given = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
-    return Path(given or platformdirs.user_cache_dir("emwatch", appauthor=False)) / "pictures"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.frame_filters import filter_of, frame_filters
+from emwatch.cli.frame_filters import asked_of_ledger, filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import is_terminal
 from emwatch.cli.terminal.log_rows import print_fields, print_json_rows, print_ndjson, print_rows
@@ -67,24 +67,17 @@ def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
     wanted = _filter(**asked)
     names = _fields(asked["fields"], formats)
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    from emwatch.ledger.asking import QuestionError
     from emwatch.ledger.query import LedgerReader
 
-    with LedgerReader(config.ledger.path) as reader:
+    with LedgerReader(config.ledger.path) as reader, asked_of_ledger():
         if "count" in formats:
-            try:
-                click.echo(reader.count(wanted))
-            except QuestionError as error:
-                raise click.BadParameter(str(error), param_hint=f"'--{error.key}'") from error
+            click.echo(reader.count(wanted))
             return
-        try:
-            shape = formats[0] if formats else "table"
-            if shape in {"table", "json", "ndjson"} and not names:
-                found = _print(reader, wanted, shape, limited=asked["limit"] is not None)
-            else:
-                found = print_fields(reader, wanted, names, shape, asked["parquet"])
-        except QuestionError as error:
-            raise click.BadParameter(str(error), param_hint=f"'--{error.key}'") from error
+        shape = formats[0] if formats else "table"
+        if shape in {"table", "json", "ndjson"} and not names:
+            found = _print(reader, wanted, shape, limited=asked["limit"] is not None)
+        else:
+            found = print_fields(reader, wanted, names, shape, asked["parquet"])
         if not found:
             for hint in _hints(reader, asked["session"], asked["target"], [each.name for each in config.targets]):
                 click.echo(hint, err=True)
