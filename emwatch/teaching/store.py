@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
-_CAP_BYTES: Final = 1024**2
+#: About ten thousand examples.
+_CAP_BYTES: Final = 16 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +140,16 @@ class TargetStore:
         return max((each.version for each in self.all() if each.name == name), default=0) + 1
 
     def keep(self, target: LearnedTarget) -> Path:
-        """Write a version. Raises `OSError`."""
+        """Write a version. Raises `OSError`, and `TargetError` for one that is too large to be read again."""
+        content = target.to_bytes()
+        if len(content) > _CAP_BYTES:
+            raise TargetError(
+                f"{target.name}: {len(target.examples):,} examples are too many: learn it anew from fewer, the most different"
+            )
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"{_safe(target.name)}-{target.version:03}.json"
         with written_whole(path) as made:
-            made.write_bytes(target.to_bytes())
+            made.write_bytes(content)
         return path
 
     def take(self, file: Path) -> LearnedTarget:

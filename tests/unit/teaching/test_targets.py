@@ -104,6 +104,17 @@ class TestStore:
         with pytest.raises(TargetError, match="no learned target"):
             store.get("rods")
 
+    def test_what_is_kept_can_be_read_again_however_many_examples_it_has(
+        self, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        store, target = TargetStore(tmp_path / "l.sqlite"), taught(near)
+        many = replace(target, examples=tuple(replace(each, path="/acq" * 50) for each in target.examples * 1_000))
+        store.keep(many)
+        assert len(store.get("rods").examples) == 5_000
+        with pytest.raises(TargetError, match="too many"):
+            store.keep(replace(many, version=2, examples=many.examples * 12))
+        assert store.get("rods").version == 1
+
     @pytest.mark.parametrize(
         "change",
         [
