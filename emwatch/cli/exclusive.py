@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emwatch.errors import EmwatchError
@@ -47,9 +46,11 @@ def exclusive_ledger(config: Config, *, what: str, must_exist: bool = False) -> 
             f"stop it (systemctl stop emwatch), {what}, start it again; frames that arrive meanwhile are recorded at its start"
         ) from error
     try:
-        gap = timedelta(minutes=config.ledger.session_gap_minutes)
         with Ledger(
-            path, session_gap=gap, alert_max_age=config.alerts.max_age, backups=config.ledger.backups
+            path,
+            sessions=config.session_rules(),
+            alert_max_age=config.alerts.max_age,
+            backups=config.ledger.backups,
         ) as ledger:
             yield ledger
     finally:

@@ -42,6 +42,8 @@ COMMANDS: Final = {
         "emwatch.cli.commands.reconcile", "reconcile", "Check that every file in the directory is in the ledger."
     ),
     "log": Entry("emwatch.cli.commands.log", "log", "List recorded frames."),
+    "session": Entry("emwatch.cli.commands.session", "session", "Start, end, list, show and rename sessions."),
+    "note": Entry("emwatch.cli.commands.note", "note", "Write a note about a frame or a session."),
     "review": Entry("emwatch.cli.commands.review", "review", "Record what frames really show."),
     "target": Entry("emwatch.cli.commands.target", "target", "Teach targets by example, and search the past for them."),
     "similar": Entry("emwatch.cli.commands.similar", "similar", "List the frames of the log that look most alike."),

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import platformdirs
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from emwatch.alerts.policy import Policy
 from emwatch.alerts.registry import AnyChannel
@@ -19,6 +19,7 @@ from emwatch.alerts.trouble import TroubleConfig
 from emwatch.errors import ConfigError
 from emwatch.foreign_file import read_bounded
 from emwatch.frame import CATEGORIES, Target, Window, path_to_text
+from emwatch.session_rules import SessionRules, folder_pattern
 from emwatch.settings import NAME_PATTERN, Name, Number, OneOrMany, Section, Text
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class WatchConfig(Section):
     """The acquisition directory and how it is looked at."""
 
     directory: Annotated[tuple[Path, ...], OneOrMany] = ()
+    instrument: Annotated[tuple[Name, ...], OneOrMany] = ()
     mode: Literal["auto", "events", "poll"] = "auto"
     recursive: bool = True
     include: _Globs = ("*",)
@@ -64,6 +66,15 @@ class WatchConfig(Section):
     read_memory_mb: Annotated[int, Field(ge=128, le=1048576)] = 2048
     data_bar: Literal["auto", "never"] = "auto"
 
+    @model_validator(mode="after")
+    def _an_instrument_for_each_directory(self) -> WatchConfig:
+        if len(self.instrument) > 1 and len(self.instrument) != len(self.directory):
+            raise ValueError(
+                f"instrument: expected one name, or {len(self.directory)}: one for each directory, in this order; "
+                f"there are {len(self.instrument)}"
+            )
+        return self
+
 
 def default_ledger_path(environ: Mapping[str, str] | None = None) -> Path:
     """Return the default path of the ledger: in systemd's state directory, else in the user's."""
@@ -73,11 +84,17 @@ def default_ledger_path(environ: Mapping[str, str] | None = None) -> Path:
     return Path(first or platformdirs.user_state_dir("emwatch", appauthor=False)) / "ledger.sqlite3"
 
 
+def _folder_rule(rule: str) -> str:
+    folder_pattern(rule)
+    return rule
+
+
 class LedgerConfig(Section):
     """The session log."""
 
     path: Path = Field(default_factory=default_ledger_path)
     session_gap_minutes: Annotated[Number, Field(gt=0, le=100000)] = 120.0
+    session_folders: Annotated[Text, AfterValidator(_folder_rule)] | None = None
     backup_directory: Path | None = None
     backup_every_hours: Annotated[Number, Field(ge=0, le=10000)] = 24.0
     backup_keep: Annotated[int, Field(ge=1, le=1000)] = 7
@@ -258,6 +275,16 @@ class Config(Section):
                 "  directory: /path/to/the/acquisition/directory"
             )
         return self.watch.directory
+
+    def session_rules(self) -> SessionRules:
+        """Return of which session a frame is."""
+        directories, names = self.watch.directory, self.watch.instrument
+        named = names if len(names) > 1 else (names or ("",)) * len(directories)
+        return SessionRules(
+            timedelta(minutes=self.ledger.session_gap_minutes),
+            tuple(zip(directories, named, strict=True)),
+            self.ledger.session_folders or "",
+        )
 
     def wanted(self) -> tuple[Target, ...]:
         """Return the targets as the pipeline uses them."""

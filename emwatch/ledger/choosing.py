@@ -87,6 +87,12 @@ def count_of(connection: Connection, wanted: LogFilter) -> Select[Any]:
     return select(func.count()).select_from(_keys(conditions, by).limit(wanted.limit).subquery())
 
 
+def keys_of(connection: Connection, wanted: LogFilter) -> Select[Any]:
+    """Return the question for the keys (``at_us``, ``frame_id``) of all rows, in no order; the limit is passed over."""
+    conditions = conditions_of(wanted)
+    return _keys(conditions, _rarest(connection, conditions, None) or _uncounted(conditions))
+
+
 def frame_ids(wanted: LogFilter) -> Select[Any]:
     """Return the question for the numbers of all rows, in no order; the limit holds."""
     return select(_keys(conditions_of(wanted), None).limit(wanted.limit).subquery().c.frame_id)

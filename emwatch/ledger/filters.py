@@ -153,7 +153,7 @@ def conditions_of(wanted: LogFilter) -> list[Condition]:
     """Return the conditions of a filter, all of which must hold."""
     found = [*_of_state(wanted), *_of_time(wanted), *_of_columns(wanted), *_of_findings(wanted), *_of_names(wanted)]
     if wanted.session is not None:
-        ids = _session_ids(wanted.session, wanted.asked_at)
+        ids = session_ids(wanted.session, wanted.asked_at)
         found.append(_column("session_id", lambda column: [column.in_(ids)]))
     if wanted.text is not None:
         found.append(_of_words(match_expression(wanted.text)))
@@ -347,7 +347,8 @@ def _plain(text: str) -> str:
     return normalize("NFC", normalize("NFD", text).casefold())
 
 
-def _session_ids(wanted: str, asked_at: datetime | None) -> Select[Any]:
+def session_ids(wanted: str, asked_at: datetime | None) -> Select[Any]:
+    """Return a question for the numbers of the sessions with this name or number, or of the last one."""
     if wanted == "last":  # by what happened here: a session's own times are those of other machines' clocks
         newest = select(frames.c.session_id).where(frames.c.session_id.is_not(None))
         if asked_at is not None:

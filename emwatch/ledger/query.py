@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.pool import StaticPool
 
-from emwatch.frame import AcquisitionMetadata, FrameState
-from emwatch.ledger import current, embeddings, positions, reviews, row_values, tellings
+from emwatch.ledger import current, embeddings, positions, reviews, row_values, session_rows, tellings
 from emwatch.ledger.asking import checked_expression
 from emwatch.ledger.care.upgrade import migrate
 from emwatch.ledger.choosing import count_of, rows_of
@@ -21,8 +19,10 @@ from emwatch.ledger.full_text import index_new
 from emwatch.ledger.log_row import LogRow, log_row, stored_columns
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
-from emwatch.ledger.schema import acquisition, frames, matches, predictions, sessions
+from emwatch.ledger.schema import acquisition, frames, matches, predictions
+from emwatch.ledger.session_rows import NoteRow, SessionRow
 from emwatch.ledger.sqlite_file import must_be_there
+from emwatch.ledger.stats import Counted, stats
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,33 +33,24 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from emwatch.frame import Embedding
+    from emwatch.frame import AcquisitionMetadata, Embedding
     from emwatch.ledger.embeddings import FrameFacts, Stored
     from emwatch.ledger.positions import Position
     from emwatch.ledger.tellings import AlertRow
 
-__all__ = ["Account", "LedgerReader", "LogFilter", "LogRow", "ReviewRow", "SessionRow", "ToReview", "Unjudged"]
+__all__ = [
+    "Account",
+    "LedgerReader",
+    "LogFilter",
+    "LogRow",
+    "NoteRow",
+    "ReviewRow",
+    "SessionRow",
+    "ToReview",
+    "Unjudged",
+]
 
 _ROWS_AT_A_TIME = 500
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """One sitting: when its first and last frame were written, and how many current rows it has."""
-
-    id: int
-    name: str
-    started_at: datetime
-    ended_at: datetime
-    frames: int
-    hits: int
-    failed: int
-    opened_by: str = "gap"  #: ``gap``, ``command`` or ``folder``
-    is_open: bool = False  #: by command, and not ended yet
-    folder: str | None = None
-    operator: str | None = None
-    instrument: str | None = None
-    sample: str | None = None
 
 
 def _empty_ledger() -> Engine:
@@ -173,6 +164,12 @@ class LedgerReader:
         with self._snapshot(wanted) as connection:
             return positions.positions(connection, wanted)
 
+    def stats(self, wanted: LogFilter, by: Sequence[str]) -> list[Counted]:
+        """Return how many frames there are by each of ``by``; see `emwatch.ledger.stats`."""
+        with self._snapshot() as connection:
+            _checked(connection, wanted)
+            return stats(connection, wanted, by)
+
     def unjudged(
         self,
         wanted: LogFilter,
@@ -269,21 +266,20 @@ class LedgerReader:
 
     def sessions(self, latest: int | None = None) -> tuple[SessionRow, ...]:
         """Return all sessions or so many of the latest, the one that was last recorded into first."""
-        hit = frames.c.id.in_(select(matches.c.frame_id))
-        recorded = frames.c.state == FrameState.RECORDED
-        question = (
-            select(
-                sessions,
-                func.count(frames.c.id).filter(recorded).label("frames"),
-                func.count(frames.c.id).filter(recorded, hit).label("hits"),
-                func.count(frames.c.id).filter(frames.c.state == FrameState.FAILED).label("failed"),
-            )
-            .outerjoin(frames, (frames.c.session_id == sessions.c.id) & frames.c.superseded_by.is_(None))
-            .group_by(sessions.c.id)
-            .order_by(func.max(frames.c.recorded_at).desc(), sessions.c.id.desc())
-        )
-        if latest is not None:
-            newest = select(sessions.c.id).order_by(sessions.c.ended_at.desc(), sessions.c.id.desc()).limit(latest)
-            question = question.where(sessions.c.id.in_(newest))
         with self._snapshot() as connection:
-            return tuple(SessionRow(**row._mapping) for row in connection.execute(question))  # noqa: SLF001 - SQLAlchemy's public name
+            return session_rows.sessions_of(connection, latest=latest)
+
+    def session(self, which: str, asked_at: datetime | None = None) -> tuple[SessionRow, ...]:
+        """Return the sessions with this name or number, or the ``last``; none if there is none."""
+        with self._snapshot() as connection:
+            return session_rows.sessions_of(connection, which, asked_at=asked_at)
+
+    def open_sessions(self) -> tuple[tuple[int, str], ...]:
+        """Return number and name of the sessions that a command opened and none ended, the newest first."""
+        with self._snapshot() as connection:
+            return session_rows.open_sessions(connection)
+
+    def notes(self, *, frame_id: int | None = None, session_id: int | None = None) -> list[NoteRow]:
+        """Return the notes of a frame or a session, the oldest first."""
+        with self._snapshot() as connection:
+            return session_rows.notes_of(connection, frame_id=frame_id, session_id=session_id)

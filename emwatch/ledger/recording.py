@@ -21,6 +21,7 @@ from emwatch.ledger.outbox import AlertRules, Queued, drop_matches, write_matche
 from emwatch.ledger.prepared import Prepared
 from emwatch.ledger.schema import acquisition, bundles, embedding_spaces, embeddings, frames, predictions
 from emwatch.ledger.sessions import session_of
+from emwatch.session_rules import SessionRules
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -94,9 +95,9 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class RecordingSettings:
-    """The pause that separates two sessions, and what decides whether a match may raise an alert."""
+    """What decides of which session a frame is, and whether a match may raise an alert."""
 
-    session_gap: timedelta = timedelta(minutes=120)
+    sessions: SessionRules = field(default_factory=SessionRules)
     alerts: AlertRules = field(default_factory=AlertRules)
 
 
@@ -120,7 +121,7 @@ def write_outcome(
     values = row_values.frame_values(outcome, recorded_at)
     values["retry_at"] = _retry_at(outcome, recorded_at, current)
     values["duplicate_of"] = _original_of(connection, path, outcome)
-    values["session_id"] = _session(connection, outcome, values, settings.session_gap)
+    values |= _session(connection, outcome, values, settings.sessions)
     frame_id, new = _place(connection, path, (current, same), values)
     queued = _add_findings(connection, frame_id, outcome, recorded_at, settings.alerts, first=current is None)
     return Recorded(frame_id, new, values["duplicate_of"], queued.alerts, queued.held_back, queued.hit)
@@ -183,11 +184,15 @@ def _original_of(connection: Connection, path: str, outcome: Outcome) -> int | N
     return None if found is None else found.duplicate_of or found.id
 
 
-def _session(connection: Connection, outcome: Outcome, values: row_values.Values, gap: timedelta) -> int | None:
-    written_at = values["file_modified_at"]
+def _session(
+    connection: Connection, outcome: Outcome, values: row_values.Values, rules: SessionRules
+) -> row_values.Values:
+    """Return the columns that say of which session and instrument a file is."""
+    place, written_at = rules.place_of(outcome.path), values["file_modified_at"]
     if written_at is None or outcome.state not in {FrameState.RECORDED, FrameState.FAILED}:
-        return None
-    return session_of(connection, written_at, gap)
+        return {"session_id": None, "instrument_id": place.instrument}
+    session_id, instrument = session_of(connection, written_at, rules.gap, place)
+    return {"session_id": session_id, "instrument_id": instrument}
 
 
 def _place(

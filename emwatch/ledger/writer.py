@@ -18,12 +18,14 @@ from emwatch.ledger.care.merge import merge as take_over
 from emwatch.ledger.care.prune import Prune, Pruned, prune
 from emwatch.ledger.current import Known
 from emwatch.ledger.database import BUSY_TIMEOUT_MS
+from emwatch.ledger.entries import enter
 from emwatch.ledger.held_file import READING, HeldFile
 from emwatch.ledger.outbox import AlertRules, Queued
 from emwatch.ledger.predictions import add_prediction
 from emwatch.ledger.recording import Recorded, RecordingSettings, write_outcome
 from emwatch.ledger.reviews import write_reviews
 from emwatch.ledger.schema import frames, replacements, roots
+from emwatch.session_rules import SessionRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from emwatch.frame import Alert, Outcome, Prediction, Review, StatKey
     from emwatch.ledger.care.replacement import Replaced
     from emwatch.ledger.care.salvage import Salvage
+    from emwatch.ledger.entries import Entry
     from emwatch.ledger.predictions import Matched
 
 __all__ = ["BarFindings", "Known", "Ledger", "Queued", "Recorded", "UnreadBar"]
@@ -51,7 +54,7 @@ class Ledger:
 
     Args:
         path: the SQLite file; made, with its folder, if it is missing.
-        session_gap: frames written within this time of each other are of one session.
+        sessions: of which session a frame is.
         alert_max_age: older frames raise no alert; may be changed while the ledger is open.
         clock: dates the copy made before a migration, and what is moved aside.
         busy_timeout_ms: how long another program's lock is waited for.
@@ -63,7 +66,7 @@ class Ledger:
         self,
         path: Path,
         *,
-        session_gap: timedelta = timedelta(minutes=120),
+        sessions: SessionRules = SessionRules(),  # noqa: B008 - frozen, so one for all is right
         alert_max_age: timedelta = timedelta(days=3),
         clock: Clock | None = None,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
@@ -77,7 +80,7 @@ class Ledger:
             backups=backups or path.parent / "backups",
         )
         self.alert_max_age = alert_max_age
-        self._session_gap = session_gap
+        self._sessions = sessions
 
     @property
     def replaced(self) -> Replaced | None:
@@ -151,13 +154,11 @@ class Ledger:
             older than ``alert_max_age``.
         """
         with self._file.transaction() as connection:
-            return write_outcome(
-                connection, outcome, recorded_at, RecordingSettings(self._session_gap, self._alert_rules)
-            )
+            return write_outcome(connection, outcome, recorded_at, RecordingSettings(self._sessions, self._alert_rules))
 
     def record_all(self, outcomes: Sequence[Outcome], recorded_at: datetime) -> list[Recorded]:
         """Record several files as `record` does, in one transaction: all of them or none."""
-        settings = RecordingSettings(self._session_gap, self._alert_rules)
+        settings = RecordingSettings(self._sessions, self._alert_rules)
         with self._file.transaction() as connection:
             return [write_outcome(connection, each, recorded_at, settings) for each in outcomes]
 
@@ -177,6 +178,11 @@ class Ledger:
         """Add what people say of frames, all or nothing; the very same review a second time changes nothing."""
         with self._file.transaction() as connection:
             write_reviews(connection, reviews)
+
+    def enter(self, entry: Entry) -> int:
+        """Write what a person says of a session, or a note; see `emwatch.ledger.entries`. Raises `EntryError`."""
+        with self._file.transaction() as connection:
+            return enter(connection, entry, self._sessions)
 
     def unread_bar(self, *, of_frame: int | None = None, before_id: int | None = None) -> UnreadBar | None:
         """
@@ -267,7 +273,7 @@ class Ledger:
         ``repaired_at``: ``other`` is the damaged one that this one stands in for, and need not be taken over again.
         """
         with self._file.transaction() as connection:
-            merged = take_over(connection, other, self._session_gap, send_waiting=send_waiting)
+            merged = take_over(connection, other, self._sessions, send_waiting=send_waiting)
             if repaired_at is not None:
                 of_it = replacements.c.set_aside == other.path.name
                 connection.execute(update(replacements).where(of_it).values(recovered_at=repaired_at))

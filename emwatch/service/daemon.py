@@ -25,6 +25,7 @@ from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import bar_limits, reading_limits
 from emwatch.service.alert_inbox import AlertInbox
 from emwatch.service.data_bars import DataBarWorker, MissingBarReader
+from emwatch.service.entry_inbox import entry_inbox
 from emwatch.service.learned_targets import LearnedTargets
 from emwatch.service.ledger_watch import LedgerWatch
 from emwatch.service.lock import SingleInstance
@@ -193,6 +194,7 @@ class Daemon:
             model.tick,
             learned.tick,
             LiveReviews(ledger, tell).tick,
+            entry_inbox(ledger, tell).tick,
             *(() if self._once else (trouble.tick, page.tick)),
             AlertInbox(ledger, tell, clock.now, outbox.wake).tick,
             LedgerWatch(ledger, lock, tell, partial(_ledger_trouble, status_file)).tick,
@@ -233,11 +235,10 @@ class Daemon:
 
     def _open_ledger(self, stack: ExitStack, status_file: StatusFile) -> Ledger:
         settings = self._config.ledger
-        gap = timedelta(minutes=settings.session_gap_minutes)
         ledger = stack.enter_context(
             Ledger(
                 settings.path,
-                session_gap=gap,
+                sessions=self._config.session_rules(),
                 alert_max_age=self._config.alerts.max_age,
                 clock=self._clock,
                 backups=settings.backups,

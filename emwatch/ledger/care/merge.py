@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.frame import FrameState
 from emwatch.ledger.database import driver_of
-from emwatch.ledger.sessions import session_of
+from emwatch.ledger.sessions import GAP, near_in_time
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from sqlalchemy import Connection
 
     from emwatch.ledger.care.salvage import Row, Salvage
+    from emwatch.session_rules import SessionRules
 
 _NOT_SENT: Final = "taken over from another ledger, not sent"
 #: Links between rows of one ledger mean nothing in another.
@@ -42,13 +41,15 @@ class Merged:
 class _Target:
     """The ledger that takes over; everything in the one transaction of ``connection``."""
 
-    def __init__(self, connection: Connection, session_gap: timedelta) -> None:
+    def __init__(self, connection: Connection, rules: SessionRules) -> None:
         driver = driver_of(connection)
-        self.connection, self.session_gap, self.driver = connection, session_gap, driver
+        self.connection, self.rules, self.driver = connection, rules, driver
         self._columns = {
             table: {row[1] for row in driver.execute(f"PRAGMA table_info('{table}')")}
-            for table in (*_BESIDE, "frames", *_OF_FRAMES)
+            for table in (*_BESIDE, "frames", "sessions", "notes", *_OF_FRAMES)
         }
+        self.sessions: dict[int, int] = {}  # numbers there and here, of those that are taken over as they are
+        self.frame_of: dict[int, int] = {}  # number of a session there, and here of one of its frames
         driver.execute("DROP TABLE IF EXISTS temp.taken")
         driver.execute("CREATE TEMP TABLE taken (old INTEGER PRIMARY KEY, new INTEGER, fresh INTEGER, copy_of INTEGER)")
 
@@ -66,16 +67,18 @@ class _Target:
         return None if found is None else int(found[0])
 
 
-def merge(connection: Connection, other: Salvage, session_gap: timedelta, *, send_waiting: bool) -> Merged:
+def merge(connection: Connection, other: Salvage, rules: SessionRules, *, send_waiting: bool) -> Merged:
     """
     Take over all rows of ``other``, within a transaction.
 
     ``send_waiting``: alerts that wait there go on waiting here; else they are given up, as nobody wants them any more.
     """
-    target, merged = _Target(connection, session_gap), Merged()
+    target, merged = _Target(connection, rules), Merged()
     for table in _BESIDE:
         for row in other.rows(table):
             target.insert(table, row, "INSERT OR IGNORE")
+    for row in other.rows("sessions"):
+        _take_session(target, row)
     for row in other.rows("frames"):
         _take_frame(target, row, merged)
     _link_copies(target)
@@ -88,6 +91,7 @@ def merge(connection: Connection, other: Salvage, session_gap: timedelta, *, sen
                     _take_finding(target, table, {**row, "frame_id": frame_id}, merged, send_waiting=send_waiting)
             except sqlite3.IntegrityError:
                 merged.skipped += 1
+    _take_notes(target, other)
     target.driver.execute("DROP TABLE temp.taken")
     return merged
 
@@ -137,6 +141,8 @@ def _insert_in_order(target: _Target, row: Row, values: Row) -> int:
 
 
 def _took(target: _Target, row: Row, new: int, *, fresh: bool) -> None:
+    if row.get("session_id") is not None:
+        target.frame_of[row["session_id"]] = new
     target.driver.execute(
         "INSERT OR REPLACE INTO temp.taken VALUES (?, ?, ?, ?)", (row["id"], new, fresh, row.get("duplicate_of"))
     )
@@ -145,8 +151,46 @@ def _took(target: _Target, row: Row, new: int, *, fresh: bool) -> None:
 def _session(target: _Target, row: Row) -> int | None:
     if row["state"] not in {FrameState.RECORDED, FrameState.FAILED} or not row["file_modified_at"]:
         return None
-    written_at = datetime.fromisoformat(row["file_modified_at"])
-    return session_of(target.connection, written_at, target.session_gap)
+    if row.get("session_id") not in target.sessions:
+        written_at = datetime.fromisoformat(row["file_modified_at"])
+        return near_in_time(target.connection, written_at, target.rules.gap, row.get("instrument_id") or "")
+    return target.sessions[row["session_id"]]
+
+
+def _take_session(target: _Target, row: Row) -> None:
+    """Take over a session that a person or a folder opened; those by time are found anew by their frames."""
+    if row.get("opened_by", GAP) == GAP:
+        return
+    same = "SELECT id FROM sessions WHERE opened_by = ? AND started_at = ? AND name = ?"
+    here = target.one(same, row["opened_by"], row["started_at"], row["name"])
+    values = {name: value for name, value in row.items() if name != "id"} | {"is_open": 0}
+    target.sessions[row["id"]] = int(here[0]) if here else int(target.insert("sessions", values).lastrowid or 0)
+
+
+def _take_notes(target: _Target, other: Salvage) -> None:
+    """Take over the notes whose frame or session is here, and which of them stand."""
+    numbers: dict[int, int] = {}
+    replaced: dict[int, object] = {}
+    sessions = {
+        old: found[0]
+        for old, frame_id in target.frame_of.items()
+        if (found := target.one("SELECT session_id FROM frames WHERE id = ?", frame_id)) is not None
+    } | target.sessions
+    for row in other.rows("notes"):
+        frame_id, session_id = target.new_id(row["frame_id"]), sessions.get(row["session_id"])
+        if frame_id is None and session_id is None:
+            continue
+        values = row | {"frame_id": frame_id, "session_id": session_id, "replaced_by": None}
+        values.pop("id")
+        target.insert("notes", values, "INSERT OR IGNORE")
+        same = "SELECT id FROM notes WHERE written_at = ? AND written_by = ? AND frame_id IS ? AND session_id IS ?"
+        here = target.one(same, row["written_at"], row["written_by"], frame_id, session_id)
+        if here is not None:
+            numbers[row["id"]] = here[0]
+            replaced[here[0]] = row.get("replaced_by")
+    for here_id, by in replaced.items():
+        if by in numbers:
+            target.driver.execute("UPDATE notes SET replaced_by = ? WHERE id = ?", (numbers[by], here_id))
 
 
 def _link_copies(target: _Target) -> None:

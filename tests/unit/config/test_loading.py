@@ -201,6 +201,7 @@ def test_every_single_value_has_a_variable(tmp_path: Path) -> None:
         "model.engine": "keras",
         "model.views": "5",
         "web.serve": "true",
+        "ledger.session_folders": "{operator}/{sample}",
         "log.level": "error",
         "log.format": "json",
     }

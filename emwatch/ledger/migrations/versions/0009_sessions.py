@@ -28,23 +28,25 @@ NOTES: Final = (
 
 _OF_FRAME: Final = f"(SELECT group_concat(text, char(10)) FROM notes WHERE frame_id = {{0}} AND {STANDS})"
 _OF_SESSION: Final = f"(SELECT group_concat(text, char(10)) FROM notes WHERE session_id = {{0}} AND {STANDS})"
-_PUT_SESSION: Final = (
-    "INSERT OR REPLACE INTO log_text_sessions (rowid, name, operator, instrument, sample, notes)"
+_ADD_SESSION: Final = (
+    "INSERT INTO log_text_sessions (rowid, name, operator, instrument, sample, notes)"
     f" SELECT s.id, s.name, s.operator, s.instrument, s.sample, {_OF_SESSION.format('s.id')} FROM sessions AS s"
 )
+#: Not "INSERT OR REPLACE": within a trigger, the OR of the statement outside would hold.
+_PUT_SESSION: Final = f"DELETE FROM log_text_sessions WHERE rowid = {{0}}; {_ADD_SESSION} WHERE s.id = {{0}};"
 WORDS: Final = (
     "CREATE VIRTUAL TABLE log_text_sessions USING fts5(name, operator, instrument, sample, notes)",
-    _PUT_SESSION,
-    f"CREATE TRIGGER tr_sessions_insert AFTER INSERT ON sessions BEGIN {_PUT_SESSION} WHERE s.id = new.id; END",
+    _ADD_SESSION,
+    f"CREATE TRIGGER tr_sessions_insert AFTER INSERT ON sessions BEGIN {_PUT_SESSION.format('new.id')} END",
     "CREATE TRIGGER tr_sessions_update AFTER UPDATE OF name, operator, instrument, sample ON sessions BEGIN"
-    f" {_PUT_SESSION} WHERE s.id = new.id; END",
+    f" {_PUT_SESSION.format('new.id')} END",
     "CREATE TRIGGER tr_sessions_delete AFTER DELETE ON sessions BEGIN"
     " DELETE FROM log_text_sessions WHERE rowid = old.id; END",
     "DROP TRIGGER IF EXISTS tr_notes_insert",
     *(
         f"CREATE TRIGGER tr_notes_{what.lower()} AFTER {what} ON notes BEGIN"
         f" UPDATE log_text SET notes = {_OF_FRAME.format(f'{row}.frame_id')} WHERE rowid = {row}.frame_id;"
-        f" {_PUT_SESSION} WHERE s.id = {row}.session_id; END"
+        f" {_PUT_SESSION.format(f'{row}.session_id')} END"
         for what, row in (("INSERT", "new"), ("UPDATE", "new"), ("DELETE", "old"))
     ),
 )
