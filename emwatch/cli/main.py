@@ -42,6 +42,10 @@ COMMANDS: Final = {
         "emwatch.cli.commands.reconcile", "reconcile", "Check that every file in the directory is in the ledger."
     ),
     "log": Entry("emwatch.cli.commands.log", "log", "List recorded frames."),
+    "show": Entry("emwatch.cli.commands.show", "show", "Show everything about one frame."),
+    "tail": Entry("emwatch.cli.commands.tail", "tail", "Show the newest rows of the log, and those that come."),
+    "stats": Entry("emwatch.cli.commands.stats", "stats", "Count frames by day, category, session and more."),
+    "sql": Entry("emwatch.cli.commands.sql", "sql", "Ask the ledger in SQL, read-only."),
     "session": Entry("emwatch.cli.commands.session", "session", "Start, end, list, show and rename sessions."),
     "note": Entry("emwatch.cli.commands.note", "note", "Write a note about a frame or a session."),
     "review": Entry("emwatch.cli.commands.review", "review", "Record what frames really show."),

@@ -144,6 +144,12 @@ class LedgerReader:
         with self._snapshot() as connection:
             return tellings.listed(connection, state=state, target=target, frame_id=frame_id, limit=limit)
 
+    def number_of(self, path: Path) -> int | None:
+        """Return the number of the current row of a file, ``None`` without one."""
+        of_path = (frames.c.path == row_values.path_text(path)) & frames.c.superseded_by.is_(None)
+        with self._snapshot() as connection:
+            return connection.scalar(select(frames.c.id).where(of_path))
+
     def unacknowledged(self, *, target: str | None, ids: Sequence[int] | None) -> list[int]:
         """Return the numbers of alerts that were told and that nobody has acknowledged, of a target or among ``ids``."""
         with self._snapshot() as connection:
@@ -166,8 +172,7 @@ class LedgerReader:
 
     def stats(self, wanted: LogFilter, by: Sequence[str]) -> list[Counted]:
         """Return how many frames there are by each of ``by``; see `emwatch.ledger.stats`."""
-        with self._snapshot() as connection:
-            _checked(connection, wanted)
+        with self._snapshot(wanted) as connection:
             return stats(connection, wanted, by)
 
     def unjudged(

@@ -65,10 +65,8 @@ def stats(connection: Connection, wanted: LogFilter, by: Sequence[str]) -> list[
         .group_by(*keys)
         .order_by(*keys)
     )
-    return [
-        Counted(tuple(map(_words, by, row[: len(by)])), *row[len(by) :])
-        for row in connection.execute(question).tuples()
-    ]
+    rows = map(tuple, connection.execute(question))
+    return [Counted(tuple(map(_words, by, row)), *row[len(by) :]) for row in rows]
 
 
 def _key(name: str) -> ColumnElement[Any]:

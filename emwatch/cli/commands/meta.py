@@ -10,16 +10,21 @@ from emwatch.classify.scale_doubt import contradiction, doubted_at, field_width_
 from emwatch.cli.commands.bars import DataBars, with_bar
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
-from emwatch.cli.terminal.display import Column, print_json, print_table, printable, wants_colour
-from emwatch.cli.terminal.explain import explained, print_explanation, recognised_by, value_text
+from emwatch.cli.terminal.display import print_json, printable, wants_colour
+from emwatch.cli.terminal.explain import (
+    explained,
+    print_explanation,
+    print_flags,
+    print_values,
+    recognised_by,
+)
 from emwatch.cli.terminal.frames import Tally, failure_document, gather, is_single, metadata_document, read_all
 from emwatch.errors import FrameError
-from emwatch.frame import FIELDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from emwatch.frame import AcquisitionMetadata, FrameReading, Reading
+    from emwatch.frame import FrameReading
     from emwatch.readers.sandbox.frame_sandbox import Sandbox
 
 
@@ -113,9 +118,9 @@ def _print_all(
         if explain:
             click.echo(printable(recognised_by(result.metadata)))
             print_explanation(reading, bar, unread)
-            _flags(reading.metadata)
+            print_flags(reading.metadata)
         else:
-            _values(reading.metadata, raw=raw)
+            print_values(reading.metadata, raw=raw)
         _tell_doubts(doubted)
         click.echo()
     tally.clear()
@@ -145,28 +150,3 @@ def _heading(reading: FrameReading) -> None:
         f"{printable(reading.metadata.vendor or 'maker unknown')}: {reading.image_format}, "
         f"{reading.width} x {reading.height}, {reading.pixel_type}{pages}"
     )
-
-
-def _values(metadata: AcquisitionMetadata, *, raw: bool) -> None:
-    known = [(name, metadata.readings[name]) for name in FIELDS if name in metadata.readings]
-    if known:
-        columns = [Column("Field", whole=True), Column("Value", style="bold"), Column("From", style="dim")]
-        rows = [[FIELDS[name].title, value_text(name, each), _source_text(each)] for name, each in known]
-        if raw:
-            columns.insert(2, Column("As written"))
-            for row, (_, each) in zip(rows, known, strict=True):
-                row.insert(2, each.raw)
-        print_table(columns, rows)
-    _flags(metadata)
-    if missing := [field.title for name, field in FIELDS.items() if name not in metadata.readings]:
-        click.secho(f"Not stated: {', '.join(missing)}", dim=True, color=wants_colour())
-
-
-def _flags(metadata: AcquisitionMetadata) -> None:
-    for flag in metadata.flags:
-        click.secho(f"! {printable(flag)}", fg="yellow", color=wants_colour())
-
-
-def _source_text(reading: Reading) -> str:
-    parts = (reading.source, "computed" if reading.computed else "", reading.reason)
-    return "; ".join(part for part in parts if part)

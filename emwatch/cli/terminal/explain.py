@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.terminal.display import Column, number_text, print_table
+from emwatch.cli.terminal.display import Column, number_text, print_table, printable, wants_colour
 from emwatch.frame import DATA_BAR_SOURCE, FIELDS, FieldKind
 
 if TYPE_CHECKING:
@@ -109,3 +109,30 @@ def _place(source: str) -> str:
     """Return the block that a source names: ``tag 34118`` of ``tag 34118 AP_MAG``, ``sidecar`` of ``sidecar $CM_MAG``."""
     first, _, rest = source.partition(" ")
     return f"{first} {rest.split(' ')[0]}" if first == "tag" and rest else first
+
+
+def print_values(metadata: AcquisitionMetadata, *, raw: bool) -> None:
+    """Print the values of a frame with their sources, what does not agree, and what is not stated; ``raw``: also as written."""
+    known = [(name, metadata.readings[name]) for name in FIELDS if name in metadata.readings]
+    if known:
+        columns = [Column("Field", whole=True), Column("Value", style="bold"), Column("From", style="dim")]
+        rows = [[FIELDS[name].title, value_text(name, each), _source_text(each)] for name, each in known]
+        if raw:
+            columns.insert(2, Column("As written"))
+            for row, (_, each) in zip(rows, known, strict=True):
+                row.insert(2, each.raw)
+        print_table(columns, rows)
+    print_flags(metadata)
+    if missing := [field.title for name, field in FIELDS.items() if name not in metadata.readings]:
+        click.secho(f"Not stated: {', '.join(missing)}", dim=True, color=wants_colour())
+
+
+def print_flags(metadata: AcquisitionMetadata) -> None:
+    """Print what does not agree in a frame's metadata."""
+    for flag in metadata.flags:
+        click.secho(f"! {printable(flag)}", fg="yellow", color=wants_colour())
+
+
+def _source_text(reading: Reading) -> str:
+    parts = (reading.source, "computed" if reading.computed else "", reading.reason)
+    return "; ".join(part for part in parts if part)

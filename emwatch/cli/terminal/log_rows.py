@@ -23,6 +23,7 @@ from emwatch.cli.terminal.display import (
     json_text,
     number_text,
     print_table,
+    printable,
 )
 from emwatch.frame import CATEGORIES, FrameState, path_to_text
 
@@ -41,9 +42,11 @@ _COLUMNS = (
     Column("Magn.", align="right", spare=3),
     Column("Tilt °", align="right", spare=4),
     Column("Target", style="bold", spare=1),
+    Column("Note", spare=5),
     Column("File", shorten=True),
 )
-_REVIEWED = 3
+#: Columns that most logs have no word for: one without any would waste space.
+_SELDOM = (7, 3)
 _LINES_AT_A_TIME = 500
 #: Texts that hardly come twice; the others are remembered.
 _OWN_TO_A_ROW = ("path", "sha256", "reason", "acquired_at", "notes")
@@ -167,11 +170,19 @@ def print_rows(rows: Iterable[LogRow]) -> int:
     narrow = is_terminal(sys.stdout) and shutil.get_terminal_size().columns < _ROOMY
     cells = [list(_cells(row, below, narrow=narrow)) for row in shown]
     columns = list(_COLUMNS)
-    if not any(row.reviewed for row in shown):  # an empty column would waste space
-        cells = [[*each[:_REVIEWED], *each[_REVIEWED + 1 :]] for each in cells]
-        del columns[_REVIEWED]
+    for seldom in _SELDOM:
+        if not any(row[seldom] for row in cells):
+            del columns[seldom]
+            cells = [[*row[:seldom], *row[seldom + 1 :]] for row in cells]
     print_table(columns, cells, styles=styles)
     return len(shown)
+
+
+def row_line(row: LogRow) -> str:
+    """Return a row as one line for people: time, category, probability, magnification, targets, file."""
+    _, at, said, _, probability, magnification, _, targets, _, path = _cells(row, None, narrow=False)
+    line = f"{at}  {said:<28} {probability:>5} {magnification:>9}  {printable(path)}"
+    return f"{line}  {printable(targets)}" if targets else line
 
 
 def _cells(row: LogRow, below: Path | None, *, narrow: bool) -> Iterator[str]:
@@ -187,4 +198,5 @@ def _cells(row: LogRow, below: Path | None, *, narrow: bool) -> Iterator[str]:
     yield "" if row.magnification is None else number_text(row.magnification)
     yield "" if row.stage_tilt_deg is None else degrees_text(row.stage_tilt_deg)
     yield ", ".join(row.targets)
+    yield row.notes or ""
     yield path_to_text(row.path if below is None else row.path.relative_to(below))

@@ -1,0 +1,111 @@
+"""``emwatch sql``: ask the ledger in SQL, without being able to change it."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emwatch.cli.exits import Exit
+from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.parameter_types import Number
+from emwatch.cli.terminal.display import Column, csv_cell, json_text, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_MOST_IN_A_TABLE = 1000
+
+
+@click.command(short_help="Ask the ledger in SQL, read-only.")
+@click.argument("question")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header.")
+@click.option(
+    "--seconds",
+    metavar="S",
+    type=Number(0, 86_400),
+    default=60.0,
+    show_default=True,
+    help="Give up after so many seconds; 0: never.",
+)
+@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@config_option
+@json_option
+@logging_options
+def sql(
+    question: str, as_csv: bool, seconds: float, ledger: Path | None, config_file: Path | None, *, as_json: bool
+) -> None:
+    """
+    Ask the ledger in SQL. QUESTION is one SELECT; "-" reads it from stdin.
+
+    The views v_log, v_hits and v_sessions hold what people ask for most, "emwatch docs ledger" explains all tables.
+    SQLite itself refuses what would write. Times are text in UTC. The exit code is 3 if there is no row.
+
+    For example:
+
+    \b
+      emwatch sql "SELECT category, count(*) FROM v_log GROUP BY 1 ORDER BY 2 DESC"
+    """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
+    from emwatch.ledger.asking import QuestionError, answers
+
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")
+    if question == "-":
+        question = sys.stdin.read()
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    try:
+        with answers(config.ledger.path, question, seconds or None) as (names, rows):
+            found = _print(names, rows, "csv" if as_csv else "json" if as_json else "table")
+    except QuestionError as error:
+        raise click.UsageError(f"SQL: {error}") from error
+    if not found:
+        raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+
+
+def _print(names: Sequence[str], rows: Iterator[tuple[Any, ...]], shape: str) -> int:
+    """Print the rows as they come; a table all at once. Returns their number."""
+    found = 0
+    if shape == "json":
+        for found, row in enumerate(rows, start=1):
+            document = dict(zip(names, map(_plain, row), strict=True))
+            click.echo(f"{',' if found > 1 else '['}\n{json_text(document, indent=None)}", nl=False)
+        click.echo("\n]" if found else "[]")
+    elif shape == "csv":
+        writer = csv.writer(_Out(), lineterminator="\n")
+        writer.writerow(names)
+        for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
+            writer.writerow([csv_cell(_plain(cell)) for cell in row])
+    else:
+        found = _print_table(names, rows)
+    return found
+
+
+def _print_table(names: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> int:
+    shown = [
+        ["" if cell is None else str(_plain(cell)) for cell in row]
+        for row, _ in zip(rows, range(_MOST_IN_A_TABLE), strict=False)
+    ]
+    if shown:
+        print_table([Column(name) for name in names], shown)
+    else:
+        click.echo("nothing found", err=True)
+    if next(rows, None) is not None:
+        click.echo(f"only the first {_MOST_IN_A_TABLE:,} rows; --csv and --json have all", err=True)
+    return len(shown)
+
+
+def _plain(cell: Any) -> Any:
+    """Return what JSON can hold: bytes as hexadecimal digits, and infinities, which SQLite makes of 9e999, as text."""
+    if isinstance(cell, bytes):
+        return cell.hex()
+    return str(cell) if isinstance(cell, float) and cell - cell != 0 else cell
+
+
+class _Out:
+    """The output of the CSV writer: the current stdout."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(text)

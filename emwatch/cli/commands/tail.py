@@ -1,0 +1,125 @@
+"""``emwatch tail``: the newest rows of the log, and those that come."""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from emwatch.cli.exits import Exit
+from emwatch.cli.frame_filters import filter_of, frame_filters
+from emwatch.cli.options import AnyPath, config_option, load_config, logging_options
+from emwatch.cli.terminal.display import json_text, printable, tell_warning
+from emwatch.cli.terminal.log_rows import row_document, row_line
+from emwatch.errors import LedgerError
+from emwatch.frame import FrameState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from emwatch.ledger.query import LogFilter, LogRow
+
+_PAUSE_S: Final = 0.5
+_STATES: Final = (FrameState.RECORDED, FrameState.FAILED)
+
+
+@click.command(short_help="Show the newest rows of the log, and those that come.")
+@frame_filters
+@click.option("-f", "--follow", is_flag=True, help="Go on with rows as they are recorded, until Ctrl-C.")
+@click.option(
+    "-n", "--lines", metavar="N", type=click.IntRange(min=0), default=10, show_default=True, help="Begin with N rows."
+)
+@click.option("--ndjson", is_flag=True, help="Print one JSON object per line.")
+@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@config_option
+@logging_options
+def tail(follow: bool, lines: int, ndjson: bool, ledger: Path | None, config_file: Path | None, **asked: Any) -> None:
+    """
+    Show the newest rows that meet all filters, the oldest first; with -f also those that come.
+
+    A ledger that is replaced meanwhile is read on; one that cannot be read for a moment is waited for. The exit code is 3
+    if nothing is found.
+
+    For example:
+
+    \b
+      emwatch tail -f --hits
+      emwatch tail -f --ndjson --category Nanowires | my-program
+    """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
+    wanted = replace(filter_of(asked), states=_STATES)
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    found = False
+    try:
+        for row in _rows(config.ledger.path, wanted, lines, follow=follow):
+            found = True
+            click.echo(json_text(row_document(row), indent=None) if ndjson else row_line(row))
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        return
+    if not found:
+        click.echo("nothing found", err=True)
+        raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+
+
+def _rows(path: Path, wanted: LogFilter, lines: int, *, follow: bool) -> Iterator[LogRow]:
+    """Yield the newest rows, and with ``follow`` for ever those that come."""
+    from emwatch.ledger.asking import QuestionError
+    from emwatch.ledger.query import LedgerReader
+
+    try:
+        with LedgerReader(path) as reader:
+            seen, file = reader.newest_id(), _identity(path)
+            newest = list(reader.rows(replace(wanted, limit=lines))) if lines else []
+    except QuestionError as error:
+        raise click.BadParameter(str(error), param_hint=f"'--{error.key}'") from error
+    yield from reversed(newest)
+    seen = max((seen, *(row.id for row in newest)))
+    last_at = max((row.recorded_at for row in newest), default=wanted.asked_at)
+    trouble = ""
+    while follow:
+        time.sleep(_PAUSE_S)
+        if _nobody_reads():
+            raise BrokenPipeError
+        try:
+            now = _identity(path)
+            with LedgerReader(path) as reader:
+                newest_id = reader.newest_id()
+                # Another file, or one restored from a backup: its numbers mean other rows.
+                anew = now != file and newest_id < seen
+                if newest_id == seen and now == file:
+                    continue
+                asked = replace(wanted, newest_first=False, asked_at=None)
+                asked = replace(asked, since=last_at) if anew else replace(asked, after_id=seen)
+                come = list(reader.rows(asked))
+            seen, file, trouble = max((newest_id, *(row.id for row in come))), now, ""
+        except LedgerError as error:  # it is just being replaced, or a share is away
+            if str(error) != trouble:
+                trouble = str(error)
+                tell_warning(f"{trouble}; waiting for it")
+            continue
+        for row in come:
+            last_at = row.recorded_at if last_at is None else max(last_at, row.recorded_at)
+            yield row
+
+
+def _nobody_reads() -> bool:
+    """Return whether the reader of a pipe has closed it, as far as the system says so without a write."""
+    if not hasattr(select, "poll"):
+        return False
+    stdout = select.poll()
+    stdout.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in stdout.poll(0))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise LedgerError(f"{printable(path)}: {error.strerror or error}") from error
+    return found.st_dev, found.st_ino

@@ -1,0 +1,230 @@
+"""``show``, ``stats``, ``sql`` and ``tail``: what the log is asked beside ``emwatch log``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from emwatch.cli.main import cli
+from emwatch.frame import Review, ReviewVerdict
+from emwatch.ledger.entries import Note
+from emwatch.ledger.writer import Ledger
+from emwatch.testing import make_outcome, make_prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from click.testing import Result
+
+TILTED = 4
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(each) for each in arguments])
+
+
+class TestShow:
+    def test_everything_that_is_known_of_a_frame(self, ledger: Path) -> None:
+        with Ledger(ledger) as opened:
+            opened.add_reviews([Review(TILTED, ReviewVerdict.RELABEL, "Fibres", "ana", datetime.now(UTC), "bent")])
+            opened.enter(Note("at the edge", "ben", datetime.now(UTC), frame_id=TILTED))
+        shown = run("show", "/data/sem/tilted.tif", "--ledger", ledger)
+        document = json.loads(run("show", str(TILTED), "--json", "--ledger", ledger).stdout)
+
+        for words in (
+            "/data/sem/tilted.tif",
+            "Nanowires 0.95",
+            "52",
+            "Fibres",
+            "bent",
+            "at the edge",
+            "wires",
+            "pending",
+        ):
+            assert words in shown.stdout
+        assert document["metadata"]["stage_tilt_deg"]["value"] == 52.0
+        assert [each["category"] for each in document["reviews"]] == ["Fibres"]
+        assert [each["text"] for each in document["notes"]] == ["at the edge"]
+        assert [each["target"] for each in document["alerts"]] == ["wires"]
+        assert document["predictions"][0]["scores"]["Nanowires"] == document["probability"]
+
+    def test_a_file_that_could_not_be_read_says_why(self, ledger: Path) -> None:
+        shown = run("show", "/data/sem/cut.tif", "--ledger", ledger)
+
+        assert "ends early" in shown.stdout
+
+    def test_a_frame_that_is_not_there(self, ledger: Path) -> None:
+        for name in ("99", "nowhere.tif", "9" * 30):
+            assert f"no frame is {name}" in run("show", name, "--ledger", ledger).stderr
+
+
+class TestStats:
+    def test_the_numbers_are_those_of_the_log(self, ledger: Path) -> None:
+        for by in ("category", "session", "day,category", "weekday,hour", "uncertain,vendor", "state", "instrument"):
+            rows = json.loads(run("stats", "--by", by, "--json", "--ledger", ledger).stdout)
+
+            assert set(by.split(",")) < set(rows[0])
+            assert sum(row["frames"] for row in rows) == 5
+            assert sum(row["hits"] for row in rows) == 1
+            assert sum(row["failed"] for row in rows) == 1
+            assert sum(row["uncertain"] for row in rows) == 1
+
+    def test_filters_choose_what_is_counted(self, ledger: Path) -> None:
+        (row,) = json.loads(run("stats", "--magnification", "10k..", "--hits", "--json", "--ledger", ledger).stdout)
+
+        assert (row["category"], row["frames"], row["mean_probability"]) == ("Nanowires", 1, 0.95)
+
+    def test_days_and_hours_are_those_of_the_clock_on_the_wall(
+        self, emwatch: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    ) -> None:
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            for hour in (0, 1):  # 02:30 summer time, then 02:30 again in winter time
+                at = datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
+                ledger.record(make_outcome(Path(f"/acq/{hour}.tif"), str(hour), written_at=at), at)
+        done = emwatch(
+            "stats", "--by", "day,hour", "--json", "--ledger", tmp_path / "ledger.sqlite", TZ="Europe/Berlin"
+        )
+        (row,) = json.loads(done.stdout)
+
+        assert (row["day"], row["hour"], row["frames"]) == ("2026-10-25", "02:00", 2)
+
+    def test_what_nothing_can_be_counted_by(self, ledger: Path) -> None:
+        failed = run("stats", "--by", "colour", "--ledger", ledger)
+
+        assert failed.exit_code == 2
+        assert "colour: count by month, day, weekday, hour, category" in " ".join(failed.stderr.split())
+        assert run("stats", "--category", "Powder", "--hits", "--ledger", ledger).exit_code == 3
+
+
+class TestSql:
+    def test_rows_in_every_shape(self, ledger: Path) -> None:
+        question = "SELECT category, count(*) AS n FROM v_log WHERE category NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        table = run("sql", question, "--ledger", ledger).stdout.splitlines()
+        as_json = json.loads(run("sql", question, "--json", "--ledger", ledger).stdout)
+        as_csv = list(csv.DictReader(io.StringIO(run("sql", question, "--csv", "--ledger", ledger).stdout)))
+
+        assert [line.split() for line in table[:2]] == [["category", "n"], ["Nanowires", "2"]]
+        assert as_json[0] == {"category": "Nanowires", "n": 2}
+        assert [(row["category"], int(row["n"])) for row in as_csv] == [(row["category"], row["n"]) for row in as_json]
+
+    @pytest.mark.parametrize(
+        ("question", "says"),
+        [
+            ("DELETE FROM frames", "only read"),
+            ("UPDATE frames SET path = 'x'", "only read"),
+            ("CREATE TABLE x (y)", "only read"),
+            ("CREATE TEMP TABLE x (y)", "only read"),
+            ("DROP VIEW v_log", "only read"),
+            ("ATTACH '{folder}/other.db' AS x", "only read"),
+            ("VACUUM INTO '{folder}/other.db'", "only read"),
+            ("PRAGMA journal_mode=DELETE", "only read"),
+            ("PRAGMA query_only=OFF", "only read"),
+            ("INSERT INTO log_text (log_text) VALUES ('optimize')", "only read"),
+            ("WITH x AS (SELECT 1) DELETE FROM frames", "only read"),
+            ("BEGIN", "only read"),
+            ("SELECT 1; DELETE FROM frames", "only read"),
+            ("SELECT load_extension('x')", "not authorized"),
+            ("SELECT colour FROM v_log", "no such column: colour"),
+            ("SELEC", "syntax error"),
+            ("", "has no rows"),
+            ("SELECT zeroblob(1000000000)", "too big"),
+            (
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+                "took longer than 0.2 s",
+            ),
+        ],
+    )
+    def test_what_writes_or_is_no_question_is_refused(self, ledger: Path, question: str, says: str) -> None:
+        before = ledger.read_bytes()
+        failed = run("sql", question.format(folder=ledger.parent), "--seconds", "0.2", "--ledger", ledger)
+
+        assert failed.exit_code == 2
+        assert says in failed.stderr
+        assert ledger.read_bytes() == before
+        assert not (ledger.parent / "other.db").exists()
+
+    def test_the_full_text_index_and_facts_about_tables_can_be_asked(self, ledger: Path) -> None:
+        asked = "SELECT count(*) FROM log_text WHERE log_text MATCH 'tilted'"
+        assert run("sql", asked, "--ledger", ledger).exit_code == 0
+        assert "stage_x_mm" in run("sql", "PRAGMA table_info(v_hits)", "--ledger", ledger).stdout
+        assert run("sql", "SELECT 1 WHERE 0", "--ledger", ledger).exit_code == 3
+
+    def test_words_go_with_an_sql_filter(self, ledger: Path) -> None:
+        assert (
+            run("log", "--text", "tilted", "--where", "magnification > 1", "--count", "--ledger", ledger).stdout
+            == "1\n"
+        )
+
+
+@pytest.fixture(name="follow")
+def _follow() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def follow(*arguments: str | Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "emwatch", "tail", "-f", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, text=True, env=dict(os.environ), **pipes))  # type: ignore[call-overload]
+        return started[-1]
+
+    yield follow
+    for each in started:
+        each.kill()
+        each.communicate()
+
+
+def record(ledger: Path, name: str, category: str = "Tips") -> None:
+    at = datetime.now(UTC)
+    outcome = make_outcome(Path("/acq") / name, name, written_at=at, prediction=make_prediction(category, 0.9))
+    with Ledger(ledger) as opened:
+        opened.record(outcome, at)
+
+
+class TestTail:
+    def test_the_newest_rows_the_oldest_first(self, ledger: Path) -> None:
+        lines = run("tail", "-n", "2", "--ledger", ledger).stdout.splitlines()
+
+        assert [line.split("/")[-1].split()[0] for line in lines] == ["flat.tif", "cut.tif"]
+        assert run("tail", "--category", "Films_Coated_Surface", "--ledger", ledger).exit_code == 3
+
+    @pytest.mark.slow
+    def test_rows_come_as_they_are_recorded_also_into_another_ledger(
+        self, ledger: Path, follow: Callable[..., subprocess.Popen[str]], tmp_path: Path
+    ) -> None:
+        tail = follow("-n", "1", "--ndjson", "--category", "Tips", "--ledger", ledger)
+        assert tail.stdout is not None
+        seen = [Path(json.loads(tail.stdout.readline())["path"]).name]
+        for name, category in (("one.tif", "Tips"), ("other.tif", "Powder"), ("two.tif", "Tips")):
+            record(ledger, name, category)
+        seen += [Path(json.loads(tail.stdout.readline())["path"]).name for _ in range(2)]
+        for each in tmp_path.glob("ledger.sqlite3*"):
+            each.rename(tmp_path / f"aside.{each.name}")
+        record(ledger, "anew.tif")
+        seen.append(Path(json.loads(tail.stdout.readline())["path"]).name)
+        tail.send_signal(signal.SIGINT)
+
+        assert tail.wait(timeout=20) == 0
+        assert seen == ["unsure.tif", "one.tif", "two.tif", "anew.tif"]
+
+    @pytest.mark.slow
+    def test_it_ends_when_nobody_reads_any_more(
+        self, ledger: Path, follow: Callable[..., subprocess.Popen[str]]
+    ) -> None:
+        tail = follow("-n", "1", "--ledger", ledger)
+        assert tail.stdout is not None
+        assert "cut.tif" in tail.stdout.readline()
+        tail.stdout.close()
+
+        assert tail.wait(timeout=20) == 0
+        assert tail.stderr is not None
+        assert tail.stderr.read() == ""
