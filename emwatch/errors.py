@@ -34,6 +34,14 @@ class LedgerError(EmwatchError):
     """The ledger cannot be opened, migrated or written."""
 
 
+class QuestionError(EmwatchError, ValueError):
+    """A question that makes no sense: ``key`` is the part that is wrong, the message says what is expected."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 class AlertError(EmwatchError):
     """A channel did not take an alert; the outbox tries again."""
 

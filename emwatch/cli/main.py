@@ -19,7 +19,7 @@ from emwatch.cli.exits import Exit, leave
 from emwatch.cli.lazy import Entry, LazyGroup
 from emwatch.cli.options import VERBOSITY
 from emwatch.cli.terminal.display import printable, wants_colour
-from emwatch.errors import ConfigError, DatasetError, EmwatchError
+from emwatch.errors import ConfigError, DatasetError, EmwatchError, QuestionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +95,9 @@ class CommandLine(LazyGroup):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(Exit.INTERRUPTED)
+        except QuestionError as error:
+            hint = error.key if error.key.isupper() else f"--{error.key.replace('_', '-')}"
+            raise click.BadParameter(str(error), param_hint=f"'{hint}'") from error
         except EmwatchError as error:
             _tell(error, with_trace=ctx.meta.get(VERBOSITY, 0) >= 2)
             ctx.exit(Exit.BAD_CONFIG if isinstance(error, ConfigError) else Exit.RUNTIME)

@@ -52,6 +52,7 @@ class LogFilter:
         alerted: an alert was delivered (``True``) or none was (``False``).
         instrument: glob over the name of the instrument in the metadata or in the configuration; capitals do not matter.
         operator: glob over the operator in the metadata or of the session.
+        sample: glob over the sample in the metadata or of the session.
         detector: glob over the name of the detector.
         text: words that all stand in the path, the notes or the metadata of a frame, or in what people say of its
             session; ``wafer*`` is a beginning, quotes a phrase.
@@ -95,6 +96,7 @@ class LogFilter:
     alerted: bool | None = None
     instrument: str | None = None
     operator: str | None = None
+    sample: str | None = None
     detector: str | None = None
     text: str | None = None
     where: str | None = None
@@ -260,13 +262,14 @@ def _any_row(frame_id: Column[int], *only: ColumnElement[bool], there: bool = Tr
 
 
 def _of_names(wanted: LogFilter) -> list[Condition]:
-    """Return the conditions on instrument, operator and detector; the full-text index has the rare ones."""
+    """Return the conditions on instrument, operator, sample and detector; the full-text index has the rare ones."""
     metadata, frame = acquisition.alias("named"), frames.alias("named_frame")
     session = sessions.alias("named_session")
     found = []
     for field, columns in (
         ("instrument", (metadata.c.instrument, frame.c.instrument_id)),
         ("operator", (metadata.c.operator, session.c.operator)),
+        ("sample", (metadata.c.sample, session.c.sample)),
         ("detector", (metadata.c.detector,)),
     ):
         glob: str | None = getattr(wanted, field)
@@ -280,7 +283,7 @@ def _of_names(wanted: LogFilter) -> list[Condition]:
             .where(frame.c.id == search.c.frame_id, or_(*(_like(each, glob) for each in columns)))
             .correlate(search)
         )
-        by_words = None if field == "operator" else with_words(glob, field)
+        by_words = None if field in {"operator", "sample"} else with_words(glob, field)
         found.append(Condition(named, by_words, dear=_DEAR_WORDS, slow=True))
     return found
 

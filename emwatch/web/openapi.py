@@ -6,37 +6,17 @@ from typing import Any, Final
 
 from emwatch import __version__
 from emwatch.frame import CATEGORIES, ReviewVerdict
-from emwatch.ledger.asking import RANGES
+from emwatch.web.asking import FILTERS
 
 _TEXT: Final = {"type": "string"}
+#: The schema of each kind of filter.
+_KINDS: Final[dict[str, dict[str, Any]]] = {
+    "category": {"type": "array", "items": {"enum": list(CATEGORIES)}},
+    "flag": {"enum": ["0", "1"]},
+    "share": {"type": "number", "minimum": 0, "maximum": 1},
+}
 _FILTERS: Final[dict[str, dict[str, Any]]] = {
-    "category": {
-        "schema": {"type": "array", "items": {"enum": list(CATEGORIES)}},
-        "description": "Likeliest category.",
-    },
-    "target": {"schema": _TEXT, "description": "Frames that met this target."},
-    "hits": {"schema": {"enum": ["0", "1"]}, "description": "Frames that met any target (1) or none (0)."},
-    "min_probability": {
-        "schema": {"type": "number", "minimum": 0, "maximum": 1},
-        "description": "At least so probable.",
-    },
-    "max_probability": {
-        "schema": {"type": "number", "minimum": 0, "maximum": 1},
-        "description": "At most so probable.",
-    },
-    **{name: {"schema": _TEXT, "description": "A range: 5k..20k, 1000.. or ..5000."} for name in RANGES},
-    "since": {"schema": _TEXT, "description": "Recorded since: 2h, today, 2026-11-23, an ISO time."},
-    "until": {"schema": _TEXT, "description": "Recorded until; a day means its end."},
-    "day": {"schema": _TEXT, "description": "Recorded on these days: 2026-11-20, 2026-11-20..22."},
-    "instrument": {"schema": _TEXT, "description": "Glob over the instrument."},
-    "operator": {"schema": _TEXT, "description": "Glob over the operator."},
-    "detector": {"schema": _TEXT, "description": "Glob over the detector."},
-    "text": {"schema": _TEXT, "description": "Words in the path, the notes or the metadata."},
-    "alerted": {"schema": {"enum": ["0", "1"]}, "description": "Whether an alert was delivered."},
-    "session": {"schema": _TEXT, "description": "A session by its name or number, or last."},
-    "path": {"schema": _TEXT, "description": "Glob over the file name, or with a / over the path."},
-    "reviewed": {"schema": {"enum": ["0", "1"]}, "description": "Whether a person reviewed it."},
-    "uncertain": {"schema": {"enum": ["0", "1"]}, "description": "Whether the model is unsure."},
+    **{each.key: {"schema": _KINDS.get(each.kind, _TEXT), "description": each.about} for each in FILTERS},
     "state": {"schema": {"enum": ["recorded", "failed", "all"]}, "description": "What became of the file."},
 }
 _ID: Final = {"name": "frame_id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}

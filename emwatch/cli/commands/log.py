@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.frame_filters import asked_of_ledger, filter_of, frame_filters
+from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import is_terminal
 from emwatch.cli.terminal.log_rows import print_fields, print_json_rows, print_ndjson, print_rows
@@ -69,7 +69,7 @@ def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.ledger.query import LedgerReader
 
-    with LedgerReader(config.ledger.path) as reader, asked_of_ledger():
+    with LedgerReader(config.ledger.path) as reader:
         if "count" in formats:
             click.echo(reader.count(wanted))
             return

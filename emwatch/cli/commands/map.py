@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.frame_filters import asked_of_ledger, filter_of, frame_filters
+from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, load_config, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import counted
@@ -59,7 +59,7 @@ def stage_map(config_file: Path | None, ledger: Path | None, out: Path, **asked:
     from emwatch.ledger.query import LedgerReader
     from emwatch.report import stage_map as drawing
 
-    with LedgerReader(config.ledger.path) as reader, asked_of_ledger():
+    with LedgerReader(config.ledger.path) as reader:
         positions = reader.positions(wanted)
     chart = drawing.stage_map(positions, on_sample=asked["on_sample"])
     if not chart.placed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.frame_filters import asked_of_ledger, filter_of, frame_filters
+from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, load_config, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import counted, number_text, printable
@@ -70,7 +70,7 @@ def sheet(config_file: Path | None, ledger: Path | None, out: Path, **asked: Any
     from emwatch.pictures.thumbnails import opened
     from emwatch.report.sheet import SheetRow, contact_sheet, contact_sheets
 
-    with LedgerReader(config.ledger.path) as reader, asked_of_ledger():
+    with LedgerReader(config.ledger.path) as reader:
         chosen = reader.positions(wanted)
         total = reader.count(replace(wanted, limit=None))
     if not chosen:

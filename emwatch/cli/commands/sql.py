@@ -49,18 +49,15 @@ def sql(
     \b
       emwatch sql "SELECT category, count(*) FROM v_log GROUP BY 1 ORDER BY 2 DESC"
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
-    from emwatch.ledger.asking import QuestionError, answers
+    from emwatch.ledger.asking import answers
 
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
     if question == "-":
         question = sys.stdin.read()
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    try:
-        with answers(config.ledger.path, question, seconds or None) as (names, rows):
-            found = _print(names, rows, "csv" if as_csv else "json" if as_json else "table")
-    except QuestionError as error:
-        raise click.UsageError(f"SQL: {error}") from error
+    with answers(config.ledger.path, question, seconds or None) as (names, rows):
+        found = _print(names, rows, "csv" if as_csv else "json" if as_json else "table")
     if not found:
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
 

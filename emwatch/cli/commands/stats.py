@@ -53,7 +53,6 @@ def stats(by: str, ledger: Path | None, config_file: Path | None, *, as_json: bo
       emwatch stats --by day,category --since 7d
       emwatch stats --by operator,instrument --day 2026-11-01..30
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
-    from emwatch.ledger.asking import QuestionError
     from emwatch.ledger.query import LedgerReader
     from emwatch.ledger.stats import GROUPS
 
@@ -65,10 +64,7 @@ def stats(by: str, ledger: Path | None, config_file: Path | None, *, as_json: bo
     wanted = replace(filter_of(asked), states=(FrameState.RECORDED, FrameState.FAILED))
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     with LedgerReader(config.ledger.path) as reader:
-        try:
-            rows = reader.stats(wanted, names)
-        except QuestionError as error:
-            raise click.BadParameter(str(error), param_hint=f"'--{error.key}'") from error
+        rows = reader.stats(wanted, names)
     if as_json:
         print_json([_document(names, row) for row in rows])
     elif rows:

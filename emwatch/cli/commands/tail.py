@@ -69,15 +69,11 @@ def tail(follow: bool, lines: int, ndjson: bool, ledger: Path | None, config_fil
 
 def _rows(path: Path, wanted: LogFilter, lines: int, *, follow: bool) -> Iterator[LogRow]:
     """Yield the newest rows, and with ``follow`` for ever those that come."""
-    from emwatch.ledger.asking import QuestionError
     from emwatch.ledger.query import LedgerReader
 
-    try:
-        with LedgerReader(path) as reader:
-            seen, file = reader.newest_id(), _identity(path)
-            newest = list(reader.rows(replace(wanted, limit=lines))) if lines else []
-    except QuestionError as error:
-        raise click.BadParameter(str(error), param_hint=f"'--{error.key}'") from error
+    with LedgerReader(path) as reader:
+        seen, file = reader.newest_id(), _identity(path)
+        newest = list(reader.rows(replace(wanted, limit=lines))) if lines else []
     yield from reversed(newest)
     seen = max((seen, *(row.id for row in newest)))
     last_at = max((row.recorded_at for row in newest), default=wanted.asked_at)

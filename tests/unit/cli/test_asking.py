@@ -167,6 +167,15 @@ class TestSql:
         )
 
 
+@pytest.mark.parametrize("command", [["log"], ["review", "--list"], ["stats"], ["tail"], ["reclassify"]])
+def test_sql_that_is_no_expression_is_said_by_every_command_with_filters(ledger: Path, command: list[str]) -> None:
+    failed = run(*command, "--where", "colour = 1", "--ledger", ledger)
+
+    assert failed.exit_code == 2
+    assert "'--where'" in failed.stderr
+    assert "no such column: colour" in failed.stderr
+
+
 @pytest.fixture(name="follow")
 def _follow() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []

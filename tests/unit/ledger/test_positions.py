@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from emwatch.errors import QuestionError
 from emwatch.frame import FrameState
-from emwatch.ledger.asking import QuestionError
 from emwatch.ledger.query import LedgerReader, LogFilter
 from emwatch.stage import field_of_view
 from emwatch.testing import make_failure, make_metadata, make_outcome, make_prediction
