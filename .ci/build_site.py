@@ -58,7 +58,9 @@ PRINT = """\
 def write_pages(source: Path) -> None:
     """Gather the pages: docs/, the README as the first one, the changelog, and a list of the decisions."""
     shutil.copytree(ROOT / "docs", source)
-    chapters = [toctree(caption, names) for caption, names in CHAPTERS.items()]
+    named = [name for names in CHAPTERS.values() for name in names]
+    further = tuple(each.stem for each in sorted(source.glob("*.md")) if each.stem not in named)
+    chapters = [toctree(caption, names) for caption, names in (CHAPTERS | {"Further": further}).items() if names]
     first = as_page(ROOT / "README.md")
     (source / "index.md").write_text("\n\n".join((first, *chapters)) + "\n", encoding="utf-8")
     (source / "changelog.md").write_text(as_page(ROOT / "CHANGELOG.md"), encoding="utf-8")
