@@ -20,6 +20,7 @@ from emwatch.ledger.log_row import LogRow, log_row, stored_columns
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
 from emwatch.ledger.schema import acquisition, frames, matches, predictions
+from emwatch.ledger.session_facts import deliveries, models_used
 from emwatch.ledger.session_rows import NoteRow, SessionRow
 from emwatch.ledger.sqlite_file import must_be_there
 from emwatch.ledger.stats import Counted, stats
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from emwatch.frame import AcquisitionMetadata, Embedding
     from emwatch.ledger.embeddings import FrameFacts, Stored
     from emwatch.ledger.positions import Position
+    from emwatch.ledger.session_facts import Delivery, ModelUse
     from emwatch.ledger.tellings import AlertRow
 
 __all__ = [
@@ -154,6 +156,16 @@ class LedgerReader:
         """Return the numbers of alerts that were told and that nobody has acknowledged, of a target or among ``ids``."""
         with self._snapshot() as connection:
             return tellings.unacknowledged(connection, target=target, ids=ids)
+
+    def deliveries(self, wanted: LogFilter) -> list[Delivery]:
+        """Return the alerts of the wanted frames, the oldest first."""
+        with self._snapshot() as connection:
+            return deliveries(connection, wanted)
+
+    def models_used(self, wanted: LogFilter) -> list[ModelUse]:
+        """Return the models whose predictions count for the wanted frames, the most used first."""
+        with self._snapshot() as connection:
+            return models_used(connection, wanted)
 
     def snoozed(self, now: datetime) -> dict[str, datetime]:
         """Return until when alerts are held, by target; "" stands for every target."""

@@ -1,0 +1,67 @@
+"""Session reports on their way into a notebook: posted now, or kept until the notebook answers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from emwatch.cli.terminal.display import printable
+from emwatch.errors import ConfigError
+from emwatch.notebooks.registry import Attachment, Entry, NotebookAwayError, NotebookError, connect
+from emwatch.notebooks.waiting import WaitingPost, WaitingPosts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from emwatch.config import Config
+
+TOKEN_VARIABLE: Final = "EMWATCH_NOTEBOOK_TOKEN"  # noqa: S105 - the name of the variable
+
+
+def entry_of(config: Config, session_id: int, name: str, body_html: str, files: dict[str, bytes]) -> Entry:
+    """Return the entry of a session; its key is that of this machine's ledger and the session's number."""
+    place = f"{platform.node()}|{config.ledger.path.resolve()}|{session_id}"
+    key = f"emwatch-{hashlib.sha256(os.fsencode(place)).hexdigest()[:12]}"
+    attached = tuple(Attachment(each, content, "made by emwatch") for each, content in files.items())
+    return Entry(key, f"SEM session {printable(name)}", body_html, attached)
+
+
+def post(config: Config, kind: str, url: str, token: str, session_id: int, make: Callable[[int], Entry | None]) -> None:
+    """
+    Post a session, and before it what waits for the same notebook.
+
+    ``make`` returns the entry of a session by its number, ``None`` if the session is gone. Raises `NotebookError`; if the notebook does not answer, the session waits in a file beside the ledger.
+    """
+    notebook = connect(kind, url, token)
+    waiting = WaitingPosts(config.ledger.path)
+    wanted = WaitingPost(kind, url, session_id)
+    others = [each for each in waiting.all() if each[:2] == wanted[:2] and each != wanted]
+    for each in (*others, wanted):
+        entry = make(each.session_id)
+        if entry is None:
+            waiting.remove(each)
+            continue
+        try:
+            address = notebook.put(entry)
+        except NotebookAwayError as error:
+            waiting.add(wanted)
+            raise NotebookError(
+                f"{error}; session {session_id} waits in {os.fspath(waiting.path)} and goes with the next --post"
+            ) from error
+        waiting.remove(each)
+        click.echo(f"posted: session {each.session_id} at {printable(address)}", err=True)
+
+
+def token_from(file: Path | None) -> str:
+    """Return the notebook's token from a file or the environment, empty without one. Raises `ConfigError`."""
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE, "").strip()
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--token-file: {os.fspath(file)} cannot be read: {error}") from error
