@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "map": Entry("emwatch.cli.commands.map", "stage_map", "Draw where on the stage frames were taken."),
     "sheet": Entry("emwatch.cli.commands.sheet", "sheet", "Print recorded frames on a contact sheet."),
     "report": Entry("emwatch.cli.commands.report", "report", "Report a session on one page, or as JSON."),
+    "plot": Entry("emwatch.cli.commands.plot", "plot", "Plot categories, confidence, magnification and latency."),
     "alerts": Entry("emwatch.cli.commands.alerts", "alerts", "List, try, snooze, acknowledge and retry alerts."),
     "db": Entry("emwatch.cli.commands.db", "db", "Check, back up, prune, merge and repair the ledger."),
     "classify": Entry("emwatch.cli.commands.classify", "classify", "Classify frames without recording them."),
