@@ -30,7 +30,7 @@ PICTURES = (
     ("page-frame", "/frames/40", 1366, 768, False, 1000),
 )
 #: Enough for greys and a few colours; a picture of noise does not get smaller otherwise.
-COLOURS = 40
+COLOURS = 96
 SETTINGS = """\
 watch: {directory: frames, data_bar: never}
 ledger: {path: ledger.sqlite3}
@@ -55,7 +55,8 @@ def address(folder: Path) -> str:
 
 def settled(page: Page) -> None:
     """Wait until every picture in sight is there."""
-    page.wait_for_timeout(1500)
+    page.wait_for_load_state("load")
+    page.wait_for_timeout(3000)
     page.wait_for_function(
         "[...document.images].every((each) => each.getBoundingClientRect().top > innerHeight || each.naturalWidth)"
     )
@@ -68,7 +69,9 @@ def draw(site: str, out: Path) -> None:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
         for name, path, width, height, dark, kept in PICTURES:
             context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if dark else "light",
+                bypass_csp=True,  # Playwright's own functions are text that is evaluated
             )
             page = context.new_page()
             page.goto(site + path)
@@ -79,7 +82,7 @@ def draw(site: str, out: Path) -> None:
             shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
             shot = shot.resize((kept, round(kept * height / width)), Image.Resampling.LANCZOS)
             file = out / f"{name}.png"
-            shot.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+            shot.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, optimize=True)
             print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
             context.close()
         browser.close()
@@ -98,7 +101,7 @@ def main() -> None:
                 site = address(folder)
                 making = ["simulate", "--out", "frames", "--frames", "48", "--rate", "0", "--seed", "11"]
                 subprocess.run([*PROGRAM, *making], cwd=folder, check=True, **quiet)
-                time.sleep(12)
+                time.sleep(8)
                 draw(site, out)
             finally:
                 daemon.terminate()

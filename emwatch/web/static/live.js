@@ -152,9 +152,11 @@ function listen(after) {
 }
 
 async function start() {
-  await Promise.allSettled([showState(), showTargets()]);
+  showState();
+  showTargets().catch(noHealth);
   const { frames } = await ask(`/api/v1/frames?limit=${RECENT}`);
-  if (frames.length) showLast(frames[0]); // first: pictures are made one at a time
+  if (!frames.length) document.getElementById("last").replaceChildren(element("p", { class: "pale" }, "No frame has been recorded yet."));
+  else showLast(frames[0]); // first: pictures are made one at a time
   for (const frame of frames.reverse()) add(frame);
   const after = frames.reduce((most, each) => Math.max(most, each.id), 0);
   listen(after);
