@@ -59,6 +59,31 @@ def test_beside_a_running_daemon_it_is_recorded_by_the_daemon(emwatch: Program) 
         daemon.communicate()
 
 
+def test_beside_a_running_daemon_a_session_takes_its_frames_and_notes_are_found(emwatch: Program) -> None:
+    daemon = emwatch.start("run", "--engine", "stub", "--plain")
+    try:
+        assert daemon.stderr is not None
+        while "ready" not in daemon.stderr.readline():
+            assert daemon.poll() is None
+        started = emwatch("session", "start", "Wafer 7", "--operator", "Ana", "--json")
+        assert json.loads(started.stdout)["recorded"] is True
+        emwatch("note", "Wafer 7", "new filament")
+        emwatch(
+            "simulate", "--out", emwatch.watched, "--frames", "2", "--rate", "0", "--seed", "8", "--first-number", "91"
+        )
+        assert daemon.stdout is not None
+        while "92" not in daemon.stdout.readline():
+            assert daemon.poll() is None
+        assert emwatch("session", "end").stdout == "Wafer 7: ended\n"
+    finally:
+        daemon.terminate()
+        daemon.communicate()
+    rows = list(emwatch.rows("--session", "Wafer 7"))
+
+    assert [row["operator"] for row in rows] == ["Ana"] * 2
+    assert {row["id"] for row in emwatch.rows("--text", "filament")} == {row["id"] for row in rows}
+
+
 def test_what_waits_when_nobody_writes_is_recorded_at_the_next_start(emwatch: Program) -> None:
     folder = emwatch.ledger.with_name("ledger.sqlite3.reviews")
     folder.mkdir()
