@@ -46,7 +46,7 @@ _COLUMNS = (
     Column("File", shorten=True),
 )
 #: Columns that most logs have no word for: one without any would waste space.
-_SELDOM = (7, 3)
+_SELDOM = ("Note", "Reviewed")
 _LINES_AT_A_TIME = 500
 #: Texts that hardly come twice; the others are remembered.
 _OWN_TO_A_ROW = ("path", "sha256", "reason", "acquired_at", "notes")
@@ -171,9 +171,10 @@ def print_rows(rows: Iterable[LogRow]) -> int:
     cells = [list(_cells(row, below, narrow=narrow)) for row in shown]
     columns = list(_COLUMNS)
     for seldom in _SELDOM:
-        if not any(row[seldom] for row in cells):
-            del columns[seldom]
-            cells = [[*row[:seldom], *row[seldom + 1 :]] for row in cells]
+        at = next(at for at, column in enumerate(columns) if column.title == seldom)
+        if not any(row[at] for row in cells):
+            del columns[at]
+            cells = [[*row[:at], *row[at + 1 :]] for row in cells]
     print_table(columns, cells, styles=styles)
     return len(shown)
 

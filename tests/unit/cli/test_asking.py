@@ -69,6 +69,17 @@ class TestShow:
             assert f"no frame is {name}" in run("show", name, "--ledger", ledger).stderr
 
 
+def test_the_table_of_the_log_has_a_column_for_notes_only_where_there_is_one(ledger: Path) -> None:
+    titles = run("log", "--ledger", ledger).stdout.splitlines()[0].split()
+    with Ledger(ledger) as opened:
+        opened.enter(Note("at the edge", "ben", datetime.now(UTC), frame_id=TILTED))
+    noted = run("log", "--ledger", ledger).stdout
+
+    assert titles == ["No.", "Recorded", "Category", "Prob.", "Magn.", "Tilt", "°", "Target", "File"]
+    assert noted.splitlines()[0].split()[-3:] == ["Target", "Note", "File"]
+    assert "wires   at the edge" in noted or "wires  at the edge" in noted
+
+
 class TestStats:
     def test_the_numbers_are_those_of_the_log(self, ledger: Path) -> None:
         for by in ("category", "session", "day,category", "weekday,hour", "uncertain,vendor", "state", "instrument"):
