@@ -1,11 +1,12 @@
 """
 What the ledger costs: recording, the log over a million rows, exporting it; another emwatch beside this one.
 
-    python bench/ledger.py [--rows 1000000] [--folder DIR] [--beside PYTHON]
+    python bench/ledger.py [--rows 1000000] [--folder DIR] [--beside PYTHON] [--ledger FILE] [--keep FILE]
 
 DIR should be on the disk a ledger would be on: recording waits for it (synchronous=FULL). PYTHON is the interpreter of
-another emwatch: the same rows, in a ledger of its own revision, and the same questions are put to it in the same run.
-While questions are asked, a second process records ten frames a second.
+another emwatch: the same questions are put to it in the same run, over the same rows. They are written in the form of
+revision 0004, which each emwatch migrates; ``--keep`` keeps them in a file, ``--ledger`` takes them from it. While
+questions are asked, a second process records ten frames a second; each error of either side ends the run.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import emwatch
 from emwatch.frame import (
     CATEGORIES,
     FIELDS,
@@ -43,7 +45,6 @@ from emwatch.frame import (
 from emwatch.ledger.column_types import instant
 from emwatch.ledger.database import writing_engine
 from emwatch.ledger.query import LedgerReader, LogFilter
-from emwatch.ledger.schema import REVISION
 from emwatch.ledger.writer import Ledger
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ if TYPE_CHECKING:
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NUMBERS = [name for name, field in FIELDS.items() if field.kind is FieldKind.NUMBER]
 SCREENFUL = 50
+FILLED = "0004"  # the revision in which rows are written
+EMBEDDED_BYTES = 128
+RECORDED = 2000
+ON_DISK = 1000
 _LONG_MS = 500.0
 MEASURED = (
     *("magnification", "stage_tilt_deg", "working_distance_mm", "accelerating_voltage_kv", "pixel_size_nm"),
@@ -72,7 +77,7 @@ def outcome(number: int) -> Outcome:
     return Outcome(path, FrameState.RECORDED, key, sha256, reading=reading, prediction=prediction, matches=matches)
 
 
-def fill(path: Path, rows: int, revision: str) -> None:
+def fill(path: Path, rows: int, revision: str = FILLED) -> None:
     """Write many rows at once, as years of recording would have; indexes are made at the end."""
     from emwatch.ledger.care.upgrade import bring_up_to_date
 
@@ -191,16 +196,35 @@ def measure(path: Path, rows: int) -> dict[str, tuple[float, ...]]:
     return found
 
 
-def recording(path: Path) -> tuple[float, float]:
-    """Return frames a second and milliseconds of processor each, of recording into a ledger of its own."""
-    outcomes = [outcome(number) for number in range(2050)]
-    with Ledger(path) as ledger:
-        for each in outcomes[:50]:
-            ledger.record(each, START)
-        begun, used = time.perf_counter(), time.process_time()
-        for each in outcomes[50:]:
-            ledger.record(each, START)
-        return 2000 / (time.perf_counter() - begun), (time.process_time() - used) / 2
+def with_embedding(made: Outcome) -> Outcome | None:
+    """Return the same frame with an embedding, ``None`` if this emwatch has none."""
+    try:
+        from emwatch.frame import Embedding, EmbeddingSpace
+    except ImportError:
+        return None
+    assert made.prediction is not None
+    space = EmbeddingSpace("c" * 64, "d" * 64, "e" * 64, EMBEDDED_BYTES)
+    embedding = Embedding(space, bytes(EMBEDDED_BYTES))
+    return replace(made, prediction=replace(made.prediction, embedding=embedding))
+
+
+def recording(path: Path) -> dict[str, tuple[float, float]]:
+    """Return milliseconds of wall and processor time for a frame, of recording into a ledger of its own."""
+    plain = [outcome(number) for number in range(RECORDED)]
+    kinds: dict[str, list[Any]] = {"recording": plain}
+    if with_embedding(plain[0]) is not None:
+        kinds["with an embedding"] = [with_embedding(each) for each in plain]
+    found = {}
+    for kind, outcomes in kinds.items():
+        with Ledger(path.with_suffix(f".{len(found)}")) as ledger:
+            for each in outcomes[:50]:
+                ledger.record(each, START)
+            begun, used = time.perf_counter(), time.process_time()
+            for each in outcomes[50:]:
+                ledger.record(each, START)
+            spent = time.perf_counter() - begun, time.process_time() - used
+        found[kind] = (spent[0] * 1000 / (RECORDED - 50), spent[1] * 1000 / (RECORDED - 50))
+    return found
 
 
 def record_on(path: Path) -> None:
@@ -218,25 +242,60 @@ def record_on(path: Path) -> None:
 
 def asked_of(python: str, folder: Path, ledger: Path, rows: int) -> dict[str, Any]:
     """Have an interpreter migrate a ledger, measure it beside a recording process, and export it."""
-    run = [python, str(Path(__file__).resolve())]
-    said: dict[str, Any] = {}
-    said["record"] = json.loads(subprocess.check_output([*run, "--record", str(folder / f"small-{len(python)}")]))
+    run, environment = [python, str(Path(__file__).resolve())], dict(os.environ)
+    environment.pop("PYTHONPATH", None)
+    if python == sys.executable:  # the same emwatch as here
+        environment["PYTHONPATH"] = str(Path(emwatch.__file__).parents[1])
+
+    def answer(*arguments: str) -> Any:
+        return json.loads(subprocess.check_output([*run, *arguments], env=environment))
+
+    small = folder / f"small-{len(python)}"
+    said: dict[str, Any] = {"record": answer("--record", str(small))}
     begun = time.perf_counter()
-    beside = subprocess.Popen([*run, "--record-on", str(ledger)], stdout=subprocess.PIPE, text=True)
+    beside = subprocess.Popen([*run, "--record-on", str(ledger)], stdout=subprocess.PIPE, text=True, env=environment)
     assert beside.stdout is not None
     beside.stdout.readline()
     said["opened"] = time.perf_counter() - begun
-    said["filters"] = json.loads(subprocess.check_output([*run, "--measure", str(ledger), "--rows", str(rows)]))
+    said["filters"] = answer("--measure", str(ledger), "--rows", str(rows))
     log = [python, "-m", "emwatch", "log", "--ledger", str(ledger)]
-    said["process"] = spread(lambda: subprocess.run([*log, "--limit", "50"], stdout=subprocess.DEVNULL, check=True), 8)
-    begun = time.perf_counter()
-    with (folder / "log.csv").open("wb") as target:
-        export = subprocess.Popen([*log, "--csv"], stdout=target)
-        _, status, usage = os.wait4(export.pid, 0)
-    said["csv"] = (time.perf_counter() - begun, usage.ru_maxrss / 1024, status)
+
+    def shown() -> None:
+        subprocess.run([*log, "--limit", "50"], stdout=subprocess.DEVNULL, check=True, env=environment)
+
+    said["process"] = spread(shown, 8)
+    said["csv"] = exported([*log, "--csv"], folder / "log.csv", environment)
+    said["reconcile"] = reconciled(python, ledger, folder, environment)
     ledger.with_suffix(".stop").touch()
     said["recorder"] = beside.communicate()[0].strip()
+    assert beside.returncode == 0, "the recording process failed"
     return said
+
+
+def exported(command: list[str], to: Path, environment: dict[str, str]) -> tuple[float, float, int]:
+    """Return seconds, MB of memory, and how many lines a command writes into a file."""
+    begun = time.perf_counter()
+    with to.open("wb") as target:
+        export = subprocess.Popen(command, stdout=target, env=environment)
+        _, status, usage = os.wait4(export.pid, 0)
+    took = time.perf_counter() - begun
+    assert status == 0, command
+    with to.open("rb") as written:
+        lines = sum(1 for _ in written)
+    to.unlink()
+    return took, usage.ru_maxrss / 1024, lines
+
+
+def reconciled(python: str, ledger: Path, folder: Path, environment: dict[str, str]) -> float:
+    """Return seconds of `emwatch reconcile` for a directory of files, none of which the ledger knows."""
+    place = folder / "on-disk"
+    place.mkdir(exist_ok=True)
+    for number in range(ON_DISK):
+        (place / f"{number}.tif").touch()
+    begun = time.perf_counter()
+    asked = [python, "-m", "emwatch", "reconcile", str(place), "--ledger", str(ledger), "--json", "--grace", "0"]
+    subprocess.run(asked, stdout=subprocess.DEVNULL, check=False, env=environment)
+    return time.perf_counter() - begun
 
 
 def show(said: dict[str, Any], other: dict[str, Any] | None) -> None:
@@ -253,11 +312,27 @@ def show(said: dict[str, Any], other: dict[str, Any] | None) -> None:
             return "-" if one is None else f"{one[0]:8.1f} {one[1]:8.1f}   {one[2]:8.1f}  of {int(one[4]):,}"
 
         line(name, cells)
+    line("all filters", lambda each: " ".join(f"{figure:8.1f}" for figure in over_all(each["filters"])))
     line("emwatch log --limit 50", lambda each: f"{each['process'][0]:8.1f} {each['process'][1]:8.1f}")
-    line("emwatch log --csv", lambda each: f"{each['csv'][0]:8.1f} s, {each['csv'][1]:.0f} MB, status {each['csv'][2]}")
-    line("recording", lambda each: f"{each['record'][0]:8.0f} frames/s, {each['record'][1]:.2f} ms of CPU each")
+    line(
+        "emwatch log --csv", lambda each: f"{each['csv'][0]:8.1f} s, {each['csv'][1]:.0f} MB, {each['csv'][2]:,} lines"
+    )
+    line(f"reconcile {ON_DISK:,} files", lambda each: f"{each['reconcile']:8.1f} s")
+    for kind in said["record"]:
+
+        def costs(each: dict[str, Any], kind: str = kind) -> str:
+            one = each["record"].get(kind)
+            return "-" if one is None else f"{one[0]:8.2f} ms a frame, {one[1]:.2f} ms of processor"
+
+        line(kind, costs)
     line("opened, migrated", lambda each: f"{each['opened']:8.1f} s")
     line("beside", lambda each: each["recorder"])
+
+
+def over_all(filters: dict[str, Any]) -> tuple[float, float, float]:
+    """Return the median of the filters' p50, the 95th percentile of their p95, and the slowest count."""
+    columns = list(zip(*filters.values(), strict=True))
+    return float(np.median(columns[0])), float(np.percentile(columns[1], 95)), max(columns[2])
 
 
 def main() -> None:
@@ -266,6 +341,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--beside", metavar="PYTHON")
+    parser.add_argument("--ledger", type=Path, metavar="FILE", help="take the rows from this file")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the rows in this file")
     for part in ("--measure", "--record", "--record-on"):
         parser.add_argument(part, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -277,31 +354,29 @@ def main() -> None:
         record_on(arguments.record_on)
     else:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            compare(Path(folder).resolve(), arguments.rows, arguments.beside)
+            compare(Path(folder).resolve(), arguments)
 
 
-def compare(folder: Path, rows: int, beside: str | None) -> None:
+def compare(folder: Path, arguments: argparse.Namespace) -> None:
     """Fill a ledger, ask this emwatch and the other one, and print both."""
+    ledger, begun, rows = folder / "large.sqlite", time.perf_counter(), arguments.rows
+    if arguments.ledger:
+        shutil.copyfile(arguments.ledger, ledger)
+    else:
+        fill(ledger, rows)
+    if arguments.keep:
+        shutil.copyfile(ledger, arguments.keep)
     os.chdir(folder)  # each interpreter imports the emwatch that it has, not that of the present directory
-    revision = REVISION
-    if beside:
-        ask = "from emwatch.ledger.schema import REVISION; print(REVISION)"
-        revision = min(REVISION, subprocess.check_output([beside, "-c", ask], text=True).strip())
-    ledger = folder / "large.sqlite"
-    begun = time.perf_counter()
-    fill(ledger, rows, revision)
-    print(f"{rows:,} rows of revision {revision}, {ledger.stat().st_size / 1e6:.0f} MB, in {time.perf_counter() - begun:.0f} s", flush=True)  # fmt: skip
+    print(f"{rows:,} rows of revision {FILLED}, {ledger.stat().st_size / 1e6:.0f} MB, in {time.perf_counter() - begun:.0f} s", flush=True)  # fmt: skip
     other = None
-    if beside:
+    if arguments.beside:
         copy = folder / "other.sqlite"
         shutil.copyfile(ledger, copy)
-        other = asked_of(beside, folder, copy, rows)
+        other = asked_of(arguments.beside, folder, copy, rows)
         copy.unlink()
     said = asked_of(sys.executable, folder, ledger, rows)
     show(said, other)
-    print(
-        f"{ledger.stat().st_size / 1e6:.0f} MB at the end; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
-    )
+    print(f"{ledger.stat().st_size / 1e6:.0f} MB at the end")
 
 
 if __name__ == "__main__":
