@@ -21,7 +21,7 @@ revision = "0010"
 down_revision = "0009"
 
 #: So many new frames are indexed together.
-BATCH: Final = 256
+BATCH: Final = 64
 OF_METADATA: Final = (
     "magnification",
     "stage_tilt_deg",
