@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, intersect, select, tuple_
 
 from emwatch.ledger.filters import WINDOWS, Condition, LogFilter, conditions_of
 from emwatch.ledger.log_row import LOG_COLUMNS
@@ -110,12 +110,14 @@ def _rarest(connection: Connection, conditions: list[Condition], limit: int | No
             counted.append((number, number < bound, each))
             if number < _FEW // each.dear:
                 break
-    below = [(number, each) for number, whole, each in counted if whole]
+    below = sorted(((number, each) for number, whole, each in counted if whole), key=lambda pair: pair[0])
     if not below:
         return None
-    fewest, rarest = min(below, key=lambda pair: pair[0])
+    fewest, rarest = below[0]
     if rarest.in_time:
         return None
+    if fewest > _FEW and len(below) > 1 and not below[1][1].in_time:
+        return _both(rarest, below[1][1]) or rarest
     if limit is None or fewest <= _FEW:
         return rarest
     rows = connection.scalar(select(func.max(search.c.frame_id))) or 0
@@ -123,6 +125,15 @@ def _rarest(connection: Connection, conditions: list[Condition], limit: int | No
     for number, _, _ in counted:
         walked *= rows / max(number, 1)
     return rarest if fewest * _FETCH_COST < walked else None
+
+
+def _both(one: Condition, other: Condition) -> Condition | None:
+    """Return the rows that two conditions have in common: reading two indexes is quicker than fetching by one of them."""
+    if one.rows is None or other.rows is None:
+        return None
+    found = [select(each.subquery()) for each in (one.rows, other.rows)]
+    same_keys = len(found[0].selected_columns) == len(found[1].selected_columns) > 1
+    return Condition(one.holds, intersect(*found)) if same_keys else None
 
 
 def _uncounted(conditions: list[Condition]) -> Condition | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import sys
 from dataclasses import fields
@@ -28,7 +29,7 @@ from emwatch.cli.terminal.display import (
 from emwatch.frame import CATEGORIES, FrameState, path_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from emwatch.ledger.query import LedgerReader, LogFilter, LogRow
@@ -48,6 +49,8 @@ _COLUMNS = (
 #: Columns that most logs have no word for: one without any would waste space.
 _SELDOM = ("Note", "Reviewed")
 _LINES_AT_A_TIME = 500
+#: Scores as the ledger stores them: taking ten numbers apart and writing them again is a fifth of an export.
+_ALL_SCORES = re.compile("{" + ",".join(rf'"{category}":([\d.e+-]+)' for category in CATEGORIES) + "}")
 #: Texts that hardly come twice; the others are remembered.
 _OWN_TO_A_ROW = ("path", "sha256", "reason", "acquired_at", "notes")
 #: On a narrower terminal, times and categories are shortened, so that numbers and names stay complete.
@@ -131,13 +134,21 @@ def print_separated(reader: LedgerReader, wanted: LogFilter, names: list[str], s
         for at, write in writers:
             cells[at] = write(cells[at])
         if not names:
-            scores = json.loads(row[-1]) if row[-1] else {}
-            cells[-1:] = [scores.get(category) for category in CATEGORIES]
+            cells[-1:] = _score_cells(row[-1] or "{}")
         lines.writerow(cells)
         if not found % _LINES_AT_A_TIME:
             _pour(written)
     _pour(written)
     return found
+
+
+def _score_cells(text: str) -> Sequence[object]:
+    """Return the score of each category out of a JSON document, as it stands there if all have one."""
+    all_of_them = _ALL_SCORES.fullmatch(text)
+    if all_of_them is not None:
+        return all_of_them.groups()
+    scores = json.loads(text)
+    return [scores.get(category) for category in CATEGORIES]
 
 
 def _pour(written: io.StringIO) -> None:
