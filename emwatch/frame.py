@@ -287,26 +287,36 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What the operator is looking for. An empty ``categories`` takes any; a window set on an unknown value never matches."""
+class Candidate:
+    """A frame as targets see it; ``written_at``: when its file was last modified, ``None`` if that is not known."""
 
-    name: str
-    categories: tuple[str, ...] = ()
-    min_probability: float = 0.0
-    magnification: Window | None = None
-    stage_tilt_deg: Window | None = None
-    channels: tuple[str, ...] = ("terminal",)
-    learned: str = ""  #: the name of the learned target that a frame must look like
-    judge: Callable[[Embedding | None], tuple[bool, str]] | None = None  #: of that; ``None`` if it is not there
+    prediction: Prediction
+    metadata: AcquisitionMetadata
+    path: Path
+    written_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """At least so many of the last ``frames`` frames must meet a target's other conditions, as ``match`` finds them."""
+
+    at_least: int
+    frames: int
+    match: Callable[[Candidate], Match | None] = field(repr=False, compare=False)
+
+    def counted(self, met: int) -> str:
+        """Return the sentence about how many meet them."""
+        return f"{met} of the last {self.frames} frames {'>=' if met >= self.at_least else '<'} {self.at_least}"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A frame meets a target; ``reason`` says it in the operator's words."""
+    """A frame meets a target; ``reason`` says it in the operator's words. ``among``: only if other frames do as well."""
 
     target: str
     reason: str
     channels: tuple[str, ...]
+    among: Among | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from emwatch.frame import (
     CATEGORIES,
     AcquisitionMetadata,
     Alert,
+    Candidate,
     FrameReading,
     FrameState,
     Match,
@@ -29,18 +30,22 @@ from emwatch.frame import (
     Reading,
     StatKey,
 )
+from emwatch.targets.conditions import TargetConfig
+from emwatch.targets.rules import Target
 
 __all__ = [
     "NOON",
     "ManualClock",
     "RecordingChannel",
     "make_alert",
+    "make_candidate",
     "make_failure",
     "make_metadata",
     "make_outcome",
     "make_prediction",
     "make_reading",
     "make_stat_key",
+    "make_target",
 ]
 
 #: When the frames of the builders were written, unless a test says otherwise.
@@ -212,3 +217,16 @@ def make_alert(key: str = "k1", channel: str = "terminal", **changes: Any) -> Al
         attempts=0,
     )
     return replace(made, **changes)
+
+
+def make_candidate(
+    said: Prediction | None = None, *, path: str = "/acq/a.tif", written_at: datetime = NOON, **numbers: Any
+) -> Candidate:
+    """Return a frame as targets see it, with these numbers in its metadata."""
+    return Candidate(said or make_prediction(), make_metadata(**numbers), Path(path), written_at)
+
+
+def make_target(name: str, category: str | tuple[str, ...] = (), min_probability: Any = 0.0, **asks: Any) -> Target:
+    """Return a target with these keys of the configuration; it takes frames of any probability unless told."""
+    given = asks if "learned" in asks else {"min_probability": min_probability, **asks}
+    return Target(TargetConfig.model_validate({"name": name, "category": category, **given}))

@@ -6,21 +6,19 @@ The alert policy: which waiting alerts are told now, which are held, and which a
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from emwatch.settings import Name, Number, OneOrMany, Section, Text
+from emwatch.hours import Hours, ZoneName, cover_the_day, is_within
+from emwatch.settings import Name, Number, OneOrMany, Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_HOURS: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)")
 _MINUTE: Final = timedelta(minutes=1)
 #: Two fields of view are the same if their centres are nearer than this share of the smaller width ...
 _NEAR: Final = 0.25
@@ -46,34 +44,14 @@ class Policy(Section):
     cap_minutes: Annotated[Number, Field(gt=0, le=100_000)] = 10.0
     cooldown_minutes: Annotated[Number, Field(ge=0, le=100_000)] = 0.0
     same_place_minutes: Annotated[Number, Field(ge=0, le=100_000)] = 0.0
-    quiet_hours: Annotated[tuple[Text, ...], OneOrMany] = ()
-    timezone: str = ""
+    quiet_hours: Annotated[Hours, OneOrMany] = ()
+    timezone: ZoneName = ""
     escalate_to: Name | None = None
     escalate_after_minutes: Annotated[Number, Field(gt=0, le=100_000)] = 15.0
 
-    @field_validator("quiet_hours")
-    @classmethod
-    def _are_ranges(cls, ranges: tuple[str, ...]) -> tuple[str, ...]:
-        for each in ranges:
-            begin, end = _hours(each)
-            if begin == end:
-                raise ValueError(f"{each!r}: begin and end are the same; write a range such as 22:00-07:00")
-        return ranges
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        try:
-            if name:
-                ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"{name!r}: no such time zone; write a name such as Europe/Zurich") from error
-        return name
-
     @model_validator(mode="after")
     def _leaves_a_gap(self) -> Policy:
-        ranges = [_hours(each) for each in self.quiet_hours]
-        if ranges and all(_is_within(time(minute // 60, minute % 60), ranges) for minute in range(24 * 60)):
+        if cover_the_day(self.quiet_hours):
             raise ValueError("quiet_hours: cover the whole day, so nothing would ever be told")
         return self
 
@@ -101,19 +79,13 @@ class Policy(Section):
         return timedelta(minutes=self.escalate_after_minutes)
 
     def quiet_until(self, now: datetime) -> datetime | None:
-        """
-        Return the end of the quiet hours that ``now`` lies in, ``None`` if it lies in none.
-
-        The wall clock decides: of an hour that a clock change repeats both are quiet, of one that it skips none is.
-        """
-        ranges = [_hours(each) for each in self.quiet_hours]
-        zone = ZoneInfo(self.timezone) if self.timezone else None
-        if not _is_within(now.astimezone(zone).time(), ranges):
+        """Return the end of the quiet hours that ``now`` lies in, ``None`` if it lies in none; see `emwatch.hours`."""
+        if not is_within(now, self.quiet_hours, self.timezone):
             return None
         minute = now.replace(second=0, microsecond=0)
         # Clock changes fall on whole minutes; two days hold every range and every change.
         ends = (minute + number * _MINUTE for number in range(1, 2 * 24 * 60))
-        return next(each for each in ends if not _is_within(each.astimezone(zone).time(), ranges))
+        return next(each for each in ends if not is_within(each, self.quiet_hours, self.timezone))
 
 
 class Window(NamedTuple):
@@ -270,18 +242,3 @@ def _full(times: Sequence[datetime], windows: Iterable[Window], now: datetime) -
         if len(recent) >= most:
             ends.append(recent[-most] + length)
     return Hold(max(ends), "cap") if ends else None
-
-
-def _hours(text: str) -> tuple[time, time]:
-    found = _HOURS.fullmatch(text.strip())
-    if found is None:
-        raise ValueError(f"{text!r}: expected a range of local time such as 22:00-07:00")
-    begin_hour, begin_minute, end_hour, end_minute = map(int, found.groups())
-    return time(begin_hour, begin_minute), time(end_hour, end_minute)
-
-
-def _is_within(local: time, ranges: Iterable[tuple[time, time]]) -> bool:
-    return any(
-        begin <= local < end if begin < end else local >= begin or local < end  # over midnight
-        for begin, end in ranges
-    )

@@ -140,6 +140,8 @@ def _as_problem(detail: ErrorDetails, tree: Branch) -> Problem | None:
         return Problem(branch.key_origin or branch.origin, key, _unknown(key, tree))
     if any(item.value is Refused for item in branch.items or ()):
         return None
+    if rest == ["[key]"]:  # the key of a mapping is the mistake, not its value
+        branch = replace(branch, value=str(detail["loc"][-2]), origin=branch.key_origin or branch.origin)
     if kind == "union_tag_invalid" and branch.mapping and "kind" in branch.mapping:
         branch, key = branch.mapping["kind"], join(key, "kind")
     return Problem(branch.origin, key, _explained(detail, branch))

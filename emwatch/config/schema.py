@@ -18,9 +18,11 @@ from emwatch.alerts.terminal import TerminalSettings
 from emwatch.alerts.trouble import TroubleConfig
 from emwatch.errors import ConfigError
 from emwatch.foreign_file import read_bounded
-from emwatch.frame import CATEGORIES, Target, Window, path_to_text
+from emwatch.frame import path_to_text
 from emwatch.session_rules import SessionRules, folder_pattern
 from emwatch.settings import NAME_PATTERN, Name, Number, OneOrMany, Section, Text
+from emwatch.targets.conditions import TargetConfig
+from emwatch.targets.rules import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,18 +35,6 @@ DEFAULT_EXCLUDE: Final = (".*", "*.tmp", "*.part", "*.crdownload", "~$*", "Thumb
 _LONGEST_TOKEN_FILE_BYTES: Final = 65_536
 
 _Globs = Annotated[tuple[Text, ...], OneOrMany]
-_Category = Literal[
-    "Biological",
-    "Fibres",
-    "Films_Coated_Surface",
-    "MEMS_devices_and_electrodes",
-    "Nanowires",
-    "Particles",
-    "Patterned_surface",
-    "Porous_Sponge",
-    "Powder",
-    "Tips",
-]
 
 
 class WatchConfig(Section):
@@ -120,50 +110,6 @@ class ModelConfig(Section):
         if views not in {1, 5}:
             raise ValueError("expected 1 or 5")
         return views
-
-
-class WindowConfig(Section):
-    """A range; an end left out is open."""
-
-    min: Number | None = None
-    max: Number | None = None
-
-    @model_validator(mode="after")
-    def _ends_in_order(self) -> WindowConfig:
-        if self.min is None and self.max is None:
-            raise ValueError("needs `min`, `max` or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"`min` {self.min:g} is above `max` {self.max:g}")
-        return self
-
-    def to_window(self) -> Window:
-        """Return the range as the pipeline uses it."""
-        return Window(self.min, self.max)
-
-
-class TargetConfig(Section):
-    """What the operator is looking for."""
-
-    name: Name
-    category: Annotated[tuple[_Category, ...], OneOrMany] = ()
-    learned: Name | None = None
-    min_probability: Annotated[Number, Field(ge=0, le=1)] = 0.8
-    magnification: WindowConfig | None = None
-    stage_tilt_deg: WindowConfig | None = None
-    alerts: Annotated[tuple[Name, ...], OneOrMany] = ("terminal",)
-
-    def to_target(self) -> Target:
-        """Return the target as the pipeline uses it."""
-        return Target(
-            name=self.name,
-            categories=tuple(self.category),
-            # What was learned need not be one of the ten categories, nor the model be sure which.
-            min_probability=0.0 if self.learned and not self.category else self.min_probability,
-            magnification=self.magnification.to_window() if self.magnification else None,
-            stage_tilt_deg=self.stage_tilt_deg.to_window() if self.stage_tilt_deg else None,
-            channels=self.alerts,
-            learned=self.learned or "",
-        )
 
 
 class AlertsConfig(Section):
@@ -288,8 +234,4 @@ class Config(Section):
 
     def wanted(self) -> tuple[Target, ...]:
         """Return the targets as the pipeline uses them."""
-        return tuple(target.to_target() for target in self.targets)
-
-
-if _Category.__args__ != CATEGORIES:  # type: ignore[attr-defined]  # a Literal cannot be made from a tuple
-    raise AssertionError("the categories of a target are not those of emwatch.frame")
+        return tuple(map(Target, self.targets))

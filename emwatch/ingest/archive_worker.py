@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from emwatch.frame import FrameReading, Outcome, Prediction, Target
+    from emwatch.frame import FrameReading, Outcome, Prediction
     from emwatch.ingest.pipeline import Judge
     from emwatch.readers.sandbox.limits import Limits
+    from emwatch.targets.rules import Target
 
 #: Files of one folder, as they were seen when they were listed.
 Batch: TypeAlias = tuple[tuple[Path, StatKey], ...]

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.classify.scale_doubt import field_width_um
 from emwatch.errors import Empty, FrameError, LedgerError, NotAFrame, Truncated, Unsteady, Vanished
-from emwatch.frame import FrameReading, FrameState, Outcome, Prediction
+from emwatch.frame import Candidate, FrameReading, FrameState, Outcome, Prediction
 from emwatch.ingest.events import FrameDone, held_back
+from emwatch.ledger.column_types import moment_of_ns
 from emwatch.targets.rules import match_targets
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from emwatch.clock import Clock
-    from emwatch.frame import StatKey, Target
+    from emwatch.frame import StatKey
     from emwatch.ingest.events import Event
     from emwatch.ingest.outage import LedgerOutage
     from emwatch.ledger.writer import Ledger
+    from emwatch.targets.rules import Target
     from emwatch.watch.settle import Settle
 
 logger = logging.getLogger(__name__)
@@ -208,7 +210,7 @@ class Pipeline:
         self._tell(
             FrameDone(
                 recorded.frame_id,
-                outcome,
+                replace(outcome, matches=recorded.matches),
                 recorded.new,
                 recorded.duplicate_of,
                 lag_s,
@@ -235,7 +237,8 @@ class Pipeline:
 def judged(reading: FrameReading, judge: Judge, targets: Sequence[Target]) -> Outcome:
     """Return the outcome of a frame that was read: its prediction, and the targets it meets. Raises what ``judge`` does."""
     prediction = judge.classify(reading.views, reading.coloured_share, field_width_um(reading.metadata, reading.width))
-    matches = match_targets(targets, prediction, reading.metadata)
+    seen = Candidate(prediction, reading.metadata, reading.path, moment_of_ns(reading.stat_key.mtime_ns))
+    matches = match_targets(targets, seen)
     return replace(_read(reading), reason=prediction.doubt, prediction=prediction, matches=matches)
 
 

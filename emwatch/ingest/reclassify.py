@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.clock import Clock
-    from emwatch.frame import FrameReading, Target
+    from emwatch.frame import FrameReading
     from emwatch.ingest.pipeline import FrameReader, Judge
     from emwatch.ledger.query import LedgerReader, LogFilter, Unjudged
     from emwatch.ledger.writer import Ledger
+    from emwatch.targets.rules import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, exists, select, text, update
 
 from emwatch.frame import FrameState, text_to_path
-from emwatch.ledger import embeddings, row_values
+from emwatch.ledger import row_values
+from emwatch.ledger.candidates import BEYOND_ALL, candidate
 from emwatch.ledger.outbox import AlertRules, Queued, write_matches
-from emwatch.ledger.schema import BAR_UNREAD, acquisition, frames, predictions
+from emwatch.ledger.schema import BAR_UNREAD, acquisition, frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from emwatch.frame import AcquisitionMetadata, Match, Prediction
+    from emwatch.frame import AcquisitionMetadata, Candidate, Match
 
 _of = frames.alias("of")
 _CURRENT: Final = (frames.c.superseded_by.is_(None), frames.c.state == FrameState.RECORDED)
@@ -45,11 +46,7 @@ _OF_FRAME: Final = _UNREAD.where(acquisition.c.frame_id == bindparam("of_frame")
 _METADATA: Final = select(acquisition).where(
     acquisition.c.frame_id == bindparam("of_frame"), acquisition.c.bar_read_at.is_(None)
 )
-_PREDICTION: Final = select(predictions).where(predictions.c.frame_id == bindparam("of_frame"), predictions.c.newest)
 _CHANGE_METADATA: Final = update(acquisition).where(acquisition.c.frame_id == bindparam("of_frame"))
-
-#: No frame has a greater number.
-_BEYOND_ALL: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +64,12 @@ class BarFindings:
     """
     What a data bar means for a frame, asked within the transaction.
 
-    ``completed``: from the frame's metadata as stored to those with the bar's; ``matched``: from the frame's prediction
-    and those metadata to the targets it meets.
+    ``completed``: from the frame's metadata as stored to those with the bar's; ``matched``: from the frame with those to
+    the targets it meets.
     """
 
     completed: Callable[[AcquisitionMetadata], AcquisitionMetadata]
-    matched: Callable[[Prediction, AcquisitionMetadata], tuple[Match, ...]]
+    matched: Callable[[Candidate], tuple[Match, ...]]
 
 
 def unread(connection: Connection, *, of_frame: int | None, before_id: int | None) -> UnreadBar | None:
@@ -80,7 +77,7 @@ def unread(connection: Connection, *, of_frame: int | None, before_id: int | Non
     if of_frame is not None:
         row = connection.execute(_OF_FRAME, {"of_frame": of_frame}).first()
     else:
-        row = connection.execute(NEWEST_UNREAD, {"before_id": _BEYOND_ALL if before_id is None else before_id}).first()
+        row = connection.execute(NEWEST_UNREAD, {"before_id": BEYOND_ALL if before_id is None else before_id}).first()
     return None if row is None else UnreadBar(row.id, text_to_path(row.path), row.sha256, row.recorded_at)
 
 
@@ -97,9 +94,7 @@ def write_bar(
         name: value for name, value in values.items() if not name.startswith("sidecar")
     }  # a bar says nothing of it
     connection.execute(_CHANGE_METADATA, {"of_frame": frame_id, **values})
-    said = connection.execute(_PREDICTION, {"of_frame": frame_id}).one_or_none()
-    if said is None:
+    frame = candidate(connection, frame_id)
+    if frame is None:
         return Queued()
-    prediction = replace(row_values.prediction_of(said), embedding=embeddings.newest(connection, frame_id))
-    found = findings.matched(prediction, metadata)
-    return write_matches(connection, frame_id, found, read_at, rules)
+    return write_matches(connection, frame_id, findings.matched(frame), read_at, rules)

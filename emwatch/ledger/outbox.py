@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.frame import Alert, text_to_path
 from emwatch.ledger import row_values
+from emwatch.ledger.candidates import completed
 from emwatch.ledger.care.replacement import Before
 from emwatch.ledger.column_types import instant
 from emwatch.ledger.may_alert import frame_age, may_alert
@@ -55,12 +56,13 @@ class Queued:
     What new matches did.
 
     ``alerts``: the number of alerts queued. ``held_back``: the matches of a frame that is too old to raise alerts.
-    ``hit``: the frame met no target before.
+    ``hit``: the frame met no target before. ``matches``: what it meets now.
     """
 
     alerts: int = 0
     held_back: int = 0
     hit: bool = field(default=False, compare=False)
+    matches: tuple[Match, ...] = field(default=(), compare=False)
 
 
 def drop_matches(connection: Connection, frame_id: int, kept: Iterable[str]) -> None:
@@ -74,8 +76,22 @@ def drop_matches(connection: Connection, frame_id: int, kept: Iterable[str]) -> 
 def write_matches(
     connection: Connection, frame_id: int, found: Iterable[Match], made_at: datetime, rules: AlertRules
 ) -> Queued:
-    """Add the matches that the frame does not have yet, and for each one alert per channel if it may raise alerts."""
-    wanted = tuple(found)
+    """
+    Add the matches that the frame does not have yet, and for each one alert per channel if it may raise alerts.
+
+    Of a target that wants several frames, also those of later frames that this one completes.
+    """
+    met: dict[int, list[Match]] = {frame_id: []}
+    for number, match in completed(connection, frame_id, found):
+        met.setdefault(number, []).append(match)
+    own, *later = (_write(connection, number, each, made_at, rules) for number, each in met.items())
+    alerts = own.alerts + sum(each.alerts for each in later)
+    return replace(own, alerts=alerts, matches=tuple(met[frame_id]))
+
+
+def _write(
+    connection: Connection, frame_id: int, wanted: Sequence[Match], made_at: datetime, rules: AlertRules
+) -> Queued:
     hit = bool(wanted) and connection.execute(_ANY_MATCH, {"of_frame": frame_id}).first() is None
     new = [each for each in wanted if _is_new(connection, frame_id, each, made_at)]
     if not new:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import bindparam, func, or_, select
 
 from emwatch.frame import text_to_path
-from emwatch.ledger import row_values
+from emwatch.ledger.candidates import candidate
 from emwatch.ledger.choosing import frame_ids
 from emwatch.ledger.outbox import AlertRules, Queued, write_matches
 from emwatch.ledger.recording import write_embedding, write_prediction
-from emwatch.ledger.schema import acquisition, embeddings, frames, predictions
+from emwatch.ledger.schema import embeddings, frames, predictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Select
 
-    from emwatch.frame import AcquisitionMetadata, Match, Prediction
+    from emwatch.frame import Candidate, Match, Prediction
     from emwatch.ledger.filters import LogFilter
 
-    Matched = Callable[[Prediction, AcquisitionMetadata], tuple[Match, ...]]
+    Matched = Callable[[Candidate], tuple[Match, ...]]
 
 _JUDGED: Final = select(predictions.c.id).where(
     predictions.c.frame_id == bindparam("of_frame"), predictions.c.bundle_sha256 == bindparam("of_bundle")
 )
-_METADATA: Final = select(acquisition).where(acquisition.c.frame_id == bindparam("of_frame"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +95,10 @@ def add_prediction(
             write_embedding(connection, frame_id, prediction.embedding)
         return Queued()
     write_prediction(connection, frame_id, prediction, made_at)
-    metadata = connection.execute(_METADATA, {"of_frame": frame_id}).one_or_none()
-    if matched is None or metadata is None:
+    frame = None if matched is None else candidate(connection, frame_id)
+    if matched is None or frame is None:
         return Queued()
-    found = matched(prediction, row_values.metadata_of(metadata))
-    return write_matches(connection, frame_id, found, made_at, rules)
+    return write_matches(connection, frame_id, matched(frame), made_at, rules)
 
 
 def _without(wanted: LogFilter, bundle_sha256: str, space_sha256: str | None) -> Select[tuple[int]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.pool import StaticPool
 
-from emwatch.ledger import current, embeddings, positions, reviews, row_values, session_rows, tellings
+from emwatch.ledger import candidates, current, embeddings, positions, reviews, row_values, session_rows, tellings
 from emwatch.ledger.asking import checked_expression
 from emwatch.ledger.care.upgrade import migrate
 from emwatch.ledger.choosing import count_of, rows_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from emwatch.frame import AcquisitionMetadata, Embedding
+    from emwatch.frame import AcquisitionMetadata, Candidate, Embedding
     from emwatch.ledger.embeddings import FrameFacts, Stored
     from emwatch.ledger.positions import Position
     from emwatch.ledger.session_facts import Delivery, ModelUse
@@ -263,6 +263,11 @@ class LedgerReader:
         """Return path, time and category of frames, by number."""
         with self._snapshot() as connection:
             return embeddings.facts(connection, frame_ids)
+
+    def candidates_before(self, frame_id: int | None, count: int) -> list[Candidate]:
+        """Return up to ``count`` frames before a frame as targets see them, ``None``: the last ones; the oldest first."""
+        with self._snapshot() as connection:
+            return candidates.last(connection, frame_id or candidates.BEYOND_ALL, count)
 
     def newest_id(self) -> int:
         """Return the highest number of a row, 0 in an empty ledger."""

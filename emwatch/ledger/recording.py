@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from emwatch.frame import Embedding, Outcome, Prediction
+    from emwatch.frame import Embedding, Match, Outcome, Prediction
 
 
 # Statements are made once: building one costs more than running it.
@@ -82,7 +82,7 @@ class Recorded:
 
     ``new``: the file has a row, a content or a state that it did not have before (a repeated failure is not new).
     ``alerts``: the number of alerts queued. ``held_back``: the matches of a frame that is too old to raise alerts.
-    ``hit``: the frame met no target before.
+    ``hit``: the frame met no target before. ``matches``: what it meets.
     """
 
     frame_id: int
@@ -91,6 +91,7 @@ class Recorded:
     alerts: int = 0
     held_back: int = 0
     hit: bool = field(default=False, compare=False)
+    matches: tuple[Match, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def write_outcome(
     if same is not None and same.state == FrameState.RECORDED:
         seen = _seen_again(connection, same, current, outcome)
         queued = _add_late_findings(connection, seen, outcome, recorded_at, settings.alerts)
-        return replace(seen, alerts=queued.alerts, held_back=queued.held_back, hit=queued.hit)
+        return replace(seen, alerts=queued.alerts, held_back=queued.held_back, hit=queued.hit, matches=queued.matches)
     if current is not None and current.state == FrameState.RECORDED and _says_nothing_of_the_content(outcome):
         retry_at = _retry_at(outcome, recorded_at, current)
         _change(connection, current.id, attempts=current.attempts + 1, retry_at=retry_at)
@@ -124,7 +125,7 @@ def write_outcome(
     values |= _session(connection, outcome, values, settings.sessions)
     frame_id, new = _place(connection, path, (current, same), values)
     queued = _add_findings(connection, frame_id, outcome, recorded_at, settings.alerts, first=current is None)
-    return Recorded(frame_id, new, values["duplicate_of"], queued.alerts, queued.held_back, queued.hit)
+    return Recorded(frame_id, new, values["duplicate_of"], queued.alerts, queued.held_back, queued.hit, queued.matches)
 
 
 def _retry_at(outcome: Outcome, now: datetime, current: Row[Any] | None) -> datetime | None:
@@ -156,17 +157,18 @@ def _add_late_findings(
     connection: Connection, seen: Recorded, outcome: Outcome, recorded_at: datetime, rules: AlertRules
 ) -> Queued:
     """Add metadata that came after the frame, or from a corrected sidecar, and what follows from them."""
+    unchanged = Queued(matches=tuple(each for each in outcome.matches if each.among is None))
     if outcome.reading is None or outcome.reading.metadata.vendor is None:
-        return Queued()
+        return unchanged
     stored, sidecar = (
         connection.execute(_STORED, {"of_frame": seen.frame_id}).one_or_none(),
         outcome.reading.metadata.sidecar,
     )
     if stored is None:
-        return Queued()
+        return unchanged
     another = sidecar is not None and (stored.sidecar is None or stored.sidecar["sha256"] != sidecar.sha256)
     if not (another or stored.vendor is None or stored.sidecar_cut):
-        return Queued()
+        return unchanged
     drop_matches(connection, seen.frame_id, [each.target for each in outcome.matches])
     return _add_findings(connection, seen.frame_id, outcome, recorded_at, rules)
 

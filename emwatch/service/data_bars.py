@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.clock import Clock
-    from emwatch.frame import Match, Prediction, Target
+    from emwatch.frame import Candidate, Match
     from emwatch.ingest.events import Event
     from emwatch.ledger.writer import Ledger, UnreadBar
+    from emwatch.targets.rules import Target
 
 logger = logging.getLogger(__name__)
 
@@ -120,8 +121,7 @@ class DataBarWorker:
 
     def use_targets(self, targets: Sequence[Target]) -> None:
         """Use these targets for bars that are read from now on; safe from any thread."""
-        # Other targets do not depend on a value in a bar.
-        targets = [each for each in targets if each.magnification is not None or each.stage_tilt_deg is not None]
+        targets = [each for each in targets if each.asks.asks_metadata]  # others do not depend on a value in a bar
         self._matched = partial(match_targets, targets)
 
     def hear(self, event: Event) -> None:
@@ -209,18 +209,17 @@ class DataBarWorker:
         return self._deaths[bar.frame_id] >= _MOST_DEATHS and bool(self._deaths.pop(bar.frame_id))
 
     def _record(self, bar: UnreadBar, seen: AcquisitionMetadata) -> None:
-        committed: list[tuple[AcquisitionMetadata, tuple[Match, ...]]] = []
+        committed: list[AcquisitionMetadata] = []
 
-        def matched(prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:
-            found = self._matched(prediction, metadata)
-            committed[:] = [(metadata, found)]
-            return found
+        def matched(frame: Candidate) -> tuple[Match, ...]:
+            committed[:] = [frame.metadata]
+            return self._matched(frame)
 
         findings = BarFindings(lambda stored: merge(stored, seen), matched)
         queued = self._ledger.add_data_bar(bar.frame_id, findings, self._clock.now())
         logger.debug("%s: %d values in its data bar", path_to_text(bar.path), len(seen.readings))
-        for metadata, found in committed:
-            self._tell(BarRead(bar.frame_id, metadata, found, queued.hit))
+        for metadata in committed:
+            self._tell(BarRead(bar.frame_id, metadata, queued.matches, queued.hit))
         self._held_back += queued.held_back > 0
         if queued.alerts:
             self._recorded()

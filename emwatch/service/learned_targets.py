@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from emwatch.frame import Target
     from emwatch.ingest.events import Event
+    from emwatch.targets.rules import Target
     from emwatch.teaching.store import LearnedTarget
 
 _LOOK_EVERY_S: Final = 2.0
@@ -77,7 +77,7 @@ class LearnedTargets:
         ready = judged_by(self._targets, found.values())
         for each in self._users:
             each.use_targets(ready)
-        if lacking := [target.learned for target in ready if target.learned and target.judge is None]:
+        if lacking := [each.asks.learned for each in ready if each.asks.learned and each.judge is None]:
             self._tell(
                 Notice(
                     "warning",

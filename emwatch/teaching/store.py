@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from emwatch.frame import Target
     from emwatch.targets.learned import Rows
+    from emwatch.targets.rules import Target
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ def with_judges(targets: Iterable[Target], ledger: Path) -> tuple[Target, ...]:
 def judged_by(targets: Iterable[Target], learned: Iterable[LearnedTarget]) -> tuple[Target, ...]:
     """Return targets ready to match: those that were learned with one of these, if it is there."""
     known = {each.name: each.head.judge for each in learned}
-    return tuple(replace(each, judge=known.get(each.learned)) if each.learned else each for each in targets)
+    return tuple(replace(each, judge=known.get(each.asks.learned or "")) for each in targets)
 
 
 def _read_document(found: Any) -> LearnedTarget:

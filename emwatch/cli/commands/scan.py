@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -140,7 +140,7 @@ def _work_of(config: Config, workers: Workers) -> Work:
     used = store.in_use(config)
     classifier = used.load(config.model.engine, config.model.threads)
     comes_with_emwatch = classifier.bundle is None or used.directory == default_directory()
-    silent = tuple(replace(each, channels=()) for each in with_judges(config.wanted(), config.ledger.path))
+    silent = tuple(each.without_alerts() for each in with_judges(config.wanted(), config.ledger.path))
     return Work(
         bundle=None if comes_with_emwatch else used.directory,
         bundle_sha256=classifier.bundle_sha256,

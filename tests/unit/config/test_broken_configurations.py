@@ -111,6 +111,86 @@ BROKEN = {
         "targets[0].magnification.minimum",
         "did you mean `min`?",
     ),
+    "window that no frame lies in": Broken(
+        "targets:\n- {name: a, magnification: {max: 0}}\n",
+        "2:28",
+        "targets[0].magnification",
+        "`max` 0: no frame has that",
+    ),
+    "volts": Broken(
+        "targets:\n- {name: a, accelerating_voltage_kv: {min: 5000}}\n",
+        "2:38",
+        "targets[0].accelerating_voltage_kv",
+        "`min` 5000: no frame has that: voltage is from 0 kV to 1,000 kV",
+    ),
+    "probability of a category": Broken(
+        "targets:\n- {name: a, min_probability: {Tips: 80}}\n",
+        "2:37",
+        "targets[0].min_probability.Tips",
+        "at most 1",
+    ),
+    "probability of no category": Broken(
+        "targets:\n- {name: a, min_probability: {Tip: 0.5}}\n",
+        "2:31",
+        "targets[0].min_probability.Tip",
+        "found 'Tip'; did you mean `Tips`?",
+    ),
+    "probability as text": Broken(
+        "targets:\n- {name: a, min_probability: high}\n",
+        "2:30",
+        "targets[0].min_probability",
+        "expected a number, found 'high'",
+    ),
+    "probability of another category": Broken(
+        "targets:\n- {name: a, category: Nanowires, min_probability: {Tips: 0.5}}\n",
+        "2:3",
+        "targets[0]",
+        "`min_probability` names Tips, which `category` does not",
+    ),
+    "probability of what was learned": Broken(
+        "targets:\n- {name: a, learned: rods, min_probability: 0.5}\n",
+        "2:3",
+        "targets[0]",
+        "a learned target has a threshold of its own",
+    ),
+    "margin": Broken("targets:\n- {name: a, min_margin: 20}\n", "2:25", "targets[0].min_margin", "at most 1"),
+    "more than there are": Broken(
+        "targets:\n- {name: a, of_last: {at_least: 6, frames: 5}}\n",
+        "2:22",
+        "targets[0].of_last",
+        "`at_least` 6 of `frames` 5: never so many",
+    ),
+    "one of the last": Broken(
+        "targets:\n- {name: a, of_last: {at_least: 1, frames: 5}}\n",
+        "2:33",
+        "targets[0].of_last.at_least",
+        "must be at least 2",
+    ),
+    "of the last how many": Broken(
+        "targets:\n- {name: a, of_last: {at_least: 3}}\n", "2:22", "targets[0].of_last.frames", "is missing"
+    ),
+    "hours": Broken(
+        'targets:\n- {name: a, hours: ["22-6"]}\n', "2:20", "targets[0].hours", "a range of local time such as"
+    ),
+    "hours without end": Broken(
+        'targets:\n- {name: a, hours: "6:00-6:00"}\n', "2:20", "targets[0].hours", "begin and end are the same"
+    ),
+    "all hours": Broken(
+        'targets:\n- {name: a, hours: ["6:00-18:00", "18:00-6:00"]}\n',
+        "2:20",
+        "targets[0].hours",
+        "cover the whole day",
+    ),
+    "zone without hours": Broken(
+        "targets:\n- {name: a, timezone: Europe/Zurich}\n", "2:3", "targets[0]", "`hours`, which are not there"
+    ),
+    "zone": Broken(
+        'targets:\n- {name: a, hours: "6:00-7:00", timezone: Zurich}\n',
+        "2:43",
+        "targets[0].timezone",
+        "write a name such as Europe/Zurich",
+    ),
+    "no path": Broken('targets:\n- {name: a, path: ""}\n', "2:19", "targets[0].path", "is empty"),
     "key of a target": Broken("targets:\n- {name: a, tilt: 3}\n", "2:13", "targets[0].tilt", "`stage_tilt_deg`"),
     "channel unknown": Broken(
         "targets:\n- {name: a, alerts: [terminl]}\n", "2:22", "targets[0].alerts[0]", "did you mean `terminal`?"

@@ -10,9 +10,11 @@ import yaml
 from pydantic import ValidationError
 
 from emwatch.config import Config, Loaded, leaf_keys, load
-from emwatch.config.schema import TargetConfig, WebConfig, WindowConfig
+from emwatch.config.schema import TargetConfig, WebConfig
 from emwatch.errors import ConfigError
-from emwatch.frame import CATEGORIES, Target, Window
+from emwatch.frame import CATEGORIES
+from emwatch.targets.conditions import WindowConfig
+from emwatch.testing import make_target
 
 NOWHERE = Path("/nonexistent/emwatch.yaml")
 EXAMPLE = Path(__file__).resolve().parents[3] / "config.example.yaml"
@@ -167,9 +169,15 @@ targets:
 """
 
     assert _load(text, tmp_path).config.wanted() == (
-        Target("tilted wires", ("Nanowires", "Fibres"), 0.8, Window(10000, None), Window(30, 60.5), ("terminal",)),
-        Target("tips", ("Tips",), 0.8),
-        Target("anything", (), 0.0),
+        make_target(
+            "tilted wires",
+            ("Nanowires", "Fibres"),
+            0.8,
+            magnification={"min": 10000.0},
+            stage_tilt_deg={"min": 30.0, "max": 60.5},
+        ),
+        make_target("tips", "Tips", 0.8),
+        make_target("anything"),
     )
 
 
@@ -256,7 +264,7 @@ def test_variables_that_are_no_key_are_told_but_do_not_hinder() -> None:
 
 
 def test_a_window_is_closed() -> None:
-    assert WindowConfig(min=1.0, max=1.0).to_window() == Window(1.0, 1.0)
+    assert WindowConfig(min=1.0, max=1.0).contains(1.0)
 
 
 class TestTheExample:

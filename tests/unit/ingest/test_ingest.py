@@ -26,8 +26,6 @@ from emwatch.frame import (
     Prediction,
     Reading,
     StatKey,
-    Target,
-    Window,
 )
 from emwatch.ingest import hinted as hinted_module
 from emwatch.ingest import scan as scan_module
@@ -38,7 +36,7 @@ from emwatch.ingest.pipeline import Pipeline
 from emwatch.ingest.scan import Scan
 from emwatch.ledger.writer import Known, Ledger, Recorded
 from emwatch.service.progress import Progress
-from emwatch.testing import ManualClock
+from emwatch.testing import ManualClock, make_target
 from emwatch.watch import sweep as sweep_module
 from emwatch.watch.directory import WatchedDirectory, settle_seconds
 from emwatch.watch.hints import HintBox
@@ -177,8 +175,8 @@ class Rig:
         directory = WatchedDirectory(options.pop("configured", self.root), settings, self.hints, check)
         self.directories = [directory, *options.pop("others", [])]
         directory.arm()
-        targets = options.pop("targets", [Target("any tip", ("Tips",))])
-        targets += [Target("large", magnification=Window(low=1000.0))] if options.pop("large", False) else []
+        targets = options.pop("targets", [make_target("any tip", "Tips")])
+        targets += [make_target("large", magnification={"min": 1000.0})] if options.pop("large", False) else []
         once, tell = options.pop("once", False), self.told.append
         settle = Settle(partial(settle_seconds, self.directories), options.pop("patience_s", 30.0))
         outage = LedgerOutage(self.clock, tell, gives_up=once)
@@ -341,7 +339,7 @@ def test_a_fault_of_emwatch_that_passes_costs_no_frame(rig: Rig) -> None:
 
 def test_a_hit_found_by_a_late_sidecar_is_counted_once(rig: Rig) -> None:
     rig.write("a.tif", "a")
-    ingest = rig.ingest(targets=[Target("large", magnification=Window(low=1000.0))])
+    ingest = rig.ingest(targets=[make_target("large", magnification={"min": 1000.0})])
     rig.until(ingest, lambda: rig.done() == [("a.tif", "recorded")])
     rig.write("a.txt", "text 5000")
     rig.until(ingest, lambda: rig.reader.read.count("a.tif") == 2)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
-from emwatch.frame import AcquisitionMetadata, Match, Outcome, Prediction, Reading, Sidecar, StatKey
+from emwatch.frame import AcquisitionMetadata, Candidate, Match, Outcome, Reading, Sidecar, StatKey
 from emwatch.ledger.bars import NEWEST_UNREAD
 from emwatch.ledger.writer import BarFindings, Ledger, Queued
 from tests.counts import Counts, counts
@@ -30,9 +30,9 @@ def _completed(stored: AcquisitionMetadata) -> AcquisitionMetadata:
 
 
 def _findings(*targets: str, seen: list[Any] | None = None) -> BarFindings:
-    def matched(prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:
+    def matched(frame: Candidate) -> tuple[Match, ...]:
         if seen is not None:
-            seen.append((prediction, metadata))
+            seen.append((frame.prediction, frame.metadata))
         return tuple(Match(name, "magnification 500x", ("terminal", "horn")) for name in targets)
 
     return BarFindings(_completed, matched)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emwatch.frame import AcquisitionMetadata, Match, Outcome, Prediction, Reading
+from emwatch.frame import AcquisitionMetadata, Candidate, Match, Outcome, Reading
 from emwatch.ledger.may_alert import frame_age, may_alert
 from emwatch.ledger.outbox import Queued
 from emwatch.ledger.writer import BarFindings, Ledger
@@ -24,7 +24,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MATCH = Match("wires", "because", ("terminal", "horn"))
 
 
-def found(prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:  # noqa: ARG001 - the signature
+def found(_frame: Candidate) -> tuple[Match, ...]:
     return (MATCH,)
 
 

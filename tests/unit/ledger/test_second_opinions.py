@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from emwatch.frame import AcquisitionMetadata, Match, Outcome, Prediction
+from emwatch.frame import Candidate, Match, Outcome
 from emwatch.ledger.outbox import Queued
 from emwatch.ledger.query import LedgerReader, LogFilter
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 
 
-def wires(prediction: Prediction, metadata: AcquisitionMetadata) -> tuple[Match, ...]:
-    met = prediction.category == "Nanowires" and metadata.number("magnification") == 5000.0
+def wires(frame: Candidate) -> tuple[Match, ...]:
+    met = frame.prediction.category == "Nanowires" and frame.metadata.number("magnification") == 5000.0
     return (Match("wires", "because", ("terminal", "phone")),) if met else ()
 
 

@@ -13,18 +13,19 @@ import pytest
 from emwatch.errors import Denied, EmwatchError, LedgerError, ReaderDied, Unreadable, Unsteady, Vanished
 from emwatch.frame import (
     AcquisitionMetadata,
+    Candidate,
     Reading,
-    Target,
-    Window,
 )
 from emwatch.ingest.events import BarRead, Notice
 from emwatch.ledger.writer import BarFindings, Ledger, Queued
 from emwatch.service.data_bars import DataBarWorker
 from emwatch.service.progress import Progress
-from emwatch.testing import ManualClock, make_metadata, make_outcome, make_prediction
+from emwatch.testing import NOON, ManualClock, make_metadata, make_outcome, make_prediction, make_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from emwatch.targets.rules import Target
 
 _COMPLETE = {"magnification": 1000.0, "pixel_size_nm": 5.0, "accelerating_voltage_kv": 5.0}
 
@@ -106,7 +107,7 @@ class Rig:
     ) -> int:
         metadata = make_metadata("maker" if numbers else None, **numbers or {})
         prediction = make_prediction("Tips", 1.0, uncertain=uncertain)
-        matches = self.bars._matched(prediction, metadata)
+        matches = self.bars._matched(Candidate(prediction, metadata, Path(name), NOON))
         outcome = make_outcome(
             Path("/acq") / name,
             content or name,
@@ -133,7 +134,7 @@ def _rig(tmp_path: Path) -> Iterator[Rig]:
     rig.ledger.close()
 
 
-_CLOSE_UP = Target("close up", ("Tips",), 0.8, magnification=Window(4000, None))
+_CLOSE_UP = make_target("close up", "Tips", 0.8, magnification={"min": 4000.0})
 
 
 def test_a_frame_lacks_values_without_any_of_what_bars_show() -> None:
@@ -224,7 +225,7 @@ def test_a_stored_value_stays_against_the_bar(rig: Rig) -> None:
 
 
 def test_targets_without_a_window_are_left_as_the_pipeline_decided(rig: Rig) -> None:
-    rig.bars = rig.made(Target("any tip", ("Tips",)))
+    rig.bars = rig.made(make_target("any tip", "Tips"))
     rig.record("a")
     rig.run_dry()
 
@@ -261,7 +262,7 @@ def test_a_frame_of_days_ago_raises_no_alert_any_more(rig: Rig, hours: int, expe
 
 
 def test_how_many_old_frames_match_without_an_alert_is_told_once(rig: Rig) -> None:
-    rig.bars = rig.made(_CLOSE_UP, Target("any tilt", ("Tips",), 0.8, stage_tilt_deg=Window(0, None)))
+    rig.bars = rig.made(_CLOSE_UP, make_target("any tilt", "Tips", 0.8, stage_tilt_deg={"min": 0.0}))
     rig.reader.shown["far"] = {"magnification": 100.0}
     for name in ("near", "nearer", "far"):
         rig.record(name)

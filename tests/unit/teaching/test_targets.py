@@ -16,18 +16,20 @@ import pytest
 from emwatch.classify.compact import in_8_bits, space_of
 from emwatch.config.schema import Config
 from emwatch.errors import TargetError
-from emwatch.frame import Embedding, EmbeddingSpace, Match, Target
+from emwatch.frame import Embedding, EmbeddingSpace, Match
 from emwatch.ledger.writer import Ledger
 from emwatch.service.learned_targets import LearnedTargets
 from emwatch.targets.learned import Share, learn, unit
 from emwatch.targets.rules import match_targets
 from emwatch.teaching.store import Example, LearnedTarget, TargetStore
 from emwatch.teaching.targets import apply, similar
-from emwatch.testing import NOON, make_metadata, make_outcome, make_prediction
+from emwatch.testing import NOON, make_candidate, make_outcome, make_prediction, make_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from emwatch.targets.rules import Target
 
 WIDTH = 32
 SPACE = space_of("b" * 64, "p" * 64, WIDTH)
@@ -187,7 +189,7 @@ class Matching:
         self.found: list[tuple[Match, ...]] = []
 
     def use_targets(self, targets: Sequence[Target]) -> None:
-        self.found.append(match_targets(targets, self.said, make_metadata()))
+        self.found.append(match_targets(targets, make_candidate(self.said)))
 
 
 class TestDaemon:
@@ -196,7 +198,7 @@ class TestDaemon:
     ) -> None:
         path, told = tmp_path / "l.sqlite", []
         user = Matching(embedding(near(0, 0.1, 1)[0]))
-        wanted = (Target("mine", learned="rods"),)
+        wanted = (make_target("mine", learned="rods"),)
         live = LearnedTargets(path, wanted, told.append, (user, None))
         live.tick(10.0)
         TargetStore(path).keep(taught(near))
@@ -214,12 +216,12 @@ class TestDaemon:
         store, told = TargetStore(tmp_path / "l.sqlite"), []
         path = store.keep(taught(near))
         user = Matching(embedding(near(0, 0.1, 1)[0]))
-        live = LearnedTargets(tmp_path / "l.sqlite", (Target("mine", learned="rods"),), told.append, (user,))
+        live = LearnedTargets(tmp_path / "l.sqlite", (make_target("mine", learned="rods"),), told.append, (user,))
         whole = path.read_bytes()
         path.write_bytes(b"{")
         store.keep(taught(near, "second"))
         live.tick(10.0)
-        live.exchange((Target("mine", learned="rods"), Target("new", learned="second"), Target("any")))
+        live.exchange((make_target("mine", learned="rods"), make_target("new", learned="second"), make_target("any")))
         assert [match.target for match in user.found[-1]] == ["mine", "new", "any"]
         assert [(each.level, path.name in each.text) for each in told] == [("error", True)]
 
