@@ -33,7 +33,7 @@ STUB_SHA256: Final = hashlib.sha256(b"emwatch stub engine 1").hexdigest()
 #: a frame; where more of it is coloured it is a photograph, a chart, or was coloured by hand, and nothing was taught on those.
 COLOURED_ABOVE: Final = 0.25
 
-_STUB_SPACE: Final = space_of(STUB_SHA256, "", len(CATEGORIES))
+STUB_SPACE: Final = space_of(STUB_SHA256, "", len(CATEGORIES))
 _STUB_UNCERTAIN_BELOW: Final = 0.2
 _STUB_SHARPNESS: Final = 4.0
 
@@ -79,13 +79,13 @@ class Classifier:
     def space(self) -> EmbeddingSpace | None:
         """The space of the embeddings that predictions carry, ``None`` if they carry none."""
         if self.bundle is None:
-            return _STUB_SPACE
+            return STUB_SPACE
         return None if self._compactor is None else self._compactor.space
 
     def compact(self, embedding: npt.NDArray[np.float32]) -> Embedding | None:
         """Return the compact form of an embedding (features,), ``None`` if the bundle has no projection."""
         if self.bundle is None:
-            return Embedding(_STUB_SPACE, in_8_bits(embedding - embedding.mean()))
+            return Embedding(STUB_SPACE, in_8_bits(embedding - embedding.mean()))
         return None if self._compactor is None else self._compactor.compact(embedding)
 
     def embed(self, views: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from emwatch.classify.bundles.bundle import BACKBONE, PROJECTION, open_extra
+from emwatch.classify.bundles.arrays import bounded_arrays
+from emwatch.classify.bundles.bundle import BACKBONE, PROJECTION, open_extra, read_card
 from emwatch.classify.bundles.projection import Projection
 from emwatch.frame import Embedding, EmbeddingSpace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from emwatch.classify.bundles.bundle import Bundle
@@ -58,6 +61,16 @@ class Compactor:
             # einsum: a matrix library would wake threads of its own beside the engine's.
             found[first : first + _AT_ONCE] = np.einsum("ij,j->i", some, standard)
         return Embedding(self.space, in_8_bits(found * self.projection.steps))
+
+
+def space_in(directory: Path) -> EmbeddingSpace | None:
+    """Return the space of a bundle's embeddings without loading its model, ``None`` if it makes none. Raises `ModelError`."""
+    content = open_extra(directory, PROJECTION)
+    if content is None:
+        return None
+    files = read_card(directory)[0]["files"]
+    width = min(WIDTH, len(bounded_arrays(content)["steps"]))
+    return space_of(files[BACKBONE]["sha256"], files[PROJECTION]["sha256"], width)
 
 
 def in_8_bits(vector: npt.NDArray[np.float32]) -> bytes:

@@ -168,7 +168,7 @@ class Daemon:
             skipped=scan.sidecar_came,
         )
 
-        learned = LearnedTargets(config.ledger.path, config.wanted(), tell, (pipeline, bars))
+        learned = LearnedTargets(config.ledger.path, config.wanted(), tell, (pipeline, bars), model.space)
         trouble = self._trouble_watch(model, outbox, tell)
         page = self._open_page(stack, status_file, tell)
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from emwatch.ingest.events import Notice
+from emwatch.teaching.doubts import doubts
 from emwatch.teaching.store import TargetStore, judged_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from emwatch.frame import EmbeddingSpace
     from emwatch.ingest.events import Event
     from emwatch.targets.rules import Target
     from emwatch.teaching.store import LearnedTarget
+
+#: The files of learned targets with their times, and the space of the model in use.
+_State: TypeAlias = tuple[tuple[tuple[str, int], ...], "EmbeddingSpace | None"]
 
 _LOOK_EVERY_S: Final = 2.0
 _TRY_AGAIN_EVERY_S: Final = 60.0
@@ -41,22 +46,24 @@ class LearnedTargets:
         targets: Sequence[Target],
         tell: Callable[[Event], None],
         users: Sequence[UsesTargets | None],
+        space: Callable[[], EmbeddingSpace | None],
     ) -> None:
-        self._store = TargetStore(ledger)
+        self._store, self._space = TargetStore(ledger), space
         self._tell, self._users = tell, [each for each in users if each is not None]
-        self._seen: tuple[tuple[str, int], ...] = ()
+        self._seen: _State = ((), None)
         self._next_look = self._next_try = 0.0
         self._known: dict[str, LearnedTarget] = {}
         self._troubles: list[str] = []
+        self._doubts: list[str] = []
         self.exchange(targets)
 
     def exchange(self, targets: Sequence[Target]) -> None:
-        """Use other configured targets."""
-        self._targets = tuple(targets)
+        """Use other configured targets, and say again what does not work of them."""
+        self._targets, self._doubts = tuple(targets), []
         self._apply()
 
     def tick(self, now: float) -> None:
-        """Look every two seconds whether a target was learned or forgotten."""
+        """Look every two seconds whether a target was learned or forgotten, or another model is in use."""
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY_S
@@ -77,16 +84,14 @@ class LearnedTargets:
         ready = judged_by(self._targets, found.values())
         for each in self._users:
             each.use_targets(ready)
-        if lacking := [each.asks.learned for each in ready if each.asks.learned and each.judge is None]:
-            self._tell(
-                Notice(
-                    "warning",
-                    f"no learned target is called {', '.join(lacking)}: nothing meets it; 'emwatch target learn' makes it",
-                )
-            )
+        found_doubts = list(doubts(ready, found, self._space()))
+        for doubt in found_doubts:
+            if doubt not in self._doubts:
+                self._tell(Notice("warning", doubt))
+        self._doubts = found_doubts
 
-    def _state(self) -> tuple[tuple[str, int], ...]:
+    def _state(self) -> _State:
         try:
-            return self._store.state()
+            return self._store.state(), self._space()
         except OSError:
             return self._seen

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from emwatch.classify.classifier import Classifier
     from emwatch.config import Config
-    from emwatch.frame import Prediction
+    from emwatch.frame import EmbeddingSpace, Prediction
     from emwatch.ingest.events import Event
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,10 @@ class LiveModel:
     ) -> Prediction:
         """Classify with the model in use now; the field width counts if ``model.doubt_by_scale`` is set."""
         return self._classifier.classify(views, coloured_share, field_width_um if self._doubts_by_scale else None)
+
+    def space(self) -> EmbeddingSpace | None:
+        """Return the space of the embeddings that the model in use makes, ``None`` if it makes none."""
+        return self._classifier.space
 
     def facts(self) -> dict[str, str]:
         """Return the model in use now, and why an activated one is not, for the status."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import takewhile
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
@@ -20,6 +22,7 @@ from emwatch.settings import Name, Number, OneOrMany, Section, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from emwatch.frame import Embedding, Prediction
 
@@ -177,6 +180,16 @@ def _fits(whole: str, pattern: str) -> bool:
     if "/" not in pattern:
         return fnmatchcase(whole.rpartition("/")[2], pattern)
     return fnmatchcase(whole, pattern) or fnmatchcase(whole, f"*/{pattern}")
+
+
+def may_hold(pattern: str, directory: Path) -> bool:
+    """Return whether a path below a directory can fit a pattern; only one that begins at the root may not."""
+    if not PurePath(pattern).is_absolute():
+        return True
+    parts = PurePath(pattern.lower()).parts
+    plain = PurePath(*takewhile(lambda part: not set("*?[") & set(part), parts))
+    below = PurePath(str(directory).lower())
+    return below.is_relative_to(plain) or plain.is_relative_to(below)
 
 
 def _hours(asked: Asked) -> Finding:

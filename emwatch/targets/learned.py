@@ -7,7 +7,7 @@ Ridge regression on embeddings of length 1, positives and negatives weighing the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -94,7 +94,8 @@ class Estimate:
     What to expect of a learned target, from examples that were left out while learning.
 
     ``precision`` is for one wanted frame in twenty (`ASSUMED_SHARE`). ``missed``, ``taken``: places of the examples below
-    the threshold and of the operator's negatives above it.
+    the threshold and of the operator's negatives above it, each judged without itself. ``left_out``, ``let_in``: the same,
+    judged by what was learned from all.
     """
 
     recall: Share
@@ -102,6 +103,8 @@ class Estimate:
     precision: Share
     missed: tuple[int, ...]
     taken: tuple[int, ...]
+    left_out: tuple[int, ...] = ()
+    let_in: tuple[int, ...] = ()
 
     @property
     def separates(self) -> bool:
@@ -136,14 +139,34 @@ def learn(
     for fold in range(_FOLDS):
         judged = np.arange(len(background)) % _FOLDS == fold
         far[judged] = background[judged] @ _fitted(wanted, unwanted, background[~judged])
-    threshold = _best_threshold(left_out, np.concatenate([given, far]))
+    own, others = _firsts(wanted, weights), _firsts(unwanted, weights)
+    rest = np.concatenate([given, far])
+    threshold = _keeping_out(_best_threshold(left_out, rest), own, others)
     # Each example is judged by the threshold that the others choose.
     kept = [
-        score >= _best_threshold(np.delete(left_out, at), np.concatenate([given, far]))
+        score >= _keeping_out(_best_threshold(np.delete(left_out, at), rest), own, others)
         for at, score in enumerate(left_out)
     ]
-    estimate = _estimate(kept, int((far >= threshold).sum()), len(far), np.flatnonzero(given >= threshold))
+    estimate = _estimate(kept, int((far >= threshold).sum()), len(far), given >= threshold)
+    estimate = replace(estimate, left_out=_places(own < threshold), let_in=_places(others >= threshold))
     return Head(space_sha256, weights.astype(np.float32), threshold), estimate
+
+
+def _firsts(frames: Sequence[Rows], weights: Rows) -> Rows:
+    """Return the scores of frames as they are, (n,)."""
+    return np.array([float(each[0] @ weights) for each in frames])
+
+
+def _places(which: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(at) for at in np.flatnonzero(which))
+
+
+def _keeping_out(threshold: float, wanted: Rows, unwanted: Rows) -> float:
+    """Return a threshold that lets nothing of ``unwanted`` in, unless that would cost half of the examples or more."""
+    if not len(unwanted) or unwanted.max() < threshold:
+        return threshold
+    above = wanted[wanted > unwanted.max()]
+    return float(above.min() + unwanted.max()) / 2 if 2 * len(above) > len(wanted) else threshold
 
 
 def _fitted(wanted: Sequence[Rows], unwanted: Sequence[Rows], background: Rows) -> Rows:
@@ -173,7 +196,7 @@ def _best_threshold(wanted: Rows, others: Rows) -> float:
     return float(np.median(cuts[f1 >= f1.max() - 1e-9]))
 
 
-def _estimate(kept: Sequence[bool], alarms: int, negatives: int, taken: npt.NDArray[np.int64]) -> Estimate:
+def _estimate(kept: Sequence[bool], alarms: int, negatives: int, taken: npt.NDArray[np.bool_]) -> Estimate:
     recall, false = Share.of(sum(kept), len(kept)), Share.of(alarms, negatives)
 
     def precision(found: float, wrong: float) -> float:
@@ -189,5 +212,5 @@ def _estimate(kept: Sequence[bool], alarms: int, negatives: int, taken: npt.NDAr
             precision(recall.high, false.low),
         ),
         missed=tuple(at for at, each in enumerate(kept) if not each),
-        taken=tuple(int(at) for at in taken),
+        taken=_places(taken),
     )

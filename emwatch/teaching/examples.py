@@ -13,7 +13,7 @@ from emwatch.classify.bundles import store
 from emwatch.classify.bundles.arrays import bounded_arrays
 from emwatch.classify.bundles.bundle import LESSONS, PROJECTION, open_extra
 from emwatch.classify.preprocess import prepared_by
-from emwatch.errors import FrameError, ModelError, TargetError
+from emwatch.errors import FrameError, ModelError, TargetError, Vanished
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.ledger.query import LedgerReader
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
@@ -78,8 +78,11 @@ def shown(
             except FrameError as error:
                 kept = _from_ledger(reader, classifier, frame_id, wanted=wanted)
                 if kept is None:
+                    trouble = (
+                        f"{path_to_text(path)}: there is no such file" if isinstance(error, Vanished) else str(error)
+                    )
                     raise TargetError(
-                        f"{error}; name frames, by path or by the number that emwatch log shows"
+                        f"{trouble}; name frames, by path or by the number that emwatch log shows"
                     ) from error
                 found.append(kept)
                 continue

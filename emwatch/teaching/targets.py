@@ -190,10 +190,15 @@ def _check(shown: Sequence[examples.Shown]) -> None:
     for each in shown:
         example = each.example
         if sides.setdefault(example.sha256, example.wanted) != example.wanted:
-            raise TargetError(f"{example.path}: stands on both sides; a frame shows the target or does not")
-    count = len({each.example.sha256 for each in shown if each.example.wanted})
-    if count < 2:
-        raise TargetError(f"{count} different example: at least two are needed, five or more are better")
+            raise TargetError(
+                f"{example.path}: stands on both sides, as an example and after --not; a frame shows the target or does not"
+            )
+    names = {each.example.sha256: each.example.path for each in shown if each.example.wanted}
+    if len(names) < 2:
+        raise TargetError(
+            f"only one frame shows the target ({', '.join(names.values()) or 'none'}): name at least two different ones, "
+            "better five or more"
+        )
 
 
 def _others(classifier: Classifier, reader: LedgerReader | None, shown: Sequence[examples.Shown]) -> Rows:
@@ -223,6 +228,15 @@ def _warnings(estimate: Estimate, wanted: Sequence[Example], unwanted: Sequence[
     if estimate.missed:
         missed = ", ".join(wanted[at].path for at in estimate.missed)
         found.append(f"not found when left out: {missed}; show more frames like these")
+    if estimate.let_in:
+        let_in = ", ".join(unwanted[at].path for at in estimate.let_in)
+        found.append(
+            f"still taken for the target though given with --not: {let_in}; they look more like it than half of the "
+            "examples do: show more examples, or teach two targets"
+        )
+    if estimate.left_out:
+        left_out = ", ".join(wanted[at].path for at in estimate.left_out)
+        found.append(f"examples that the target does not find, since it keeps out what --not names: {left_out}")
     if estimate.taken:
         taken = ", ".join(unwanted[at].path for at in estimate.taken)
         found.append(f"taken for the target when left out: {taken}; show more with --not that look like these")

@@ -13,6 +13,7 @@ from emwatch.cli.terminal.display import Column, print_json, print_table, printa
 from emwatch.errors import ConfigError, ModelError
 from emwatch.frame import path_to_text
 from emwatch.shipped import shipped
+from emwatch.targets.conditions import may_hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +111,7 @@ def _doubts(config: Config) -> Iterator[str]:
         yield from _doubts_about_directory(directory, config)
     yield from _doubts_about_ledger(config.ledger.path)
     yield from _doubts_about_bundle(config)
+    yield from _doubts_about_targets(config)
     for name, channel in config.alerts.channels.items():
         yield from (f"alerts.{name}.{doubt}" for doubt in channel.doubts())
 
@@ -155,3 +157,25 @@ def _doubts_about_bundle(config: Config) -> Iterator[str]:
         return
     if not (bundle / CARD).is_file():
         yield f"model.bundle: {path_to_text(bundle)}: no model bundle there (no {CARD})"
+
+
+def _doubts_about_targets(config: Config) -> Iterator[str]:
+    for target in config.targets:
+        for pattern in target.path:
+            if config.watch.directory and not any(may_hold(pattern, each) for each in config.watch.directory):
+                yield f"target {target.name!r}: path {pattern}: lies in no watched directory, so no frame meets it"
+    if not any(each.learned for each in config.targets):
+        return
+    from emwatch.classify.bundles.store import in_use
+    from emwatch.classify.classifier import STUB_SPACE
+    from emwatch.classify.compact import space_in
+    from emwatch.teaching.doubts import doubts
+    from emwatch.teaching.store import TargetStore
+
+    learned, troubles = TargetStore(config.ledger.path).survey()
+    yield from troubles
+    try:
+        space = STUB_SPACE if config.model.engine == "stub" else space_in(in_use(config).directory)
+    except ModelError:
+        return  # said of the bundle
+    yield from doubts(config.wanted(), learned, space)

@@ -175,6 +175,26 @@ class TestDoubts:
             f"alerts.a.argv: {tmp_path / 'horn'}: no such program, or not executable"
         ]
 
+    def test_targets_that_no_frame_can_meet(self, sem: Path, tmp_path: Path) -> None:
+        file = tmp_path / "c.yaml"
+        file.write_text(
+            f"ledger: {{path: {tmp_path}/l.sqlite3}}\n"
+            "model: {engine: stub}\n"
+            "targets:\n"
+            "  - {name: rods, learned: gold rods}\n"
+            f"  - {{name: elsewhere, path: [/other/*.tif, w7/*]}}\n"
+            f"  - {{name: here, path: [{sem}/*/x.tif, {sem}/w7, /*]}}\n",
+            encoding="utf-8",
+        )
+
+        assert _warnings(sem, "--config", file) == [
+            "target 'elsewhere': path /other/*.tif: lies in no watched directory, so no frame meets it",
+            (
+                "target 'rods': no learned target is called 'gold rods' (there are: none yet), so no frame meets it: "
+                "'emwatch target learn'"
+            ),
+        ]
+
     def test_a_variable_that_is_no_key(self, sem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("EMWATCH_LOG_LEVL", "info")
 

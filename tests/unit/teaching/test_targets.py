@@ -21,6 +21,7 @@ from emwatch.ledger.writer import Ledger
 from emwatch.service.learned_targets import LearnedTargets
 from emwatch.targets.learned import Share, learn, unit
 from emwatch.targets.rules import match_targets
+from emwatch.teaching.doubts import doubts
 from emwatch.teaching.store import Example, LearnedTarget, TargetStore
 from emwatch.teaching.targets import apply, similar
 from emwatch.testing import NOON, make_candidate, make_outcome, make_prediction, make_target
@@ -72,6 +73,20 @@ class TestLearning:
 
     def test_examples_like_everything_else_are_said_not_to_separate(self, near: Callable[..., Any]) -> None:
         _, estimate = learn(SPACE.sha256, [row[None] for row in near(2, 0.5)], [], near(2, 0.5, 200))
+        assert not estimate.separates
+
+    def test_what_is_not_meant_stays_out_though_the_examples_are_diverse(self, near: Callable[..., Any]) -> None:
+        wanted = [row[None] for axis in range(4) for row in near(axis, 0.02, 2)]
+        unwanted = [unit(wanted[0] + 0.9 * near(9, 0.05, 1))]
+        head, estimate = learn(SPACE.sha256, wanted, unwanted, near(12, 0.8, 200))
+        assert head.scores(unwanted[0])[0] < head.threshold
+        assert (sum(head.scores(row)[0] >= head.threshold for row in wanted), estimate.let_in) == (8, ())
+
+    def test_what_is_not_meant_and_cannot_be_kept_out_is_named(self, near: Callable[..., Any]) -> None:
+        wanted = [row[None] for row in near(0, 0.1, 8)]
+        middle = unit(np.concatenate(wanted).mean(axis=0))[None]
+        _, estimate = learn(SPACE.sha256, wanted, [middle], near(12, 0.5, 60))
+        assert estimate.let_in == (0,)
         assert not estimate.separates
 
     def test_one_example_is_refused(self, near: Callable[..., Any]) -> None:
@@ -199,7 +214,7 @@ class TestDaemon:
         path, told = tmp_path / "l.sqlite", []
         user = Matching(embedding(near(0, 0.1, 1)[0]))
         wanted = (make_target("mine", learned="rods"),)
-        live = LearnedTargets(path, wanted, told.append, (user, None))
+        live = LearnedTargets(path, wanted, told.append, (user, None), lambda: SPACE)
         live.tick(10.0)
         TargetStore(path).keep(taught(near))
         live.tick(10.5)
@@ -216,7 +231,9 @@ class TestDaemon:
         store, told = TargetStore(tmp_path / "l.sqlite"), []
         path = store.keep(taught(near))
         user = Matching(embedding(near(0, 0.1, 1)[0]))
-        live = LearnedTargets(tmp_path / "l.sqlite", (make_target("mine", learned="rods"),), told.append, (user,))
+        live = LearnedTargets(
+            tmp_path / "l.sqlite", (make_target("mine", learned="rods"),), told.append, (user,), lambda: SPACE
+        )
         whole = path.read_bytes()
         path.write_bytes(b"{")
         store.keep(taught(near, "second"))
@@ -249,6 +266,42 @@ class TestDaemon:
         met, sentence = head.judge(embedding(near(0)[0]))
         assert not met
         assert "learn it again" in sentence
+
+    def test_what_does_not_work_is_told_once_and_again_after_a_reload_or_with_another_model(
+        self, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        path, told, space = tmp_path / "l.sqlite", [], [SPACE]
+        TargetStore(path).keep(taught(near))
+        wanted = (make_target("mine", learned="rods"), make_target("lost", learned="spheres"), make_target("plain"))
+        live = LearnedTargets(path, wanted, told.append, (), lambda: space[0])
+        live.tick(10.0)
+        assert [each.text.split(",")[0] for each in told] == [
+            "target 'lost': no learned target is called 'spheres' (there are: rods)"
+        ]
+        live.exchange(wanted)
+        assert len(told) == 2
+        space[0] = OTHER
+        live.tick(13.0)
+        assert "target 'mine': 'rods' was learned with another backbone" in told[2].text
+        assert len(told) == 3
+
+    @pytest.mark.parametrize(
+        ("changes", "space", "words"),
+        [
+            ({}, SPACE, ""),
+            ({}, OTHER, "another backbone"),
+            ({}, None, "makes no embeddings"),
+            ({"examples": ()}, SPACE, "holds no example"),
+            ({"name": "other"}, SPACE, "there are: other"),
+        ],
+    )
+    def test_what_will_not_work_is_said_beforehand(
+        self, changes: dict[str, Any], space: EmbeddingSpace | None, words: str, near: Callable[..., Any]
+    ) -> None:
+        learned = replace(taught(near), **changes)
+        found = list(doubts([make_target("mine", learned="rods")], {learned.name: learned}, space))
+        assert len(found) == bool(words)
+        assert words in "".join(found)
 
     @pytest.mark.parametrize(("space", "words"), [(OTHER, "another backbone"), (None, "no embedding")])
     def test_what_cannot_be_compared_is_no_match_and_says_why(
