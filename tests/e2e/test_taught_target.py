@@ -63,7 +63,7 @@ def test_a_target_is_taught_met_reviewed_refined_and_passed_on(emwatch: Callable
     frames.mkdir()
     look_around("Particles", 1)
     look_around("Films_Coated_Surface", 11)
-    assert "no learned target is called balls" in emwatch("run", "--once")
+    assert "no learned target is called 'balls'" in emwatch("run", "--once")
     numbers = {os.path.basename(row["path"]): row["id"] for row in emwatch("log", "--json")}  # noqa: PTH119 - a text
 
     def of(*places: int) -> list[int]:

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import getpass
-import time
+import sys
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.parameter_types import Category
-from emwatch.cli.terminal.display import Column, common_folder, print_json, print_table, printable
-from emwatch.clock import SystemClock
+from emwatch.cli.reviewing import login, record, review_of
+from emwatch.cli.terminal.display import Column, common_folder, counted, is_terminal, print_json, print_table, printable
 from emwatch.errors import EmwatchError
-from emwatch.frame import CATEGORIES, Review, ReviewVerdict, path_to_text
+from emwatch.frame import Review, ReviewVerdict, path_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from emwatch.config import Config
+    from emwatch.ledger.filters import LogFilter
+    from emwatch.ledger.log_row import LogRow
     from emwatch.ledger.query import ReviewRow, ToReview
 
 _LONGEST_NOTE: Final = 1000
-#: The daemon looks once a second, between two frames.
-_PATIENCE_S: Final = 5.0
+_PICTURE_PX: Final = 800
 _LISTED = (
     Column("Reviewed", whole=True),
     Column("By", spare=3),
@@ -37,7 +39,6 @@ _LISTED = (
     Column("Note", spare=1),
     Column("File"),
 )
-_PAUSE_S: Final = 0.05
 
 
 @click.command(short_help="Record what frames really show.")
@@ -55,6 +56,7 @@ _PAUSE_S: Final = 0.05
 @click.option("--by", metavar="NAME", help="The reviewer; default: the login name.")
 @click.option("--note", metavar="TEXT", default="", help="The reason, in your words.")
 @click.option("--list", "listing", is_flag=True, help="List reviews, the newest first; the filters choose frames.")
+@click.option("--yes", is_flag=True, help="Do not ask before many frames are reviewed at once.")
 @frame_filters
 @click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 @config_option
@@ -65,6 +67,7 @@ def review(
     by: str | None,
     note: str,
     listing: bool,
+    yes: bool,
     ledger: Path | None,
     config_file: Path | None,
     as_json: bool,
@@ -72,6 +75,10 @@ def review(
 ) -> None:
     """
     Record what frames really show. FRAME is the number that emwatch log shows (`id` in --json) or a path.
+
+    Without FRAME and verdict it shows one frame after the other on the terminal, hits first, then the least certain, and
+    takes one key an answer. With a verdict and filters instead of FRAME it reviews all frames that fit and that nobody has
+    reviewed, after it has said how many.
 
     Reviews are added, never overwritten; the newest of a frame counts.
     They change no prediction and raise no alert; `emwatch log` shows them, and `emwatch train heads --from-log` learns
@@ -82,25 +89,87 @@ def review(
     \b
       emwatch review 17 18 --as Nanowires --note "bundles, see notebook"
       emwatch review frames/wafer7_003.tif --confirm
+      emwatch review --session last
+      emwatch review --confirm --session last --min-probability 0.95
       emwatch review --list --session last
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     verdict = _verdict(asked)
     if listing and (frames or verdict):
         raise click.UsageError("--list takes filters, and neither frames nor a verdict")
-    if not listing and _given(asked):
-        raise click.UsageError("filters go with --list; name the frames to review one by one")
+    if frames and _given(asked):
+        raise click.UsageError("name frames, or choose them by filters; not both")
+    if verdict and not frames and not _given(asked):
+        raise click.UsageError("name the frames, or choose them by filters such as --session last")
+    if frames and not verdict:
+        raise click.UsageError("say --as CATEGORY, --confirm, --reject or --unsure")
     if len(note) > _LONGEST_NOTE:
         raise click.UsageError(f"--note is longer than {_LONGEST_NOTE} characters")
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     if listing:
         _list(config, asked, as_json=as_json)
         return
-    if verdict is None or not frames:
-        raise click.UsageError("name frames and say --as CATEGORY, --confirm, --reject or --unsure; or ask with --list")
-    meant = _frames(config, frames)
-    made = [_review(each, verdict, asked["relabel"], by or _login(), note) for each in meant]
-    recorded = _record(config, made)
+    name = by or login()
+    if verdict is None:
+        _ask(config, filter_of(asked), name, note)
+        return
+    meant = _frames(config, frames) if frames else _chosen(config, filter_of(asked), verdict, asked["relabel"], yes=yes)
+    made = [review_of(each.frame_id, each.path, each.category, verdict, asked["relabel"], name, note) for each in meant]
+    recorded = record(config, made)
     _report(meant, made, as_json=as_json, recorded=recorded)
+
+
+def _unreviewed(config: Config, wanted: LogFilter) -> list[LogRow]:
+    from emwatch.ledger.query import LedgerReader
+
+    with LedgerReader(config.ledger.path) as reader:
+        found = list(reader.rows(wanted if wanted.reviewed else replace(wanted, reviewed=False)))
+    if not found:
+        click.echo("no frame is left to review", err=True)
+        raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+    return found
+
+
+def _chosen(
+    config: Config, wanted: LogFilter, verdict: ReviewVerdict, relabel: str | None, *, yes: bool
+) -> list[ToReview]:
+    """Return the frames that the filters mean, after the user agreed; what was reviewed before only with --reviewed."""
+    from emwatch.ledger.query import ToReview
+
+    rows = _unreviewed(config, wanted)
+    if verdict is ReviewVerdict.CONFIRM:
+        rows = [each for each in rows if each.category is not None]
+        of = Counter(each.category for each in rows)
+        what = f"confirm {counted(len(rows), 'frame')}: " + ", ".join(f"{n} {name}" for name, n in of.most_common())
+    else:
+        what = f"review {counted(len(rows), 'frame')} as {relabel or verdict.value}"
+    if not yes:
+        if not is_terminal(sys.stdin):
+            raise click.UsageError(f"this would {what}; say --yes")
+        click.confirm(what, abort=True, err=True)
+    return [ToReview(each.id, each.path, each.category) for each in rows]
+
+
+def _ask(config: Config, wanted: LogFilter, by: str, note: str) -> None:
+    """Show frames one after the other, and record what is answered."""
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        raise click.UsageError(
+            "without a terminal, name frames and say --as CATEGORY, --confirm, --reject or --unsure; or ask with --list"
+        )
+    from emwatch.cli.terminal.review_queue import ReviewQueue, ask, in_order
+    from emwatch.pictures.reader import PictureReader
+    from emwatch.readers.sandbox.limits import reading_limits
+
+    def save(row: LogRow, answer: tuple[ReviewVerdict, str | None]) -> None:
+        verdict, relabel = answer
+        record(config, [review_of(row.id, row.path, row.category, verdict, relabel, by, note)], patience_s=0.0)
+
+    queue = ReviewQueue(in_order(_unreviewed(config, wanted)), save)
+    with closing(PictureReader(reading_limits(config))) as pictures:
+        ask(
+            queue,
+            lambda row: pictures.read(row.path, _PICTURE_PX, sha256=row.sha256, pixel_size_nm=row.pixel_size_nm).jpeg,
+        )
+    click.echo(f"{counted(queue.saved, 'frame')} reviewed, {len(queue.frames) - queue.at} left")
 
 
 def _verdict(asked: dict[str, Any]) -> ReviewVerdict | None:
@@ -114,13 +183,6 @@ def _verdict(asked: dict[str, Any]) -> ReviewVerdict | None:
 
 def _given(asked: dict[str, Any]) -> bool:
     return any(value not in {None, False, ()} for name, value in asked.items() if name != "relabel")
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError) as error:  # no name for this number
-        raise click.UsageError("this user has no login name: say --by NAME") from error
 
 
 def _frames(config: Config, named: Sequence[str]) -> list[ToReview]:
@@ -146,36 +208,6 @@ def _frames(config: Config, named: Sequence[str]) -> list[ToReview]:
             "shows; nothing was reviewed"
         )
     return list(found.values())
-
-
-def _review(frame: ToReview, verdict: ReviewVerdict, relabel: str | None, by: str, note: str) -> Review:
-    category = frame.category if verdict is ReviewVerdict.CONFIRM else relabel
-    if verdict is ReviewVerdict.CONFIRM and category not in CATEGORIES:
-        raise EmwatchError(
-            f"{path_to_text(frame.path)}: the model has named no category that could be confirmed; say --as CATEGORY"
-        )
-    return Review(frame.frame_id, verdict, category, by, SystemClock().now(), note)
-
-
-def _record(config: Config, made: list[Review]) -> bool:
-    """Write the reviews, or pass them to the process that writes the ledger. Returns whether they are recorded."""
-    from emwatch.service.lock import holder
-    from emwatch.service.review_inbox import hand_over, take_in
-
-    path = config.ledger.path
-    if holder(path) is None:
-        with exclusive_ledger(config, what="review") as ledger:
-            for notice in take_in(ledger):  # what waited for a daemon is older
-                click.echo(f"warning: {printable(notice.text)}", err=True)
-            ledger.add_reviews(made)
-        return True
-    request = hand_over(path, made)
-    until = time.monotonic() + _PATIENCE_S
-    while request.exists() and time.monotonic() < until:
-        time.sleep(_PAUSE_S)
-    if request.with_suffix(".refused").exists():
-        raise EmwatchError(f"{path_to_text(request.with_suffix('.refused'))}: refused; emwatch run says why")
-    return not request.exists()
 
 
 def _report(meant: list[ToReview], made: list[Review], *, as_json: bool, recorded: bool) -> None:

@@ -86,13 +86,14 @@ def test_the_log_has_room_for_reviews_only_where_there_are_some(ledger: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "name frames and say"),
-        (["1"], "name frames and say"),
-        (["--confirm"], "name frames and say"),
+        ([], "without a terminal, name frames and say"),
+        (["1"], "say --as CATEGORY"),
+        (["--confirm"], "name the frames, or choose them by filters"),
+        (["--confirm", "--hits"], "this would confirm 1 frame: 1 Nanowires; say --yes"),
         (["1", "--confirm", "--as", "Tips"], "exclude each other"),
         (["1", "--reject", "--unsure"], "exclude each other"),
         (["1", "--as", "Wires"], "is not one of"),
-        (["1", "--confirm", "--session", "last"], "filters go with --list"),
+        (["1", "--confirm", "--session", "last"], "by filters; not both"),
         (["1", "--list"], "--list takes filters"),
         (["--list", "--reject"], "--list takes filters"),
         (["1", "--reject", "--note", "x" * 1001], "longer than 1000"),
