@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -66,37 +67,27 @@ class Terminal:
         return self.process.wait(30)
 
 
+@pytest.fixture(name="recorded", scope="module")
+def _recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Record six frames, once for all tests, one of a name that a terminal would obey."""
+    folder = tmp_path_factory.mktemp("recorded")
+    (folder / "lab.yaml").write_text(CONFIGURATION, encoding="utf-8")
+    own = ("EMWATCH_", "XDG_", "KITTY", "COLUMNS", "COLORTERM", "TERM_PROGRAM", "TMUX", "STY")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    environment |= {"HOME": os.fspath(folder), "TERM": "xterm-256color"}
+    drawn = ("simulate", "--out", "frames", "--frames", "6", "--rate", "0", "--seed", "3")
+    said(folder, environment, *drawn, config=False)
+    (folder / "frames" / "frame_0003.tif").rename(folder / "frames" / "a\x1b]0;title.tif")
+    said(folder, environment, "run", "--once")
+    return folder, environment
+
+
 @pytest.fixture(name="lab")
-def _lab(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    (tmp_path / "lab.yaml").write_text(CONFIGURATION, encoding="utf-8")
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("EMWATCH_", "XDG_", "KITTY"))
-    }
-    environment |= {
-        "HOME": os.fspath(tmp_path),
-        "TERM": "xterm-256color",
-        "COLORTERM": "",
-        "TERM_PROGRAM": "",
-        "COLUMNS": "",
-    }
-    environment.pop("COLUMNS")
-    said(
-        tmp_path,
-        environment,
-        "simulate",
-        "--out",
-        "frames",
-        "--frames",
-        "6",
-        "--rate",
-        "0",
-        "--seed",
-        "3",
-        config=False,
-    )
-    (tmp_path / "frames" / "frame_0003.tif").rename(tmp_path / "frames" / "a\x1b]0;title.tif")
-    said(tmp_path, environment, "run", "--once")
-    return tmp_path, environment
+def _lab(recorded: tuple[Path, dict[str, str]], tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """Return a copy of its own of the ledger, which names the frames where they are."""
+    for name in ("lab.yaml", "ledger.sqlite3"):
+        shutil.copy(recorded[0] / name, tmp_path)
+    return tmp_path, recorded[1]
 
 
 def said(folder: Path, environment: dict[str, str], *arguments: str, config: bool = True, expect: int = 0) -> str:
