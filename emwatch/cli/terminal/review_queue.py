@@ -35,9 +35,8 @@ _ANSWER_S: Final = 0.2  # a terminal's, to a question
 _LONG_KEY_S: Final = 0.02  # between the bytes of one key
 #: Lines beside the picture: two above, three below, and one in which the cursor rests.
 _OTHER_LINES: Final = 6
-_ALTERNATE, _BACK, _CLEAR, _BOLD, _DIM, _PLAIN = (
-    *("\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l", "\x1b[2J\x1b[H", "\x1b[1m", "\x1b[2m", "\x1b[0m"),
-)
+_ALTERNATE, _BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+_CLEAR, _BOLD, _DIM, _PLAIN = "\x1b[2J\x1b[H", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 def in_order(rows: Iterable[LogRow]) -> list[LogRow]:
