@@ -64,7 +64,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Head:
+class LinearClassifier:
     """``weights`` (width,), float32: a frame's score is their product with its embedding of length 1."""
 
     space_sha256: str
@@ -114,7 +114,7 @@ class Estimate:
 
 def learn(
     space_sha256: str, wanted: Sequence[Rows], unwanted: Sequence[Rows], background: Rows
-) -> tuple[Head, Estimate]:
+) -> tuple[LinearClassifier, Estimate]:
     """
     Learn from examples, negatives and background frames (n, width), all of length 1; each example has several views.
 
@@ -149,7 +149,7 @@ def learn(
     ]
     estimate = _estimate(kept, int((far >= threshold).sum()), len(far), given >= threshold)
     estimate = replace(estimate, left_out=_places(own < threshold), let_in=_places(others >= threshold))
-    return Head(space_sha256, weights.astype(np.float32), threshold), estimate
+    return LinearClassifier(space_sha256, weights.astype(np.float32), threshold), estimate
 
 
 def _firsts(frames: Sequence[Rows], weights: Rows) -> Rows:

@@ -18,7 +18,7 @@ import numpy as np
 from emwatch.errors import TargetError
 from emwatch.foreign_file import parse_json, read_bounded
 from emwatch.settings import NAME_PATTERN
-from emwatch.targets.learned import Head, vectors
+from emwatch.targets.learned import LinearClassifier, vectors
 from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class LearnedTarget:
 
     name: str
     version: int
-    head: Head
+    head: LinearClassifier
     examples: tuple[Example, ...]
     learned_at: str
     facts: Mapping[str, Any]
@@ -211,7 +211,7 @@ def _read_document(found: Any) -> LearnedTarget:
     return LearnedTarget(
         str(found["name"]),
         int(found["version"]),
-        Head(str(found["space_sha256"]), weights, threshold),
+        LinearClassifier(str(found["space_sha256"]), weights, threshold),
         tuple(_example(each, len(weights)) for each in found["examples"]),
         str(found["learned_at"]),
         found["facts"] if isinstance(found["facts"], dict) else {},
