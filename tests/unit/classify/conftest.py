@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import yaml
 
-from emwatch.classify.bundles.bundle import default_directory
 from emwatch.classify.head import Head
 from emwatch.classify.preprocess import PREPROCESSING_ID
 from emwatch.frame import CATEGORIES
+from tests.bundles import make_bundle_like_default
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _write(directory: Path, card: dict[str, Any]) -> None:
@@ -62,14 +63,7 @@ def _make_bundle(tmp_path: Path) -> Any:
     """Make a whole bundle like the shipped one, under another name and with other figures: another identity."""
 
     def make(name: str, balanced_accuracy: float | None = None, protocol: str | None = None) -> Path:
-        directory = Path(shutil.copytree(default_directory(), tmp_path / "made" / name))
-        card = yaml.safe_load((directory / "card.yaml").read_text(encoding="utf-8"))
-        card["name"] = name
-        if balanced_accuracy is not None:
-            card["metrics"]["without_bar"]["balanced_accuracy"] = balanced_accuracy
-        if protocol is not None:
-            card["metrics"]["protocol"] = protocol
-        _write(directory, card)
-        return directory
+        figures = {} if balanced_accuracy is None else {"balanced_accuracy": balanced_accuracy}
+        return make_bundle_like_default(tmp_path / "made", name, protocol, **figures)
 
     return make

@@ -33,7 +33,7 @@ def test_an_added_bundle_is_kept_under_name_and_number_and_not_in_use(store: Bun
     kept = store.add(make_bundle("my wires / 2"))
 
     assert kept.directory == store.directory / f"my-wires-2-{kept.sha256[:12]}"
-    names = ["backbone.tflite", "card.yaml", "head.npz", "lessons.npz", "projection.npz"]
+    names = ["backbone.tflite", "card.yaml", "head.npz"]
     assert sorted(path.name for path in kept.directory.iterdir()) == names
     assert store.in_use().directory == default_directory()
     assert [path.name for path in store.directory.iterdir()] == [kept.folder]

@@ -23,6 +23,7 @@ from emwatch.testing import make_failure, make_metadata, make_outcome, make_pred
 
 if TYPE_CHECKING:
     from emwatch.readers.sandbox.limits import Limits
+    from tests.forked import ForkServer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -38,10 +39,12 @@ def _no_configuration_of_this_machine(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture(name="emwatch")
-def _emwatch() -> Run:
+def _emwatch(forks: ForkServer) -> Run:
     """The real program in its own process: gives its exit code, stdout and stderr."""
 
     def run(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+        if not environ:  # a variable may be meant for Python itself
+            return forks.run(arguments, os.environ)
         return subprocess.run(
             [sys.executable, "-m", "emwatch", *map(str, arguments)],
             capture_output=True,

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +15,13 @@ from PIL import Image
 from emwatch.cli.main import cli
 from emwatch.frame import CATEGORIES
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(name="dataset")
-def _dataset(tmp_path: Path) -> Path:
+@pytest.fixture(name="drawn", scope="module")
+def _drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three sessions of two frames for each category."""
-    folder = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("drawn")
     random = np.random.default_rng(0)
     for name in CATEGORIES:
         for session in ("s1", "s2", "s3"):
@@ -32,6 +30,11 @@ def _dataset(tmp_path: Path) -> Path:
                 coarse = Image.fromarray(random.integers(0, 256, (12, 16), dtype=np.uint8))
                 coarse.resize((120, 90), Image.Resampling.BICUBIC).save(folder / name / session / f"{number}.png")
     return folder
+
+
+@pytest.fixture(name="dataset")
+def _dataset(drawn: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(drawn, tmp_path / "data"))
 
 
 def test_describe_counts_and_draws_a_plate(emwatch: Run, dataset: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +18,10 @@ from emwatch.simulate.painter import draw_frame
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(name="dataset")
-def _dataset(tmp_path: Path) -> Path:
+@pytest.fixture(name="drawn", scope="module")
+def _drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn frames, two sessions of each category; the second is the test part of ``manifest.tsv``."""
-    folder = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("drawn") / "data"
     rows = ["file\tcategory\tsource\tpart"]
     for index, name in enumerate(CATEGORIES):
         for session, part in ((1, "training"), (2, "test")):
@@ -28,8 +29,14 @@ def _dataset(tmp_path: Path) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(draw_frame(name, 10 * index + session, 256, 192).pixels.astype("uint8")).save(file)
             rows.append(f"data/{name}/s{session}.png\t{name}\tsession {session}\t{part}")
-    (tmp_path / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return folder
+    (folder.parent / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder.parent
+
+
+@pytest.fixture(name="dataset")
+def _dataset(drawn: Path, tmp_path: Path) -> Path:
+    """The folder ``data`` of a copy."""
+    return Path(shutil.copytree(drawn, tmp_path / "set")) / "data"
 
 
 def test_the_shipped_model_is_judged_by_the_test_part(emwatch: Run, dataset: Path) -> None:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -12,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from emwatch.classify.bundles.bundle import default_directory
 from emwatch.cli.main import cli
+from tests.bundles import make_bundle_like_default
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,20 +30,8 @@ def _model(tmp_path: Path) -> Emwatch:
     return run
 
 
-def made(directory: Path, name: str, **figures: Any) -> Path:
-    """A whole bundle like the shipped one, with another name and other figures."""
-    shutil.copytree(default_directory(), directory / name)
-    path = directory / name / "card.yaml"
-    card = yaml.safe_load(path.read_text(encoding="utf-8"))
-    card["name"] = name
-    card["metrics"]["protocol"] = figures.pop("protocol", card["metrics"]["protocol"])
-    card["metrics"]["without_bar"].update(figures)
-    path.write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
-    return directory / name
-
-
 def test_a_better_bundle_is_activated_listed_and_rolled_back(model: Emwatch, tmp_path: Path) -> None:
-    better = made(tmp_path, "better", balanced_accuracy=0.99)
+    better = make_bundle_like_default(tmp_path, "better", balanced_accuracy=0.99)
 
     activated = model("activate", better)
     listed = json.loads(model("list", "--json").stdout)
@@ -76,7 +64,7 @@ def test_the_shipped_bundle_is_listed_once_although_a_copy_is_kept(model: Emwatc
 
 
 def test_a_worse_bundle_needs_force(model: Emwatch, tmp_path: Path) -> None:
-    worse = made(tmp_path, "worse", balanced_accuracy=0.11)
+    worse = make_bundle_like_default(tmp_path, "worse", balanced_accuracy=0.11)
 
     refused = model("activate", worse)
 
@@ -88,7 +76,7 @@ def test_a_worse_bundle_needs_force(model: Emwatch, tmp_path: Path) -> None:
 
 
 def test_a_bundle_whose_figures_cannot_be_compared_needs_a_comparison_or_force(model: Emwatch, tmp_path: Path) -> None:
-    other = made(tmp_path, "other", balanced_accuracy=0.99, protocol="a random split")
+    other = make_bundle_like_default(tmp_path, "other", balanced_accuracy=0.99, protocol="a random split")
 
     refused = model("activate", other)
 
@@ -99,7 +87,7 @@ def test_a_bundle_whose_figures_cannot_be_compared_needs_a_comparison_or_force(m
 
 
 def test_a_damaged_bundle_is_never_active_even_by_force(model: Emwatch, tmp_path: Path) -> None:
-    damaged = made(tmp_path, "damaged")
+    damaged = make_bundle_like_default(tmp_path, "damaged")
     with (damaged / "backbone.tflite").open("r+b") as file:
         file.seek(1_000_000)
         file.write(b"x")
@@ -112,7 +100,7 @@ def test_a_damaged_bundle_is_never_active_even_by_force(model: Emwatch, tmp_path
 
 
 def test_a_bundle_that_fails_its_self_test_is_never_active_even_by_force(model: Emwatch, tmp_path: Path) -> None:
-    wrong = made(tmp_path, "wrong")
+    wrong = make_bundle_like_default(tmp_path, "wrong")
     card = yaml.safe_load((wrong / "card.yaml").read_text(encoding="utf-8"))
     card["self_test"]["scores"].reverse()
     (wrong / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
@@ -125,7 +113,7 @@ def test_a_bundle_that_fails_its_self_test_is_never_active_even_by_force(model: 
 
 
 def test_export_and_import_carry_a_bundle_to_another_machine(model: Emwatch, tmp_path: Path) -> None:
-    bundle = made(tmp_path, "carried")
+    bundle = make_bundle_like_default(tmp_path, "carried")
     archive = tmp_path / "carried.zip"
 
     exported = json.loads(model("export", bundle, "--out", archive, "--json").stdout)
@@ -138,7 +126,7 @@ def test_export_and_import_carry_a_bundle_to_another_machine(model: Emwatch, tmp
 
 
 def test_a_configured_bundle_is_told_by_list_and_activate(model: Emwatch, tmp_path: Path) -> None:
-    configured = made(tmp_path, "configured")
+    configured = make_bundle_like_default(tmp_path, "configured")
     config = tmp_path / "config.yaml"
     config.write_text(f"model: {{bundle: {configured}}}\n", encoding="utf-8")
 
@@ -164,7 +152,7 @@ def test_a_pointer_that_is_none_stops_everything_but_the_way_out(model: Emwatch,
 
 
 def test_a_sum_is_asked_of_a_file_and_held_against_it(model: Emwatch, tmp_path: Path) -> None:
-    bundle = made(tmp_path, "summed")
+    bundle = make_bundle_like_default(tmp_path, "summed")
     archive = tmp_path / "summed.zip"
     told = json.loads(model("export", bundle, "--out", archive, "--json").stdout)
 
@@ -175,7 +163,7 @@ def test_a_sum_is_asked_of_a_file_and_held_against_it(model: Emwatch, tmp_path: 
 
 
 def test_an_unreadable_bundle_is_listed_with_the_reason(model: Emwatch, tmp_path: Path) -> None:
-    model("import", made(tmp_path, "spoilt"))
+    model("import", make_bundle_like_default(tmp_path, "spoilt"))
     [kept] = [each for each in (tmp_path / "models").iterdir() if each.is_dir()]
     (kept / "card.yaml").write_text("- nothing", encoding="utf-8")
 
@@ -187,44 +175,47 @@ def test_an_unreadable_bundle_is_listed_with_the_reason(model: Emwatch, tmp_path
     assert "holds no mapping" in listed.stderr
 
 
-def labelled(directory: Path) -> Path:
-    """A drawn frame of each category from each of five sources, filed by category."""
+@pytest.fixture(name="labelled", scope="module")
+def _labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn frame of three categories from each of five sources, filed by category."""
     from PIL import Image
 
     from emwatch.frame import CATEGORIES
     from emwatch.train.heads.drawn import drawn_frames
 
-    for number, frame in enumerate(drawn_frames(5, 3)):
+    directory = tmp_path_factory.mktemp("labelled")
+    for number, frame in enumerate(drawn_frames(5, 3)[:15]):
         folder = directory / CATEGORIES[frame.category] / f"source-{number % 5}"
         folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(frame.draw()).save(folder / f"{number}.png")
+        Image.fromarray(frame.draw(256)).save(folder / f"{number}.png")
     return directory
 
 
-def test_a_comparison_on_labelled_frames_decides_where_the_cards_cannot(model: Emwatch, tmp_path: Path) -> None:
-    other = made(tmp_path, "other", protocol="a random split")
-    dataset = labelled(tmp_path / "labelled")
+def test_a_comparison_on_labelled_frames_decides_where_the_cards_cannot(
+    model: Emwatch, tmp_path: Path, labelled: Path
+) -> None:
+    other = make_bundle_like_default(tmp_path, "other", protocol="a random split")
     assert model("activate", other).exit_code == 1
 
-    compared = model("compare", "default", other, dataset, "--json")
+    compared = model("compare", "default", other, labelled, "--json")
     document = json.loads(compared.stdout)
 
     assert compared.exit_code == 0
-    assert document["frames"] == 50
+    assert document["frames"] == 15
     assert document["difference"]["accuracy"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert document["paired"]["only_first_right"] == document["paired"]["only_second_right"] == 0
     activated = model("activate", other)
     assert activated.exit_code == 0, activated.stderr
-    assert f"on 50 frames of {dataset}" in activated.stdout
+    assert f"on 15 frames of {labelled}" in activated.stdout
 
 
-def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_path: Path) -> None:
+def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_path: Path, labelled: Path) -> None:
     import numpy as np
 
     from emwatch.classify.head import Head
     from emwatch.train.network.bundle_files import sha256
 
-    other = made(tmp_path, "other", protocol="a random split")
+    other = make_bundle_like_default(tmp_path, "other", protocol="a random split")
     card = yaml.safe_load((other / "card.yaml").read_text(encoding="utf-8"))
     head = Head.from_bytes((other / "head.npz").read_bytes(), 18848, "head.npz")
     mirrored = Head(head.weights[:, ::-1].copy(), head.bias[::-1].copy(), head.early_weights[:, ::-1].copy(), 1.0)
@@ -239,7 +230,7 @@ def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_pat
     card["self_test"]["scores"] = [float(np.clip(each, 0, 1)) for each in scores]
     (other / "card.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
 
-    told = model("compare", other, "default", labelled(tmp_path / "labelled"))
+    told = model("compare", other, "default", labelled)
     refused = model("activate", other)
 
     assert "only default" in told.stdout
@@ -247,12 +238,12 @@ def test_one_that_is_worse_on_labelled_frames_is_refused(model: Emwatch, tmp_pat
     assert refused.exit_code == 1
     assert "other" in refused.stderr
     assert "is worse: balanced accuracy 0." in refused.stderr
-    assert "on 50 frames of" in refused.stderr
+    assert "on 15 frames of" in refused.stderr
     assert "that is more than chance among the sources" in refused.stderr
 
 
 def test_cards_are_laid_side_by_side(model: Emwatch, tmp_path: Path) -> None:
-    better = made(tmp_path, "better", balanced_accuracy=0.99)
+    better = make_bundle_like_default(tmp_path, "better", balanced_accuracy=0.99)
 
     laid = model("compare", "default", better, "--cards")
 

@@ -376,7 +376,7 @@ _WORDS = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 @given(text=st.lists(st.sampled_from(_WORDS) | st.text(max_size=3), max_size=25).map("".join))
 def test_whatever_stands_in_the_file_it_is_a_configuration_or_a_mistake(
     tmp_path_factory: pytest.TempPathFactory, text: str

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emwatch.frame import Outcome
+    from tests.forked import ForkServer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 #: Opens a ledger for writing, records nothing, and says what came of it.
@@ -189,13 +190,14 @@ def test_what_is_open_and_cannot_be_read_any_more_is_begun_again_as_after_damage
         assert found_in(path) == (1, 0)
 
 
-def opened_as(path: Path) -> str:
-    return subprocess.run([sys.executable, "-c", OPEN, path], capture_output=True, text=True, check=True).stdout
+@pytest.fixture(name="opened_as")
+def _opened_as(forks: ForkServer) -> Callable[[Path], str]:
+    return lambda path: forks.run([path], script=OPEN).stdout
 
 
 @pytest.mark.parametrize("name", ["symbolic", "hard", "symbolic elsewhere", "hard elsewhere", "lock deleted"])
 def test_a_ledger_in_use_is_opened_for_writing_under_no_other_name(
-    tmp_path: Path, frame_of: Callable[..., Outcome], name: str
+    tmp_path: Path, frame_of: Callable[..., Outcome], opened_as: Callable[[Path], str], name: str
 ) -> None:
     path = tmp_path / "ledger.sqlite"
     with Ledger(path) as ledger:
@@ -215,7 +217,7 @@ def test_a_ledger_in_use_is_opened_for_writing_under_no_other_name(
     assert opened_as(path) == "opened\n"
 
 
-def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_no_lock(tmp_path: Path, opened_as: Callable[[Path], str]) -> None:
     path = tmp_path / "ledger.sqlite"
     code = OPEN.replace('print("opened")', 'print("opened", flush=True); sys.stdin.read()')
     with subprocess.Popen([sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
@@ -235,6 +237,7 @@ from sqlalchemy import create_engine
 from emwatch.errors import EmwatchError
 from emwatch.ledger.query import LedgerReader
 create_engine("sqlite://").connect().exec_driver_sql("SELECT 1")  # what it imports may lie in a home of root's
+os.chdir("/")
 os.setgid(65534); os.setuid(65534)
 try:
     with LedgerReader(Path(sys.argv[1])) as reader:
@@ -248,7 +251,7 @@ except EmwatchError as error:
 @pytest.mark.parametrize("name", ["its own", "symbolic", "hard"])
 @pytest.mark.parametrize("writer", ["at work", "killed", "closed"])
 def test_a_reader_without_the_right_to_write_sees_every_row_or_is_refused(
-    frame_of: Callable[..., Outcome], name: str, writer: str
+    frame_of: Callable[..., Outcome], forks: ForkServer, name: str, writer: str
 ) -> None:
     # Not below pytest's folders, which other users may not enter.
     folder = Path("/tmp") / f"emwatch-reader-{os.getpid()}"
@@ -273,9 +276,7 @@ def test_a_reader_without_the_right_to_write_sees_every_row_or_is_refused(
                 other = path
             if writer == "closed":
                 ledger.close()
-            done = subprocess.run(
-                [sys.executable, "-c", COUNT, other], capture_output=True, text=True, check=True, cwd="/"
-            )
+            done = forks.run([other], script=COUNT)
         expected = "is a hard link" if name == "hard" else "30\n"
         assert expected in done.stdout
     finally:

@@ -256,7 +256,11 @@ def test_a_mutated_header_never_raises_and_every_number_is_one(build: Any, vendo
     assert numbers > 10 * _MUTANTS
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=2 * settings.default.max_examples,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
 @given(block=st.binary(max_size=400))
 def test_any_block_in_a_vendor_tag_is_read_without_an_error(build: Any, block: bytes) -> None:
     for tag in (34118, 34119, 34682, 34683):
@@ -264,7 +268,7 @@ def test_any_block_in_a_vendor_tag_is_read_without_an_error(build: Any, block: b
         registry.read_header(RawFrame(Path("frame.tif"), data, "TIFF", 32, 24, parse_pages("frame.tif", data, 64)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 @given(start=st.sampled_from([magic for magic, _ in image._MAGICS]), rest=st.binary(max_size=300))
 def test_any_bytes_after_a_known_start_are_a_frame_or_a_frame_error(start: bytes, rest: bytes) -> None:
     data = start + rest

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from emwatch.classify.bundles.bundle import default_directory
 from emwatch.classify.bundles.store import BundleStore, store_of
 from emwatch.config.schema import Config, LedgerConfig, ModelConfig
 from emwatch.ingest.events import Event, Notice
 from emwatch.service.model import LiveModel
+from tests.bundles import make_bundle_like_default
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,10 +36,7 @@ def _config(tmp_path: Path) -> Config:
 def _store(config: Config, tmp_path: Path) -> BundleStore:
     """A store with a bundle named second, not in use."""
     store = store_of(config)
-    shutil.copytree(default_directory(), tmp_path / "second")
-    card = yaml.safe_load((tmp_path / "second" / "card.yaml").read_text(encoding="utf-8"))
-    (tmp_path / "second" / "card.yaml").write_text(yaml.safe_dump({**card, "name": "second"}), encoding="utf-8")
-    store.add(tmp_path / "second")
+    store.add(make_bundle_like_default(tmp_path, "second"))
     return store
 
 

@@ -37,17 +37,22 @@ def _quiet(line: str) -> None:
     del line
 
 
-@pytest.fixture(name="few_frames")
-def _few_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(name="drawn", scope="module")
+def _drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two drawn frames of each category, each in a session's folder of its own."""
-    monkeypatch.setenv("EMWATCH_EMBEDDINGS", str(tmp_path / "cache"))
-    directory = tmp_path / "frames"
+    directory = tmp_path_factory.mktemp("drawn")
     for name in CATEGORIES:
         for seed in range(2):
             folder = directory / name / f"session {seed}"
             folder.mkdir(parents=True)
             Image.fromarray(draw_frame(name, seed, 256, 192).pixels).save(folder / "frame.png")
     return directory
+
+
+@pytest.fixture(name="few_frames")
+def _few_frames(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EMWATCH_EMBEDDINGS", str(tmp_path / "cache"))
+    return Path(shutil.copytree(drawn, tmp_path / "frames"))
 
 
 @pytest.mark.slow  # trains a head: half a minute
