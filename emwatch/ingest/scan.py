@@ -267,31 +267,29 @@ class Scan:
             walk, effort = plan.walk
             walked, processor = True, self._clock.processor()
             try:
-                self._walk_some_folders(directory, walk, began)
-            except StopIteration:
-                plan.walk, plan.walked = None, True
-                effort.processor_s += self._clock.processor() - processor
-                now = self._clock.monotonic()
-                directory.walk_ended(now - effort.begun_at, effort.processor_s)
-                plan.next_walk = now + directory.walk_pause_s()
+                ended = self._walk_some_folders(directory, walk, began)
             except WatchError as error:
                 plan.walk = None
                 self._unavailable(directory, str(error), began)
-            else:
-                effort.processor_s += self._clock.processor() - processor
+                continue
+            effort.processor_s += self._clock.processor() - processor
+            if ended:
+                now = self._clock.monotonic()
+                directory.walk_ended(now - effort.begun_at, effort.processor_s)
+                plan.walk, plan.walked, plan.next_walk = None, True, now + directory.walk_pause_s()
         return walked
 
-    def _walk_some_folders(self, directory: WatchedDirectory, walk: Iterator[Appeared], began: float) -> None:
-        """Raise `StopIteration` at the end of the walk."""
-        while True:
-            appeared = next(walk)
+    def _walk_some_folders(self, directory: WatchedDirectory, walk: Iterator[Appeared], began: float) -> bool:
+        """Go on until the time is up; returns whether the walk has ended."""
+        for appeared in walk:
             directory.expect_mounted(appeared.folder, empty=appeared.empty)
             for path in appeared.files:
                 self._hinted.add(path, closed=False)
             for folder in appeared.folders:
                 self._sweep_folder(folder, began)
             if self._clock.monotonic() - began >= self._slice_s:
-                return
+                return False
+        return True
 
     @property
     def _slice_s(self) -> float:
