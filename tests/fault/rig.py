@@ -193,9 +193,11 @@ class Rig:
 
     def once(self, *arguments: str, wrapped: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Let it deal with what is there, and end."""
-        command = [sys.executable, "-m", "emwatch", "run", "--once", "--config", os.fspath(self.config), *arguments]
+        words = ["run", "--once", "--config", os.fspath(self.config), *arguments]
+        if not wrapped:
+            return self.program.forks.run(words, self.program.environ)
         return subprocess.run(
-            [*wrapped, *command],
+            [*wrapped, sys.executable, "-m", "emwatch", *words],
             env=self.program.environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
