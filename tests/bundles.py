@@ -17,12 +17,12 @@ _TO_TEACH = ("lessons.npz", "projection.npz")
 def make_bundle_like_default(directory: Path, name: str, protocol: str | None = None, **figures: Any) -> Path:
     """Copy what classifies of the shipped bundle to ``directory/name``; other ``figures`` make it another bundle."""
     made = Path(shutil.copytree(default_directory(), directory / name, ignore=shutil.ignore_patterns(*_TO_TEACH)))
-    card = yaml.safe_load((made / "card.yaml").read_text(encoding="utf-8"))
+    card = yaml.load((made / "card.yaml").read_bytes(), yaml.CSafeLoader)
     card["name"] = name
     for file in _TO_TEACH:
         del card["files"][file]
     if protocol is not None:
         card["metrics"]["protocol"] = protocol
     card["metrics"]["without_bar"].update(figures)
-    (made / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
+    (made / "card.yaml").write_text(yaml.dump(card, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8")
     return made

@@ -128,6 +128,9 @@ def test_a_card_with_a_wrong_fact_is_refused_naming_it(
     [
         (b"a: 1\na: 2\n", "'a' twice"),
         (b"a: &x 1\nb: *x\n", "aliases are not allowed"),
+        (b"a: &x [*x]\n", "aliases are not allowed"),
+        (b"a: " + b"[" * 990 + b"]" * 990, "maximum recursion depth"),
+        (b"[" * 100_000, "maximum (nesting|recursion) depth"),
         (b"a: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
         (b"- 1\n", "holds no mapping"),
         (b"a: .nan\n", "Out of range"),
