@@ -52,7 +52,7 @@ def test_the_table_goes_to_stdout_and_the_verdict_to_stderr(emwatch: Run, sem: P
     ended = emwatch("config", "check", sem)
 
     assert ended.stdout.splitlines()[0].split() == ["Key", "Value", "From"]
-    assert [line.split()[0] for line in ended.stdout.splitlines()[1:]][:2] == ["watch.directory", "watch.mode"]
+    assert [line.split()[0] for line in ended.stdout.splitlines()[1:]][:1] == ["watch.directory"]
     assert ended.stderr.splitlines()[-1] == "the configuration is valid (no file, defaults only)"
 
 

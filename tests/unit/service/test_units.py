@@ -146,7 +146,7 @@ def test_a_program_that_the_services_user_cannot_reach_is_noticed_also_behind_a_
         folder.mkdir()
     (closed / "python").write_bytes(b"")
     (shown / "python").symlink_to(closed / "python")
-    for folder in (shown, *list(shown.parents)[:3]):
+    for folder in (shown, *list(shown.parents)[:4]):
         folder.chmod(folder.stat().st_mode | 0o055)
     closed.chmod(0o700)
 
