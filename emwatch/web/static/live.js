@@ -45,8 +45,8 @@ async function about(request, words) {
   try {
     await ask("/api/v1/alerts", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
     said.textContent = words;
-    // The daemon looks once a second.
-    setTimeout(() => showTargets().catch(noHealth), 1500);
+    // The daemon looks once a second, between two frames, and the answer is shared by all pages for a while.
+    for (const pause of [1500, 3000, 6000, 12000]) setTimeout(() => showTargets().catch(noHealth), pause);
   } catch (error) {
     said.textContent = error.message;
   }
