@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +14,7 @@ import click
 
 from emwatch.cli.commands.note import note_document
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
-from emwatch.cli.terminal.display import Column, print_json, print_table, printable, wants_colour
+from emwatch.cli.terminal.display import Column, is_terminal, print_json, print_table, printable, wants_colour
 from emwatch.cli.terminal.explain import print_values
 from emwatch.cli.terminal.log_rows import row_document
 from emwatch.errors import EmwatchError, TargetError
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 _MOST_ALERTS: Final = 100
 _SIMILAR: Final = 5
+_PICTURE_PX: Final = 800
+_LEAST_LINES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +58,51 @@ class _Known:
     show_default=True,
     help="So many that look alike.",
 )
+@click.option("--picture/--no-picture", default=None, help="Show its picture; default: on a terminal.")
 @click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 @config_option
 @json_option
 @logging_options
-def show(frame: str, similar: int, ledger: Path | None, config_file: Path | None, *, as_json: bool) -> None:
+def show(
+    frame: str,
+    similar: int,
+    ledger: Path | None,
+    config_file: Path | None,
+    *,
+    picture: bool | None,
+    as_json: bool,
+) -> None:
     """
     Show everything about one frame. FRAME is the number that emwatch log shows, or a path.
 
     Every value with the place it comes from, what each model says, alerts, reviews, notes, and the frames that look most
-    alike. The file itself is not opened.
+    alike. The file itself is opened for its picture only.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     known = _known(config, frame, similar)
     if as_json:
         print_json(_document(known))
-    else:
-        _print(known)
+        return
+    _print(known)
+    wanted = is_terminal(sys.stdout) if picture is None else picture
+    if wanted and known.row.state is FrameState.RECORDED:
+        click.echo(f"\n{_picture(config, known.row)}")
+
+
+def _picture(config: Config, row: LogRow) -> str:
+    """Return what shows a frame's picture on this terminal, or a sentence why there is none."""
+    from emwatch.pictures.in_terminal import drawn, protocol
+    from emwatch.pictures.reader import PictureReader
+    from emwatch.readers.sandbox.limits import reading_limits
+
+    columns, lines = shutil.get_terminal_size()
+    try:
+        with closing(PictureReader(reading_limits(config))) as pictures:
+            jpeg = pictures.read(row.path, _PICTURE_PX, sha256=row.sha256, pixel_size_nm=row.pixel_size_nm).jpeg
+    except EmwatchError as error:
+        return f"no picture: {printable(str(error))}"
+    true_colour = os.environ.get("COLORTERM") in {"truecolor", "24bit"}
+    return drawn(jpeg, protocol(os.environ), columns, max(_LEAST_LINES, lines // 2), true_colour=true_colour)
 
 
 def _known(config: Config, frame: str, similar: int) -> _Known:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from emwatch.cli.main import cli
 from emwatch.frame import Review, ReviewVerdict
@@ -67,6 +70,24 @@ class TestShow:
     def test_a_frame_that_is_not_there(self, ledger: Path) -> None:
         for name in ("99", "nowhere.tif", "9" * 30):
             assert f"no frame is {name}" in run("show", name, "--ledger", ledger).stderr
+
+    def test_its_picture_is_drawn_while_the_file_is_the_recorded_one(
+        self, tmp_path: Path, on_terminal: Callable[..., str]
+    ) -> None:
+        frame, ledger = tmp_path / "a.png", tmp_path / "ledger.sqlite"
+        Image.new("L", (40, 30), 128).save(frame)
+        at = datetime.now(UTC)
+        sha256 = hashlib.sha256(frame.read_bytes()).hexdigest()
+        with Ledger(ledger) as opened:
+            opened.record(replace(make_outcome(frame, "a", written_at=at), sha256=sha256), at)
+        blocks = on_terminal("show", "1", "--ledger", ledger, TERM_PROGRAM="", KITTY_WINDOW_ID="")
+        hidden = on_terminal("show", "1", "--no-picture", "--ledger", ledger)
+        frame.write_bytes(b"another content")
+        changed = on_terminal("show", "1", "--ledger", ledger)
+
+        assert "▀" in blocks
+        assert "▀" not in hidden
+        assert "no picture: " in changed
 
 
 def test_the_table_of_the_log_has_a_column_for_notes_only_where_there_is_one(ledger: Path) -> None:
