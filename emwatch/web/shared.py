@@ -12,27 +12,32 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _LEAST_S: Final = 1.0
-#: An answer is kept for so many times as long as it took: making it never takes more than this share of the time.
+#: An answer is kept for so many times the processor time it took: making it never takes more than this share of a core.
 _TIMES: Final = 20
 
 
 class Shared(Generic[Answer]):
     """Calls ``make`` at most once a second, less often if it takes long; callers wait for one that is being made."""
 
-    def __init__(self, make: Callable[[], Answer], now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Answer],
+        now: Callable[[], float] = time.monotonic,
+        processor: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._make = make
         self._now = now
+        self._processor = processor  # not the time that passed: on a busy PC an answer would be kept for long
         self._turn = threading.Lock()
         self._kept: tuple[float, Answer] | None = None
 
     def get(self) -> Answer:
         """Return the answer. Raises what ``make`` raises, and keeps nothing then."""
         with self._turn:
-            began = self._now()
-            if self._kept is not None and began < self._kept[0]:
+            if self._kept is not None and self._now() < self._kept[0]:
                 return self._kept[1]
             self._kept = None
+            before = self._processor()
             answer = self._make()
-            done = self._now()
-            self._kept = (done + max(_LEAST_S, _TIMES * (done - began)), answer)
+            self._kept = (self._now() + max(_LEAST_S, _TIMES * (self._processor() - before)), answer)
             return answer

@@ -15,10 +15,11 @@ def test_it_is_made_anew_only_so_often(takes_s: float, kept_s: float) -> None:
 
     def make() -> int:
         made.append(clock.monotonic())
-        clock.advance(takes_s)
+        clock.compute(takes_s)
+        clock.advance(30)  # spent waiting
         return len(made)
 
-    shared = Shared(make, clock.monotonic)
+    shared = Shared(make, clock.monotonic, clock.processor)
     assert shared.get() == 1
     clock.advance(kept_s - 0.01)
     assert shared.get() == 1
