@@ -143,12 +143,14 @@ def rows_of(model: dict[str, Any], schema: dict[str, Any], above: str) -> Iterat
 def values(found: dict[str, Any], schema: dict[str, Any]) -> str:
     """Return which values a key takes, in words."""
     found = referred(found, schema)
-    if "anyOf" in found:
-        return " or ".join(dict.fromkeys(values(each, schema) for each in found["anyOf"]))
+    if either := found.get("anyOf", found.get("oneOf")):
+        return " or ".join(dict.fromkeys(values(each, schema) for each in either))
     if "enum" in found:
         return ", ".join(f"`{each}`" for each in found["enum"])
     if "properties" in found:
         return ", ".join(f"`{name}`" for name in found["properties"])
+    if isinstance(found.get("additionalProperties"), dict):
+        return f"for each name: {values(found['additionalProperties'], schema)}"
     if found.get("type") == "array":
         return f"a list of: {values(found.get('items', {}), schema)}"
     word = {"integer": "a whole number", "boolean": "`true`, `false`", "null": "`null`", "number": "a number"}

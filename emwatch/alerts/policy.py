@@ -96,14 +96,14 @@ class Window(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FieldOfView:
+class ImagedPlace:
     """Where on the stage a frame was taken: its centre in mm, and its width in µm."""
 
     x_mm: float
     y_mm: float
     width_um: float
 
-    def is_same(self, other: FieldOfView) -> bool:
+    def is_same(self, other: ImagedPlace) -> bool:
         """Return whether two frames show nearly the same place at nearly the same magnification."""
         narrow, wide = sorted((self.width_um, other.width_um))
         near_mm = _NEAR * narrow / 1000
@@ -126,7 +126,7 @@ class Waiting:
     target: str
     held: bool = False
     digest: str = ""
-    field_of_view: FieldOfView | None = None
+    field_of_view: ImagedPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Told:
     key: str
     target: str
     at: datetime
-    fields_of_view: tuple[FieldOfView, ...] = ()
+    fields_of_view: tuple[ImagedPlace, ...] = ()
 
 
 class Hold(NamedTuple):
@@ -189,7 +189,7 @@ def _plan_target(
     made: Plan, alerts: list[Waiting], told: list[Told], policy: Policy, now: datetime, closed: Hold | None
 ) -> None:
     times = [each.at for each in told]
-    in_hand: list[FieldOfView] = []
+    in_hand: list[ImagedPlace] = []
     for unit in _units(alerts):
         [first, *others] = unit
         place = first.field_of_view if not others else None
@@ -226,7 +226,7 @@ def _units(alerts: list[Waiting]) -> Iterator[list[Waiting]]:
     yield from ([each] for each in alerts if not each.held and not each.digest)
 
 
-def _told_at(place: FieldOfView, told: Iterable[Told], policy: Policy, now: datetime) -> str:
+def _told_at(place: ImagedPlace, told: Iterable[Told], policy: Policy, now: datetime) -> str:
     """Return the key of the telling that showed this place not long ago, "" if there is none."""
     if not policy.same_place:
         return ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from emwatch.alerts.policy import FieldOfView, Told, Waiting, plan
+from emwatch.alerts.policy import ImagedPlace, Told, Waiting, plan
 from emwatch.alerts.wording import digest_reason
 from emwatch.frame import path_to_text, text_to_path
 from emwatch.ledger.outbox import by_id, is_due
@@ -154,13 +154,13 @@ def _told(connection: Connection, channel: str, now: datetime, policy: Policy) -
     ]
 
 
-def _place(row: Any) -> FieldOfView | None:
+def _place(row: Any) -> ImagedPlace | None:
     width_um = row.horizontal_field_width_um
     if width_um is None and row.pixel_size_nm is not None and row.width:
         width_um = row.pixel_size_nm * row.width / 1000
     if not width_um or row.stage_x_mm is None or row.stage_y_mm is None:
         return None
-    return FieldOfView(row.stage_x_mm, row.stage_y_mm, width_um)
+    return ImagedPlace(row.stage_x_mm, row.stage_y_mm, width_um)
 
 
 def _write(connection: Connection, made: Plan, now: datetime) -> None:

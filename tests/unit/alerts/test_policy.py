@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from emwatch.alerts.policy import FieldOfView, Policy, Told, Waiting, plan
+from emwatch.alerts.policy import ImagedPlace, Policy, Told, Waiting, plan
 from emwatch.testing import NOON
 
 #: Summer time in Zurich in 2026 by its rule: from the last Sunday of March to that of October, at 01:00 UTC.
@@ -85,7 +85,7 @@ def test_a_policy_that_cannot_be_meant_is_refused(keys: dict[str, object], says:
         Policy(**keys)
 
 
-def told(*minutes_ago: float, place: FieldOfView | None = None) -> list[Told]:
+def told(*minutes_ago: float, place: ImagedPlace | None = None) -> list[Told]:
     places = () if place is None else (place,)
     return [Told(f"k{each}", "t", NOON - each * MINUTE, places) for each in minutes_ago]
 
@@ -136,8 +136,8 @@ def test_a_snooze_of_everything_and_quiet_hours_hold_until_the_later_one_is_over
 
 
 def test_the_same_field_of_view_is_told_once_within_its_time() -> None:
-    place, policy = FieldOfView(1.0, 2.0, 10.0), Policy(same_place_minutes=30)
-    beside = FieldOfView(1.0, 2.01, 10.0)
+    place, policy = ImagedPlace(1.0, 2.0, 10.0), Policy(same_place_minutes=30)
+    beside = ImagedPlace(1.0, 2.01, 10.0)
     waiting = [Waiting(1, "t", field_of_view=place), Waiting(2, "t", field_of_view=beside), Waiting(3, "t")]
 
     soon = plan(waiting, told(29.0, place=place), policy, NOON, {})
@@ -148,7 +148,7 @@ def test_the_same_field_of_view_is_told_once_within_its_time() -> None:
 
 
 def test_of_two_waiting_alerts_of_one_place_the_second_is_decided_when_the_first_is_told() -> None:
-    place = FieldOfView(1.0, 2.0, 10.0)
+    place = ImagedPlace(1.0, 2.0, 10.0)
     waiting = [Waiting(number, "t", field_of_view=place) for number in (1, 2)]
 
     made = plan(waiting, [], Policy(same_place_minutes=30), NOON, {})
@@ -159,15 +159,15 @@ def test_of_two_waiting_alerts_of_one_place_the_second_is_decided_when_the_first
 @pytest.mark.parametrize(
     ("other", "same"),
     [
-        (FieldOfView(1.0, 2.0, 12.4), True),
-        (FieldOfView(1.0, 2.0, 13.0), False),
-        (FieldOfView(1.002, 2.002, 10.0), True),
-        (FieldOfView(1.003, 2.0, 10.0), False),
+        (ImagedPlace(1.0, 2.0, 12.4), True),
+        (ImagedPlace(1.0, 2.0, 13.0), False),
+        (ImagedPlace(1.002, 2.002, 10.0), True),
+        (ImagedPlace(1.003, 2.0, 10.0), False),
     ],
 )
-def test_which_fields_of_view_are_the_same(other: FieldOfView, same: bool) -> None:
-    assert FieldOfView(1.0, 2.0, 10.0).is_same(other) is same
-    assert other.is_same(FieldOfView(1.0, 2.0, 10.0)) is same
+def test_which_fields_of_view_are_the_same(other: ImagedPlace, same: bool) -> None:
+    assert ImagedPlace(1.0, 2.0, 10.0).is_same(other) is same
+    assert other.is_same(ImagedPlace(1.0, 2.0, 10.0)) is same
 
 
 def test_a_telling_in_the_future_of_a_clock_that_was_put_back_holds_nothing() -> None:
