@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import select
+import signal
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +22,7 @@ from emwatch.errors import LedgerError
 from emwatch.frame import FrameState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from emwatch.ledger.query import LogFilter, LogRow
@@ -55,20 +58,37 @@ def tail(follow: bool, lines: int, ndjson: bool, ledger: Path | None, config_fil
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     found = False
     try:
-        for row in _rows(config.ledger.path, wanted, lines, follow=follow):
-            found = True
-            click.echo(json_text(row_document(row), indent=None) if ndjson else row_line(row))
+        with _interrupt() as interrupted:
+            for row in _rows(config.ledger.path, wanted, lines, lambda: follow and not interrupted.is_set()):
+                found = True
+                click.echo(json_text(row_document(row), indent=None) if ndjson else row_line(row))
     except KeyboardInterrupt:
         if not follow:
             raise
         return
-    if not found:
+    if not found and not follow:
         click.echo("nothing found", err=True)
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
 
 
-def _rows(path: Path, wanted: LogFilter, lines: int, *, follow: bool) -> Iterator[LogRow]:
-    """Yield the newest rows, and with ``follow`` for ever those that come."""
+@contextmanager
+def _interrupt() -> Iterator[threading.Event]:
+    """Remember Ctrl-C beside raising it: an exception that meets Python in a callback of SQLite or a finalizer is lost."""
+    came = threading.Event()
+
+    def remember(_number: int, _frame: object) -> None:
+        came.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _rows(path: Path, wanted: LogFilter, lines: int, follows: Callable[[], bool]) -> Iterator[LogRow]:
+    """Yield the newest rows, and as long as it ``follows`` those that come."""
     from emwatch.ledger.query import LedgerReader
 
     with LedgerReader(path) as reader:
@@ -78,7 +98,7 @@ def _rows(path: Path, wanted: LogFilter, lines: int, *, follow: bool) -> Iterato
     seen = max((seen, *(row.id for row in newest)))
     last_at = max((row.recorded_at for row in newest), default=wanted.asked_at)
     trouble = ""
-    while follow:
+    while follows():
         time.sleep(_PAUSE_S)
         if _nobody_reads():
             raise BrokenPipeError

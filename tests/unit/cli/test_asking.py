@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from PIL import Image
 from emwatch.cli.main import cli
 from emwatch.frame import Review, ReviewVerdict
 from emwatch.ledger.entries import Note
+from emwatch.ledger.query import LedgerReader
 from emwatch.ledger.writer import Ledger
 from emwatch.testing import make_outcome, make_prediction
 
@@ -256,6 +258,27 @@ class TestTail:
 
         assert tail.wait(timeout=20) == 0
         assert seen == ["unsure.tif", "one.tif", "two.tif", "anew.tif"]
+
+    def test_a_ctrl_c_that_a_callback_swallowed_ends_it_all_the_same(
+        self, ledger: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = LedgerReader.newest_id
+        asked: list[int] = []
+
+        def interrupted(reader: LedgerReader) -> int:
+            asked.append(1)
+            assert len(asked) < 4, "asked on and on"
+            if len(asked) == 2:
+                with suppress(KeyboardInterrupt):  # as SQLite and finalizers do
+                    signal.raise_signal(signal.SIGINT)
+            return real(reader)
+
+        monkeypatch.setattr(LedgerReader, "newest_id", interrupted)
+        monkeypatch.setattr("emwatch.cli.commands.tail._PAUSE_S", 0.0)
+        monkeypatch.setattr("emwatch.cli.commands.tail._nobody_reads", lambda: False)  # there is no pipe here
+
+        assert run("tail", "-f", "-n", "1", "--ledger", ledger).exit_code == 0
+        assert len(asked) == 2
 
     @pytest.mark.slow
     def test_it_ends_when_nobody_reads_any_more(
