@@ -117,6 +117,10 @@ def _debian(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             shutil.rmtree(root)
 
 
+def _not_below(*folders: str) -> list[str]:
+    return [word for folder in folders for word in ("-not", "-path", f"{folder}/*")]
+
+
 def _first_process(root: Path, nspawn: subprocess.Popen[bytes]) -> int:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and nspawn.poll() is None:
@@ -206,5 +210,5 @@ class TestLife:
         debian("dpkg", "--purge", "emwatch")
 
         assert debian("getent", "passwd", "emwatch", check=False).returncode == 2
-        names = debian("find", "/", "-xdev", "-name", "*emwatch*", "-not", "-path", "/tmp/*").stdout
+        names = debian("find", "/", "-xdev", "-name", "*emwatch*", *_not_below("/tmp", "/packages")).stdout
         assert names == ""
