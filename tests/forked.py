@@ -35,6 +35,15 @@ _IMPORTED_LATER = (
 )
 
 
+def _of_python(environ: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the variables that are meant for Python itself."""
+    known = os.environ if environ is None else environ
+    return {name: value for name, value in known.items() if name.startswith("PYTHON")}
+
+
+_AT_START = _of_python(None)
+
+
 class ForkServer:
     """Runs the program as often as asked; starts its process at the first time."""
 
@@ -50,6 +59,17 @@ class ForkServer:
         ``script``: run this instead, as ``python -c`` does.
         """
         words = list(map(os.fspath, arguments))
+        if _of_python(environ) != _AT_START:  # what they say to Python comes too late in a fork
+            program = ["-c", script] if script else ["-m", "emwatch"]
+            return subprocess.run(
+                [sys.executable, *program, *words],
+                env=None if environ is None else dict(environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=110,
+                check=False,
+            )
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
             code = self._ask(
