@@ -36,6 +36,7 @@ def test_100000_files_of_before_do_not_keep_new_frames_waiting(rig: Rig) -> None
     old = sized(20_000, 100_000)
     for at in range(old):
         (rig.watched / f"old_{at:06d}.tif").write_bytes(b"x")
+    time.sleep(0.5)  # what came in the last moment before the start may count as live
     rig.configure(watch="catch_up: new")
     with rig.running() as daemon:
         first_ready_s = daemon.ready_s
