@@ -7,17 +7,15 @@ kill, it changes nothing.
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
-from emwatch.errors import EmwatchError, LedgerError
+from emwatch.errors import LedgerError
 from emwatch.foreign_file import parse_json, read_bounded
 from emwatch.frame import path_to_text
 from emwatch.ingest.events import Notice
-from emwatch.whole_file import written_whole
+from emwatch.service.inbox import leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,17 +61,7 @@ def apply(ledger: Ledger, asked: AlertRequest, now: datetime) -> int:
 
 def hand_over(ledger: Path, asked: AlertRequest, now: datetime) -> Path:
     """Leave a request for the daemon. Returns its file, which goes when it is done. Raises `EmwatchError`."""
-    request = _folder(ledger) / f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}.json"
-    try:
-        request.parent.mkdir(exist_ok=True)
-        with written_whole(request) as made:
-            made.write_bytes(json.dumps(asdict(asked)).encode("ascii"))
-    except OSError as error:
-        raise EmwatchError(
-            f"{path_to_text(request)}: cannot be left for the running daemon: {error.strerror or error}; "
-            "ask as a user who may write there"
-        ) from error
-    return request
+    return leave(_folder(ledger), asdict(asked), now)
 
 
 def _folder(ledger: Path) -> Path:
