@@ -43,7 +43,7 @@ def _warn(event: Event) -> None:
 
 
 def tell_waiting() -> None:
-    """Say on stderr that an entry is not recorded yet."""
+    """Print on stderr that an entry is not recorded yet."""
     click.echo("this waits beside the ledger: emwatch, which has it now, records it when it comes to it", err=True)
 
 

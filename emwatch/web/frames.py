@@ -60,7 +60,7 @@ class Frames:
     @contextmanager
     def _reader(self) -> Iterator[LedgerReader]:
         """
-        Give the ledger, opened anew if it is another file now, and every few seconds.
+        Yield the ledger, opened anew if it is another file now, and every few seconds.
 
         A reader holds no file open between two questions, so that several threads may share it: what takes time is to
         open it and to make the SQL of its questions.

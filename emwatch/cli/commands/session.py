@@ -126,7 +126,7 @@ def end(which: str | None, at: str | None, config_file: Path | None, ledger: Pat
     _report({"recorded": recorded, "id": number, "name": name, "ended_at": ended_at}, f"{name}: ended", as_json)
 
 
-@session.command(short_help="Give a session another name, operator or sample.")
+@session.command(short_help="Change the name, operator or sample of a session.")
 @click.argument("which", metavar="SESSION")
 @click.argument("name", required=False)
 @_operator_option
@@ -140,7 +140,7 @@ def rename(
     which: str, name: str | None, config_file: Path | None, ledger: Path | None, *, as_json: bool, **asked: Any
 ) -> None:
     """
-    Give a session another name, operator, sample or instrument. SESSION is its name, its number or "last".
+    Change the name, operator, sample or instrument of a session. SESSION is its name, its number or "last".
 
     An empty text takes back what was said: --sample "".
     """
