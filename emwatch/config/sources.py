@@ -25,6 +25,8 @@ _OTHER_VARIABLES: Final = (
     "EMWATCH_XCEPTION_WEIGHTS",
     "EMWATCH_REAL_FRAMES",
     "EMWATCH_LABELLED_FRAMES",
+    "EMWATCH_NOTEBOOK_TOKEN",
+    "EMWATCH_NOTEBOOK_URL",
 )
 _ALERT_VARIABLES: Final = "EMWATCH_ALERT_"  # given to the commands that deliver alerts
 

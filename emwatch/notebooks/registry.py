@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: The module of each kind; it has ``connect(url, token)``, which returns a `Notebook`.
-NOTEBOOKS: Final = {"elabftw": "emwatch.notebooks.elabftw"}
+NOTEBOOKS: Final = {"elabftw": "emwatch.notebooks.elabftw", "elog": "emwatch.notebooks.elog"}
+
+#: What ``connect`` of each kind expects as an address.
+ADDRESSES: Final = {
+    "elabftw": "the server's API, https://HOST/api/v2",
+    "elog": "the logbook, https://HOST:8080/LOGBOOK/?Type=Routine with the attributes that it asks for",
+}
 
 
 class NotebookError(EmwatchError):
@@ -34,7 +40,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is posted. ``key``: the same at every repetition; it stands in the title, and finds the entry again."""
+    """What is posted. ``key``: the same at every repetition; it stands in the entry, and finds it again."""
 
     key: str
     title: str
@@ -56,9 +62,11 @@ class Notebook(Protocol):
 def connect(kind: str, url: str, token: str) -> Notebook:
     """Return a notebook by its kind. Raises `ConfigError` if its library is not installed, or if something is missing."""
     if not url:
-        raise ConfigError(f"--notebook-url is missing: the address of the {kind} server's API")
+        raise ConfigError(f"--notebook-url is missing: {ADDRESSES[kind]}")
     if not token:
-        raise ConfigError("the notebook's token is missing: --token-file FILE, or EMWATCH_NOTEBOOK_TOKEN")
+        raise ConfigError(
+            "the notebook's token is missing (elog: USER:PASSWORD): --token-file FILE, or EMWATCH_NOTEBOOK_TOKEN"
+        )
     try:
         module = importlib.import_module(NOTEBOOKS[kind])
         made: Notebook = module.connect(url, token)

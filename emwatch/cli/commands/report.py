@@ -28,11 +28,21 @@ _THUMBNAIL_PX: Final = 256
 @click.command(short_help="Report a session on one page, or as JSON.")
 @click.argument("session", default="last")
 @click.option("--out", metavar="FILE", type=AnyPath(), help="Write this .html or .json file; default: report-N.html.")
-@click.option("--post", metavar="KIND", type=click.Choice(["elabftw"]), help="Post into this notebook: elabftw.")
 @click.option(
-    "--notebook-url", metavar="URL", envvar="EMWATCH_NOTEBOOK_URL", help="The notebook's API, https://HOST/api/v2."
+    "--post", metavar="KIND", type=click.Choice(["elabftw", "elog"]), help="Post into this notebook: elabftw or elog."
 )
-@click.option("--token-file", metavar="FILE", type=AnyPath(), help="The notebook's token; else EMWATCH_NOTEBOOK_TOKEN.")
+@click.option(
+    "--notebook-url",
+    metavar="URL",
+    envvar="EMWATCH_NOTEBOOK_URL",
+    help="The notebook: https://HOST/api/v2, or https://HOST:8080/LOGBOOK/ of ELOG.",
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    type=AnyPath(),
+    help="The notebook's token, USER:PASSWORD for ELOG; else EMWATCH_NOTEBOOK_TOKEN.",
+)
 @click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 @config_option
 @json_option
@@ -48,7 +58,8 @@ def report(
 
     --post writes the summary, the page and the pictures of the hits into an electronic notebook (needs
     emwatch[notebook]); posted again, the same entry is brought up to date. If the notebook does not answer, the session
-    waits beside the ledger and goes with the next --post.
+    waits beside the ledger and goes with the next --post. Attributes that an ELOG logbook asks for stand behind a
+    question mark in its address: https://elog.example:8080/SEM/?Type=Routine.
     """
     from pathlib import Path
 

@@ -1,0 +1,180 @@
+"""Sessions in an electronic notebook: every kind of notebook keeps the same promises."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from emwatch.cli.main import cli
+from emwatch.ledger.writer import Ledger
+from emwatch.testing import NOON, make_outcome, make_reading, make_stat_key
+from tests.notebook_servers import SERVERS, Elogd, NotebookServer, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+pytest.importorskip("elabapi_python", reason="needs the notebook extra")
+pytest.importorskip("requests", reason="needs the notebook extra")
+pytest.importorskip("jinja2", reason="needs the notebook extra")
+
+
+@pytest.fixture(name="server", params=SERVERS, ids=lambda each: each.kind)
+def _server(request: pytest.FixtureRequest) -> Iterator[NotebookServer]:
+    with serving(request.param()) as server:
+        yield server
+
+
+@pytest.fixture(name="lab")
+def _lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "lab.yaml").write_text("watch: {directory: frames}\nledger: {path: ledger.sqlite3}\n")
+    (tmp_path / "frames").mkdir()
+    record(tmp_path, "a")
+    return tmp_path
+
+
+def record(lab: Path, name: str) -> None:
+    path = lab / "frames" / f"{name}.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)).save(path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    with Ledger(lab / "ledger.sqlite3") as ledger:
+        reading = make_reading(path, sha256=sha256, stat_key=make_stat_key())
+        ledger.record(make_outcome(path, reading=reading, sha256=sha256, targets=("tips",)), NOON)
+
+
+def post(lab: Path, server: NotebookServer, *more: str, url: str | None = None, token: str | None = None) -> Result:
+    arguments = ["report", "last", "--post", server.kind, "--config", str(lab / "lab.yaml"), *more]
+    arguments += ["--notebook-url", server.url if url is None else url]
+    said = {"EMWATCH_NOTEBOOK_TOKEN": server.token if token is None else token}
+    return CliRunner().invoke(cli, arguments, env=said)
+
+
+def test_a_session_is_posted_with_its_pictures(lab: Path, server: NotebookServer) -> None:
+    ended = post(lab, server)
+    assert ended.exit_code == 0, ended.output
+    (entry,) = server.entries()
+    assert entry.title.startswith("SEM session 2026-03-01")
+    assert "<td>met a target</td><td>1</td>" in entry.body
+    assert list(entry.files) == ["emwatch-report.html", "frame-1.jpg"]
+    assert "posted: session 1 at http://127.0.0.1:" in ended.stderr
+    assert server.token not in ended.output
+    assert "not a variable of emwatch" not in ended.output
+
+
+def test_posted_again_the_same_entry_is_brought_up_to_date(lab: Path, server: NotebookServer) -> None:
+    post(lab, server)
+    (before,) = server.entries()
+    record(lab, "b")
+    ended = post(lab, server)
+    assert ended.exit_code == 0, ended.output
+    (entry,) = server.entries()
+    assert "<td>met a target</td><td>2</td>" in entry.body
+    assert sorted(entry.files) == ["emwatch-report.html", "frame-1.jpg", "frame-2.jpg"]
+    assert entry.files["emwatch-report.html"] != before.files["emwatch-report.html"]
+
+
+def test_an_entry_that_a_break_left_behind_is_found_again(lab: Path, server: NotebookServer) -> None:
+    post(lab, server)
+    server.lose_files()
+    post(lab, server)
+    (entry,) = server.entries()
+    assert len(entry.files) == 2
+
+
+def test_while_the_notebook_is_away_the_session_waits_and_goes_later(lab: Path, server: NotebookServer) -> None:
+    server.status = 503
+    ended = post(lab, server)
+    assert ended.exit_code == 1
+    assert "answers 503" in ended.stderr
+    assert "session 1 waits in " in ended.stderr
+    kept = (lab / "ledger.sqlite3.notebook.json").read_text("utf-8")
+    assert json.loads(kept) == [[server.kind, server.url, 1]]
+    assert server.token not in kept
+    post(lab, server)
+    assert len(json.loads((lab / "ledger.sqlite3.notebook.json").read_text("utf-8"))) == 1
+    server.status = 0
+    with Ledger(lab / "ledger.sqlite3") as ledger:  # another day, another session
+        later = NOON.replace(day=9)
+        ledger.record(make_outcome("/acq/later.tif", "later", written_at=later), later)
+    ended = post(lab, server)
+    assert ended.exit_code == 0, ended.output
+    assert "posted: session 1 at" in ended.stderr
+    assert "posted: session 2 at" in ended.stderr
+    assert len(server.entries()) == 2
+    assert json.loads((lab / "ledger.sqlite3.notebook.json").read_text("utf-8")) == []
+
+
+def test_no_server_at_all_is_said(lab: Path, server: NotebookServer) -> None:
+    ended = post(lab, server, url=server.url.replace("127.0.0.1", "127.0.0.2"))
+    assert ended.exit_code == 1
+    assert "does not answer" in ended.stderr
+    assert "session 1 waits in " in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        ({"token": "wrong"}, 1, {"elabftw": "is the token right, and may it write?", "elog": "USER:PASSWORD"}),
+        ({"token": ""}, 78, "--token-file FILE, or EMWATCH_NOTEBOOK_TOKEN"),
+        ({"url": ""}, 78, {"elabftw": "missing: the server's API", "elog": "missing: the logbook, https://HOST"}),
+        ({"more": ("--token-file", "/nowhere")}, 78, "--token-file: /nowhere cannot be read"),
+        ({"more": ("--json",)}, 2, "--post excludes --json and --out"),
+    ],
+)
+def test_what_trying_again_would_not_help_does_not_wait(
+    lab: Path, server: NotebookServer, change: dict[str, Any], code: int, said: str | dict[str, str]
+) -> None:
+    ended = post(lab, server, *change.get("more", ()), url=change.get("url"), token=change.get("token"))
+    assert (said if isinstance(said, str) else said[server.kind]) in ended.output
+    assert ended.exit_code == code
+    assert not (lab / "ledger.sqlite3.notebook.json").exists()
+    assert not server.entries()
+
+
+def test_elabftw_is_not_sent_a_picture_that_it_has(lab: Path, server: NotebookServer) -> None:
+    if server.kind != "elabftw":
+        pytest.skip("an edit of ELOG sends all files anew")
+    post(lab, server)
+    post(lab, server)
+    assert ("POST", "/api/v2/experiments/1/uploads/2") not in server.asked
+
+
+class TestElog:
+    @pytest.fixture(name="elogd")
+    def _elogd(self) -> Iterator[Elogd]:
+        with serving(Elogd()) as server:
+            yield server
+
+    def test_what_others_attached_or_chose_stays(self, lab: Path, elogd: Elogd) -> None:
+        post(lab, elogd)
+        elogd.files[1]["261129_130000_sketch.png"] = b"by hand"
+        elogd.messages[1]["Author"] = "Bert"
+        post(lab, elogd)
+        assert "261129_130000_sketch.png" in elogd.files[1]
+        assert len(elogd.files[1]) == 3
+
+    def test_an_attribute_that_the_logbook_asks_for_is_named(self, lab: Path, elogd: Elogd) -> None:
+        ended = post(lab, elogd, url=elogd.url.partition("?")[0])
+        assert ended.exit_code == 1
+        assert "refuses: Error: Attribute Type not supplied.; attributes that it asks for go behind '?'" in ended.stderr
+
+    def test_an_address_without_a_logbook_is_refused(self, lab: Path, elogd: Elogd) -> None:
+        ended = post(lab, elogd, url=elogd.url.partition("/books")[0])
+        assert ended.exit_code == 1
+        assert "names no logbook: expected https://HOST:8080/LOGBOOK/" in ended.stderr
+
+    def test_another_entry_with_the_words_is_not_taken(self, lab: Path, elogd: Elogd) -> None:
+        elogd.messages[1] = {"Author": "Bert", "Type": "Routine", "Subject": "mine", "Text": "SEM session"}
+        elogd.files[1] = {}
+        post(lab, elogd)
+        assert elogd.messages[1]["Text"] == "SEM session"
+        assert len(elogd.messages) == 2
