@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 #: The newest migration; four digits, so that a later one is also a greater text.
-REVISION: Final = "0010"
+REVISION: Final = "0011"
 
 #: Marks the file as ours (``PRAGMA application_id``): "emwa".
 APPLICATION_ID: Final = 0x656D7761
@@ -283,12 +283,13 @@ alerts = Table(
     sqlite_autoincrement=True,
 )
 
-#: Until when alerts are held; the target "" stands for every target.
+#: Until when alerts are held, and since when; the target "" stands for every target.
 snoozes = Table(
     "snoozes",
     tables,
     Column("target", PlainText, primary_key=True),
     Column("until", Instant, nullable=False),
+    Column("given_at", Instant),
 )
 
 _SEARCHED: Final[dict[str, type[TypeEngine[Any]]]] = {

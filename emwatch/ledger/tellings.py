@@ -56,6 +56,7 @@ def to_tell(
 
     A digest gets its key and its members here, before it is sent: tried again, it is the same one.
     """
+    _count_from_now(connection, now)
     if channel == policy.escalate_to:
         _escalate(connection, channel, now, policy)
     snoozed = snoozed_until(connection, now)
@@ -70,14 +71,32 @@ def to_tell(
 
 def snoozed_until(connection: Connection, now: datetime) -> dict[str, datetime]:
     """Return until when alerts are held, by target; "" stands for every target."""
-    return {row.target: row.until for row in connection.execute(select(snoozes).where(snoozes.c.until > now))}
+    rows = connection.execute(select(snoozes).where(snoozes.c.until > now))
+    return {row.target: now + _length(row) if _is_ahead(row, now) else row.until for row in rows}
+
+
+def _is_ahead(row: Any, now: datetime) -> bool:
+    """Return whether a snooze was given by a clock that has been put back since: its end may be days too late."""
+    return row.given_at is not None and row.given_at > now
+
+
+def _length(row: Any) -> timedelta:
+    length: timedelta = row.until - row.given_at
+    return length
+
+
+def _count_from_now(connection: Connection, now: datetime) -> None:
+    """Let what a clock that was ahead has snoozed hold for its length from now on. How much of it was over, nobody knows."""
+    for row in connection.execute(select(snoozes).where(snoozes.c.given_at > now)).all():
+        begun_anew = update(snoozes).where(snoozes.c.target == row.target)
+        connection.execute(begun_anew.values(given_at=now, until=now + _length(row)))
 
 
 def snooze(connection: Connection, target: str, until: datetime | None, now: datetime) -> None:
     """Hold a target's alerts until a time, ``None``: no longer; "" stands for every target."""
     connection.execute(delete(snoozes).where(or_(snoozes.c.target == target, snoozes.c.until <= now)))
     if until is not None:
-        connection.execute(insert(snoozes).values(target=target, until=until))
+        connection.execute(insert(snoozes).values(target=target, until=until, given_at=now))
     connection.execute(
         update(alerts)
         .where(alerts.c.state == "pending", alerts.c.held == "snoozed", alerts.c.next_try_at > now)
@@ -201,6 +220,8 @@ def _digest_key(members: Sequence[Alert]) -> str:
 
 def _escalate(connection: Connection, channel: str, now: datetime, policy: Policy) -> None:
     columns = (alerts.c.id, alerts.c.frame_id, alerts.c.target, alerts.c.reason, frames.c.path, frames.c.sha256)
+    latest = now + policy.escalate_after  # beyond it only if the clock was put back, or the policy has changed
+    connection.execute(update(alerts).where(alerts.c.escalate_at > latest).values(escalate_at=latest))
     late = select(*columns).select_from(_JOINED).where(alerts.c.escalate_at <= now).order_by(alerts.c.id)
     for row in connection.execute(late).all():
         passed_on = {

@@ -175,6 +175,40 @@ def test_a_snooze_outlives_a_restart_and_ends_early_when_it_is_lifted(room: Room
     assert room.counts() == [1, 2]
 
 
+@with_policy()
+@pytest.mark.parametrize("while_down", [False, True])
+def test_a_snooze_given_by_a_clock_that_was_days_ahead_holds_for_its_length_and_not_for_days(
+    room: Room, while_down: bool
+) -> None:
+    room.clock.put(3 * 86_400)
+    now = room.clock.now()
+    room.ledger.snooze_alerts("t", now + 30 * MINUTE, now)
+    if while_down:
+        room.clock.put(-3 * 86_400)
+        room.restart()
+    else:
+        room.deliver()
+        room.clock.put(-3 * 86_400)
+    room.deliver()
+    room.hit(number=2)
+    room.pass_minutes(29)
+    assert room.counts() == []
+    room.pass_minutes(7)
+
+    assert room.counts() == [2]
+
+
+@with_policy("pager", escalate_to="pager", escalate_after_minutes=15)
+def test_what_a_clock_that_was_days_ahead_told_is_passed_on_when_nobody_acknowledges_it(room: Room) -> None:
+    room.clock.put(3 * 86_400)
+    room.hit()
+    room.deliver()
+    room.clock.put(-3 * 86_400)
+    room.pass_minutes(17)
+
+    assert len(room.channels["pager"].told) == 1
+
+
 @with_policy(same_place_minutes=30)
 def test_one_place_is_told_once_and_no_place_is_no_reason(room: Room) -> None:
     place = {"stage_x_mm": 1.0, "stage_y_mm": 2.0, "horizontal_field_width_um": 10.0}
