@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from emwatch.cli.exclusive import exclusive_ledger
-from emwatch.cli.terminal.display import tell_warning
+from emwatch.cli.terminal.display import tell_event
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
 
 if TYPE_CHECKING:
     from emwatch.config import Config
-    from emwatch.ingest.events import Event
     from emwatch.ledger.entries import Entry
     from emwatch.ledger.query import LedgerReader, SessionRow
 
@@ -32,14 +31,10 @@ def enter(config: Config, entry: Entry, what: str) -> bool:
     path = config.ledger.path
     if holder(path) is None:
         with exclusive_ledger(config, what=what) as ledger:
-            entry_inbox(ledger, _warn).empty()  # what waited for a daemon is older
+            entry_inbox(ledger, tell_event).empty()  # what waited for a daemon is older
             ledger.enter(entry)
         return True
     return is_done(hand_over(path, entry, SystemClock().now()))
-
-
-def _warn(event: Event) -> None:
-    tell_warning(getattr(event, "text", str(event)))
 
 
 def tell_waiting() -> None:

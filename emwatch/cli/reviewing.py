@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from emwatch.cli.exclusive import exclusive_ledger
-from emwatch.cli.terminal.display import printable
+from emwatch.cli.terminal.display import tell_event
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
 from emwatch.frame import CATEGORIES, Review, ReviewVerdict, path_to_text
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.config import Config
-
-#: The daemon looks once a second, between two frames.
-PATIENCE_S: Final = 5.0
-_PAUSE_S: Final = 0.05
 
 
 def login() -> str:
@@ -50,26 +45,21 @@ def review_of(
     return Review(frame_id, verdict, named, by, SystemClock().now(), note)
 
 
-def record(config: Config, made: list[Review], *, patience_s: float = PATIENCE_S) -> bool:
+def record(config: Config, made: list[Review], *, wait: bool = True) -> bool:
     """
     Write reviews, or pass them to the process that writes the ledger.
 
-    Returns whether they are recorded; a daemon is waited for, for ``patience_s`` at most. Raises `EmwatchError`.
+    Returns whether they are recorded; with ``wait``, a daemon gets some seconds for it. Raises `EmwatchError`.
     """
+    from emwatch.service.inbox import is_done
     from emwatch.service.lock import holder
-    from emwatch.service.review_inbox import hand_over, take_in
+    from emwatch.service.review_inbox import hand_over, review_inbox
 
     path = config.ledger.path
     if holder(path) is None:
         with exclusive_ledger(config, what="review") as ledger:
-            for notice in take_in(ledger):  # what waited for a daemon is older
-                click.echo(f"warning: {printable(notice.text)}", err=True)
+            review_inbox(ledger, tell_event).empty()  # what waited for a daemon is older
             ledger.add_reviews(made)
         return True
     request = hand_over(path, made)
-    until = time.monotonic() + patience_s
-    while request.exists() and time.monotonic() < until:
-        time.sleep(_PAUSE_S)
-    if request.with_suffix(".refused").exists():
-        raise EmwatchError(f"{path_to_text(request.with_suffix('.refused'))}: refused; emwatch run says why")
-    return not request.exists()
+    return is_done(request) if wait else not request.exists()

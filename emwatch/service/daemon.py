@@ -23,7 +23,7 @@ from emwatch.readers.data_bar import ocr
 from emwatch.readers.data_bar.sandbox import BarSandbox
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import bar_limits, reading_limits
-from emwatch.service.alert_inbox import AlertInbox
+from emwatch.service.alert_inbox import alert_inbox
 from emwatch.service.data_bars import DataBarWorker, MissingBarReader
 from emwatch.service.entry_inbox import entry_inbox
 from emwatch.service.learned_targets import LearnedTargets
@@ -33,7 +33,7 @@ from emwatch.service.model import LiveModel
 from emwatch.service.page import Page
 from emwatch.service.progress import Progress, Teller
 from emwatch.service.reload import Reload
-from emwatch.service.review_inbox import LiveReviews
+from emwatch.service.review_inbox import review_inbox
 from emwatch.service.roots import check_root, checked_roots
 from emwatch.service.status_file import StatusFile
 from emwatch.service.systemd import SystemdNotifier
@@ -193,10 +193,10 @@ class Daemon:
             partial(self._pass_on, model, reload),
             model.tick,
             learned.tick,
-            LiveReviews(ledger, tell).tick,
+            review_inbox(ledger, tell).tick,
             entry_inbox(ledger, tell).tick,
             *(() if self._once else (trouble.tick, page.tick)),
-            AlertInbox(ledger, tell, clock.now, outbox.wake).tick,
+            alert_inbox(ledger, tell, clock.now, outbox.wake).tick,
             LedgerWatch(ledger, lock, tell, partial(_ledger_trouble, status_file)).tick,
             status_file.publish,
             lambda now: _revive((*outbox.workers, *workers), now, tell),

@@ -8,8 +8,10 @@ another name if it makes no sense. Done twice after a kill, it must change nothi
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.errors import EmwatchError, LedgerError
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from emwatch.ingest.events import Event
 
 _LOOK_EVERY_S: Final = 1.0
-_LARGEST_BYTES: Final = 1_000_000
+#: So long, and not longer than one request takes, other work stands still.
+_TURN_S: Final = 0.1
 _LONGEST_REASON: Final = 500
 #: How long somebody who asks waits for a daemon, which looks between two frames.
 _PATIENCE_S: Final = 5.0
@@ -62,40 +65,75 @@ class Inbox:
     """
     Takes in what waits in a folder, oldest first; faults are reported once.
 
-    ``take`` does what a document asks for. It raises `ValueError`, `TypeError` or `KeyError` for one that makes no sense,
-    `LedgerError` if the ledger cannot be written now.
+    Args:
+        folder: where requests wait.
+        take: does what a document asks for. It raises `ValueError`, `TypeError` or `KeyError` for one that makes no sense,
+            `LedgerError` if the ledger cannot be written now.
+        tell: hears of what was refused.
+        what: what a request is called in notices.
+        largest_bytes: larger files make no sense.
+        monotonic: seconds that pass while requests are taken in.
+
     """
 
-    def __init__(self, folder: Path, take: Callable[[Any], None], tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        take: Callable[[Any], None],
+        tell: Callable[[Event], None],
+        *,
+        what: str = "a request",
+        largest_bytes: int = 1_000_000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder, self._take, self._tell = folder, take, tell
+        self._what, self._largest_bytes, self._monotonic = what, largest_bytes, monotonic
         self._next_look = 0.0
+        self._waiting: deque[Path] = deque()  # found by the last look, and not done yet
         self._stuck: set[tuple[str, int, int]] = set()  # done, and can be neither removed nor renamed
         self._told: set[str] = set()
 
     def tick(self, now: float) -> None:
-        """Take in what waits, once a second; ``now``: monotonic seconds."""
+        """
+        Take in what waits, once a second and for 0.1 s: frames are recorded meanwhile, however much waits.
+
+        ``now``: monotonic seconds.
+        """
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY_S
         try:
-            self.empty()
+            self._take_in(_TURN_S)
         except LedgerError as error:  # the frames tell of it, too; it is tried again
             self._once(Notice("warning", f"requests wait in {path_to_text(self._folder)}: {error}"))
 
     def empty(self) -> None:
         """Take in all that waits now. Raises `LedgerError` if the ledger cannot be written: what waits stays."""
-        try:
-            waiting = sorted(path for path in self._folder.iterdir() if path.suffix == ".json" and path.name[0] != ".")
-        except OSError:  # there are no requests yet
-            return
-        for request in waiting:
+        self._take_in(math.inf)
+
+    def _take_in(self, most_s: float) -> None:
+        until = self._monotonic() + most_s
+        if not self._waiting:
+            try:
+                found = [path for path in self._folder.iterdir() if path.suffix == ".json" and path.name[0] != "."]
+            except OSError:  # there are no requests yet
+                return
+            self._waiting.extend(sorted(found))
+        while self._waiting:
+            request = self._waiting[0]
             try:
                 self._one(request)
             except OSError as error:
                 self._once(Notice("warning", f"{path_to_text(request)}: cannot be taken in: {error}", request))
+            self._waiting.popleft()
+            if self._monotonic() >= until:
+                return
 
     def _one(self, request: Path) -> None:
-        found = request.lstat()
+        try:
+            found = request.lstat()
+        except FileNotFoundError:  # taken back since it was listed
+            return
         key = (request.name, found.st_ino, found.st_mtime_ns)
         if key in self._stuck:
             return
@@ -104,7 +142,7 @@ class Inbox:
         if reason:
             kept = request.with_suffix(".refused")
             request.replace(kept)
-            self._once(Notice("warning", f"a request was refused, and kept as {path_to_text(kept)}: {reason}", kept))
+            self._once(Notice("warning", f"{self._what} was refused, and kept as {path_to_text(kept)}: {reason}", kept))
         else:
             request.unlink()
         self._stuck.discard(key)
@@ -112,7 +150,7 @@ class Inbox:
     def _reason(self, request: Path) -> str:
         """Do what a request asks for. Returns why not if it makes no sense, else ""."""
         try:
-            self._take(parse_json(read_bounded(request, _LARGEST_BYTES)))
+            self._take(parse_json(read_bounded(request, self._largest_bytes)))
         except FileNotFoundError:
             return "is a link to a missing file"
         except KeyError as error:

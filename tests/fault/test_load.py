@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING
@@ -127,3 +128,51 @@ def test_frames_that_come_faster_than_they_can_be_classified_wait_in_bounded_mem
     assert len(rows) == number + 1
     assert done_then < number
     assert most - before <= 50 * _MIB
+
+
+#: What people may ask for, by the folder beside the ledger in which it waits.
+_REQUESTS = {
+    "reviews": {
+        "reviews": [
+            {"frame_id": 1, "verdict": "reject", "category": None, "reviewed_by": "ana", "note": ""}
+            | {"reviewed_at": "2026-03-01T12:00:00+00:00"}
+        ]
+    },
+    "alerts": {"do": "snooze", "ids": [], "target": "other", "until": ""},
+    "entries": {"do": "note", "text": "edge", "written_by": "ana", "frame_id": 1},
+}
+
+
+def test_thousands_of_requests_hold_up_no_frame(rig: Rig) -> None:
+    number = sized(1000, 10_000)
+    frames.write(rig.watched, range(1))
+    with rig.running():
+        rig.wait_for_count(1)
+        for kind, document in _REQUESTS.items():
+            prepared = rig.home / kind
+            prepared.mkdir()
+            for at in range(number):
+                moment = f"2026-03-01T12:{at // 60 % 60:02}:{at % 60:02}.{at:06}+00:00"
+                changed = document | ({"written_at": moment} if kind == "entries" else {})
+                (prepared / f"{at:06}.json").write_text(json.dumps(changed), encoding="ascii")
+        folders = [rig.ledger.with_name(f"{rig.ledger.name}.{kind}") for kind in _REQUESTS]
+        began = time.monotonic()
+        for kind, folder in zip(_REQUESTS, folders, strict=True):
+            (rig.home / kind).rename(folder)
+        written_at = {}
+        for at in range(1, 41):
+            [path] = frames.write(rig.watched, range(at, at + 1))
+            written_at[os.fspath(path)] = time.time()
+            time.sleep(0.1)
+        rig.wait_for_count(41)
+        rows = rig.query("SELECT path, (julianday(recorded_at) - 2440587.5) * 86400 FROM frames")
+        waited = sorted(at - written_at[path] for path, at in rows if path in written_at)
+        left = sum(len(list(folder.glob("*.json"))) for folder in folders)
+        rig.wait_for(lambda: not any(list(folder.glob("*.json")) for folder in folders), 900)
+    refused = [path for folder in folders for path in folder.glob("*.refused")]
+    print(
+        f"{3 * number} requests at once: 40 live frames recorded after {waited[20]:.2f} s (median), {waited[-1]:.2f} s at "
+        f"most, {left} requests left then; all done after {time.monotonic() - began:.0f} s"
+    )
+    assert refused == []
+    assert waited[-1] <= 2

@@ -12,7 +12,7 @@ import click
 from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
-from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable
+from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable, tell_event
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
 from emwatch.frame import Alert, path_to_text
@@ -36,9 +36,6 @@ _LISTED: Final = (
 )
 _DURATION: Final = re.compile(r"(\d{1,5})\s*(m|min|h|d)")
 _MINUTES: Final = {"m": 1, "min": 1, "h": 60, "d": 24 * 60}
-#: The daemon looks once a second, between two frames.
-_PATIENCE_S: Final = 5.0
-_PAUSE_S: Final = 0.05
 
 
 _ledger_option = click.option(
@@ -190,17 +187,16 @@ def _length(text: str) -> timedelta:
 
 def _ask(config: Config, request: AlertRequest, done: str) -> None:
     """Do what is asked for, or hand it to the daemon, and say so."""
-    from emwatch.service.alert_inbox import apply, hand_over
+    from emwatch.service.alert_inbox import alert_inbox, apply, hand_over
+    from emwatch.service.inbox import is_done
     from emwatch.service.lock import holder
 
     now: datetime = SystemClock().now()
     if holder(config.ledger.path) is None:
         with exclusive_ledger(config, what="ask again", must_exist=True) as ledger:
+            alert_inbox(ledger, tell_event, lambda: now).empty()  # what waited for a daemon is older
             number = apply(ledger, request, now)
         click.echo(done if request.do == "snooze" else f"{counted(number, 'alert')} {done}", err=True)
         return
-    left = hand_over(config.ledger.path, request, now)
-    until = time.monotonic() + _PATIENCE_S
-    while left.exists() and time.monotonic() < until:
-        time.sleep(_PAUSE_S)
-    click.echo("waits beside the ledger: emwatch does it when it comes to it" if left.exists() else done, err=True)
+    taken = is_done(hand_over(config.ledger.path, request, now))
+    click.echo(done if taken else "waits beside the ledger: emwatch does it when it comes to it", err=True)

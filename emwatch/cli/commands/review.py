@@ -161,7 +161,7 @@ def _ask(config: Config, wanted: LogFilter, by: str, note: str) -> None:
 
     def save(row: LogRow, answer: tuple[ReviewVerdict, str | None]) -> None:
         verdict, relabel = answer
-        record(config, [review_of(row.id, row.path, row.category, verdict, relabel, by, note)], patience_s=0.0)
+        record(config, [review_of(row.id, row.path, row.category, verdict, relabel, by, note)], wait=False)
 
     queue = ReviewQueue(in_order(_unreviewed(config, wanted)), save)
     with closing(PictureReader(reading_limits(config))) as pictures:

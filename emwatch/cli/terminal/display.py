@@ -49,6 +49,11 @@ def tell_warning(text: str) -> None:
     _tell("warning: ", "yellow", text)
 
 
+def tell_event(event: object) -> None:
+    """Print what an event of the service says as a warning."""
+    tell_warning(getattr(event, "text", str(event)))
+
+
 def tell_error(text: str) -> None:
     """Print an error on stderr."""
     _tell("error: ", "red", text)

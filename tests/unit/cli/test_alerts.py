@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emwatch.ledger.writer import Ledger
-from emwatch.service.alert_inbox import AlertInbox
+from emwatch.service.alert_inbox import AlertRequest, alert_inbox, hand_over
 from emwatch.service.lock import SingleInstance
 from emwatch.testing import NOON, make_outcome
 from tests.sinks import HttpSink
@@ -62,13 +62,22 @@ def test_ack_and_retry_without_a_daemon(emwatch: Run, config: Path) -> None:
     assert "no such alerts" in emwatch("alerts", "ack", "3", "--config", config).stderr
 
 
+def test_what_was_left_for_a_daemon_is_done_before_what_is_asked_for_now(emwatch: Run, config: Path) -> None:
+    hand_over(config.parent / "ledger.sqlite3", AlertRequest("snooze", until="2099-01-01T00:00:00+00:00"), NOON)
+    emwatch("alerts", "snooze", "--off", "--config", config)
+
+    listed = emwatch("alerts", "list", "--json", "--config", config)
+    assert json.loads(listed.stdout)["snoozed"] == {}
+    assert not list((config.parent / "ledger.sqlite3.alerts").iterdir())
+
+
 def test_a_running_daemon_does_what_is_asked_for(emwatch: Run, config: Path) -> None:
     path, done = config.parent / "ledger.sqlite3", threading.Event()
     lock = SingleInstance(path)
     lock.acquire()
     notices: list[object] = []
     with Ledger(path) as ledger:
-        inbox = AlertInbox(ledger, notices.append, lambda: datetime.now(UTC))
+        inbox = alert_inbox(ledger, notices.append, lambda: datetime.now(UTC))
 
         def daemon() -> None:
             now = 0.0

@@ -12,7 +12,7 @@ import pytest
 from emwatch.ingest.events import Notice
 from emwatch.ledger.query import LedgerReader
 from emwatch.ledger.writer import Ledger
-from emwatch.service.alert_inbox import AlertInbox, AlertRequest, hand_over
+from emwatch.service.alert_inbox import AlertRequest, alert_inbox, hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ class Rig:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.told: list[Notice] = []
-        self.inbox = AlertInbox(ledger, self._hear, lambda: NOON)
+        self.inbox = alert_inbox(ledger, self._hear, lambda: NOON)
         self.now = 0.0
 
     def _hear(self, event: Event) -> None:

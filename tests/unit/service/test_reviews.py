@@ -16,7 +16,7 @@ from emwatch.ingest.events import Notice
 from emwatch.ledger.query import LedgerReader, LogFilter
 from emwatch.ledger.sqlite_file import LedgerUnavailableError
 from emwatch.ledger.writer import Ledger
-from emwatch.service.review_inbox import LiveReviews, hand_over, requests_folder, take_in
+from emwatch.service.review_inbox import hand_over, requests_folder, review_inbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,15 +43,22 @@ def reviews(ledger: Ledger) -> list[tuple[str | None, bool]]:
         return [(each.category, each.counts) for each in reader.reviews(LogFilter())]
 
 
+def take_in(ledger: Ledger) -> list[Notice]:
+    """Record all that waits. Returns what was told."""
+    told: list[Event] = []
+    review_inbox(ledger, told.append).empty()
+    return [each for each in told if isinstance(each, Notice)]
+
+
 def test_what_waits_is_recorded_once_and_goes(ledger: Ledger) -> None:
-    assert list(take_in(ledger)) == []
+    assert take_in(ledger) == []
     requests = [hand_over(ledger.path, [said(1, "Tips", 1)]), hand_over(ledger.path, [said(1, "Powder")])]
     again = requests[0].read_bytes()
 
-    assert list(take_in(ledger)) == []
+    assert take_in(ledger) == []
     assert not any(request.exists() for request in requests)
     requests[0].write_bytes(again)  # killed between the commit and the removal
-    assert list(take_in(ledger)) == []
+    assert take_in(ledger) == []
     assert reviews(ledger) == [("Tips", True), ("Powder", False)]
 
 
@@ -143,7 +150,7 @@ def test_a_request_that_cannot_be_removed_is_recorded_once(ledger: Ledger, monke
 
     monkeypatch.setattr(Path, "unlink", refuse)
     told: list[Event] = []
-    live = LiveReviews(ledger, told.append)
+    live = review_inbox(ledger, told.append)
     for now in (0.0, 2.0, 4.0):
         live.tick(now)
 
@@ -156,7 +163,7 @@ def test_half_a_file_is_no_request(ledger: Ledger) -> None:
     bad.write_bytes(bad.read_bytes()[:50])
     (requests_folder(ledger.path) / ".being-written.json").write_bytes(b"")
 
-    assert len(list(take_in(ledger))) == 1
+    assert len(take_in(ledger)) == 1
     assert sorted(path.name for path in requests_folder(ledger.path).iterdir()) == [
         ".being-written.json",
         bad.with_suffix(".refused").name,
@@ -185,13 +192,13 @@ class FullDisk:
 def test_while_the_ledger_cannot_be_written_reviews_wait_and_that_is_told_once(ledger: Ledger) -> None:
     told: list[Event] = []
     full = FullDisk(ledger, failures=2)
-    live = LiveReviews(full, told.append)  # type: ignore[arg-type]  # what it needs of a ledger
+    live = review_inbox(full, told.append)  # type: ignore[arg-type]  # what it needs of a ledger
     hand_over(ledger.path, [said(1, "Tips")])
     for now in (0.0, 0.5, 1.0, 1.5):
         live.tick(now)
 
     assert full.tries == 2, "one look a second"
-    assert told == [Notice("warning", "reviews wait: the disk is full")]
+    assert told == [Notice("warning", f"requests wait in {requests_folder(ledger.path)}: the disk is full")]
     assert reviews(ledger) == []
     live.tick(2.0)
     assert reviews(ledger) == [("Tips", True)]

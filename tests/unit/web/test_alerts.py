@@ -8,7 +8,7 @@ import pytest
 
 from emwatch.clock import SystemClock
 from emwatch.ledger.writer import Ledger
-from emwatch.service.alert_inbox import AlertInbox
+from emwatch.service.alert_inbox import alert_inbox
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -28,7 +28,7 @@ def _state(client: FlaskClient, target: str) -> dict[str, Any]:
 def _do_what_waits(config: Config) -> None:
     """What the daemon does once a second."""
     with Ledger(config.ledger.path) as ledger:
-        AlertInbox(ledger, lambda _: None, SystemClock().now).tick(0.0)
+        alert_inbox(ledger, lambda _: None, SystemClock().now).tick(0.0)
 
 
 def test_alerts_are_acknowledged(browser: Open, config: Config) -> None:
