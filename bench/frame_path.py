@@ -157,7 +157,9 @@ class Side:
 
     def __init__(self, *arguments: str, script: str = __file__, checkout: Path | None = None) -> None:
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
-        python = sys.executable if checkout is None else str(checkout / ".venv" / "bin" / "python")
+        python = sys.executable
+        if checkout is not None:
+            python, environment["PYTHONPATH"] = str(checkout / ".venv" / "bin" / "python"), str(checkout)
         self.process = subprocess.Popen(
             [python, script, *arguments],
             stdin=subprocess.PIPE,
