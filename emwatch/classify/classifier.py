@@ -66,7 +66,8 @@ class Classifier:
             raise ModelError(f"engine {engine!r} is unknown: expected one of {', '.join([*ENGINES, 'stub'])}")
         opened = Bundle.open(default_directory() if bundle is None else bundle)
         head = Head.from_bytes(opened.head, opened.features, str(opened.directory / "head.npz"))
-        classifier = cls(ENGINES[engine](opened, threads), head, opened, Compactor.of(opened))
+        compactor = Compactor.of(opened)  # before the engine: what reading it takes is free again when the engine asks
+        classifier = cls(ENGINES[engine](opened, threads), head, opened, compactor)
         classifier.self_test()
         return classifier
 
@@ -175,7 +176,7 @@ def golden_drawing() -> npt.NDArray[np.uint8]:
 
     The same on every machine; it passes through the same preprocessing as a frame does.
     """
-    y, x = np.mgrid[0:384, 0:512]
+    y, x = np.arange(384, dtype=np.int32)[:, np.newaxis], np.arange(512, dtype=np.int32)
     rings = ((x * x + y * y) // 512) % 128
     drawing: npt.NDArray[np.uint8] = (rings + (x + y) // 8).astype(np.uint8)
     return drawing

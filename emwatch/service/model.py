@@ -57,6 +57,7 @@ class LiveModel:
         self._seen = self._state()  # taken before the file is read: a change in between is noticed at the next check
         self._follow = follow and self._engine != "stub"
         self._classifier = store.in_use(config).load(self._engine, self._threads)
+        _give_memory_back()
         self._loaded: Classifier | None = None
         self._changing = threading.Lock()
         self.loader = Worker("loading a model", self._load)

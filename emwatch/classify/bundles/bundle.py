@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from emwatch.classify.bundles.trusted import read_trusted
+from emwatch.classify.bundles.trusted import hash_trusted, read_trusted
 from emwatch.classify.preprocess import PREPROCESSING_ID
 from emwatch.errors import ModelError
 from emwatch.frame import CATEGORIES
 from emwatch.shipped import shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 CARD: Final = "card.yaml"
@@ -117,7 +118,9 @@ class Bundle:
         fields = _Card(card, directory / CARD)
         _check_kind(fields)
         for name in extras_of(card):
-            _verified(fields, directory, name)
+            with _missing_explained(directory, name):
+                found, size = hash_trusted(directory / name, SIZE_CAPS[name], _REBUILD)
+            _compare(fields, directory, name, found, size)
         return cls(
             directory=directory,
             sha256=identity(card),
@@ -302,29 +305,39 @@ def _self_test(fields: _Card) -> SelfTest:
 
 
 def _verified(fields: _Card, directory: Path, name: str) -> bytes:
+    content = read_file(directory, name)
+    _compare(fields, directory, name, hashlib.sha256(content).hexdigest(), len(content))
+    return content
+
+
+def _compare(fields: _Card, directory: Path, name: str, found: str, size: int) -> None:
     files = fields.get("files")
     facts = files.get(name) if isinstance(files, dict) else None
     expected = facts.get("sha256") if isinstance(facts, dict) else None
     if not isinstance(expected, str):
         raise ModelError(f"{fields.path}: the sha256 of {name} is missing under 'files'. {_REBUILD}")
-    content = read_file(directory, name)
-    found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ModelError(
             f"{directory / name} is not the file the card was made for: "
-            f"expected sha256 {expected}, found {found} ({len(content)} bytes). {_REBUILD}"
+            f"expected sha256 {expected}, found {found} ({size} bytes). {_REBUILD}"
         )
-    return content
 
 
 def read_file(directory: Path, name: str) -> bytes:
     """Read one of a bundle's files: a whole regular file of bounded size that not everyone may change. Raises `ModelError`."""
-    path = directory / name
+    with _missing_explained(directory, name):
+        return read_trusted(directory / name, SIZE_CAPS[name], _REBUILD)
+
+
+@contextmanager
+def _missing_explained(directory: Path, name: str) -> Iterator[None]:
     try:
-        return read_trusted(path, SIZE_CAPS[name], _REBUILD)
+        yield
     except FileNotFoundError as error:
         if not directory.exists():
             raise ModelError(
                 f"{directory}: no such directory; expected a model bundle there. Check how its path is written."
             ) from error
-        raise ModelError(f"{path} is missing: a model bundle has {CARD}, {BACKBONE} and {HEAD}. {_REBUILD}") from error
+        raise ModelError(
+            f"{directory / name} is missing: a model bundle has {CARD}, {BACKBONE} and {HEAD}. {_REBUILD}"
+        ) from error

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import ModelError
 
 if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
+
+_CHUNK_BYTES: Final = 1024**2
 
 
 def open_trusted(path: Path, remedy: str) -> BufferedReader:
@@ -43,7 +46,23 @@ def open_trusted(path: Path, remedy: str) -> BufferedReader:
 def read_trusted(path: Path, cap_bytes: int, remedy: str) -> bytes:
     """Read a whole file of at most so many bytes; raises as `open_trusted`, and `ModelError` for a larger one."""
     with open_trusted(path, remedy) as file:
-        content = file.read(cap_bytes + 1)
+        content = file.read(min(cap_bytes, os.fstat(file.fileno()).st_size) + 1)  # a buffer of the cap may be refused
     if len(content) > cap_bytes:
-        raise ModelError(f"{path} is larger than {cap_bytes} bytes, which no such file is. {remedy}")
+        raise _too_large(path, cap_bytes, remedy)
     return content
+
+
+def hash_trusted(path: Path, cap_bytes: int, remedy: str) -> tuple[str, int]:
+    """Return the sha256 and the bytes of a file that is not needed in memory; raises as `read_trusted`."""
+    digest, size = hashlib.sha256(), 0
+    with open_trusted(path, remedy) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            size += len(chunk)
+            if size > cap_bytes:
+                raise _too_large(path, cap_bytes, remedy)
+            digest.update(chunk)
+    return digest.hexdigest(), size
+
+
+def _too_large(path: Path, cap_bytes: int, remedy: str) -> ModelError:
+    return ModelError(f"{path} is larger than {cap_bytes} bytes, which no such file is. {remedy}")

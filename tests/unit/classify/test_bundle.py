@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from emwatch.classify.bundles.bundle import Bundle, identity, parse_card
+from emwatch.classify.bundles.bundle import EXTRAS, Bundle, default_directory, identity, parse_card
 from emwatch.errors import ModelError
 
 
@@ -20,6 +22,30 @@ def test_a_whole_bundle_opens_with_its_facts(bundle_directory: Path) -> None:
         bundle.uncertain_below,
         bundle.backbone,
     ) == ("test", 3072, 0.4, b"no graph, only bytes")
+
+
+def test_opening_takes_no_memory_for_what_only_teaches() -> None:
+    directory = default_directory()
+    kept = sum(each.stat().st_size for each in directory.iterdir() if each.name not in EXTRAS)
+
+    tracemalloc.start()
+    try:
+        Bundle.open(directory)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < kept + 4 * 1024**2
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_what_only_teaches_is_verified_as_well(tmp_path: Path, name: str) -> None:
+    directory = Path(shutil.copytree(default_directory(), tmp_path / "bundle"))
+    with (directory / name).open("ab") as file:
+        file.write(b"!")
+
+    with pytest.raises(ModelError, match=rf"{name} is not the file.*found [0-9a-f]{{64}}"):
+        Bundle.open(directory)
 
 
 @pytest.mark.parametrize("name", ["card.yaml", "backbone.tflite", "head.npz"])
