@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 #: What commands import once they run.
 _IMPORTED_LATER = (
     "ai_edge_litert.interpreter",
-    "alembic.command",
     "PIL.Image",
     "emwatch.classify.classifier",
     "emwatch.config",

@@ -81,7 +81,7 @@ def _module(file: Path) -> str:
 
 
 def _modules() -> dict[str, Path]:
-    """Every module but the ledger's migrations, which Alembic loads by path."""
+    """Every module but the ledger's migrations, which are run by path."""
     migrations = PACKAGE / "ledger" / "migrations"
     return {_module(file): file for file in PACKAGE.rglob("*.py") if migrations not in file.parents}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import runpy
 import sqlite3
 import time
 from contextlib import closing, contextmanager, suppress
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 _TRY_FAILED_AGAIN: Final = (
     "UPDATE frames SET retry_at = recorded_at WHERE state = 'failed' AND superseded_by IS NULL AND retry_at IS NULL"
 )
+#: Ledgers of before were migrated by Alembic, whose table it is.
+_VERSION_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS alembic_version"
+    " (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
 logger = logging.getLogger(__name__)
 
 MIGRATIONS: Final = Path(__file__).parent.parent / "migrations"
@@ -37,8 +43,6 @@ def bring_up_to_date(
 ) -> Path | None:
     """
     Migrate the ledger if it is not at ``revision``. Returns the copy made before, if there was content.
-
-    Alembic is only imported when there is something to do: it costs 0.25 s and 20 MB that a restart does not have.
 
     Raises:
         LedgerError: the file is not a ledger, or newer than this program, or cannot be copied.
@@ -99,20 +103,26 @@ def _copied(source: sqlite3.Connection, path: Path, revision: str, now: datetime
     return copy
 
 
+def revisions_in(migrations: Path) -> dict[str, Path]:
+    """Return the file of each revision, ``NNNN_name.py`` with ``STATEMENTS`` of SQL, in the order in which they are run."""
+    return {file.name.partition("_")[0]: file for file in sorted(migrations.glob("[0-9]*_*.py"))}
+
+
 def migrate(connection: Connection, migrations: Path = MIGRATIONS, revision: str = REVISION) -> None:
     """Bring the tables to a revision, in one transaction; what failed under an older program is tried once again."""
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
     # A migration may have to rebuild a table that others refer to; the pragma has no effect inside a transaction.
     driver = driver_of(connection)
     driver.execute("PRAGMA foreign_keys=OFF").close()
     try:
         with connection.begin():
-            command.upgrade(config, revision)
+            connection.exec_driver_sql(_VERSION_TABLE)
+            found = connection.exec_driver_sql("SELECT max(version_num) FROM alembic_version").scalar() or ""
+            for number, file in revisions_in(migrations).items():
+                if found < number <= revision:
+                    for statement in runpy.run_path(str(file))["STATEMENTS"]:
+                        connection.exec_driver_sql(statement)
+            connection.exec_driver_sql("DELETE FROM alembic_version")
+            connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (revision,))
             connection.exec_driver_sql(_TRY_FAILED_AGAIN)
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
             if broken:

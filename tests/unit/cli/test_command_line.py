@@ -37,7 +37,6 @@ HEAVY = (
     "PIL",
     "watchdog",
     "ai_edge_litert",
-    "alembic",
     "platformdirs",
 )
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from alembic import op
-
-revision = "0006"
-down_revision = "0005"
-
 STATEMENTS = (
     "ALTER TABLE alerts ADD COLUMN held TEXT DEFAULT '' NOT NULL",
     "ALTER TABLE alerts ADD COLUMN digest TEXT DEFAULT '' NOT NULL",
@@ -24,9 +19,3 @@ CREATE TABLE snoozes (
 )
 """,
 )
-
-
-def upgrade() -> None:
-    """Add the columns and the table."""
-    for statement in STATEMENTS:
-        op.get_bind().exec_driver_sql(statement)

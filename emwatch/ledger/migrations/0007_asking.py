@@ -8,11 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from alembic import op
-
-revision = "0007"
-down_revision = "0006"
-
 PEOPLE: Final = (
     """\
 CREATE TABLE notes (
@@ -89,7 +84,4 @@ LEFT JOIN sessions AS s ON s.id = f.session_id
 )
 
 
-def upgrade() -> None:
-    """Add the table and the columns, drop the indexes, and make the views anew."""
-    for statement in (*PEOPLE, *REPLACED, *VIEWS):
-        op.get_bind().exec_driver_sql(statement)
+STATEMENTS: Final = (*PEOPLE, *REPLACED, *VIEWS)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from alembic import op
-
-revision = "0003"
-down_revision = "0002"
-
 STATEMENTS = (
     """\
 CREATE TABLE replacements (
@@ -18,9 +13,3 @@ CREATE TABLE replacements (
 )
 """,
 )
-
-
-def upgrade() -> None:
-    """Add the table."""
-    for statement in STATEMENTS:
-        op.get_bind().exec_driver_sql(statement)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from alembic import op
-
-revision = "0004"
-down_revision = "0003"
-
 STATEMENTS = (
     """\
 CREATE TABLE reviews (
@@ -40,9 +35,3 @@ LEFT JOIN sessions AS s ON s.id = f.session_id
 WHERE f.superseded_by IS NULL
 """,
 )
-
-
-def upgrade() -> None:
-    """Add the table, and its newest row to the view."""
-    for statement in STATEMENTS:
-        op.get_bind().exec_driver_sql(statement)

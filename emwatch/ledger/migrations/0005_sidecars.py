@@ -6,11 +6,6 @@ Until now a cut sidecar was known by the words of its flag.
 
 from __future__ import annotations
 
-from alembic import op
-
-revision = "0005"
-down_revision = "0004"
-
 STATEMENTS = (
     "ALTER TABLE metadata ADD COLUMN sidecar TEXT",
     "ALTER TABLE metadata ADD COLUMN sidecar_cut BOOLEAN DEFAULT '0' NOT NULL",
@@ -33,9 +28,3 @@ LEFT JOIN sessions AS s ON s.id = f.session_id
 WHERE f.superseded_by IS NULL
 """,
 )
-
-
-def upgrade() -> None:
-    """Add the columns, and make the view anew."""
-    for statement in STATEMENTS:
-        op.get_bind().exec_driver_sql(statement)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from alembic import op
-
-revision = "0008"
-down_revision = "0007"
-
 STATEMENTS = (
     """\
 CREATE TABLE embedding_spaces (
@@ -30,9 +25,3 @@ CREATE TABLE embeddings (
 )
 """,
 )
-
-
-def upgrade() -> None:
-    """Add the tables; `emwatch reclassify` fills them for frames of before."""
-    for statement in STATEMENTS:
-        op.get_bind().exec_driver_sql(statement)

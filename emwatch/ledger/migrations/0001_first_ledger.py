@@ -6,11 +6,6 @@ Written out as SQL, never derived from the present tables: a migration describes
 
 from __future__ import annotations
 
-from alembic import op
-
-revision = "0001"
-down_revision = None
-
 STATEMENTS = (
     "PRAGMA application_id = 1701672801",
     """\
@@ -234,9 +229,3 @@ LEFT JOIN predictions AS p ON p.frame_id = f.id AND p.newest = 1
 LEFT JOIN metadata AS m ON m.frame_id = f.id
 """,
 )
-
-
-def upgrade() -> None:
-    """Create every table, index and view."""
-    for statement in STATEMENTS:
-        op.get_bind().exec_driver_sql(statement)

@@ -15,11 +15,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from alembic import op
-
-revision = "0010"
-down_revision = "0009"
-
 #: So many new frames are indexed together.
 BATCH: Final = 64
 OF_METADATA: Final = (
@@ -166,7 +161,4 @@ def keeping() -> list[str]:
     return found
 
 
-def upgrade() -> None:
-    """Drop what an earlier form left, make the tables, fill and index them, and add the triggers."""
-    for statement in (*EARLIER, *filling(), *keeping()):
-        op.get_bind().exec_driver_sql(statement)
+STATEMENTS: Final = (*EARLIER, *filling(), *keeping())

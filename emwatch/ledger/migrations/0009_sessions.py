@@ -11,11 +11,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from alembic import op
-
-revision = "0009"
-down_revision = "0008"
-
 STANDS: Final = "replaced_by IS NULL AND text <> ''"
 NOTES: Final = (
     "ALTER TABLE notes ADD COLUMN replaced_by INTEGER REFERENCES notes (id)",
@@ -108,7 +103,4 @@ FROM sessions AS s
 )
 
 
-def upgrade() -> None:
-    """Change the table of notes, add the index of sessions and its triggers, and make the views anew."""
-    for statement in (*NOTES, *WORDS, *VIEWS):
-        op.get_bind().exec_driver_sql(statement)
+STATEMENTS: Final = (*NOTES, *WORDS, *VIEWS)

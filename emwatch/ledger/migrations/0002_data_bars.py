@@ -6,20 +6,9 @@ Frames of before wait as well: what their bars show is as worth knowing as that 
 
 from __future__ import annotations
 
-from alembic import op
-
-revision = "0002"
-down_revision = "0001"
-
 STATEMENTS = (
     "ALTER TABLE metadata ADD COLUMN bar_read_at TEXT",
     """\
 CREATE INDEX ix_metadata_bar_unread ON metadata (frame_id) WHERE bar_read_at IS NULL AND (magnification IS NULL OR pixel_size_nm IS NULL OR accelerating_voltage_kv IS NULL)
 """,
 )
-
-
-def upgrade() -> None:
-    """Add the column and its index."""
-    for statement in STATEMENTS:
-        op.get_bind().exec_driver_sql(statement)
