@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch.config.schema import DEFAULT_EXCLUDE
 from emwatch.errors import EmwatchError
 from emwatch.escape import escaped
+from emwatch.readers.data_bar import ocr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,7 +69,7 @@ def findings(habits: Habits) -> Iterator[str]:
     """Yield what the samples show, one line each."""
     more = " or more" if habits.cut else ""
     within = f" in {habits.folders:,} folders" if habits.folders > 1 else ""
-    yield f"{habits.folder}: {habits.files:,}{more} files{within}, {habits.read} frames read."
+    yield f"{habits.folder}: files: {habits.files:,}{more}{within}, frames read: {habits.read}."
     makers = ", ".join(f"{name or 'no maker that is known'} ({count})" for name, count in habits.makers.items())
     if makers:
         yield f"Frames of: {makers}."
@@ -79,8 +80,9 @@ def findings(habits: Habits) -> Iterator[str]:
     if habits.others:
         yield f"Other files, which are not looked at: {', '.join(_counted(habits))}."
     if habits.lacking:
+        read = "they are" if ocr.is_installed() else "with the extra `ocr` they are"
         yield (
-            f"{habits.lacking} of {habits.read} headers lack magnification, pixel size or voltage: with the extra `ocr` they are "
+            f"In the headers of {habits.lacking} of {habits.read} frames, magnification, pixel size or voltage is missing: {read} "
             "read from the data bar."
         )
     for name, why in list(habits.unread.items())[:3]:

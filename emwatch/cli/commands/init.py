@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 @click.argument("samples", metavar="[SAMPLES]", required=False, type=AnyPath())
 @click.option("--directory", metavar="DIR", type=AnyPath(), help="The acquisition directory; default: SAMPLES.")
 @click.option(
-    "--output", metavar="FILE", type=AnyPath(), help="Write here; default: the user's file, for root the machine's."
+    "--output",
+    metavar="FILE",
+    type=AnyPath(),
+    help="Write here, \"-\": print it; default: the user's file, for root the machine's.",
 )
 @click.option(
     "--category",
@@ -44,6 +49,9 @@ if TYPE_CHECKING:
 )
 @click.option("--ledger", metavar="FILE", type=AnyPath(), help="Record into this file.")
 @click.option("--only-new", is_flag=True, help="Do not record the frames that are there already.")
+@click.option(
+    "--without-samples", is_flag=True, help="Write it although no frame is there yet: every file is looked at."
+)
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @click.option("--yes", is_flag=True, help="Ask nothing, also on a terminal.")
 @logging_options
@@ -57,6 +65,7 @@ def init(
     alert_command: str | None,
     ledger: Path | None,
     only_new: bool,
+    without_samples: bool,
     force: bool,
     yes: bool,
 ) -> None:
@@ -65,7 +74,8 @@ def init(
 
     SAMPLES is the acquisition directory or a copy of some of its files: names are listed, some dozen frames are read, and
     nothing is written there. On a terminal, what the options leave open is asked. The file is written only if it is valid;
-    "emwatch config check" then shows every value.
+    "emwatch config check" then shows every value. Without a frame among the samples it is not written (exit code 3): the
+    folder may be the wrong one.
     """
     ask = is_terminal(sys.stdin) and is_terminal(sys.stderr) and not yes
     if samples is None:
@@ -73,13 +83,16 @@ def init(
     if samples is None:
         raise click.UsageError("name the acquisition directory, or a folder of samples, as SAMPLES")
     target = output or _usual_file()
-    if target.exists() and not force:
+    printed = target == Path("-")
+    if target.exists() and not (force or printed):
         raise EmwatchError(f"{target} is there already; change it by hand, or replace it with --force")
     habits = _learn(samples)
     from emwatch.service.first_configuration import Wishes, findings
 
     for line in findings(habits):
         click.echo(printable(line), err=True)
+    if not habits.read and not without_samples:
+        _refuse_without_frames(samples, target, ask=ask)
     wishes = Wishes(
         directory=(directory or samples).expanduser().absolute(),
         categories=categories or (_ask_categories() if ask else ()),
@@ -89,15 +102,28 @@ def init(
         ledger=ledger.absolute() if ledger else _usual_ledger(target),
         catch_up="new" if only_new else "all",
     )
+    if printed:
+        click.echo(_checked(habits, wishes), nl=False)
+        return
     _write(target, habits, wishes)
     click.echo(os.fspath(target))
     option = "" if target == _usual_file() else f" --config {shlex.quote(os.fspath(target))}"
     click.echo(
         f"next: emwatch doctor{option}; then: emwatch run{option}, or: emwatch service install{option}", err=True
     )
-    if not habits.read:
-        click.echo("no frame was found in the samples: is this the right folder?", err=True)
-        raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+
+
+def _refuse_without_frames(samples: Path, target: Path, *, ask: bool) -> None:
+    """End with exit code 3, unless a person says that the folder is the right one."""
+    click.echo(f"no frame was found in {printable(os.fspath(samples))}: is this the right folder?", err=True)
+    if ask and click.confirm("Go on, and look at every file that will come", default=False, err=True):
+        return
+    click.echo(
+        f"{printable(os.fspath(target))} was not written. Name a folder with frames as SAMPLES, and the acquisition directory "
+        "with --directory; or, if no frame was taken yet, add --without-samples",
+        err=True,
+    )
+    raise click.exceptions.Exit(Exit.NOTHING_FOUND)
 
 
 def _learn(samples: Path) -> Habits:
@@ -126,21 +152,34 @@ def _usual_ledger(target: Path) -> Path | None:
 
 def _write(target: Path, habits: Habits, wishes: Wishes) -> None:
     """Write the file if it is valid. Raises `ConfigError`, and `OSError` if it cannot be written."""
-    from emwatch.config import load
-    from emwatch.service.first_configuration import first_configuration
-    from emwatch.service.roots import checked_roots
-    from emwatch.whole_file import written_whole
+    from emwatch.whole_file import check_writable, written_whole
 
-    text = first_configuration(habits, wishes)
+    text = _checked(habits, wishes)
     if target.absolute().is_relative_to(wishes.directory):
         raise ConfigError(
             f"{target} lies in the acquisition directory, which emwatch never writes to; choose another --output"
         )
+    check_writable(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(target) as made:
         made.write_text(text, encoding="utf-8")
-        nothing = made.with_suffix(".none")  # it must be valid by itself, whatever other files say
-        checked_roots(load(made, environ={}, user_file=nothing, system_file=nothing).config)
+
+
+def _checked(habits: Habits, wishes: Wishes) -> str:
+    """Return the configuration, valid by itself, whatever other files say. Raises `ConfigError`."""
+    from emwatch.config import load
+    from emwatch.service.first_configuration import first_configuration
+    from emwatch.service.roots import checked_roots
+
+    text = first_configuration(habits, wishes)
+    with tempfile.TemporaryDirectory() as folder:
+        made, nothing = Path(folder, "config.yaml"), Path(folder, "none")
+        made.write_text(text, encoding="utf-8")
+        try:
+            checked_roots(load(made, environ={}, user_file=nothing, system_file=nothing).config)
+        except ConfigError as error:
+            raise ConfigError(re.sub(rf"{re.escape(os.fspath(made))}(:\d+)*: ", "", str(error))) from error
+    return text
 
 
 def _command(text: str | None) -> tuple[str, ...]:

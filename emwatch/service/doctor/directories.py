@@ -106,7 +106,7 @@ def _unusable(error: ConfigError) -> Finding:
     return Finding(
         "watch.directory",
         Level.ERROR,
-        str(error).splitlines()[0],
+        str(error).splitlines()[0].removeprefix("watch.directory: ").rstrip(":"),
         "an acquisition directory that emwatch may watch",
         "emwatch init; or set watch.directory, then: emwatch config check",
     )

@@ -37,6 +37,10 @@ MAKERS = {
     "JEOL": ("JEOL", {"*.tif", "*.bmp", "*.jpg"}, {"*.txt"}),
     "Tescan": ("Tescan", {"*.tif"}, set()),
     "Zeiss_LEO": ("Zeiss", {"*.tif"}, set()),
+    "ImageJ_export": ("ImageJ export", {"*.tif"}, set()),
+    "Olympus_SIS_analySIS_tag_33560": ("Olympus SIS", {"*.tif"}, set()),
+    "Phenom": ("Phenom", {"*.tif"}, set()),
+    "data_bar_only": ("SEC (1)", {"*.tif", "*.jpg", "*.jpeg", "*.png", "*.bmp"}, {"*.txt"}),
 }
 
 
@@ -62,7 +66,7 @@ def test_on_copies_of_a_makers_frames_the_configuration_is_right_and_runs(
     assert include >= frames | texts
     assert not {"*.txt", "*.hdr"} & include - texts
     counts = json.loads(ran.stdout)
-    pictures = [each for each in watched.iterdir() if each.suffix.lower() in {".tif", ".bmp", ".jpg"}]
+    pictures = [each for each in watched.iterdir() if f"*{each.suffix.lower()}" in frames | {"*.tiff"}]
     assert (counts["recorded"], counts["failed"]) == (len(pictures), 0), ran.stderr
 
 
@@ -83,15 +87,29 @@ class TestHabits:
         assert {"*.filepart", "~*", "*.temp", "*.lock", ".*", "*.tmp"} <= set(watch.exclude)
         assert ".spc (1)" in made.stderr
 
-    def test_a_folder_without_frames_gets_a_configuration_that_looks_at_everything(
+    @pytest.mark.parametrize("others", [(), ("notes.docx", "spectrum.spc")], ids=["empty", "other files"])
+    def test_a_folder_without_frames_gets_no_configuration(
+        self, emwatch: Run, tmp_path: Path, others: tuple[str, ...]
+    ) -> None:
+        (folder := tmp_path / "folder").mkdir()
+        for name in others:
+            (folder / name).write_bytes(b"no frame")
+
+        refused = emwatch("init", folder, "--output", tmp_path / "lab.yaml", "--force")
+
+        assert (refused.returncode, refused.stdout) == (3, "")
+        assert "is this the right folder?" in refused.stderr
+        assert "--without-samples" in refused.stderr
+        assert not (tmp_path / "lab.yaml").exists()
+
+    def test_before_the_first_frame_a_configuration_looks_at_everything_if_asked_for(
         self, emwatch: Run, tmp_path: Path
     ) -> None:
         (tmp_path / "empty").mkdir()
 
-        made = emwatch("init", tmp_path / "empty", "--output", tmp_path / "lab.yaml")
+        made = emwatch("init", tmp_path / "empty", "--output", tmp_path / "lab.yaml", "--without-samples")
 
-        assert made.returncode == 3
-        assert "is this the right folder?" in made.stderr
+        assert made.returncode == 0, made.stderr
         assert loaded(tmp_path / "lab.yaml").watch.include == ("*",)
 
     def test_nothing_is_written_to_the_samples(self, emwatch: Run, tmp_path: Path) -> None:
@@ -161,29 +179,55 @@ class TestWishes:
 
         assert refused.returncode == 78
         assert "{nonsense}" in refused.stderr
+        assert refused.stderr.splitlines()[-1].startswith("error: alerts.operator.argv: unknown")  # no name of a file
         assert sorted(each.name for each in tmp_path.iterdir() if each.name.endswith((".yaml", ".none"))) == []
+
+    def test_it_is_printed_if_it_is_to_go_elsewhere(self, emwatch: Run, tmp_path: Path) -> None:
+        made = emwatch("init", samples(tmp_path / "frames", frames=1), "--output", "-")
+        (tmp_path / "lab.yaml").write_text(made.stdout, "utf-8")
+
+        assert loaded(tmp_path / "lab.yaml").watch.directory == (tmp_path / "frames",)
+        assert not Path("-").exists()
 
     def test_without_a_terminal_and_without_samples_nothing_is_asked(self, emwatch: Run) -> None:
         assert emwatch("init").returncode == 2
 
     def test_on_a_terminal_it_asks_for_folder_categories_and_program(self, tmp_path: Path) -> None:
-        pty = pytest.importorskip("pty")
         watched = samples(tmp_path / "frames", frames=1)
-        master, slave = pty.openpty()
-        command = [sys.executable, "-m", "emwatch", "init", "--output", tmp_path / "lab.yaml"]
-        with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave) as process:
-            os.close(slave)
-            os.write(master, f"{watched}\n5, nothing\n5, tips\n/bin/echo {{path}}\n".encode())
-            said = b""
-            try:
-                while part := os.read(master, 65536):
-                    said += part
-            except OSError:  # it has ended
-                pass
-        os.close(master)
-        config = loaded(tmp_path / "lab.yaml")
 
-        assert process.returncode == 0, said.decode()
-        assert b"not understood" in said
+        code, said = on_a_terminal(tmp_path / "lab.yaml", f"{watched}\n5, nothing\n5, tips\n/bin/echo {{path}}\n")
+
+        assert code == 0, said
+        assert "not understood" in said
+        config = loaded(tmp_path / "lab.yaml")
         assert config.targets[0].category == ("Nanowires", "Tips")
         assert config.alerts.channels["operator"].argv == ("/bin/echo", "{path}")
+
+    @pytest.mark.parametrize(("answers", "code"), [("n\n", 3), ("y\n\n\n", 0)])
+    def test_on_a_terminal_a_folder_without_frames_is_asked_about(
+        self, tmp_path: Path, answers: str, code: int
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+
+        ended, said = on_a_terminal(tmp_path / "lab.yaml", f"{tmp_path / 'empty'}\n{answers}")
+
+        assert ended == code, said
+        assert (tmp_path / "lab.yaml").exists() is (code == 0)
+
+
+def on_a_terminal(file: Path, answers: str) -> tuple[int, str]:
+    """Run it on a terminal on which these answers are typed; its exit code and what it said."""
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "emwatch", "init", "--output", file]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        os.write(master, answers.encode())
+        said = b""
+        try:
+            while part := os.read(master, 65536):
+                said += part
+        except OSError:  # it has ended
+            pass
+    os.close(master)
+    return process.returncode, said.decode()

@@ -146,6 +146,8 @@ class TestDirectories:
         config = config.model_copy(update={"watch": config.watch.model_copy(update={"directory": ()})})
         finding = only(directories.check(config, machine))
 
+        assert finding.found.startswith("no acquisition directory is given")
+        assert finding.found.endswith("in a configuration file")
         assert "emwatch init" in finding.mend
 
     def test_too_few_watches_for_the_folders_name_the_setting_and_a_number_that_suffices(
