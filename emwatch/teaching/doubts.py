@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emwatch.classify.bundles.store import in_use
+from emwatch.classify.classifier import STUB_SPACE
+from emwatch.classify.compact import space_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from emwatch.config import Config
     from emwatch.frame import EmbeddingSpace
     from emwatch.targets.rules import Target
     from emwatch.teaching.store import LearnedTarget
@@ -22,12 +27,18 @@ def doubts(
     """
     for target in targets:
         if (name := target.asks.learned) is not None:
-            trouble = _trouble(name, learned, space)
+            trouble = trouble_with(name, learned, space)
             if trouble:
                 yield f"target {target.name!r}: {trouble}"
 
 
-def _trouble(name: str, learned: Mapping[str, LearnedTarget], space: EmbeddingSpace | None) -> str:
+def space_in_use(config: Config) -> EmbeddingSpace | None:
+    """Return the space of the model in use, without loading it; ``None``: it makes no embeddings. Raises `ModelError`."""
+    return STUB_SPACE if config.model.engine == "stub" else space_in(in_use(config).directory)
+
+
+def trouble_with(name: str, learned: Mapping[str, LearnedTarget], space: EmbeddingSpace | None) -> str:
+    """Return why no frame can meet a learned target, or why it cannot be refined; "" if nothing is wrong."""
     found = learned.get(name)
     if found is None:
         known = ", ".join(sorted(learned)) or "none yet"

@@ -13,7 +13,7 @@ from emwatch.classify.bundles import store
 from emwatch.classify.bundles.arrays import bounded_arrays
 from emwatch.classify.bundles.bundle import LESSONS, PROJECTION, open_extra
 from emwatch.classify.preprocess import prepared_by
-from emwatch.errors import FrameError, ModelError, TargetError, Vanished
+from emwatch.errors import FrameError, ModelError, NotAFrame, TargetError, Vanished
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.ledger.query import LedgerReader
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from emwatch.classify.classifier import Classifier
     from emwatch.config import Config
+    from emwatch.frame import FrameReading
     from emwatch.targets.learned import Rows
 
 #: Frames of the ledger that nobody called a hit.
@@ -73,23 +74,29 @@ def shown(
         for name in named:
             path, frame_id = located(reader, name)
             try:
-                sandbox.begin(path)
-                reading = sandbox.finish()
-            except FrameError as error:
+                reading = read(sandbox, path)
+            except TargetError:
                 kept = _from_ledger(reader, classifier, frame_id, wanted=wanted)
                 if kept is None:
-                    trouble = (
-                        f"{path_to_text(path)}: there is no such file" if isinstance(error, Vanished) else str(error)
-                    )
-                    raise TargetError(
-                        f"{trouble}; name frames, by path or by the number that emwatch log shows"
-                    ) from error
+                    raise
                 found.append(kept)
                 continue
             views = tuple(_views(classifier, reading.views))
             category = classifier.classify(reading.views[:1], reading.coloured_share).category
             found.append(Shown(Example(path_to_text(path), reading.sha256, wanted, views), category, frame_id))
     return found
+
+
+def read(sandbox: Sandbox, path: Path) -> FrameReading:
+    """Read a frame that somebody named. Raises `TargetError` that says what is wrong with it."""
+    try:
+        sandbox.begin(path)
+        return sandbox.finish()
+    except FrameError as error:
+        trouble = f"{path_to_text(path)}: there is no such file" if isinstance(error, Vanished) else str(error)
+        if isinstance(error, Vanished | NotAFrame):
+            trouble += "; name frames, by path or by the number that emwatch log shows"
+        raise TargetError(trouble) from error
 
 
 def recent(reader: LedgerReader, space_sha256: str, without: set[int]) -> Rows:
@@ -118,6 +125,8 @@ def reader_of(config: Config) -> AbstractContextManager[LedgerReader | None]:
 def located(reader: LedgerReader | None, name: str | int | Path) -> tuple[Path, int | None]:
     """Return path and number of a frame; a number, and digits, are of the log unless a file is called so."""
     text = str(name)
+    if not text:
+        raise TargetError("the name of a frame is empty; was it meant to come from a variable that is not set?")
     if isinstance(name, int) or (text.isascii() and text.isdecimal() and not Path(text).exists()):
         row = None if reader is None else reader.to_review(int(text))
         if row is None:

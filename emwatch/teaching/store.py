@@ -7,6 +7,7 @@ A version never changes; the highest one counts. Its examples are in it as embed
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
 import re
@@ -17,6 +18,7 @@ import numpy as np
 
 from emwatch.errors import TargetError
 from emwatch.foreign_file import parse_json, read_bounded
+from emwatch.frame import path_to_text
 from emwatch.settings import NAME_PATTERN
 from emwatch.targets.learned import LinearClassifier, vectors
 from emwatch.whole_file import written_whole
@@ -86,12 +88,12 @@ class LearnedTarget:
         return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
     @classmethod
-    def from_bytes(cls, content: bytes, path: str) -> LearnedTarget:
-        """Read it. Raises `TargetError` naming ``path``."""
+    def from_bytes(cls, content: bytes, path: str, remedy: str = "learn it again") -> LearnedTarget:
+        """Read it. Raises `TargetError` naming ``path`` and what to do."""
         try:
             return _read_document(parse_json(content))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise TargetError(f"{path}: cannot be read as a learned target: {error}; learn it again") from error
+            raise TargetError(f"{path}: cannot be read as a learned target: {error}; {remedy}") from error
 
 
 class TargetStore:
@@ -140,7 +142,8 @@ class TargetStore:
         return max((each.version for each in self.all() if each.name == name), default=0) + 1
 
     def keep(self, target: LearnedTarget) -> Path:
-        """Write a version. Raises `OSError`, and `TargetError` for one that is too large to be read again."""
+        """Write a version. Raises `OSError`, and `TargetError` for one that could not be read again."""
+        check_name(target.name)
         content = target.to_bytes()
         if len(content) > _CAP_BYTES:
             raise TargetError(
@@ -154,7 +157,7 @@ class TargetStore:
 
     def take(self, file: Path) -> LearnedTarget:
         """Take over a target from a file, as the next version of its name. Raises `TargetError`."""
-        found = self._read(file)
+        found = self._read(file, "expected a file that 'emwatch target export' wrote")
         target = replace(found, version=self.next_version(found.name))
         self.keep(target)
         return target
@@ -180,12 +183,21 @@ class TargetStore:
         except TargetError:
             return False
 
-    def _read(self, path: Path) -> LearnedTarget:
+    def _read(self, path: Path, remedy: str = "learn it again") -> LearnedTarget:
         try:
             content = read_bounded(path, _CAP_BYTES)
         except (OSError, ValueError) as error:
-            raise TargetError(f"{path}: cannot be read: {error}") from error
-        return LearnedTarget.from_bytes(content, str(path))
+            why = error.strerror if isinstance(error, OSError) else error
+            raise TargetError(f"{path_to_text(path)}: cannot be read: {why}; {remedy}") from error
+        return LearnedTarget.from_bytes(content, path_to_text(path), remedy)
+
+
+def check_name(name: str) -> None:
+    """Raise `TargetError` if a target cannot be called so: no configuration could name it, and no file be read again."""
+    if re.fullmatch(NAME_PATTERN, name) is None:
+        raise TargetError(
+            f"{name!r} cannot be the name of a target: expected 1 to 80 characters on one line, for example 'gold nanorods'"
+        )
 
 
 def with_judges(targets: Iterable[Target], ledger: Path) -> tuple[Target, ...]:
@@ -206,7 +218,7 @@ def _read_document(found: Any) -> LearnedTarget:
     threshold = float(found["threshold"])
     if not np.isfinite([*weights, threshold]).all() or not len(weights):
         raise ValueError("holds numbers that are not finite")
-    if not re.fullmatch(NAME_PATTERN, str(found["name"])):
+    if re.fullmatch(NAME_PATTERN, str(found["name"])) is None:
         raise ValueError(f"the name {found['name']!r} cannot be used")
     return LearnedTarget(
         str(found["name"]),
@@ -231,4 +243,6 @@ def _text(content: bytes) -> str:
 
 
 def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:60] or "target"
+    """Return what a target's files are called: different for different names, also where case or letters are lost."""
+    safe = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:60] or "target"
+    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"

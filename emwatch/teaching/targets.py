@@ -15,7 +15,7 @@ from emwatch.ledger.query import LedgerReader
 from emwatch.targets import learned
 from emwatch.targets.learned import vectors
 from emwatch.teaching import examples
-from emwatch.teaching.store import Example, LearnedTarget, TargetStore
+from emwatch.teaching.store import Example, LearnedTarget, TargetStore, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +60,7 @@ def learn(
 
     Frames are paths or numbers of the log. ``keep=False``: nothing is written. Raises `TargetError`, `ModelError`.
     """
+    check_name(name)
     classifier = classifier or examples.open_classifier(config)
     with examples.reader_of(config) as reader:
         shown = [
@@ -73,11 +74,15 @@ def refine(config: Config, name: str, now: datetime, *, classifier: Classifier |
     """
     Learn a target anew, also from its matches that a review confirmed (or relabelled) or rejected.
 
-    Raises `TargetError` if nothing was reviewed since.
+    Raises `TargetError` if nothing was reviewed since, or if its examples are of another backbone.
     """
+    before = TargetStore(config.ledger.path).get(name)
     classifier = classifier or examples.open_classifier(config)
-    store = TargetStore(config.ledger.path)
-    before = store.get(name)
+    if classifier.space is None or before.head.space_sha256 != classifier.space.sha256:
+        raise TargetError(
+            f"{name}: its examples were embedded by another backbone than that of the model in use: learn it again from "
+            "the frames ('emwatch target show' lists them), or activate the model of then"
+        )
     called = {each.name for each in config.targets if each.learned == name} | {name}
     known = {each.sha256 for each in before.examples}
     with LedgerReader(config.ledger.path) as reader:
@@ -159,8 +164,8 @@ def _learn(
     space = classifier.space
     wanted = [each.example for each in shown if each.example.wanted]
     unwanted = [each.example for each in shown if not each.example.wanted]
-    if space is None or any(len(view) != space.width for each in shown for view in each.example.views):
-        raise TargetError(f"{name}: its examples were embedded by another backbone: learn it again from the frames")
+    if space is None:
+        raise TargetError(f"{name}: the model in use makes no embeddings")
     others = _others(classifier, reader, shown)
     try:
         head, estimate = learned.learn(

@@ -166,16 +166,13 @@ def _doubts_about_targets(config: Config) -> Iterator[str]:
                 yield f"target {target.name!r}: path {pattern}: lies in no watched directory, so no frame meets it"
     if not any(each.learned for each in config.targets):
         return
-    from emwatch.classify.bundles.store import in_use
-    from emwatch.classify.classifier import STUB_SPACE
-    from emwatch.classify.compact import space_in
-    from emwatch.teaching.doubts import doubts
+    from emwatch.teaching.doubts import doubts, space_in_use
     from emwatch.teaching.store import TargetStore
 
     learned, troubles = TargetStore(config.ledger.path).survey()
     yield from troubles
     try:
-        space = STUB_SPACE if config.model.engine == "stub" else space_in(in_use(config).directory)
+        space = space_in_use(config)
     except ModelError:
         return  # said of the bundle
     yield from doubts(config.wanted(), learned, space)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -17,6 +19,7 @@ from emwatch.frame import path_to_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from emwatch.config import Config
     from emwatch.teaching.targets import Found, Lesson
 
 _FOUND: Final = (
@@ -72,6 +75,7 @@ def learn(
     from emwatch.teaching.targets import learn as teach
 
     _tell(teach(config, name, frames, unwanted, SystemClock().now().astimezone()), as_json=as_json)
+    _tell_how_to_use(config, name)
 
 
 @target.command(short_help="Learn from what the reviews say of a target's matches.")
@@ -122,6 +126,8 @@ def test(frames: tuple[str, ...], ledger: Path | None, config_file: Path | None,
     if as_json:
         print_json(rows)
         return
+    if not config.targets:
+        raise EmwatchError("no target is configured: name what to look for under 'targets:' in the configuration")
     for row in rows:
         click.echo(printable(row["path"]))
         for each in row["targets"]:
@@ -227,10 +233,14 @@ def export(name: str, file: Path, ledger: Path | None, config_file: Path | None)
 def import_target(file: Path, ledger: Path | None, config_file: Path | None) -> None:
     """Take over a target that `emwatch target export` wrote; it becomes the next version of its name here."""
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    from emwatch.teaching.doubts import space_in_use, trouble_with
     from emwatch.teaching.store import TargetStore
 
     found = TargetStore(config.ledger.path).take(file)
     click.echo(f"{printable(found.name)}, version {found.version}")
+    if trouble := trouble_with(found.name, {found.name: found}, space_in_use(config)):
+        click.echo(f"warning: {printable(trouble)}", err=True)
+    _tell_how_to_use(config, found.name)
 
 
 def tell_found(found: list[Found], *, as_json: bool) -> None:
@@ -278,6 +288,15 @@ def _tell(lesson: Lesson, *, as_json: bool) -> None:
     click.echo(_expected(lesson.target.facts))
     for warning in lesson.warnings:
         click.echo(f"warning: {printable(warning)}", err=True)
+
+
+def _tell_how_to_use(config: Config, name: str) -> None:
+    if not any(each.learned == name for each in config.targets):
+        click.echo(
+            f"find it in the log: emwatch target apply {shlex.quote(printable(name))}; to be told of frames to come, add "
+            f"under 'targets:' in the configuration: {{name: {json.dumps(name, ensure_ascii=False)}, learned: {json.dumps(name, ensure_ascii=False)}}}",
+            err=True,
+        )
 
 
 def _document(found: Any) -> dict[str, Any]:
