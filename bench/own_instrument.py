@@ -29,7 +29,7 @@ from emwatch.train.heads.cross_validation import PLAIN
 from emwatch.train.heads.embeddings import Embeddings
 from emwatch.train.heads.head_training import BASE, OWN_WEIGHT, corrected_by, gathered
 from emwatch.train.heads.lessons import CLASSES, UNFAMILIAR, Lessons, Taught
-from emwatch.train.heads.material import Direct, Judged
+from emwatch.train.heads.material import Direct, HeadMaterial
 from emwatch.train.heads.ridge import source_weights
 from emwatch.train.network.bundle_files import sha256
 
@@ -59,7 +59,7 @@ class Shipped:
         standard = whole.through(projection.standardised)
         taught = standard.taught
         rows = {PLAIN: taught.bare, _BARRED: taught.barred}
-        direct = Direct.of(standard.always, taught, Judged(rows, taught.categories, taught.sources, taught.blind))
+        direct = Direct.of(standard.always, taught, HeadMaterial(rows, taught.categories, taught.sources, taught.blind))
         return cls(direct, whole.through(projection.compact).lessons(sha256(projected)))
 
     def corrected(self, known: np.ndarray, own: np.ndarray, weight: float) -> np.ndarray:
@@ -77,9 +77,9 @@ class Shipped:
         return np.asarray(base[PLAIN] + taught.bare @ slopes + bias)
 
 
-def _nobody(taught: Taught) -> Judged:
+def _nobody(taught: Taught) -> HeadMaterial:
     rows = {PLAIN: taught.bare[:0], BASE: np.zeros((0, CLASSES), dtype=np.float32)}
-    return Judged(rows, taught.categories[:0], [], taught.blind[:0])
+    return HeadMaterial(rows, taught.categories[:0], [], taught.blind[:0])
 
 
 def trial(shipped: Shipped, source: str, each: int, weights: list[float]) -> dict[str, object] | None:

@@ -71,7 +71,7 @@ class NotifyChannel:
         self.pictures = picture
         self._urls = urls
         self._timeout_s = timeout_s
-        self._child: _Child | None = None
+        self._child: _NotifyProcess | None = None
 
     def send(self, alert: Alert) -> None:
         """
@@ -94,16 +94,16 @@ class NotifyChannel:
 
     def _ask(self, letter: bytes) -> str:
         """Return the answer of the process; one that has ended since the last alert is started again."""
-        child = self._child or _Child()
+        child = self._child or _NotifyProcess()
         answer = child.ask(letter, self._timeout_s)
         if not answer and child is self._child:
-            child = _Child()
+            child = _NotifyProcess()
             answer = child.ask(letter, self._timeout_s)
         self._child = None if child.is_over else child
         return answer or "its process ended without an answer"
 
 
-class _Child:
+class _NotifyProcess:
     """The process, which takes one letter after the other and ends by itself when none comes for a while."""
 
     def __init__(self) -> None:

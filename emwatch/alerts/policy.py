@@ -56,11 +56,11 @@ class Policy(Section):
         return self
 
     @property
-    def windows(self) -> tuple[Window, ...]:
+    def windows(self) -> tuple[RateLimit, ...]:
         """How many tellings there may be in which time."""
-        windows = [] if self.cap is None else [Window(self.cap, timedelta(minutes=self.cap_minutes))]
+        windows = [] if self.cap is None else [RateLimit(self.cap, timedelta(minutes=self.cap_minutes))]
         if self.cooldown_minutes:
-            windows.append(Window(1, timedelta(minutes=self.cooldown_minutes)))
+            windows.append(RateLimit(1, timedelta(minutes=self.cooldown_minutes)))
         return tuple(windows)
 
     @property
@@ -88,7 +88,7 @@ class Policy(Section):
         return next(each for each in ends if not is_within(each, self.quiet_hours, self.timezone))
 
 
-class Window(NamedTuple):
+class RateLimit(NamedTuple):
     """At most ``most`` tellings within ``length``."""
 
     most: int
@@ -112,7 +112,7 @@ class ImagedPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingAlert:
     """
     An alert that waits, and is due.
 
@@ -147,7 +147,7 @@ class Hold(NamedTuple):
 
 
 @dataclass(slots=True)
-class Plan:
+class TellingPlan:
     """
     What to do now with alerts that are due, by their numbers.
 
@@ -164,14 +164,18 @@ class Plan:
 
 
 def plan(
-    waiting: Sequence[Waiting], told: Iterable[Told], policy: Policy, now: datetime, snoozed: Mapping[str, datetime]
-) -> Plan:
+    waiting: Sequence[WaitingAlert],
+    told: Iterable[Told],
+    policy: Policy,
+    now: datetime,
+    snoozed: Mapping[str, datetime],
+) -> TellingPlan:
     """
     Return what to do with the due alerts of one channel.
 
     ``told``: its tellings within ``policy.memory``. ``snoozed``: until when, by target; "" stands for every target.
     """
-    made = Plan()
+    made = TellingPlan()
     quiet_until = policy.quiet_until(now)
     by_target: dict[str, list[Told]] = defaultdict(list)
     for each in told:
@@ -186,7 +190,7 @@ def plan(
 
 
 def _plan_target(
-    made: Plan, alerts: list[Waiting], told: list[Told], policy: Policy, now: datetime, closed: Hold | None
+    made: TellingPlan, alerts: list[WaitingAlert], told: list[Told], policy: Policy, now: datetime, closed: Hold | None
 ) -> None:
     times = [each.at for each in told]
     in_hand: list[ImagedPlace] = []
@@ -207,16 +211,16 @@ def _plan_target(
         in_hand.extend([place] if place is not None else [])
 
 
-def _by_target(waiting: Iterable[Waiting]) -> dict[str, list[Waiting]]:
-    found: dict[str, list[Waiting]] = defaultdict(list)
+def _by_target(waiting: Iterable[WaitingAlert]) -> dict[str, list[WaitingAlert]]:
+    found: dict[str, list[WaitingAlert]] = defaultdict(list)
     for each in waiting:
         found[each.target].append(each)
     return found
 
 
-def _units(alerts: list[Waiting]) -> Iterator[list[Waiting]]:
+def _units(alerts: list[WaitingAlert]) -> Iterator[list[WaitingAlert]]:
     """Yield what is told at once: digests made before, then all that was held, then each that is new."""
-    digests: dict[str, list[Waiting]] = defaultdict(list)
+    digests: dict[str, list[WaitingAlert]] = defaultdict(list)
     for each in alerts:
         if each.digest:
             digests[each.digest].append(each)
@@ -234,7 +238,7 @@ def _told_at(place: ImagedPlace, told: Iterable[Told], policy: Policy, now: date
     return next((each.key for each in recent if any(place.is_same(other) for other in each.fields_of_view)), "")
 
 
-def _full(times: Sequence[datetime], windows: Iterable[Window], now: datetime) -> Hold | None:
+def _full(times: Sequence[datetime], windows: Iterable[RateLimit], now: datetime) -> Hold | None:
     """Return until when the cap is reached, ``None`` if another telling is allowed."""
     ends = []
     for most, length in windows:

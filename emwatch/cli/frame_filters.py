@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from emwatch.cli.options import Command
-    from emwatch.ledger.filter_table import Asked
+    from emwatch.ledger.filter_table import FilterKey
     from emwatch.ledger.query import LogFilter
 
 _TYPES: Final[Mapping[str, click.ParamType[Any]]] = {
@@ -34,7 +34,7 @@ def frame_filters(command: Command) -> Command:
     return command
 
 
-def _option(asked: Asked) -> Any:
+def _option(asked: FilterKey) -> Any:
     name = f"--{asked.key.replace('_', '-')}"
     if asked.kind == "flag":
         return click.option(name, asked.key, is_flag=True, help=asked.about)

@@ -11,7 +11,7 @@ import click
 
 from emwatch.cli.terminal.display import printable
 from emwatch.errors import ConfigError
-from emwatch.notebooks.registry import Attachment, Entry, NotebookAwayError, NotebookError, connect
+from emwatch.notebooks.registry import Attachment, NotebookAwayError, NotebookEntry, NotebookError, connect
 from emwatch.notebooks.waiting import WaitingPost, WaitingPosts
 
 if TYPE_CHECKING:
@@ -23,15 +23,17 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE: Final = "EMWATCH_NOTEBOOK_TOKEN"  # noqa: S105 - the name of the variable
 
 
-def entry_of(config: Config, session_id: int, name: str, body_html: str, files: dict[str, bytes]) -> Entry:
+def entry_of(config: Config, session_id: int, name: str, body_html: str, files: dict[str, bytes]) -> NotebookEntry:
     """Return the entry of a session; its key is that of this machine's ledger and the session's number."""
     place = f"{platform.node()}|{config.ledger.path.resolve()}|{session_id}"
     key = f"emwatch-{hashlib.sha256(os.fsencode(place)).hexdigest()[:12]}"
     attached = tuple(Attachment(each, content, "made by emwatch") for each, content in files.items())
-    return Entry(key, f"SEM session {printable(name)}", body_html, attached)
+    return NotebookEntry(key, f"SEM session {printable(name)}", body_html, attached)
 
 
-def post(config: Config, kind: str, url: str, token: str, session_id: int, make: Callable[[int], Entry | None]) -> None:
+def post(
+    config: Config, kind: str, url: str, token: str, session_id: int, make: Callable[[int], NotebookEntry | None]
+) -> None:
     """
     Post a session, and before it what waits for the same notebook.
 

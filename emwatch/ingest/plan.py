@@ -35,7 +35,7 @@ class Sweeping:
 
 
 @dataclass(slots=True)
-class Plan:
+class DirectoryPlan:
     """What is to be done with one directory, and when; moments are monotonic."""
 
     next_sweep: float

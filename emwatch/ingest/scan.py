@@ -15,7 +15,7 @@ from emwatch.errors import ConfigError, LedgerError, WatchError
 from emwatch.ingest.changes import Changes
 from emwatch.ingest.events import Notice
 from emwatch.ingest.hinted import SLICE_S, HintedFiles
-from emwatch.ingest.plan import Effort, Plan, Sweeping
+from emwatch.ingest.plan import DirectoryPlan, Effort, Sweeping
 from emwatch.watch.hints import ASKED
 
 if TYPE_CHECKING:
@@ -164,13 +164,13 @@ class Scan:
         directory = self.directory_of(path)
         return None if directory is None else directory.stat_key_of(path)
 
-    def _plan(self, directory: WatchedDirectory) -> Plan:
+    def _plan(self, directory: WatchedDirectory) -> DirectoryPlan:
         now = self._clock.monotonic()
         directory.held_files = not self._once and self._ledger.knows_files_below(directory.root)
         baseline: dict[Path, StatKey] | None = (
             {} if self._takes_baseline and not self._ledger.baseline_taken(directory.root) else None
         )
-        return Plan(next_sweep=now, next_walk=now, baseline=baseline)
+        return DirectoryPlan(next_sweep=now, next_walk=now, baseline=baseline)
 
     def _supervise(self, now: float) -> None:
         if self._once or now < self._next_supervision:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, intersect, select, tuple_
 
-from emwatch.ledger.filters import WINDOWS, Condition, LogFilter, conditions_of
+from emwatch.ledger.filters import WINDOWS, LogFilter, RowCondition, conditions_of
 from emwatch.ledger.log_row import LOG_COLUMNS
 from emwatch.ledger.schema import acquisition, frames, predictions, search, sessions
 
@@ -45,7 +45,7 @@ def chosen_by(connection: Connection, wanted: LogFilter) -> Select[Any]:
     return _keys(conditions, rarest or _uncounted(conditions), wanted)
 
 
-def _near(connection: Connection, conditions: list[Condition], wanted: LogFilter) -> Select[Any] | None:
+def _near(connection: Connection, conditions: list[RowCondition], wanted: LogFilter) -> Select[Any] | None:
     """Return a question for the rows if enough are among the first in time, ``None`` if the whole ledger has to be asked."""
     in_time = [each for each in conditions if each.in_time]
     first = _keys(in_time, None, replace(wanted, limit=_WINDOW)).subquery()
@@ -53,12 +53,12 @@ def _near(connection: Connection, conditions: list[Condition], wanted: LogFilter
     lowest, earliest, latest = connection.execute(ends).one()
     if lowest is None:
         return None
-    close = [each if each.near is None else Condition(each.near(lowest)) for each in conditions]
-    close.append(Condition(search.c.at_us.between(earliest, latest), in_time=True))
+    close = [each if each.near is None else RowCondition(each.near(lowest)) for each in conditions]
+    close.append(RowCondition(search.c.at_us.between(earliest, latest), in_time=True))
     keys = [tuple(row) for row in connection.execute(_keys(close, None, wanted))]
     if wanted.limit is None or len(keys) < wanted.limit:
         return None
-    known = Condition(tuple_(search.c.at_us, search.c.frame_id).in_(keys))
+    known = RowCondition(tuple_(search.c.at_us, search.c.frame_id).in_(keys))
     return _keys([known], None, wanted)
 
 
@@ -98,7 +98,7 @@ def frame_ids(wanted: LogFilter) -> Select[Any]:
     return select(_keys(conditions_of(wanted), None).limit(wanted.limit).subquery().c.frame_id)
 
 
-def _rarest(connection: Connection, conditions: list[Condition], limit: int | None) -> Condition | None:
+def _rarest(connection: Connection, conditions: list[RowCondition], limit: int | None) -> RowCondition | None:
     """Return the condition by whose index rows are fetched, ``None`` if walking by time is quicker."""
     if limit == 0:
         return None
@@ -127,20 +127,20 @@ def _rarest(connection: Connection, conditions: list[Condition], limit: int | No
     return rarest if fewest * _FETCH_COST < walked else None
 
 
-def _both(one: Condition, other: Condition) -> Condition | None:
+def _both(one: RowCondition, other: RowCondition) -> RowCondition | None:
     """Return the rows that two conditions have in common: reading two indexes is quicker than fetching by one of them."""
     if one.rows is None or other.rows is None:
         return None
     found = [select(each.subquery()) for each in (one.rows, other.rows)]
     same_keys = len(found[0].selected_columns) == len(found[1].selected_columns) > 1
-    return Condition(one.holds, intersect(*found)) if same_keys else None
+    return RowCondition(one.holds, intersect(*found)) if same_keys else None
 
 
-def _uncounted(conditions: list[Condition]) -> Condition | None:
+def _uncounted(conditions: list[RowCondition]) -> RowCondition | None:
     return next((each for each in conditions if each.rows is not None and not each.dear), None)
 
 
-def _keys(conditions: list[Condition], by: Condition | None, ordered: LogFilter | None = None) -> Select[Any]:
+def _keys(conditions: list[RowCondition], by: RowCondition | None, ordered: LogFilter | None = None) -> Select[Any]:
     """Return a question for the keys of the rows that meet all conditions, fetched ``by`` one of them."""
     sort = () if ordered is None else ordered.sort
     question = select(

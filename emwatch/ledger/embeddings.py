@@ -37,7 +37,7 @@ _FRAMES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredEmbeddings:
     """Embeddings of one space, the newest frames first: the frames' numbers, and one vector each."""
 
     frame_ids: tuple[int, ...]
@@ -63,7 +63,7 @@ def stored(
     since: datetime | None = None,
     limit: int | None = None,
     no_hits: bool = False,
-) -> Stored:
+) -> StoredEmbeddings:
     """Return the embeddings of the frames recorded since a time; ``no_hits``: only of frames that met no target."""
     question, values = _STORED, [space_sha256]
     if since is not None:
@@ -72,7 +72,7 @@ def stored(
     question += _NOT_A_HIT if no_hits else ""
     question += " ORDER BY e.frame_id DESC" + ("" if limit is None else f" LIMIT {int(limit)}")
     rows = driver_of(connection).execute(question, values).fetchall()
-    return Stored(tuple(row[0] for row in rows), tuple(row[1] for row in rows))
+    return StoredEmbeddings(tuple(row[0] for row in rows), tuple(row[1] for row in rows))
 
 
 def of_frame(connection: Connection, frame_id: int, space_sha256: str) -> bytes | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FilterKey:
     """
     One filter.
 
@@ -61,35 +61,37 @@ class Asked:
 
 
 FILTERS: Final = (
-    Asked("category", "category", "Frames of this category; can be repeated.", "categories", "NAME"),
-    Asked("target", "text", "Frames that met this target.", metavar="NAME"),
-    Asked("hits", "flag", "Frames that met any target."),
-    Asked("min_probability", "share", "Lowest probability, 0 to 1.", metavar="P"),
-    Asked("max_probability", "share", "Highest probability, 0 to 1.", metavar="P"),
-    Asked("magnification", "window", "Magnification in this range: 5k..20k, 1000.. or ..5000."),
-    Asked("tilt", "window", "Stage tilt in this range, in degrees.", "stage_tilt_deg"),
-    Asked("working_distance", "window", "Working distance in this range, in mm.", "working_distance_mm"),
-    Asked("voltage", "window", "Accelerating voltage in this range, in kV.", "accelerating_voltage_kv"),
-    Asked("pixel_size", "window", "Pixel size in this range, in nm.", "pixel_size_nm"),
-    Asked("field_width", "window", "Width of the field of view, in µm.", "horizontal_field_width_um"),
-    Asked("stage_x", "window", "Stage position x, in mm; with --stage-y a box.", "stage_x_mm"),
-    Asked("stage_y", "window", "Stage position y, in mm.", "stage_y_mm"),
-    Asked("margin", "window", "Lead over the second likeliest category, 0 to 1."),
-    Asked("novelty", "window", "Distance from what the model was taught."),
-    Asked("instrument", "text", "By the name of the instrument.", metavar="GLOB"),
-    Asked("operator", "text", "By the operator, in the metadata or of the session.", metavar="GLOB"),
-    Asked("sample", "text", "By the sample, in the metadata or of the session.", metavar="GLOB"),
-    Asked("detector", "text", "By the detector.", metavar="GLOB"),
-    Asked("day", "when", "Recorded on a day, or on days: 2026-11-20, 2026-11-20..22, yesterday.", metavar="DAYS"),
-    Asked("since", "when", "Recorded since: 2h, 30m, 3d, today, yesterday, 14:30, an ISO time.", metavar="WHEN"),
-    Asked("until", "when", "Recorded until; a day means its end.", metavar="WHEN"),
-    Asked("session", "text", 'A session by its name or number, or "last".', metavar="WHICH"),
-    Asked("path", "text", 'By file name, or by the whole path if there is a "/" in it.', metavar="GLOB"),
-    Asked("text", "text", "All these words in path, notes or metadata; wafer* is a beginning.", metavar="WORDS"),
-    Asked("where", "text", "An SQL expression over the columns of v_log, as in emwatch docs ledger.", metavar="SQL"),
-    Asked("alerted", "flag", "Frames of which an alert was delivered."),
-    Asked("reviewed", "flag", "Frames that somebody reviewed."),
-    Asked("uncertain", "flag", "Frames of which the model is uncertain."),
+    FilterKey("category", "category", "Frames of this category; can be repeated.", "categories", "NAME"),
+    FilterKey("target", "text", "Frames that met this target.", metavar="NAME"),
+    FilterKey("hits", "flag", "Frames that met any target."),
+    FilterKey("min_probability", "share", "Lowest probability, 0 to 1.", metavar="P"),
+    FilterKey("max_probability", "share", "Highest probability, 0 to 1.", metavar="P"),
+    FilterKey("magnification", "window", "Magnification in this range: 5k..20k, 1000.. or ..5000."),
+    FilterKey("tilt", "window", "Stage tilt in this range, in degrees.", "stage_tilt_deg"),
+    FilterKey("working_distance", "window", "Working distance in this range, in mm.", "working_distance_mm"),
+    FilterKey("voltage", "window", "Accelerating voltage in this range, in kV.", "accelerating_voltage_kv"),
+    FilterKey("pixel_size", "window", "Pixel size in this range, in nm.", "pixel_size_nm"),
+    FilterKey("field_width", "window", "Width of the field of view, in µm.", "horizontal_field_width_um"),
+    FilterKey("stage_x", "window", "Stage position x, in mm; with --stage-y a box.", "stage_x_mm"),
+    FilterKey("stage_y", "window", "Stage position y, in mm.", "stage_y_mm"),
+    FilterKey("margin", "window", "Lead over the second likeliest category, 0 to 1."),
+    FilterKey("novelty", "window", "Distance from what the model was taught."),
+    FilterKey("instrument", "text", "By the name of the instrument.", metavar="GLOB"),
+    FilterKey("operator", "text", "By the operator, in the metadata or of the session.", metavar="GLOB"),
+    FilterKey("sample", "text", "By the sample, in the metadata or of the session.", metavar="GLOB"),
+    FilterKey("detector", "text", "By the detector.", metavar="GLOB"),
+    FilterKey("day", "when", "Recorded on a day, or on days: 2026-11-20, 2026-11-20..22, yesterday.", metavar="DAYS"),
+    FilterKey("since", "when", "Recorded since: 2h, 30m, 3d, today, yesterday, 14:30, an ISO time.", metavar="WHEN"),
+    FilterKey("until", "when", "Recorded until; a day means its end.", metavar="WHEN"),
+    FilterKey("session", "text", 'A session by its name or number, or "last".', metavar="WHICH"),
+    FilterKey("path", "text", 'By file name, or by the whole path if there is a "/" in it.', metavar="GLOB"),
+    FilterKey("text", "text", "All these words in path, notes or metadata; wafer* is a beginning.", metavar="WORDS"),
+    FilterKey(
+        "where", "text", "An SQL expression over the columns of v_log, as in emwatch docs ledger.", metavar="SQL"
+    ),
+    FilterKey("alerted", "flag", "Frames of which an alert was delivered."),
+    FilterKey("reviewed", "flag", "Frames that somebody reviewed."),
+    FilterKey("uncertain", "flag", "Frames of which the model is uncertain."),
 )
 #: Only frames that were read have what these ask for.
 _OF_READ_FRAMES: Final = (

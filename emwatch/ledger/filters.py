@@ -124,7 +124,7 @@ _PROBE: Final = search.alias("probe")
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class RowCondition:
     """
     One condition that rows of `search` must meet.
 
@@ -151,7 +151,7 @@ def at_us(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def conditions_of(wanted: LogFilter) -> list[Condition]:
+def conditions_of(wanted: LogFilter) -> list[RowCondition]:
     """Return the conditions of a filter, all of which must hold."""
     found = [*_of_state(wanted), *_of_time(wanted), *_of_columns(wanted), *_of_findings(wanted), *_of_names(wanted)]
     if wanted.session is not None:
@@ -163,20 +163,20 @@ def conditions_of(wanted: LogFilter) -> list[Condition]:
         found.append(_of_path(wanted.path))
     if wanted.where is not None:
         expression = f"EXISTS (SELECT 1 FROM v_log WHERE v_log.id = log_search.frame_id AND (\n{wanted.where}\n))"  # noqa: S608 - checked by `LedgerReader`
-        found.append(Condition(literal_column(expression.replace(":", "\\:")), slow=True))
+        found.append(RowCondition(literal_column(expression.replace(":", "\\:")), slow=True))
     return sorted(found, key=lambda each: each.slow)
 
 
-def _column(name: str, build: Callable[[ColumnElement[Any]], list[ColumnElement[bool]]]) -> Condition:
+def _column(name: str, build: Callable[[ColumnElement[Any]], list[ColumnElement[bool]]]) -> RowCondition:
     column = search.c[name]
     # A leading plus keeps SQLite from choosing an index for it (https://sqlite.org/optoverview.html#uplus).
     asked = type_coerce(literal_column(f"+log_search.{name}"), column.type)
     keys = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(*build(_PROBE.c[name]))
     new, indexed = (keys.where(text(f"probe.is_indexed = {each}")) for each in (0, 1))
-    return Condition(and_(*build(asked)), union_all(new, indexed))
+    return RowCondition(and_(*build(asked)), union_all(new, indexed))
 
 
-def _of_state(wanted: LogFilter) -> list[Condition]:
+def _of_state(wanted: LogFilter) -> list[RowCondition]:
     found = []
     if set(wanted.states) != set(FrameState):
         by_index = None
@@ -184,15 +184,15 @@ def _of_state(wanted: LogFilter) -> list[Condition]:
             by_index = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(
                 text("probe.state <> 'recorded'"), _PROBE.c.state.in_(wanted.states)
             )
-        found.append(Condition(search.c.state.in_(wanted.states), by_index))
+        found.append(RowCondition(search.c.state.in_(wanted.states), by_index))
     if not wanted.superseded:
-        found.append(Condition(search.c.is_current))
+        found.append(RowCondition(search.c.is_current))
     if not wanted.duplicates:
-        found.append(Condition(~search.c.is_copy))
+        found.append(RowCondition(~search.c.is_copy))
     return found
 
 
-def _of_time(wanted: LogFilter) -> list[Condition]:
+def _of_time(wanted: LogFilter) -> list[RowCondition]:
     found: list[ColumnElement[bool]] = []
     if wanted.since is not None:
         found.append(search.c.at_us >= at_us(wanted.since))
@@ -204,13 +204,13 @@ def _of_time(wanted: LogFilter) -> list[Condition]:
     conditions = []
     if found:
         between = select(search.c.at_us, search.c.frame_id).where(*found)
-        conditions.append(Condition(and_(*found), between, in_time=True))
+        conditions.append(RowCondition(and_(*found), between, in_time=True))
     if wanted.ids:
         of_ids = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(_PROBE.c.frame_id.in_(wanted.ids))
-        conditions.append(Condition(_frame_id().in_(wanted.ids), of_ids))
+        conditions.append(RowCondition(_frame_id().in_(wanted.ids), of_ids))
     if wanted.after_id is not None:
         later = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(_PROBE.c.frame_id > wanted.after_id)
-        conditions.append(Condition(_frame_id() > wanted.after_id, later))
+        conditions.append(RowCondition(_frame_id() > wanted.after_id, later))
     return conditions
 
 
@@ -218,12 +218,12 @@ def _frame_id() -> ColumnElement[int]:
     return literal_column("+log_search.frame_id", Integer)
 
 
-def _of_columns(wanted: LogFilter) -> list[Condition]:
+def _of_columns(wanted: LogFilter) -> list[RowCondition]:
     found = []
     if wanted.categories:
         found.append(_column("category", lambda column: [column.in_(wanted.categories)]))
     if wanted.uncertain is not None:
-        found.append(Condition(search.c.uncertain == wanted.uncertain))
+        found.append(RowCondition(search.c.uncertain == wanted.uncertain))
     for name in WINDOWS:
         window: Window | None = getattr(wanted, name)
         if window is not None:
@@ -241,7 +241,7 @@ def _within(column: ColumnElement[Any], *, window: Window) -> list[ColumnElement
     return found
 
 
-def _of_findings(wanted: LogFilter) -> list[Condition]:
+def _of_findings(wanted: LogFilter) -> list[RowCondition]:
     """Return the conditions on matches, alerts and reviews: tables with several rows for a frame, or none."""
     found = []
     if wanted.target is not None:
@@ -256,12 +256,12 @@ def _of_findings(wanted: LogFilter) -> list[Condition]:
     return found
 
 
-def _any_row(frame_id: Column[int], *only: ColumnElement[bool], there: bool = True) -> Condition:
+def _any_row(frame_id: Column[int], *only: ColumnElement[bool], there: bool = True) -> RowCondition:
     any_row = exists().where(frame_id == search.c.frame_id, *only).correlate(search)
-    return Condition(any_row, select(frame_id).where(*only)) if there else Condition(~any_row)
+    return RowCondition(any_row, select(frame_id).where(*only)) if there else RowCondition(~any_row)
 
 
-def _of_names(wanted: LogFilter) -> list[Condition]:
+def _of_names(wanted: LogFilter) -> list[RowCondition]:
     """Return the conditions on instrument, operator, sample and detector; the full-text index has the rare ones."""
     metadata, frame = acquisition.alias("named"), frames.alias("named_frame")
     session = sessions.alias("named_session")
@@ -284,7 +284,7 @@ def _of_names(wanted: LogFilter) -> list[Condition]:
             .correlate(search)
         )
         by_words = None if field in {"operator", "sample"} else with_words(glob, field)
-        found.append(Condition(named, by_words, dear=_DEAR_WORDS, slow=True))
+        found.append(RowCondition(named, by_words, dear=_DEAR_WORDS, slow=True))
     return found
 
 
@@ -293,7 +293,7 @@ def _like(column: ColumnElement[Any], glob: str) -> ColumnElement[bool]:
     return column.like(like, escape="\x01")
 
 
-def _of_words(expression: str) -> Condition:
+def _of_words(expression: str) -> RowCondition:
     of_sessions = select(frames.c.id).where(
         frames.c.session_id.is_not(None), frames.c.session_id.in_(matching_sessions(expression))
     )
@@ -302,10 +302,10 @@ def _of_words(expression: str) -> Condition:
         return union_all(*matching(expression, lowest), of_sessions.where(frames.c.id >= lowest))
 
     near = lambda lowest: _frame_id().in_(found(lowest))  # noqa: E731 - one line says it
-    return Condition(_frame_id().in_(found()), found(), dear=_DEAR_WORDS, near=near, slow=True)
+    return RowCondition(_frame_id().in_(found()), found(), dear=_DEAR_WORDS, near=near, slow=True)
 
 
-def _of_path(glob: str) -> Condition:
+def _of_path(glob: str) -> RowCondition:
     pattern = glob if os.sep in glob else f"*{os.sep}{glob}"
     path = frames.alias("path_of")
     holds = (
@@ -316,9 +316,9 @@ def _of_path(glob: str) -> Condition:
     )
     named = with_words(pattern, "path")
     if named is not None:
-        return Condition(holds, named, dear=_DEAR_WORDS, slow=True)
+        return RowCondition(holds, named, dear=_DEAR_WORDS, slow=True)
     meeting = select(path.c.id).where(_path_meets(path.c.path, pattern))
-    return Condition(holds, meeting, dear=0, slow=True)
+    return RowCondition(holds, meeting, dear=0, slow=True)
 
 
 def _path_meets(path: ColumnElement[str], pattern: str) -> ColumnElement[bool]:

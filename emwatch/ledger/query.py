@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from emwatch.frame import AcquisitionMetadata, Candidate, Embedding
-    from emwatch.ledger.embeddings import FrameFacts, Stored
+    from emwatch.ledger.embeddings import FrameFacts, StoredEmbeddings
     from emwatch.ledger.positions import Position
     from emwatch.ledger.session_facts import Delivery, ModelUse
     from emwatch.ledger.tellings import AlertRow
@@ -244,7 +244,7 @@ class LedgerReader:
         since: datetime | None = None,
         limit: int | None = None,
         no_hits: bool = False,
-    ) -> Stored:
+    ) -> StoredEmbeddings:
         """Return the embeddings of current frames in one space, the newest first; see `emwatch.ledger.embeddings`."""
         with self._snapshot() as connection:
             return embeddings.stored(connection, space_sha256, since=since, limit=limit, no_hits=no_hits)

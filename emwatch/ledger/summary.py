@@ -19,7 +19,7 @@ _STEPS_BETWEEN_LOOKS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ChannelBacklog:
     """A channel's alerts that were not delivered: ``dead`` ones are given up."""
 
     pending: int = 0
@@ -39,7 +39,7 @@ class Summary:
     revision: str | None = None
     frames: Mapping[str, int] | None = field(default_factory=dict)
     last_frame_at: str | None = None
-    alerts: Mapping[str, Waiting] | None = field(default_factory=dict)
+    alerts: Mapping[str, ChannelBacklog] | None = field(default_factory=dict)
 
 
 def summarise(path: Path, *, seconds: float = 0.4) -> Summary:
@@ -78,7 +78,7 @@ def _summary(connection: sqlite3.Connection, seconds: float) -> Summary:
     alerts = None
     if undelivered is not None:
         alerts = {
-            channel: Waiting(pending, dead, oldest, _last_error(connection, channel))
+            channel: ChannelBacklog(pending, dead, oldest, _last_error(connection, channel))
             for channel, pending, dead, oldest in undelivered
         }
     return Summary(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from emwatch.alerts.policy import ImagedPlace, Told, Waiting, plan
+from emwatch.alerts.policy import ImagedPlace, Told, WaitingAlert, plan
 from emwatch.alerts.wording import digest_reason
 from emwatch.frame import path_to_text, text_to_path
 from emwatch.ledger.outbox import by_id, is_due
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Select
 
-    from emwatch.alerts.policy import Plan, Policy
+    from emwatch.alerts.policy import Policy, TellingPlan
     from emwatch.frame import Alert
 
 #: What is held is decided anew at least this often: the policy, the snoozes and the clock may have changed.
@@ -149,13 +149,13 @@ def _numbers(ids: Iterable[int]) -> Select[Any]:
     return select(func.json_each(json.dumps(list(ids))).table_valued("value").c.value)
 
 
-def _waiting(connection: Connection, due: Any, limit: int) -> list[Waiting]:
+def _waiting(connection: Connection, due: Any, limit: int) -> list[WaitingAlert]:
     columns = select(alerts.c.id, alerts.c.target, alerts.c.held, alerts.c.digest, *_PLACE).select_from(_JOINED)
     kept = or_(alerts.c.held != "", alerts.c.digest != "")
-    found: list[Waiting] = []
+    found: list[WaitingAlert] = []
     for which, most in ((kept, _MOST_TOGETHER), (~kept, limit)):
         rows = connection.execute(columns.where(due, which).order_by(alerts.c.id).limit(most))
-        found += [Waiting(row.id, row.target, bool(row.held), row.digest, _place(row)) for row in rows]
+        found += [WaitingAlert(row.id, row.target, bool(row.held), row.digest, _place(row)) for row in rows]
     return found
 
 
@@ -182,7 +182,7 @@ def _place(row: Any) -> ImagedPlace | None:
     return ImagedPlace(row.stage_x_mm, row.stage_y_mm, width_um)
 
 
-def _write(connection: Connection, made: Plan, now: datetime) -> None:
+def _write(connection: Connection, made: TellingPlan, now: datetime) -> None:
     by_hold: dict[tuple[datetime, str], list[int]] = defaultdict(list)
     for alert_id, hold in made.hold.items():
         by_hold[min(hold.until, now + _DECIDED_EVERY), hold.reason].append(alert_id)

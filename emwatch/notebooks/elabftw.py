@@ -17,7 +17,7 @@ from emwatch.notebooks.registry import NotebookAwayError, NotebookError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emwatch.notebooks.registry import Attachment, Entry
+    from emwatch.notebooks.registry import Attachment, NotebookEntry
 
 _TIMEOUT_S: Final = 20
 _KIND: Final = "experiments"
@@ -41,7 +41,7 @@ class ELabFTW:
         self._experiments = elabapi_python.ExperimentsApi(client)
         self._uploads = elabapi_python.UploadsApi(client)
 
-    def put(self, entry: Entry) -> str:
+    def put(self, entry: NotebookEntry) -> str:
         """Write an experiment, or bring the one with its key up to date. Returns its address."""
         number = self._found(entry.key) or self._made()
         title = f"{entry.title} [{entry.key}]"

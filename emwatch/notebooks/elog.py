@@ -19,7 +19,7 @@ from emwatch.notebooks.registry import NotebookAwayError, NotebookError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emwatch.notebooks.registry import Entry
+    from emwatch.notebooks.registry import NotebookEntry
 
 _TIMEOUT_S: Final = 20
 _MOST_FOUND: Final = 20
@@ -65,7 +65,7 @@ class Elog:
         self._session = requests.Session()
         self._is_logged_in = False
 
-    def put(self, entry: Entry) -> str:
+    def put(self, entry: NotebookEntry) -> str:
         """Write an entry, or bring the one with its key up to date. Returns its address."""
         if not self._is_logged_in:
             self._log_in()

@@ -39,7 +39,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NotebookEntry:
     """What is posted. ``key``: the same at every repetition; it stands in the entry, and finds it again."""
 
     key: str
@@ -51,7 +51,7 @@ class Entry:
 class Notebook(Protocol):
     """One notebook on one server."""
 
-    def put(self, entry: Entry) -> str:
+    def put(self, entry: NotebookEntry) -> str:
         """
         Write an entry, or bring the one with its key up to date. Returns its address.
 

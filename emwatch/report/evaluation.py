@@ -23,7 +23,7 @@ from emwatch.train.evaluate.evaluate import mistakes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from emwatch.train.evaluate.evaluate import Judged
+    from emwatch.train.evaluate.evaluate import JudgedFrame
 
 PAGE: Final = "report.html"
 DOCUMENT: Final = "evaluation.json"
@@ -49,7 +49,7 @@ def check_extra() -> None:
 
 
 def write_report(
-    folder: Path, document: Mapping[str, Any], judged: Sequence[Judged], history: Mapping[str, list[Any]] | None
+    folder: Path, document: Mapping[str, Any], judged: Sequence[JudgedFrame], history: Mapping[str, list[Any]] | None
 ) -> list[Path]:
     """
     Write the page, its pictures as PNG files, the document and what was said of each frame into a folder.
@@ -108,7 +108,7 @@ def page(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     return rendered
 
 
-def mistakes_sheet(judged: Sequence[Judged]) -> bytes | None:
+def mistakes_sheet(judged: Sequence[JudgedFrame]) -> bytes | None:
     """Draw the worst mistakes as the network saw them; ``None`` if there are none. Returns a PNG file."""
     worst = mistakes(judged)
     prints = [
@@ -122,7 +122,7 @@ def mistakes_sheet(judged: Sequence[Judged]) -> bytes | None:
     return contact_sheet(rows, _MISTAKES_IN_A_ROW)
 
 
-def _mistake_lines(each: Judged) -> tuple[str, ...]:
+def _mistake_lines(each: JudgedFrame) -> tuple[str, ...]:
     said = each.prediction
     return (
         f"{said.category.replace('_', ' ')} {said.probability:.0%}{' ?' if said.uncertain else ''}",
@@ -154,7 +154,7 @@ def _shade(share: float | None) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _predictions(judged: Sequence[Judged]) -> str:
+def _predictions(judged: Sequence[JudgedFrame]) -> str:
     """Write what was said of each frame, a row each, tab separated."""
     file = io.StringIO()
     table = csv.writer(file, delimiter="\t", lineterminator="\n")

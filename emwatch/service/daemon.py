@@ -30,14 +30,14 @@ from emwatch.service.learned_targets import LearnedTargets
 from emwatch.service.ledger_watch import LedgerWatch
 from emwatch.service.lock import SingleInstance
 from emwatch.service.model import LiveModel
-from emwatch.service.page import Page
+from emwatch.service.page import PageProcess
 from emwatch.service.progress import Progress, Teller
 from emwatch.service.reload import Reload
 from emwatch.service.review_inbox import review_inbox
 from emwatch.service.roots import check_root, checked_roots
 from emwatch.service.status_file import StatusFile
 from emwatch.service.systemd import SystemdNotifier
-from emwatch.service.thumbnails import Thumbnails
+from emwatch.service.thumbnails import AlertPictures
 from emwatch.service.trouble import Sources, TroubleWatch
 from emwatch.service.upkeep import Upkeep
 from emwatch.watch.directory import WatchedDirectory, settle_seconds
@@ -250,7 +250,7 @@ class Daemon:
 
     def _open_outbox(self, stack: ExitStack, ledger: Ledger) -> Outbox:
         alerts = self._config.alerts
-        thumbnails = Thumbnails(reading_limits(self._config))
+        thumbnails = AlertPictures(reading_limits(self._config))
         stack.callback(thumbnails.close)
         channels = alerts.open_channels(self._show)
         return Outbox(ledger, channels, self._clock, policy=alerts.policy, picture=thumbnails)
@@ -265,8 +265,8 @@ class Daemon:
         )
         return TroubleWatch(self._config.alerts.trouble, sources, tell)
 
-    def _open_page(self, stack: ExitStack, status_file: StatusFile, tell: Teller) -> Page:
-        page = Page(self._config, tell, partial(status_file.note, "page"))
+    def _open_page(self, stack: ExitStack, status_file: StatusFile, tell: Teller) -> PageProcess:
+        page = PageProcess(self._config, tell, partial(status_file.note, "page"))
         stack.callback(page.stop)
         return page
 

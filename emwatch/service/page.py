@@ -34,7 +34,7 @@ _KILLED_WITHIN_S: Final = 2.0
 _LONGEST_LINE: Final = 10_000
 
 
-class Page:
+class PageProcess:
     """
     Serves the page of a configuration while `web.serve` is true; started again when it ends, after growing pauses.
 

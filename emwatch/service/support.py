@@ -51,7 +51,7 @@ _NAMES: Final = re.compile(r"(<directory \d+>)/[^\n\":;,]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BundlePart:
     """A file of the bundle, and what it holds in one line."""
 
     name: str
@@ -61,7 +61,7 @@ class Part:
 
 def support_parts(
     loaded: Loaded, now: datetime, *, with_paths: bool = False, journal: Sequence[str] = _JOURNAL
-) -> list[Part]:
+) -> list[BundlePart]:
     """
     Return the files of a support bundle.
 
@@ -71,11 +71,13 @@ def support_parts(
     redact = Redaction(config, with_paths=with_paths)
     log = _log(journal)
     parts = [
-        Part("configuration.json", "every key, its value and where it is from; channels without their values", ""),
-        Part("status.json", "the state of the daemon, as `emwatch status --json`", ""),
-        Part("doctor.json", "what is wrong, as `emwatch doctor --json`", ""),
-        Part("versions.json", "emwatch, Python, packages, kernel, processor", ""),
-        Part("ledger.json", "tables, indices and numbers of rows; no row", ""),
+        BundlePart(
+            "configuration.json", "every key, its value and where it is from; channels without their values", ""
+        ),
+        BundlePart("status.json", "the state of the daemon, as `emwatch status --json`", ""),
+        BundlePart("doctor.json", "what is wrong, as `emwatch doctor --json`", ""),
+        BundlePart("versions.json", "emwatch, Python, packages, kernel, processor", ""),
+        BundlePart("ledger.json", "tables, indices and numbers of rows; no row", ""),
     ]
     documents: tuple[Any, ...] = (
         _configuration(loaded),
@@ -85,26 +87,30 @@ def support_parts(
         _ledger(config.ledger.path),
     )
     made = [
-        Part(
+        BundlePart(
             part.name, part.about, json.dumps(redact.value(document), indent=2, ensure_ascii=False, default=str) + "\n"
         )
         for part, document in zip(parts, documents, strict=True)
     ]
     if log:
-        made.append(Part("log.txt", f"the last {len(log)} lines of the service", redact.text("\n".join(log)) + "\n"))
+        made.append(
+            BundlePart("log.txt", f"the last {len(log)} lines of the service", redact.text("\n".join(log)) + "\n")
+        )
     return made
 
 
-def parts_without_configuration(error: ConfigError) -> list[Part]:
+def parts_without_configuration(error: ConfigError) -> list[BundlePart]:
     """Return what can be told if the configuration cannot be used: why, without the values in it, and the versions."""
     why = re.sub(r"'[^'\n]*'", f"'{HIDDEN}'", str(error))
     return [
-        Part(
+        BundlePart(
             "configuration.txt",
             "why the configuration cannot be used, without its values",
             _HOMES.sub("/home/<user>", why) + "\n",
         ),
-        Part("versions.json", "emwatch, Python, packages, kernel, processor", json.dumps(_versions(), indent=2) + "\n"),
+        BundlePart(
+            "versions.json", "emwatch, Python, packages, kernel, processor", json.dumps(_versions(), indent=2) + "\n"
+        ),
     ]
 
 

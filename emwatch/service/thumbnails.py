@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_PX: Final = 800
 
 
-class Thumbnails:
+class AlertPictures:
     """Draws thumbnails in a limited child process, which is started with the first one."""
 
     def __init__(self, limits: Limits) -> None:

@@ -31,18 +31,10 @@ if TYPE_CHECKING:
 #: Of a category without a probability of its own.
 DEFAULT_PROBABILITY: Final = 0.8
 
-Category = Literal[
-    "Biological",
-    "Fibres",
-    "Films_Coated_Surface",
-    "MEMS_devices_and_electrodes",
-    "Nanowires",
-    "Particles",
-    "Patterned_surface",
-    "Porous_Sponge",
-    "Powder",
-    "Tips",
-]
+if TYPE_CHECKING:
+    Category = str
+else:
+    Category = Literal[CATEGORIES]
 _Share = Annotated[Number, Field(ge=0, le=1)]
 _Probability = Annotated[
     Annotated[_Share, Tag("number")] | Annotated[dict[Category, _Share], Tag("by category")],
@@ -50,14 +42,14 @@ _Probability = Annotated[
 ]
 
 
-class Finding(NamedTuple):
+class Answer(NamedTuple):
     """Whether a frame meets a condition, and the sentence that says so, with the numbers."""
 
     met: bool
     sentence: str
 
 
-class Asked(NamedTuple):
+class RuleInput(NamedTuple):
     """What a rule may use: the condition's key and value, the whole target, the frame, and what the target was taught."""
 
     key: str
@@ -80,7 +72,7 @@ class Rule:
     frame, from its data bar or from a text file beside it. ``always``: it is explained though nothing is set.
     """
 
-    ask: Callable[[Asked], Finding]
+    ask: Callable[[RuleInput], Answer]
     check: Callable[[Any], None] = _anything
     of_metadata: bool = False
     always: bool = False
@@ -89,12 +81,12 @@ class Rule:
 def within(title: str, unit: str, low: float, high: float) -> Rule:
     """Return the rule of a window on the acquisition field with the condition's key; instruments go from low to high."""
 
-    def ask(asked: Asked) -> Finding:
+    def ask(asked: RuleInput) -> Answer:
         value, window = asked.frame.metadata.number(asked.key), asked.value
         if value is None or not math.isfinite(value):
-            return Finding(met=False, sentence=f"{title} unknown, wanted {window}")
+            return Answer(met=False, sentence=f"{title} unknown, wanted {window}")
         met = window.contains(value)
-        return Finding(met, f"{title} {_number(value)}{unit} {'within' if met else 'outside'} {window}")
+        return Answer(met, f"{title} {_number(value)}{unit} {'within' if met else 'outside'} {window}")
 
     def check(window: WindowConfig) -> None:
         possible = f"no frame has that: {title} is from {_number(low)}{unit} to {_number(high)}{unit}"
@@ -142,37 +134,37 @@ class OfLastConfig(Section):
         return self
 
 
-def _category(asked: Asked) -> Finding:
+def _category(asked: RuleInput) -> Answer:
     target, said = asked.target, asked.frame.prediction
     if not target.category and not target.asks_probability:
-        return Finding(met=True, sentence=f"any frame ({_said(said)})")
+        return Answer(met=True, sentence=f"any frame ({_said(said)})")
     if target.category and said.category not in target.category:
-        return Finding(met=False, sentence=f"{_said(said)} is not {' or '.join(target.category)}")
+        return Answer(met=False, sentence=f"{_said(said)} is not {' or '.join(target.category)}")
     if said.uncertain:
-        return Finding(met=False, sentence=f"{_said(said)}: the model is not sure")
+        return Answer(met=False, sentence=f"{_said(said)}: the model is not sure")
     minimum = target.minimum(said.category)
-    return Finding(said.probability >= minimum, f"{said.category} {_compared(said.probability, minimum)}")
+    return Answer(said.probability >= minimum, f"{said.category} {_compared(said.probability, minimum)}")
 
 
-def _margin(asked: Asked) -> Finding:
+def _margin(asked: RuleInput) -> Answer:
     said = asked.frame.prediction
     if said.uncertain:
-        return Finding(met=False, sentence=f"margin {said.margin:.2f}: the model is not sure")
-    return Finding(said.margin >= asked.value, f"margin {_compared(said.margin, asked.value)}")
+        return Answer(met=False, sentence=f"margin {said.margin:.2f}: the model is not sure")
+    return Answer(said.margin >= asked.value, f"margin {_compared(said.margin, asked.value)}")
 
 
-def _likeness(asked: Asked) -> Finding:
+def _likeness(asked: RuleInput) -> Answer:
     if asked.judge is None:
-        return Finding(met=False, sentence=f"no learned target is called {asked.value!r}")
-    return Finding(*asked.judge(asked.frame.prediction.embedding))
+        return Answer(met=False, sentence=f"no learned target is called {asked.value!r}")
+    return Answer(*asked.judge(asked.frame.prediction.embedding))
 
 
-def _path(asked: Asked) -> Finding:
+def _path(asked: RuleInput) -> Answer:
     whole = asked.frame.path.as_posix().lower()
     for pattern in asked.value:
         if _fits(whole, pattern.lower()):
-            return Finding(met=True, sentence=f"path fits {pattern}")
-    return Finding(met=False, sentence=f"path fits none of {', '.join(asked.value)}")
+            return Answer(met=True, sentence=f"path fits {pattern}")
+    return Answer(met=False, sentence=f"path fits none of {', '.join(asked.value)}")
 
 
 def _fits(whole: str, pattern: str) -> bool:
@@ -192,13 +184,13 @@ def may_hold(pattern: str, directory: Path) -> bool:
     return below.is_relative_to(plain) or plain.is_relative_to(below)
 
 
-def _hours(asked: Asked) -> Finding:
+def _hours(asked: RuleInput) -> Answer:
     zone, moment = asked.target.timezone, asked.frame.written_at
     if moment is None:
-        return Finding(met=False, sentence=f"time of writing unknown, wanted {' or '.join(asked.value)}")
+        return Answer(met=False, sentence=f"time of writing unknown, wanted {' or '.join(asked.value)}")
     met = is_within(moment, asked.value, zone)
     local = f"{moment.astimezone(zone_of(zone)):%H:%M}"
-    return Finding(met, f"written at {local}, {'within' if met else 'outside'} {' or '.join(asked.value)}")
+    return Answer(met, f"written at {local}, {'within' if met else 'outside'} {' or '.join(asked.value)}")
 
 
 def _not_all_day(hours: tuple[str, ...]) -> None:
@@ -271,10 +263,10 @@ class TargetConfig(Section):
         """Whether a value decides that may come after the frame."""
         return any(rule.of_metadata for _, rule, _ in self._set())
 
-    def findings(self, frame: Candidate, judge: Judge | None) -> Iterator[tuple[str, Finding]]:
+    def findings(self, frame: Candidate, judge: Judge | None) -> Iterator[tuple[str, Answer]]:
         """Yield for each condition that is set its key and what it finds; ``of_last``, of other frames, is not here."""
         for key, rule, value in self._set():
-            yield key, rule.ask(Asked(key, value, self, frame, judge))
+            yield key, rule.ask(RuleInput(key, value, self, frame, judge))
 
     def _set(self) -> Iterator[tuple[str, Rule, Any]]:
         for key, field in type(self).model_fields.items():

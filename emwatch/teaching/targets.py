@@ -38,7 +38,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScoredFrame:
     """A frame of the log with its score: the likeness to a target, or the cosine of the angle to a frame."""
 
     score: float
@@ -101,14 +101,14 @@ def refine(config: Config, name: str, now: datetime, *, classifier: Classifier |
         return _learn(config, classifier, reader, name, [*again, *more], now)
 
 
-def apply(config: Config, name: str, *, since: datetime | None = None, limit: int = 50) -> list[Found]:
+def apply(config: Config, name: str, *, since: datetime | None = None, limit: int = 50) -> list[ScoredFrame]:
     """Return the frames of the log that a learned target finds, the likeliest first; opens no file and no model."""
     return find(config, TargetStore(config.ledger.path).get(name), since=since, limit=limit)[1]
 
 
 def find(
     config: Config, target: LearnedTarget, *, since: datetime | None = None, limit: int = 50
-) -> tuple[int, list[Found]]:
+) -> tuple[int, list[ScoredFrame]]:
     """Return how many frames of the log a target finds, kept or not, and the likeliest of them."""
     head = target.head
     with LedgerReader(config.ledger.path) as reader:
@@ -126,7 +126,9 @@ def find(
         return int((scores >= head.threshold).sum()), _found(reader, found.frame_ids, scores, best)
 
 
-def similar(config: Config, frame: str | int | Path, *, since: datetime | None = None, limit: int = 20) -> list[Found]:
+def similar(
+    config: Config, frame: str | int | Path, *, since: datetime | None = None, limit: int = 20
+) -> list[ScoredFrame]:
     """
     Return the frames of the log that look most like one of them, itself left out; ``frame``: its path or number.
 
@@ -145,9 +147,9 @@ def similar(config: Config, frame: str | int | Path, *, since: datetime | None =
         return _found(reader, found.frame_ids, scores, order[:limit])
 
 
-def _found(reader: LedgerReader, numbers: Sequence[int], scores: Rows, chosen: Sequence[int]) -> list[Found]:
+def _found(reader: LedgerReader, numbers: Sequence[int], scores: Rows, chosen: Sequence[int]) -> list[ScoredFrame]:
     facts = reader.facts([numbers[at] for at in chosen])
-    return [Found(float(scores[at]), facts[numbers[at]]) for at in chosen if numbers[at] in facts]
+    return [ScoredFrame(float(scores[at]), facts[numbers[at]]) for at in chosen if numbers[at] in facts]
 
 
 def _learn(

@@ -16,7 +16,7 @@ from emwatch.frame import path_to_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from emwatch.ledger.care.check import Checked
+    from emwatch.ledger.care.check import LedgerCheck
 
 COMMANDS = {
     "check": Entry("emwatch.cli.commands.db", "check", "Check that the ledger is intact and consistent."),
@@ -66,7 +66,7 @@ def check(full: bool, ledger: Path | None, config_file: Path | None, as_json: bo
 def _checked(file: Path, *, full: bool, silent: bool, advice: str) -> dict[str, Any]:
     from emwatch.ledger.care.check import check as checks
 
-    found: list[Checked] = []
+    found: list[LedgerCheck] = []
     for each in checks(file, full=full):
         found.append(each)
         if not silent:
@@ -78,7 +78,7 @@ def _checked(file: Path, *, full: bool, silent: bool, advice: str) -> dict[str, 
     return {"path": path_to_text(file), "sound": sound, "checks": shown}
 
 
-def _print_check(checked: Checked) -> None:
+def _print_check(checked: LedgerCheck) -> None:
     click.echo(f"{'BROKEN' if checked.problems else 'ok':<8}{checked.what}")
     for problem in checked.problems:
         click.echo(f"        {printable(problem)}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from emwatch.config import Config
     from emwatch.ledger.query import LedgerReader
     from emwatch.ledger.session_rows import SessionRow
-    from emwatch.notebooks.registry import Entry
+    from emwatch.notebooks.registry import NotebookEntry
     from emwatch.report.session import SessionReport
 
 _THUMBNAIL_PX: Final = 256
@@ -101,7 +101,7 @@ def _post(
     from emwatch.cli import notebook_post
     from emwatch.report.session import page, session_report, summary_html
 
-    def entry(session_id: int) -> Entry | None:
+    def entry(session_id: int) -> NotebookEntry | None:
         found = next((each for each in reader.session(str(session_id)) if each.id == session_id), None)
         if found is None:
             return None

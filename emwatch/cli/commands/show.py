@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from emwatch.frame import AcquisitionMetadata
     from emwatch.ledger.query import LogRow, NoteRow, ReviewRow
     from emwatch.ledger.tellings import AlertRow
-    from emwatch.teaching.targets import Found
+    from emwatch.teaching.targets import ScoredFrame
 
 _MOST_ALERTS: Final = 100
 _SIMILAR: Final = 5
@@ -45,7 +45,7 @@ class _Known:
     alerts: list[AlertRow]
     reviews: list[ReviewRow]
     notes: list[NoteRow]
-    similar: list[Found]
+    similar: list[ScoredFrame]
 
 
 @click.command(short_help="Show everything about one frame.")
@@ -131,7 +131,7 @@ def _known(config: Config, frame: str, similar: int) -> _Known:
     return known
 
 
-def _similar(config: Config, frame_id: int, limit: int) -> list[Found]:
+def _similar(config: Config, frame_id: int, limit: int) -> list[ScoredFrame]:
     if not limit:
         return []
     from emwatch.teaching.targets import similar

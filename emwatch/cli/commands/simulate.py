@@ -12,7 +12,7 @@ import click
 from emwatch.cli.options import json_option, logging_options
 from emwatch.cli.parameter_types import Category, Number
 from emwatch.cli.terminal.display import number_text, print_json, printable
-from emwatch.cli.terminal.frames import Asked, Tally
+from emwatch.cli.terminal.frames import GivenFile, Tally
 from emwatch.frame import CATEGORIES, path_to_text, text_to_path
 
 #: Written out, so that help needs no numpy; a test holds them against the simulator's own.
@@ -109,7 +109,7 @@ def simulate(as_json: bool, categories: tuple[str, ...], **given: Any) -> None:
     drawn: Counter[str] = Counter()
     cut = 0
     for truth in microscope.run():
-        tally.next(Asked(text_to_path(truth.path)))
+        tally.next(GivenFile(text_to_path(truth.path)))
         drawn[truth.category] += 1
         cut += not truth.complete
     tally.clear()

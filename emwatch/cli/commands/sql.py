@@ -71,7 +71,7 @@ def _print(names: Sequence[str], rows: Iterator[tuple[Any, ...]], shape: str) ->
             click.echo(f"{',' if found > 1 else '['}\n{json_text(document, indent=None)}", nl=False)
         click.echo("\n]" if found else "[]")
     elif shape == "csv":
-        writer = csv.writer(_Out(), lineterminator="\n")
+        writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
         for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
             writer.writerow([csv_cell(_plain(cell)) for cell in row])
@@ -99,10 +99,3 @@ def _plain(cell: Any) -> Any:
     if isinstance(cell, bytes):
         return cell.hex()
     return str(cell) if isinstance(cell, float) and cell - cell != 0 else cell
-
-
-class _Out:
-    """The output of the CSV writer: the current stdout."""
-
-    def write(self, text: str) -> None:
-        sys.stdout.write(text)

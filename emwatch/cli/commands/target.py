@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.config import Config
-    from emwatch.teaching.targets import Found, Lesson
+    from emwatch.teaching.targets import Lesson, ScoredFrame
 
 _FOUND: Final = (
     Column("Score", align="right"),
@@ -243,7 +243,7 @@ def import_target(file: Path, ledger: Path | None, config_file: Path | None) -> 
     _tell_how_to_use(config, found.name)
 
 
-def tell_found(found: list[Found], *, as_json: bool) -> None:
+def tell_found(found: list[ScoredFrame], *, as_json: bool) -> None:
     """Print the frames that were found; exits with "nothing found" if there are none."""
     if as_json:
         print_json(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GivenFile:
     """A file to read; a file found in a directory is skipped if it is not an image."""
 
     path: Path
@@ -36,21 +36,21 @@ class Asked:
         return self.found_in_directory and isinstance(result, NotAFrame)
 
 
-def gather(paths: Sequence[Path]) -> list[Asked]:
+def gather(paths: Sequence[Path]) -> list[GivenFile]:
     """Return the given files, and those below given directories sorted by name, without hidden ones."""
     return list(walk(paths))
 
 
-def walk(paths: Sequence[Path]) -> Iterator[Asked]:
+def walk(paths: Sequence[Path]) -> Iterator[GivenFile]:
     """Yield the files of `gather` one after the other, holding one folder's names at a time."""
     for path in paths:
         if not path.is_dir():
-            yield Asked(path)
+            yield GivenFile(path)
             continue
         for folder, folders, names in os.walk(path):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             visible = (name for name in sorted(names) if not name.startswith("."))
-            yield from (Asked(Path(folder, name), found_in_directory=True) for name in visible)
+            yield from (GivenFile(Path(folder, name), found_in_directory=True) for name in visible)
 
 
 def is_single(paths: Sequence[Path]) -> bool:
@@ -59,8 +59,8 @@ def is_single(paths: Sequence[Path]) -> bool:
 
 
 def read_all(
-    sandbox: Sandbox, files: Iterable[Asked], *, pixels: bool
-) -> Iterator[tuple[Asked, FrameReading | FrameError]]:
+    sandbox: Sandbox, files: Iterable[GivenFile], *, pixels: bool
+) -> Iterator[tuple[GivenFile, FrameReading | FrameError]]:
     """Read files one after the other; the next one is read while the caller works on this one."""
     return read_ahead(files, [sandbox], lambda child, asked: child.begin(asked.path, pixels=pixels))
 
@@ -101,7 +101,7 @@ class Tally:
     failed: int = 0
     _width: int = field(default_factory=lambda: shutil.get_terminal_size().columns)
 
-    def next(self, asked: Asked) -> None:
+    def next(self, asked: GivenFile) -> None:
         """Show which file comes next."""
         self.done += 1
         if self.total > 1 and is_terminal(sys.stderr):
@@ -109,7 +109,7 @@ class Tally:
                 f"\r\033[K{f'{self.done}/{self.total} {printable(asked.path)}'[: self._width - 1]}", nl=False, err=True
             )
 
-    def passes_over(self, asked: Asked, error: FrameError) -> bool:
+    def passes_over(self, asked: GivenFile, error: FrameError) -> bool:
         """Report a file that could not be read; returns ``True`` if it was found in a directory and is not an image."""
         if asked.is_passed_over(error):
             return True

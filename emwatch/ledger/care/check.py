@@ -72,14 +72,14 @@ RULES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class LedgerCheck:
     """One check: what holds, or what does not."""
 
     what: str
     problems: tuple[str, ...] = ()
 
 
-def check(ledger: Path, *, full: bool = False) -> Iterator[Checked]:
+def check(ledger: Path, *, full: bool = False) -> Iterator[LedgerCheck]:
     """
     Check a ledger, one thing after the other; ``full``: also each index against its table, which takes a while.
 
@@ -92,24 +92,24 @@ def check(ledger: Path, *, full: bool = False) -> Iterator[Checked]:
         with closing(connect_to_read(ledger)) as connection:
             connection.execute("BEGIN")
             word = "integrity_check" if full else "quick_check"
-            yield Checked("the file is what SQLite wrote", _complaints(connection, word))
+            yield LedgerCheck("the file is what SQLite wrote", _complaints(connection, word))
             revision = readable_revision(ledger, or_older=True)
             if revision != REVISION:
-                yield Checked("nothing more is looked at: no tables yet" if revision is None else _OLDER)
+                yield LedgerCheck("nothing more is looked at: no tables yet" if revision is None else _OLDER)
                 return
-            yield Checked("all tables, indexes and views are there", tuple(_lacking(connection)))
+            yield LedgerCheck("all tables, indexes and views are there", tuple(_lacking(connection)))
             broken = connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_MESSAGES)
-            yield Checked(
+            yield LedgerCheck(
                 "every row has what it refers to", tuple(f"{row[0]} {row[1]}: no such {row[2]}" for row in broken)
             )
             for what, question in RULES:
                 found = connection.execute(question).fetchmany(_MOST_MESSAGES)
-                yield Checked(what, tuple(str(row[0]) for row in found))
+                yield LedgerCheck(what, tuple(str(row[0]) for row in found))
     except sqlite3.Error as error:
         problem = explained(ledger, error)
         if type(problem) is LedgerError:
             raise problem from error
-        yield Checked("the file can be read", (str(error),))
+        yield LedgerCheck("the file can be read", (str(error),))
 
 
 def _lacking(connection: sqlite3.Connection) -> Iterator[str]:

@@ -47,7 +47,7 @@ class ScaleBar:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Recognised:
     """A value with the text it came from and the recogniser's confidence."""
 
     value: float | str
@@ -64,9 +64,9 @@ def label_nm(raw: str) -> float:
     return units.length(raw, to="nm")
 
 
-def find_label(lines: Sequence[TextLine], scale: ScaleBar, taken: Container[str]) -> Found | None:
+def find_label(lines: Sequence[TextLine], scale: ScaleBar, taken: Container[str]) -> Recognised | None:
     """Find the scale bar's label: the nearest round length that is nothing else, at most a fifth of the frame away."""
-    best: tuple[float, Found] | None = None
+    best: tuple[float, Recognised] | None = None
     for line in lines:
         for match in LENGTH.finditer(line.text):
             if re.search(r"[A-Za-z=:]\s*$", line.text[: match.start()]) or not _is_round(match[1]) or match[0] in taken:
@@ -77,7 +77,7 @@ def find_label(lines: Sequence[TextLine], scale: ScaleBar, taken: Container[str]
             down = max(0.0, scale.top - line.bottom, line.top - scale.bottom)
             if across <= 0.2 * scale.frame_width_px and down <= 2.5 * tall:
                 distance = across + 2 * down
-                hit = Found(units.length(f"{match[1]} {match[2]}", to="nm"), match[0], line.confidence)
+                hit = Recognised(units.length(f"{match[1]} {match[2]}", to="nm"), match[0], line.confidence)
                 best = min(best or (distance, hit), (distance, hit), key=lambda found: found[0])
     return None if best is None else best[1]
 
@@ -88,7 +88,7 @@ def _is_round(number: str) -> bool:
     return 1 <= len(digits) <= 2
 
 
-def pixel_size(label: Found, scale: ScaleBar) -> Reading:
+def pixel_size(label: Recognised, scale: ScaleBar) -> Reading:
     """Divide the label by the scale bar's length."""
     within = 100 / scale.length_px
     return Reading(

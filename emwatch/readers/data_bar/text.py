@@ -18,7 +18,7 @@ from emwatch.frame import DATA_BAR_SOURCE, Reading
 from emwatch.readers.data_bar.scale import (
     LENGTH,
     NUMBER,
-    Found,
+    Recognised,
     ScaleBar,
     TextLine,
     agreeing,
@@ -79,7 +79,7 @@ class _Field:
 def parse(lines: Iterable[TextLine], scale: ScaleBar | None) -> tuple[dict[str, Reading], tuple[str, ...]]:
     """Return readings by field name, and flags for what was dropped because it contradicts something else."""
     sure = [_clean(line) for line in lines if line.confidence >= LEAST_CONFIDENCE and len(line.text) <= 200]
-    found: dict[str, Found] = {}
+    found: dict[str, Recognised] = {}
     style = _hitachi(sure, found)
     for field in _FIELDS:
         if field.name not in found:
@@ -103,7 +103,7 @@ def _clean(line: TextLine) -> TextLine:
     return TextLine(text, line.confidence, line.left, line.top, line.right, line.bottom)
 
 
-def _one(hits: Iterable[Found]) -> Found | None:
+def _one(hits: Iterable[Recognised]) -> Recognised | None:
     """Take the value if all hits say the same; two values for one field are none."""
     listed = list(hits)
     return max(listed, key=lambda hit: hit.confidence) if len({hit.value for hit in listed}) == 1 else None
@@ -200,14 +200,14 @@ _FIELDS: Final = (
 # --- the ways in which values stand in a bar
 
 
-def _converted(field: _Field, match: re.Match[str], line: TextLine) -> Found | None:
+def _converted(field: _Field, match: re.Match[str], line: TextLine) -> Recognised | None:
     try:
-        return Found(field.convert(match), match[0].strip(), line.confidence)
+        return Recognised(field.convert(match), match[0].strip(), line.confidence)
     except ValueError:
         return None
 
 
-def _keyed(field: _Field, lines: Sequence[TextLine]) -> Iterator[Found]:
+def _keyed(field: _Field, lines: Sequence[TextLine]) -> Iterator[Recognised]:
     """Find values that follow their key on the same line."""
     for line in lines:
         for match in field.inline.finditer(line.text):
@@ -216,7 +216,7 @@ def _keyed(field: _Field, lines: Sequence[TextLine]) -> Iterator[Found]:
                 yield hit
 
 
-def _columns(field: _Field, lines: Sequence[TextLine]) -> Iterator[Found]:
+def _columns(field: _Field, lines: Sequence[TextLine]) -> Iterator[Recognised]:
     """Find values that stand below their key: the nearest to its column, on the line right below."""
     for line in lines:
         for key in field.above.finditer(line.text):
@@ -235,7 +235,7 @@ def _columns(field: _Field, lines: Sequence[TextLine]) -> Iterator[Found]:
                 yield hit
 
 
-def _hitachi(lines: Sequence[TextLine], found: dict[str, Found]) -> str:
+def _hitachi(lines: Sequence[TextLine], found: dict[str, Recognised]) -> str:
     """Read the one line in which Hitachi instruments write all, in a fixed order; give the style if it is theirs."""
     for line in lines:
         match = _HITACHI.search(line.text)
@@ -257,14 +257,14 @@ def _hitachi(lines: Sequence[TextLine], found: dict[str, Found]) -> str:
             if not text:
                 continue
             try:
-                found[name] = Found(convert(text), text, line.confidence)
+                found[name] = Recognised(convert(text), text, line.confidence)
             except ValueError:
                 continue
         return "hitachi"
     return ""
 
 
-def _bare(lines: Sequence[TextLine], found: dict[str, Found]) -> str:
+def _bare(lines: Sequence[TextLine], found: dict[str, Recognised]) -> str:
     """Read what stands without a key, if the bar holds only one such value; give the style if it is JEOL's."""
     bare_names: set[str] = set()
     bare: tuple[tuple[str, tuple[re.Pattern[str], ...], Callable[[re.Match[str]], float | str]], ...] = (
@@ -282,7 +282,10 @@ def _bare(lines: Sequence[TextLine], found: dict[str, Found]) -> str:
             bare_names.add(name)
     if "detector" not in found:
         words = [
-            Found(word, word, line.confidence) for line in lines for word in line.text.split() if word in _DETECTORS
+            Recognised(word, word, line.confidence)
+            for line in lines
+            for word in line.text.split()
+            if word in _DETECTORS
         ]
         hit = _one(words)
         if hit is not None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from emwatch.config import Config
-    from emwatch.ledger.summary import Waiting
+    from emwatch.ledger.summary import ChannelBacklog
     from emwatch.service.doctor.finding import Machine
 
 
@@ -40,7 +40,7 @@ def _doubt(name: str, doubt: str) -> Finding:
     )
 
 
-def _undelivered(name: str, waiting: Waiting) -> Finding:
+def _undelivered(name: str, waiting: ChannelBacklog) -> Finding:
     parts = [f"{waiting.dead} alerts given up"] if waiting.dead else []
     parts += [f"{waiting.pending} alerts waiting"] if waiting.pending else []
     why = f": {waiting.last_error}" if waiting.last_error else ""

@@ -41,7 +41,7 @@ NOT_KNOWN: Final = "not known"
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedFrame:
     """One labelled frame with what the model said of it."""
 
     frame: LabelledFrame
@@ -60,7 +60,7 @@ class Judged:
 class Judgement:
     """Everything a model said of a dataset, and what could not be read."""
 
-    judged: list[Judged]
+    judged: list[JudgedFrame]
     unreadable: list[tuple[LabelledFrame, str]]
 
 
@@ -104,7 +104,7 @@ def judge(
             width_um = field_width_um(metadata, result.width) if doubt_by_scale else None
             prediction = classifier.classify(result.views, result.coloured_share, width_um)
             judgement.judged.append(
-                Judged(frame, prediction, result.sha256, metadata.vendor or "", metadata.number("magnification"))
+                JudgedFrame(frame, prediction, result.sha256, metadata.vendor or "", metadata.number("magnification"))
             )
         tell(number)
     return judgement
@@ -161,7 +161,7 @@ def evaluation(
     }
 
 
-def _apart(some: Sequence[Judged], judged: Sequence[Judged], seed: int) -> dict[str, Any] | None:
+def _apart(some: Sequence[JudgedFrame], judged: Sequence[JudgedFrame], seed: int) -> dict[str, Any] | None:
     """Return the figures of some of the judged frames, ``None`` if they are none or all."""
     if not 0 < len(some) < len(judged):
         return None
@@ -191,7 +191,7 @@ def _learned_from(card: Mapping[str, Any]) -> list[object]:
     return [each for each in told if each is not None]
 
 
-def mistakes(judged: Sequence[Judged], most: int = _MISTAKES) -> list[Judged]:
+def mistakes(judged: Sequence[JudgedFrame], most: int = _MISTAKES) -> list[JudgedFrame]:
     """Choose the worst mistakes: those the model was sure of, the surest first, and few of one kind from one source."""
     wrong = [each for each in judged if not each.right]
     wrong.sort(key=lambda each: (each.prediction.uncertain, -each.prediction.probability))
@@ -205,16 +205,16 @@ def mistakes(judged: Sequence[Judged], most: int = _MISTAKES) -> list[Judged]:
     return worst[:most]
 
 
-def _arrays(judged: Sequence[Judged]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def _arrays(judged: Sequence[JudgedFrame]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     scores = np.array([[each.prediction.scores[name] for name in CATEGORIES] for each in judged], dtype=np.float64)
     return scores, np.array([each.frame.category for each in judged], dtype=np.int64)
 
 
-def _headline(judged: Sequence[Judged], seed: int) -> dict[str, Any]:
+def _headline(judged: Sequence[JudgedFrame], seed: int) -> dict[str, Any]:
     return asdict(measures.headline(*_arrays(judged), [each.frame.source for each in judged], seed))
 
 
-def _uncertain(judged: Sequence[Judged]) -> dict[str, Any]:
+def _uncertain(judged: Sequence[JudgedFrame]) -> dict[str, Any]:
     """Return counts of uncertain frames, and how many of them are wrong."""
     doubted = [each for each in judged if each.prediction.uncertain]
     certain = [each for each in judged if not each.prediction.uncertain]
@@ -231,7 +231,7 @@ def _uncertain(judged: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _categories(judged: Sequence[Judged], counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _categories(judged: Sequence[JudgedFrame], counts: npt.NDArray[np.int64]) -> dict[str, Any]:
     doubted = collections.Counter(each.frame.category for each in judged if each.prediction.uncertain)
     sources: dict[int, set[str]] = collections.defaultdict(set)
     for each in judged:
@@ -243,10 +243,10 @@ def _categories(judged: Sequence[Judged], counts: npt.NDArray[np.int64]) -> dict
 
 
 def _groups(
-    judged: Sequence[Judged], name_of: Callable[[Judged], str], order: Sequence[str] = ()
+    judged: Sequence[JudgedFrame], name_of: Callable[[JudgedFrame], str], order: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """Return the figures of each group of frames; in the given order, else the largest first."""
-    groups: dict[str, list[Judged]] = collections.defaultdict(list)
+    groups: dict[str, list[JudgedFrame]] = collections.defaultdict(list)
     for each in judged:
         groups[name_of(each)].append(each)
     names = [name for name in order if name in groups] or sorted(groups, key=lambda name: (-len(groups[name]), name))
@@ -265,11 +265,11 @@ def _groups(
     ]
 
 
-def _share(judged: Sequence[Judged]) -> float | None:
+def _share(judged: Sequence[JudgedFrame]) -> float | None:
     return sum(each.right for each in judged) / len(judged) if judged else None
 
 
-def _mistake(each: Judged) -> dict[str, Any]:
+def _mistake(each: JudgedFrame) -> dict[str, Any]:
     return {
         "path": path_to_text(each.frame.path),
         "category": CATEGORIES[each.frame.category],
@@ -287,7 +287,7 @@ def _thinned(points: Sequence[measures.CoveragePoint]) -> list[measures.Coverage
     return kept if not points or kept[-1] == points[-1] else [*kept, points[-1]]
 
 
-def _warnings(judged: Sequence[Judged], unseen: Sequence[Judged], card: Mapping[str, Any]) -> list[str]:
+def _warnings(judged: Sequence[JudgedFrame], unseen: Sequence[JudgedFrame], card: Mapping[str, Any]) -> list[str]:
     said = []
     if len(unseen) < len(judged):
         seen = sorted({each.frame.source for each in judged} - {each.frame.source for each in unseen})

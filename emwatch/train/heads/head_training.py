@@ -19,7 +19,7 @@ from emwatch.train.heads.calibration import FOLDS
 from emwatch.train.heads.cross_validation import FOLD_SEEDS, PLAIN, judge_by_source
 from emwatch.train.heads.drawn import drawn_frames
 from emwatch.train.heads.lessons import CLASSES, UNFAMILIAR, Lessons, Taught
-from emwatch.train.heads.material import Always, Correction, Judged, slope
+from emwatch.train.heads.material import Always, Correction, HeadMaterial, slope
 from emwatch.train.heads.ridge import SHARPNESS, class_weights, source_weights
 from emwatch.train.heads.unfamiliar import unfamiliar_pictures
 
@@ -119,7 +119,7 @@ def taught_by(embeddings: Embeddings, frames: Sequence[LabelledFrame]) -> Taught
 
 def judged_by(
     taught: Taught, embeddings: Embeddings, frames: Sequence[LabelledFrame], *, as_they_are: bool = True
-) -> Judged:
+) -> HeadMaterial:
     """
     Return the frames that judge: all that taught, and those of the given ones that only judge.
 
@@ -134,7 +134,7 @@ def judged_by(
         teaching = [frame for frame in frames if frame.may_teach]
         whole = [pictures.of_frame(frame, "whole") for frame in (*teaching, *only_judging)]
         rows[AS_THEY_ARE] = embeddings.of("frames as they are", whole)
-    return Judged(
+    return HeadMaterial(
         rows=rows,
         categories=np.concatenate([taught.categories, [frame.category for frame in only_judging]]).astype(np.int64),
         sources=[*taught.sources, *(frame.source for frame in only_judging)],
@@ -161,7 +161,7 @@ def correction(lessons: Lessons, embeddings: Embeddings, frames: Sequence[Labell
     return corrected_by(
         lessons,
         own,
-        Judged(
+        HeadMaterial(
             rows={PLAIN: others[:, :width], BASE: others[:, width:]},
             categories=np.array([frame.category for frame in only_judging], dtype=np.int64),
             sources=[frame.source for frame in only_judging],
@@ -170,7 +170,7 @@ def correction(lessons: Lessons, embeddings: Embeddings, frames: Sequence[Labell
     )
 
 
-def corrected_by(lessons: Lessons, own: Taught, others: Judged) -> Correction:
+def corrected_by(lessons: Lessons, own: Taught, others: HeadMaterial) -> Correction:
     """
     Put frames of one's own, ``own``, beside what taught a head.
 
@@ -186,7 +186,7 @@ def corrected_by(lessons: Lessons, own: Taught, others: Judged) -> Correction:
     taught = lessons.taught.only(kept).beside(replace(own, unseen=unseen))
     return Correction(
         taught,
-        Judged(
+        HeadMaterial(
             {PLAIN: np.concatenate([taught.bare, others.rows[PLAIN]])},
             np.concatenate([taught.categories, others.categories]),
             [*taught.sources, *others.sources],

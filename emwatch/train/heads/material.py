@@ -35,7 +35,7 @@ class Always:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class HeadMaterial:
     """
     The labelled frames by which heads are judged: first those that teach, in their order, then those that only judge.
 
@@ -51,7 +51,7 @@ class Judged:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Material:
     taught: Taught
-    judged: Judged
+    judged: HeadMaterial
 
     @property
     def categories(self) -> npt.NDArray[np.int64]:
@@ -82,7 +82,7 @@ class Direct(_Material):
     near: dict[str, Rows]
 
     @classmethod
-    def of(cls, always: Always, taught: Taught, judged: Judged) -> Direct:
+    def of(cls, always: Always, taught: Taught, judged: HeadMaterial) -> Direct:
         """Learn standardised embeddings."""
         dual = Dual.of(
             np.concatenate([always.rows, taught.bare, taught.barred]),
@@ -118,7 +118,7 @@ class Projected(_Material):
     whole: Sums
 
     @classmethod
-    def of(cls, always: Always, taught: Taught, judged: Judged) -> Projected:
+    def of(cls, always: Always, taught: Taught, judged: HeadMaterial) -> Projected:
         """Learn compact vectors."""
         sums = Sums.of(always.rows, always.labels, always.weights, CLASSES)
         return cls(taught, judged, sums + taught.sums(np.ones(len(taught), dtype=bool)))

@@ -86,7 +86,7 @@ class StoredArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class SavedClassifier:
     """
     A saved classifier: arrays by (layer, array), and its configuration, if there is one.
 
@@ -107,7 +107,7 @@ def is_keras(path: Path) -> bool:
 
 
 @contextmanager
-def stored_classifier(path: Path) -> Iterator[Stored]:
+def stored_classifier(path: Path) -> Iterator[SavedClassifier]:
     """Open a saved classifier for as long as its arrays are read. Raises `ModelError`."""
     try:
         with ExitStack() as stack:
@@ -140,13 +140,13 @@ def _digest(path: Path, file: BufferedReader) -> str:
 # -- HDF5 -------------------------------------------------------------------------------------------------------
 
 
-def _hdf5(path: Path, file: BufferedReader, sha256: str, stack: ExitStack) -> Stored:
+def _hdf5(path: Path, file: BufferedReader, sha256: str, stack: ExitStack) -> SavedClassifier:
     import h5py
 
     opened = stack.enter_context(h5py.File(file, "r"))
     if "layers" in opened and "model_weights" not in opened:  # weights alone, in Keras 3's layout
         nested = "functional" in _group(path, opened, "layers")
-        return Stored(_numbered(path, opened, _own_layers(nested=nested)), sha256)
+        return SavedClassifier(_numbered(path, opened, _own_layers(nested=nested)), sha256)
     text = opened.attrs.get("model_config")
     side, activation = None, "softmax"
     if text is not None:
@@ -156,10 +156,10 @@ def _hdf5(path: Path, file: BufferedReader, sha256: str, stack: ExitStack) -> St
     for place, array in _walked(path, root):
         layer, name = place[-2] if len(place) > 1 else "", place[-1].removesuffix(":0")
         _put(path, arrays, layer, name, array)
-    return Stored(arrays, sha256, side, activation)
+    return SavedClassifier(arrays, sha256, side, activation)
 
 
-def _keras_archive(path: Path, file: BufferedReader, sha256: str, stack: ExitStack) -> Stored:
+def _keras_archive(path: Path, file: BufferedReader, sha256: str, stack: ExitStack) -> SavedClassifier:
     import h5py
 
     with zipfile.ZipFile(with_a_short_list(file, _LIST_CAP_BYTES)) as archive:
@@ -167,7 +167,7 @@ def _keras_archive(path: Path, file: BufferedReader, sha256: str, stack: ExitSta
         weights = _member(path, archive, "model.weights.h5", _FILE_CAP_BYTES)
     side, activation = _checked_config(path, config)
     opened = stack.enter_context(h5py.File(io.BytesIO(weights), "r"))
-    return Stored(_numbered(path, opened, json.loads(config)["config"]["layers"]), sha256, side, activation)
+    return SavedClassifier(_numbered(path, opened, json.loads(config)["config"]["layers"]), sha256, side, activation)
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str, cap: int) -> bytes:
@@ -332,7 +332,7 @@ def _checked_config(path: Path, text: object) -> tuple[int | None, str]:
 # -- SavedModel -------------------------------------------------------------------------------------------------
 
 
-def _saved_model(path: Path, stack: ExitStack) -> Stored:
+def _saved_model(path: Path, stack: ExitStack) -> SavedClassifier:
     """Read a SavedModel's variables, by the names that its table of objects gives them; its graph is never read."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     digest = hashlib.sha256()
@@ -360,7 +360,7 @@ def _saved_model(path: Path, stack: ExitStack) -> Stored:
         if len(parts) < 2 or parts[-1] not in ARRAY_NAMES or attribute.checkpoint_key not in shapes:
             continue  # the state of an optimizer or of a dropout layer
         arrays[parts[-2], parts[-1]] = _variable(path, reader, attribute.checkpoint_key, shapes)
-    return Stored(arrays, digest.hexdigest())
+    return SavedClassifier(arrays, digest.hexdigest())
 
 
 def _variable(path: Path, reader: Any, key: str, shapes: dict[str, list[int]]) -> StoredArray:

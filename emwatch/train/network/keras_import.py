@@ -36,7 +36,7 @@ from emwatch.train.heads.drawn import drawn_frames
 from emwatch.train.network.bundle_files import write_bundle
 from emwatch.train.network.card import backbone_facts, card
 from emwatch.train.network.convert import to_tflite
-from emwatch.train.network.keras_arrays import Stored, StoredArray, stored_classifier
+from emwatch.train.network.keras_arrays import SavedClassifier, StoredArray, stored_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,9 @@ def import_classifier(order: ImportOrder, store: BundleStore, say: Callable[[str
         return store.add(written.directory)
 
 
-def _filled(base: Any, stored: Stored, source: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _filled(
+    base: Any, stored: SavedClassifier, source: Path
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Put the stored numbers into the network; give the softmax's (2048, classes) and (classes,), which are ten."""
     left = dict(stored.arrays)
     names = _names_in_file(base, stored, source)
@@ -138,7 +140,7 @@ def _filled(base: Any, stored: Stored, source: Path) -> tuple[npt.NDArray[np.flo
     return kernel, _taken(left, dense[0], "bias", (classes,), source)
 
 
-def _check_softmax(kernel: StoredArray, stored: Stored, source: Path) -> None:
+def _check_softmax(kernel: StoredArray, stored: SavedClassifier, source: Path) -> None:
     if len(kernel.shape) == 2 and kernel.shape[1] != len(CATEGORIES):
         raise ModelError(
             f"{source}: tells {kernel.shape[1]} classes apart, expected the {len(CATEGORIES)} of emwatch: {', '.join(CATEGORIES)}"
@@ -164,7 +166,7 @@ def _taken(
     return array
 
 
-def _names_in_file(base: Any, stored: Stored, source: Path) -> dict[str, str]:
+def _names_in_file(base: Any, stored: SavedClassifier, source: Path) -> dict[str, str]:
     """Match the four shortcuts that Keras numbers as it goes (``conv2d_7``), in the order of their numbers."""
     here, there = (
         _by_kind(names) for names in ([layer.name for layer in base.layers], {name for name, _ in stored.arrays})

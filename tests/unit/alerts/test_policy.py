@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from emwatch.alerts.policy import ImagedPlace, Policy, Told, Waiting, plan
+from emwatch.alerts.policy import ImagedPlace, Policy, Told, WaitingAlert, plan
 from emwatch.testing import NOON
 
 #: Summer time in Zurich in 2026 by its rule: from the last Sunday of March to that of October, at 01:00 UTC.
@@ -91,7 +91,7 @@ def told(*minutes_ago: float, place: ImagedPlace | None = None) -> list[Told]:
 
 
 def test_500_new_alerts_with_a_cap_of_5_are_5_tellings_and_495_held_until_the_first_is_10_minutes_old() -> None:
-    waiting = [Waiting(number, "t") for number in range(500)]
+    waiting = [WaitingAlert(number, "t") for number in range(500)]
 
     made = plan(waiting, [], Policy(cap=5), NOON, {})
 
@@ -101,7 +101,11 @@ def test_500_new_alerts_with_a_cap_of_5_are_5_tellings_and_495_held_until_the_fi
 
 
 def test_what_was_held_is_one_telling_and_leaves_room_for_new_ones() -> None:
-    waiting = [*(Waiting(number, "t", held=True) for number in range(40)), Waiting(40, "t"), Waiting(41, "t")]
+    waiting = [
+        *(WaitingAlert(number, "t", held=True) for number in range(40)),
+        WaitingAlert(40, "t"),
+        WaitingAlert(41, "t"),
+    ]
 
     made = plan(waiting, told(9.0, 8.0, 7.0), Policy(cap=5), NOON, {})
 
@@ -112,14 +116,16 @@ def test_what_was_held_is_one_telling_and_leaves_room_for_new_ones() -> None:
 def test_a_cooldown_and_a_cap_hold_together() -> None:
     policy = Policy(cap=3, cap_minutes=60, cooldown_minutes=5)
 
-    made = [plan([Waiting(1, "t")], told(*before), policy, NOON, {}) for before in ((4.0,), (6.0,), (50.0, 40.0, 6.0))]
+    made = [
+        plan([WaitingAlert(1, "t")], told(*before), policy, NOON, {}) for before in ((4.0,), (6.0,), (50.0, 40.0, 6.0))
+    ]
 
     assert [each.tell for each in made] == [[], [(1,)], []]
     assert [each.hold[1].until for each in (made[0], made[2])] == [NOON + MINUTE, NOON + 10 * MINUTE]
 
 
 def test_targets_have_their_own_caps_and_snoozes() -> None:
-    waiting = [Waiting(1, "t"), Waiting(2, "other"), Waiting(3, "third")]
+    waiting = [WaitingAlert(1, "t"), WaitingAlert(2, "other"), WaitingAlert(3, "third")]
 
     made = plan(waiting, told(1.0), Policy(cap=1), NOON, {"other": NOON + 7 * MINUTE})
 
@@ -130,7 +136,7 @@ def test_targets_have_their_own_caps_and_snoozes() -> None:
 def test_a_snooze_of_everything_and_quiet_hours_hold_until_the_later_one_is_over() -> None:
     policy = Policy(quiet_hours=("11:00-13:30",), timezone="UTC")
 
-    made = plan([Waiting(1, "t")], [], policy, NOON, {"": NOON + 60 * MINUTE})
+    made = plan([WaitingAlert(1, "t")], [], policy, NOON, {"": NOON + 60 * MINUTE})
 
     assert made.hold == {1: (NOON + 90 * MINUTE, "quiet hours")}
 
@@ -138,7 +144,11 @@ def test_a_snooze_of_everything_and_quiet_hours_hold_until_the_later_one_is_over
 def test_the_same_field_of_view_is_told_once_within_its_time() -> None:
     place, policy = ImagedPlace(1.0, 2.0, 10.0), Policy(same_place_minutes=30)
     beside = ImagedPlace(1.0, 2.01, 10.0)
-    waiting = [Waiting(1, "t", field_of_view=place), Waiting(2, "t", field_of_view=beside), Waiting(3, "t")]
+    waiting = [
+        WaitingAlert(1, "t", field_of_view=place),
+        WaitingAlert(2, "t", field_of_view=beside),
+        WaitingAlert(3, "t"),
+    ]
 
     soon = plan(waiting, told(29.0, place=place), policy, NOON, {})
     late = plan(waiting, told(31.0, place=place), policy, NOON, {})
@@ -149,7 +159,7 @@ def test_the_same_field_of_view_is_told_once_within_its_time() -> None:
 
 def test_of_two_waiting_alerts_of_one_place_the_second_is_decided_when_the_first_is_told() -> None:
     place = ImagedPlace(1.0, 2.0, 10.0)
-    waiting = [Waiting(number, "t", field_of_view=place) for number in (1, 2)]
+    waiting = [WaitingAlert(number, "t", field_of_view=place) for number in (1, 2)]
 
     made = plan(waiting, [], Policy(same_place_minutes=30), NOON, {})
 
@@ -171,4 +181,4 @@ def test_which_fields_of_view_are_the_same(other: ImagedPlace, same: bool) -> No
 
 
 def test_a_telling_in_the_future_of_a_clock_that_was_put_back_holds_nothing() -> None:
-    assert plan([Waiting(1, "t")], told(-60.0), Policy(cap=1), NOON, {}).tell == [(1,)]
+    assert plan([WaitingAlert(1, "t")], told(-60.0), Policy(cap=1), NOON, {}).tell == [(1,)]

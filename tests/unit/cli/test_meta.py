@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from emwatch.cli.main import cli
-from emwatch.cli.terminal.frames import Asked
+from emwatch.cli.terminal.frames import GivenFile
 from emwatch.frame import FIELDS
 from emwatch.simulate.microscope import Microscope
 
@@ -78,10 +78,10 @@ class TestCsv:
         seen: list[int] = []
         files = sorted((archive / "zeiss").glob("frame*.tif")) * 3
 
-        def walk(_paths: object) -> Iterator[Asked]:
+        def walk(_paths: object) -> Iterator[GivenFile]:
             for file in files:
                 seen.append(len(written))
-                yield Asked(file)
+                yield GivenFile(file)
 
         monkeypatch.setattr(tested, "walk", walk)
         monkeypatch.setattr(tested._Out, "write", lambda _self, text: written.append(text))

@@ -21,7 +21,7 @@ from emwatch.web.asking import filter_of as filter_of_address
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from emwatch.ledger.filter_table import Asked
+    from emwatch.ledger.filter_table import FilterKey
 
 TYPED = {
     "category": "nanowires", "text": "wafer*", "window": "5k..20k", "flag": "1", "share": "0.5", "when": "2026-11-20",
@@ -41,7 +41,7 @@ def by_options(*arguments: str) -> LogFilter:
 
 
 @pytest.mark.parametrize("asked", [each for each in FILTERS if each.key != "where"], ids=lambda asked: asked.key)
-def test_an_option_and_an_address_mean_the_same(asked: Asked, noon: datetime) -> None:
+def test_an_option_and_an_address_mean_the_same(asked: FilterKey, noon: datetime) -> None:
     text = TYPED[asked.kind]
     option = f"--{asked.key.replace('_', '-')}"
     values = {

@@ -17,7 +17,7 @@ from emwatch.errors import ConfigError
 from emwatch.frame import CATEGORIES, Prediction
 from emwatch.report.evaluation import check_extra, write_report
 from emwatch.train.dataset.labelled import LabelledFrame
-from emwatch.train.evaluate.evaluate import Judged, Judgement, evaluation
+from emwatch.train.evaluate.evaluate import JudgedFrame, Judgement, evaluation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ HISTORY = {
 
 
 @pytest.fixture(name="judged")
-def _judged(tmp_path: Path) -> list[Judged]:
+def _judged(tmp_path: Path) -> list[JudgedFrame]:
     random = np.random.default_rng(0)
     found = []
     for number in range(60):
@@ -51,12 +51,12 @@ def _judged(tmp_path: Path) -> list[Judged]:
         frame = LabelledFrame(
             path, category, HOSTILE if number < 30 else f"lab {number}", instrument="=cmd|' /C calc'!A0"
         )
-        found.append(Judged(frame, said, "1" * 64, "", 1000.0 if number % 2 else None))
+        found.append(JudgedFrame(frame, said, "1" * 64, "", 1000.0 if number % 2 else None))
     return found
 
 
 def _written(
-    folder: Path, judged: Sequence[Judged], history: dict[str, list[Any]] | None = None
+    folder: Path, judged: Sequence[JudgedFrame], history: dict[str, list[Any]] | None = None
 ) -> tuple[list[Path], dict[str, Any]]:
     pytest.importorskip("matplotlib")
     pytest.importorskip("jinja2")
@@ -86,7 +86,7 @@ class _Page(HTMLParser):
         self.text.append(data)
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_obeys_no_name(tmp_path: Path, judged: list[Judged]) -> None:
+def test_the_page_needs_nothing_from_elsewhere_and_obeys_no_name(tmp_path: Path, judged: list[JudgedFrame]) -> None:
     files, document = _written(tmp_path / "out", judged, HISTORY)
     page = _Page()
     text = files[0].read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_obeys_no_name(tmp_path: Path,
     assert "1 file could not be read" in shown
 
 
-def test_every_picture_and_table_stands_beside_it(tmp_path: Path, judged: list[Judged]) -> None:
+def test_every_picture_and_table_stands_beside_it(tmp_path: Path, judged: list[JudgedFrame]) -> None:
     files, document = _written(tmp_path / "out", judged, HISTORY)
 
     assert (
@@ -132,7 +132,9 @@ def test_every_picture_and_table_stands_beside_it(tmp_path: Path, judged: list[J
     assert sum(float(rows[0][f"p_{name}"]) for name in CATEGORIES) == pytest.approx(1, abs=0.001)
 
 
-def test_without_history_and_without_mistakes_their_sections_are_left_out(tmp_path: Path, judged: list[Judged]) -> None:
+def test_without_history_and_without_mistakes_their_sections_are_left_out(
+    tmp_path: Path, judged: list[JudgedFrame]
+) -> None:
     files, _ = _written(tmp_path / "out", [each for each in judged if each.right])
     text = files[0].read_text(encoding="utf-8")
 
@@ -141,7 +143,7 @@ def test_without_history_and_without_mistakes_their_sections_are_left_out(tmp_pa
     assert not (tmp_path / "out" / "mistakes.png").exists()
 
 
-def test_the_same_evaluation_is_the_same_report(tmp_path: Path, judged: list[Judged]) -> None:
+def test_the_same_evaluation_is_the_same_report(tmp_path: Path, judged: list[JudgedFrame]) -> None:
     first, _ = _written(tmp_path / "one", judged, HISTORY)
     second, _ = _written(tmp_path / "two", judged, HISTORY)
 

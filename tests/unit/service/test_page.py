@@ -11,7 +11,7 @@ import pytest
 
 from emwatch.config import Config
 from emwatch.config.schema import WebConfig
-from emwatch.service.page import Page
+from emwatch.service.page import PageProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,10 +30,10 @@ class Rig:
         self.now = 100.0
         self.told: list[str] = []
         self.noted: list[dict[str, Any]] = []
-        self.pages: list[Page] = []
+        self.pages: list[PageProcess] = []
 
-    def page(self, script: str, web: WebConfig | None = None) -> Page:
-        made = Page(
+    def page(self, script: str, web: WebConfig | None = None) -> PageProcess:
+        made = PageProcess(
             Config(web=web or WebConfig(serve=True)),
             lambda event: self.told.append(event.text),
             self.noted.append,
@@ -42,7 +42,7 @@ class Rig:
         self.pages.append(made)
         return made
 
-    def until(self, page: Page, holds: Callable[[], object]) -> None:
+    def until(self, page: PageProcess, holds: Callable[[], object]) -> None:
         end = time.monotonic() + 20
         while not holds():
             assert time.monotonic() < end, (self.told, self.noted)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.config import Loaded
-    from emwatch.service.support import Part
+    from emwatch.service.support import BundlePart
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 #: Where a secret may stand: an argument, a part of an address, a file, a variable.
@@ -68,7 +68,7 @@ def journal(folder: Path) -> list[str]:
     return [sys.executable, "-c", f"print({chr(10).join(lines)!r})"]
 
 
-def written(parts: list[Part]) -> str:
+def written(parts: list[BundlePart]) -> str:
     return "\n".join(part.text for part in parts)
 
 

@@ -10,7 +10,7 @@ import pytest
 from emwatch.train.heads.cross_validation import PLAIN
 from emwatch.train.heads.head_training import BASE, corrected_by
 from emwatch.train.heads.lessons import CLASSES, Lessons, Taught
-from emwatch.train.heads.material import Always, Direct, Judged, Projected
+from emwatch.train.heads.material import Always, Direct, HeadMaterial, Projected
 
 _WIDTH = 30
 
@@ -39,8 +39,8 @@ def _taught(seed: int, sources: list[str]) -> Taught:
     )
 
 
-def _judged(taught: Taught) -> Judged:
-    return Judged({PLAIN: taught.bare}, taught.categories, taught.sources, taught.blind)
+def _judged(taught: Taught) -> HeadMaterial:
+    return HeadMaterial({PLAIN: taught.bare}, taught.categories, taught.sources, taught.blind)
 
 
 @pytest.fixture(name="always")
@@ -71,10 +71,10 @@ def _scored(own: Taught, material: Projected) -> Taught:
     return replace(own, seen=seen, unseen=seen[:, 0])
 
 
-def _nobody() -> Judged:
+def _nobody() -> HeadMaterial:
     none = np.zeros((0, 1), dtype=np.float32)
     rows = {PLAIN: none[:, [0] * _WIDTH], BASE: none[:, [0] * CLASSES]}
-    return Judged(rows, np.zeros(0, dtype=np.int64), [], np.zeros(0, dtype=bool))
+    return HeadMaterial(rows, np.zeros(0, dtype=np.int64), [], np.zeros(0, dtype=bool))
 
 
 def test_products_between_rows_and_sums_over_them_judge_alike(always: Always, before: Taught) -> None:

@@ -16,7 +16,7 @@ from emwatch.train.dataset.bands import BANDS, band
 from emwatch.train.dataset.labelled import OWN, LabelledFrame, Part
 from emwatch.train.evaluate.compare import judge_both
 from emwatch.train.evaluate.evaluate import (
-    Judged,
+    JudgedFrame,
     Judgement,
     chosen,
     evaluation,
@@ -39,16 +39,16 @@ def judged(
     magnification: float | None = None,
     name: str = "x.png",
     **more: Any,
-) -> Judged:
+) -> JudgedFrame:
     scores = dict.fromkeys(CATEGORIES, (1 - probability) / 9) | {CATEGORIES[taken_for]: probability}
     said = Prediction(
         CATEGORIES[taken_for], probability, scores, uncertain, probability - (1 - probability) / 9, "0" * 64
     )
     frame = LabelledFrame(Path("/data") / source / name, category, source, **more)
-    return Judged(frame, said, "1" * 64, "Zeiss" if magnification else "", magnification)
+    return JudgedFrame(frame, said, "1" * 64, "Zeiss" if magnification else "", magnification)
 
 
-def _evaluated(*frames: Judged, card: dict[str, Any] | None = None) -> dict[str, Any]:
+def _evaluated(*frames: JudgedFrame, card: dict[str, Any] | None = None) -> dict[str, Any]:
     return evaluation(Judgement(list(frames), []), card or CARD)
 
 
