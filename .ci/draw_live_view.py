@@ -17,9 +17,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from emwatch.alerts.alert import Alert
 from emwatch.cli.terminal.live import LiveView
 from emwatch.config import load
-from emwatch.frame import Alert
 from emwatch.ingest.events import Event, Ready
 from emwatch.service.daemon import Daemon
 from emwatch.service.progress import Progress

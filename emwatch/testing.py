@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from emwatch.alerts.alert import Alert
 from emwatch.errors import AlertError
 from emwatch.frame import (
     CATEGORIES,
     AcquisitionMetadata,
-    Alert,
     Candidate,
     FrameReading,
     FrameState,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 
 @runtime_checkable

@@ -20,7 +20,7 @@ from emwatch.settings import Command, Number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 PLACEHOLDERS: Final = (
     "path",

@@ -23,7 +23,7 @@ from emwatch.whole_file import written_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 TABLE: Final = "hits.csv"
 _COLUMNS: Final = (

@@ -19,7 +19,7 @@ from emwatch.settings import Number, Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 _MISSING: Final = "mqtt: the extra `mqtt` is not installed: pip install 'emwatch[mqtt]'"
 

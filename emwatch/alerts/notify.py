@@ -26,7 +26,7 @@ from emwatch.settings import Number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 _MISSING: Final = "notify: the extra `notify` is not installed: pip install 'emwatch[notify]'"
 

@@ -18,10 +18,10 @@ from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final, Protocol
 
+from emwatch.alerts.alert import Alert
 from emwatch.alerts.channel import is_silent, shows_pictures
 from emwatch.alerts.policy import Policy
 from emwatch.errors import AlertError, LedgerError
-from emwatch.frame import Alert
 from emwatch.worker import Worker
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from emwatch.errors import AlertError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 
 class TerminalSettings(ChannelSettings):

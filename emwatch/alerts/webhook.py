@@ -28,7 +28,7 @@ from emwatch.settings import Number, Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 #: The version of the document, in its key ``schema``; docs/alerts.md describes it.
 SCHEMA: Final = "emwatch-alert/1"

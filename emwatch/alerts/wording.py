@@ -11,7 +11,7 @@ from emwatch.frame import path_to_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 
 def digest_reason(best: Sequence[Alert], count: int) -> str:

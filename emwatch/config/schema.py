@@ -27,8 +27,8 @@ from emwatch.targets.rules import Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from emwatch.alerts.alert import Alert
     from emwatch.alerts.channel import Channel, ChannelSettings
-    from emwatch.frame import Alert
 
 #: Names that are never frames: hidden files, downloads and copies under way, what Office, Windows and Synology leave.
 DEFAULT_EXCLUDE: Final = (".*", "*.tmp", "*.part", "*.crdownload", "~$*", "Thumbs.db", "desktop.ini", "@eaDir")

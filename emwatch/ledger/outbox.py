@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from emwatch.frame import Alert, text_to_path
+from emwatch.alerts.alert import Alert
+from emwatch.frame import text_to_path
 from emwatch.ledger import row_values
 from emwatch.ledger.candidates import completed
 from emwatch.ledger.care.replacement import Before

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Select
 
+    from emwatch.alerts.alert import Alert
     from emwatch.alerts.policy import Policy, TellingPlan
-    from emwatch.frame import Alert
 
 #: What is held is decided anew at least this often: the policy, the snoozes and the clock may have changed.
 _DECIDED_EVERY: Final = timedelta(minutes=5)

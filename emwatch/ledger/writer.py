@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from emwatch.alerts.alert import Alert
     from emwatch.alerts.policy import Policy
     from emwatch.clock import Clock
-    from emwatch.frame import Alert, Outcome, Prediction, Review, StatKey
+    from emwatch.frame import Outcome, Prediction, Review, StatKey
     from emwatch.ledger.care.replacement import Replaced
     from emwatch.ledger.care.salvage import Salvage
     from emwatch.ledger.entries import Entry

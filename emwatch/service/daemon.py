@@ -47,9 +47,9 @@ from emwatch.watch.settle import Settle
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from emwatch.alerts.alert import Alert
     from emwatch.clock import Clock
     from emwatch.config import Config
-    from emwatch.frame import Alert
     from emwatch.ingest.events import Event
     from emwatch.worker import Worker
 

@@ -9,7 +9,7 @@ from emwatch.errors import EmwatchError
 from emwatch.pictures.reader import PictureReader
 
 if TYPE_CHECKING:
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
     from emwatch.readers.sandbox.limits import Limits
 
 logger = logging.getLogger(__name__)

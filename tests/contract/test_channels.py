@@ -28,7 +28,7 @@ from tests.sinks import MOSQUITTO, Broker, HttpSink
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 
 class Rig(Protocol):

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from emwatch.alerts.alert import Alert
 from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable, tell_event
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
-from emwatch.frame import Alert, path_to_text
+from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
     from datetime import datetime

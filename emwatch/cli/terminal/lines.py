@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from emwatch.frame import AcquisitionMetadata, Alert, Outcome
+    from emwatch.alerts.alert import Alert
+    from emwatch.frame import AcquisitionMetadata, Outcome
     from emwatch.ingest.events import Event
 
 logger = logging.getLogger(__name__)

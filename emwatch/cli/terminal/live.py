@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
     from emwatch.ingest.events import Event
     from emwatch.service.progress import Progress
 

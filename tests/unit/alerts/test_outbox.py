@@ -14,7 +14,7 @@ from emwatch.errors import LedgerError
 from emwatch.testing import ManualClock, RecordingChannel, make_alert
 
 if TYPE_CHECKING:
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 
 @dataclass

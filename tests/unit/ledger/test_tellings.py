@@ -22,7 +22,7 @@ from emwatch.testing import ManualClock, RecordingChannel, make_metadata, make_o
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 MINUTE = timedelta(minutes=1)
 

@@ -20,7 +20,7 @@ from emwatch.service.daemon import Daemon
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from emwatch.frame import Alert
+    from emwatch.alerts.alert import Alert
 
 
 def test_an_alert_that_ends_its_thread_is_tried_again_by_another(tmp_path: Path) -> None:
