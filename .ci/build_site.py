@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = {
     "Start": ("tutorial", "install", "setups", "makers"),
     "Every day": ("operator-card", "alerts", "page", "data-bar"),
-    "Running it": ("service", "shares", "operations", "upgrade", "threat-model", "reliability"),
+    "Running it": ("service", "shares", "many-microscopes", "operations", "upgrade", "threat-model", "reliability"),
     "The model": ("model", "datasets", "training", "archives"),
     "Reference": ("cli", "configuration", "keys", "ledger", "metadata"),
     "Why, and since when": ("decisions/index", "changelog"),

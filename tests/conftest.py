@@ -18,6 +18,7 @@ from emwatch.ledger.care import upgrade
 from emwatch.ledger.database import driver_of
 from emwatch.ledger.schema import REVISION
 from tests.forked import ForkServer
+from tests.postgres import Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,3 +138,10 @@ def _emwatch(tmp_path: Path, forks: ForkServer) -> Program:
     program = Program(tmp_path, forks)
     program.watched.mkdir()
     return program
+
+
+@pytest.fixture(name="postgres", scope="session")
+def _postgres() -> Iterator[Postgres]:
+    """A PostgreSQL for the tests alone; a test is skipped where there is none."""
+    with Postgres() as cluster:
+        yield cluster

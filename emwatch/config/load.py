@@ -114,6 +114,8 @@ def _origins(tree: Branch) -> Mapping[str, Origin]:
         section, _, rest = key.partition(".")
         if section == "alerts" and rest:  # channels and `policy` come from one place each
             origins[f"alerts.{rest.split('.')[0]}"] = branch.origin
-        elif key in origins:
-            origins[key] = branch.origin
+            continue
+        known = key if key in origins else key.rpartition(".")[0]  # a secret is one key, and says where it is below it
+        if known in origins:
+            origins[known] = branch.origin
     return MappingProxyType(origins)

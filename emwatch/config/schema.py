@@ -8,12 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from emwatch.alerts.policy import Policy
 from emwatch.alerts.registry import AnyChannel
+from emwatch.alerts.secrets import Secret
 from emwatch.alerts.terminal import TerminalSettings
 from emwatch.alerts.trouble import TroubleConfig
 from emwatch.errors import ConfigError
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 #: Names that are never frames: hidden files, downloads and copies under way, what Office, Windows and Synology leave.
 DEFAULT_EXCLUDE: Final = (".*", "*.tmp", "*.part", "*.crdownload", "~$*", "Thumbs.db", "desktop.ini", "@eaDir")
+_SERVER_EXAMPLE: Final = "postgresql+psycopg://USER@HOST/DATABASE"
 _LONGEST_TOKEN_FILE_BYTES: Final = 65_536
 
 _Globs = Annotated[tuple[Text, ...], OneOrMany]
@@ -79,6 +82,24 @@ def _folder_rule(rule: str) -> str:
     return rule
 
 
+def _server_url(url: str) -> str:
+    """Check the address of a server. It goes into messages, so it holds no password."""
+    try:
+        parts = urlsplit(url)
+        port, password = parts.port, parts.password
+    except ValueError:  # its words may hold a part of a password
+        raise ValueError(f"is no address; expected {_SERVER_EXAMPLE}") from None
+    if password is not None or "password" in parse_qs(parts.query):
+        raise ValueError(
+            "holds a password, which would stand in logs: leave it out, and write `server_password: {file: PATH}`, "
+            "{env: VARIABLE} or {credential: NAME}"
+        )
+    known = parts.scheme in {"postgresql", "postgresql+psycopg"}
+    if not known or not parts.path.strip("/") or port == 0 or not (parts.hostname or parse_qs(parts.query).get("host")):
+        raise ValueError(f"expected {_SERVER_EXAMPLE}, found {url!r}")
+    return url
+
+
 class LedgerConfig(Section):
     """The session log."""
 
@@ -88,6 +109,18 @@ class LedgerConfig(Section):
     backup_directory: Path | None = None
     backup_every_hours: Annotated[Number, Field(ge=0, le=10000)] = 24.0
     backup_keep: Annotated[int, Field(ge=1, le=1000)] = 7
+    server: Annotated[Text, AfterValidator(_server_url)] | None = None
+    server_password: Secret | None = None
+
+    @model_validator(mode="after")
+    def _a_password_for_a_server(self) -> LedgerConfig:
+        if self.server_password is not None and self.server is None:
+            raise ValueError("server_password: is given without `server`, whose password it is")
+        return self
+
+    def read_server_password(self) -> str:
+        """Return the password of the server, "" if libpq finds it by itself (.pgpass). Raises `AlertError`."""
+        return "" if self.server_password is None else self.server_password.read()
 
     @property
     def backups(self) -> Path:

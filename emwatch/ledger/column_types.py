@@ -1,18 +1,26 @@
-"""How times, free text and small documents are written into the ledger's columns."""
+"""How numbers, times, free text and small documents are written into the ledger's columns, in SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Text
+from sqlalchemy import REAL as _SHORT_REAL
+from sqlalchemy import BigInteger, Double, Integer, Text
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
+    from sqlalchemy.types import TypeEngine
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: A whole number of up to 64 bits, and a number with 53 significant ones: SQLite has no shorter ones.
+Whole: Final = Integer().with_variant(BigInteger(), "postgresql")
+REAL: Final[TypeEngine[float]] = _SHORT_REAL().with_variant(Double(), "postgresql")
+#: Compared byte by byte, as SQLite does: texts have the same order, and only A to Z have another case.
+BareText: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def plain(text: str) -> str:
@@ -41,7 +49,7 @@ def moment_of_ns(nanoseconds: int) -> datetime | None:
 class Instant(TypeDecorator[datetime]):
     """A moment, as text that people can read and that sorts (see `instant`)."""
 
-    impl = Text
+    impl = BareText
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the base class's signature
@@ -56,7 +64,7 @@ class Instant(TypeDecorator[datetime]):
 class PlainText(TypeDecorator[str]):
     """Text from outside: file names, sentences of the operating system, what an instrument wrote."""
 
-    impl = Text
+    impl = BareText
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the base class's signature
@@ -67,7 +75,7 @@ class PlainText(TypeDecorator[str]):
 class Document(TypeDecorator[Any]):
     """A small JSON document; NaN is refused, since SQLite's JSON functions could not read it back."""
 
-    impl = Text
+    impl = BareText
     cache_ok = True
 
     def __init__(self, *, none_as_null: bool = False) -> None:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
-    REAL,
     Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     Table,
@@ -27,7 +25,7 @@ from sqlalchemy import (
 )
 
 from emwatch.frame import BAR_FIELDS, FIELDS, FieldKind, FrameState, ReviewVerdict
-from emwatch.ledger.column_types import Document, Instant, PlainText
+from emwatch.ledger.column_types import REAL, Document, Instant, PlainText, Whole
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
@@ -50,7 +48,7 @@ def _one_of(column: str, *words: str) -> CheckConstraint:
 
 def _frame(*, unique: bool = False, primary_key: bool = False) -> Column[int]:
     return Column(
-        "frame_id", Integer, ForeignKey("frames.id"), nullable=False, unique=unique or None, primary_key=primary_key
+        "frame_id", Whole, ForeignKey("frames.id"), nullable=False, unique=unique or None, primary_key=primary_key
     )
 
 
@@ -74,7 +72,7 @@ replacements = Table(
 sessions = Table(
     "sessions",
     tables,
-    Column("id", Integer, primary_key=True),
+    Column("id", Whole, primary_key=True),
     Column("name", PlainText, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant, nullable=False),
@@ -94,29 +92,29 @@ sessions = Table(
 frames = Table(
     "frames",
     tables,
-    Column("id", Integer, primary_key=True),
+    Column("id", Whole, primary_key=True),
     Column("path", PlainText, nullable=False),
     Column("sha256", PlainText, nullable=False, server_default=""),
     Column("state", PlainText, _one_of("state", *FrameState), nullable=False),
     Column("code", PlainText, nullable=False, server_default=""),
     Column("reason", PlainText, nullable=False, server_default=""),
-    Column("size_bytes", Integer),
+    Column("size_bytes", Whole),
     # "size:mtime_ns:ctime_ns:inode" as text: inodes of some shares and file times of some clocks exceed 64 bits.
     Column("stat_key", PlainText),
     Column("image_format", PlainText),
-    Column("width", Integer),
-    Column("height", Integer),
+    Column("width", Whole),
+    Column("height", Whole),
     Column("pixel_type", PlainText),
-    Column("pages", Integer),
+    Column("pages", Whole),
     Column("first_seen_at", Instant, nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("file_modified_at", Instant),
-    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("attempts", Whole, nullable=False, server_default="1"),
     Column("retry_at", Instant),
-    Column("supersedes", Integer, ForeignKey("frames.id")),
-    Column("superseded_by", Integer, ForeignKey("frames.id")),
-    Column("duplicate_of", Integer, ForeignKey("frames.id")),
-    Column("session_id", Integer, ForeignKey("sessions.id")),
+    Column("supersedes", Whole, ForeignKey("frames.id")),
+    Column("superseded_by", Whole, ForeignKey("frames.id")),
+    Column("duplicate_of", Whole, ForeignKey("frames.id")),
+    Column("session_id", Whole, ForeignKey("sessions.id")),
     Column("instrument_id", PlainText, nullable=False, server_default=""),
     UniqueConstraint("path", "sha256"),
     Index("ux_frames_current_path", "path", unique=True, sqlite_where=text(_CURRENT)),
@@ -134,7 +132,12 @@ frames = Table(
 #: The bar was not tried yet, and is worth it. A query must repeat this text to use the index.
 BAR_UNREAD: Final = f"bar_read_at IS NULL AND ({' OR '.join(f'{name} IS NULL' for name in BAR_FIELDS)})"
 
-_COLUMN_TYPES = {FieldKind.NUMBER: REAL, FieldKind.TEXT: PlainText, FieldKind.FLAG: Boolean, FieldKind.TIME: PlainText}
+_COLUMN_TYPES: dict[FieldKind, TypeEngine[Any] | type[TypeEngine[Any]]] = {
+    FieldKind.NUMBER: REAL,
+    FieldKind.TEXT: PlainText,
+    FieldKind.FLAG: Boolean,
+    FieldKind.TIME: PlainText,
+}
 
 acquisition = Table(
     "metadata",
@@ -163,7 +166,7 @@ bundles = Table(
 predictions = Table(
     "predictions",
     tables,
-    Column("id", Integer, primary_key=True),
+    Column("id", Whole, primary_key=True),
     _frame(),
     Column("bundle_sha256", PlainText, ForeignKey("bundles.sha256"), nullable=False),
     Column("category", PlainText, nullable=False),
@@ -185,14 +188,14 @@ embedding_spaces = Table(
     Column("sha256", PlainText, primary_key=True),
     Column("backbone_sha256", PlainText, nullable=False),
     Column("projection_sha256", PlainText, nullable=False),
-    Column("width", Integer, nullable=False),
+    Column("width", Whole, nullable=False),
 )
 
 #: What frames look like to a backbone: ``width`` signed 8-bit integers each.
 embeddings = Table(
     "embeddings",
     tables,
-    Column("id", Integer, primary_key=True),
+    Column("id", Whole, primary_key=True),
     _frame(),
     Column("space_sha256", PlainText, ForeignKey("embedding_spaces.sha256"), nullable=False),
     Column("vector", LargeBinary, nullable=False),
@@ -203,7 +206,7 @@ embeddings = Table(
 reviews = Table(
     "reviews",
     tables,
-    Column("id", Integer, primary_key=True),
+    Column("id", Whole, primary_key=True),
     _frame(),
     Column("verdict", PlainText, _one_of("verdict", *ReviewVerdict), nullable=False),
     Column("category", PlainText),
@@ -219,13 +222,13 @@ reviews = Table(
 notes = Table(
     "notes",
     tables,
-    Column("id", Integer, primary_key=True),
-    Column("frame_id", Integer, ForeignKey("frames.id")),
-    Column("session_id", Integer, ForeignKey("sessions.id")),
+    Column("id", Whole, primary_key=True),
+    Column("frame_id", Whole, ForeignKey("frames.id")),
+    Column("session_id", Whole, ForeignKey("sessions.id")),
     Column("text", PlainText, nullable=False),
     Column("written_by", PlainText, nullable=False),
     Column("written_at", Instant, nullable=False),
-    Column("replaced_by", Integer, ForeignKey("notes.id")),
+    Column("replaced_by", Whole, ForeignKey("notes.id")),
     CheckConstraint("(frame_id IS NULL) <> (session_id IS NULL)"),
     *(
         Index(
@@ -243,7 +246,7 @@ notes = Table(
 matches = Table(
     "matches",
     tables,
-    Column("id", Integer, primary_key=True),
+    Column("id", Whole, primary_key=True),
     _frame(),
     Column("target", PlainText, nullable=False),
     Column("reason", PlainText, nullable=False),
@@ -255,14 +258,14 @@ matches = Table(
 alerts = Table(
     "alerts",
     tables,
-    Column("id", Integer, primary_key=True),
+    Column("id", Whole, primary_key=True),
     Column("key", PlainText, nullable=False, unique=True),
     _frame(),
     Column("channel", PlainText, nullable=False),
     Column("target", PlainText, nullable=False),
     Column("reason", PlainText, nullable=False),
     Column("state", PlainText, _one_of("state", "pending", "delivered", "dead"), nullable=False),
-    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("attempts", Whole, nullable=False, server_default="0"),
     Column("next_try_at", Instant, nullable=False),
     Column("last_error", PlainText, nullable=False, server_default=""),
     Column("created_at", Instant, nullable=False),
@@ -292,8 +295,8 @@ snoozes = Table(
     Column("given_at", Instant),
 )
 
-_SEARCHED: Final[dict[str, type[TypeEngine[Any]]]] = {
-    "session_id": Integer,
+_SEARCHED: Final[dict[str, TypeEngine[Any] | type[TypeEngine[Any]]]] = {
+    "session_id": Whole,
     "category": PlainText,
     **dict.fromkeys(("probability", "margin", "novelty"), REAL),
     **dict.fromkeys(
@@ -309,8 +312,8 @@ _SEARCHED: Final[dict[str, type[TypeEngine[Any]]]] = {
 search = Table(
     "log_search",
     tables,
-    Column("at_us", Integer, primary_key=True, autoincrement=False),  # recorded_at, microseconds since 1970
-    Column("frame_id", Integer, primary_key=True, autoincrement=False),
+    Column("at_us", Whole, primary_key=True, autoincrement=False),  # recorded_at, microseconds since 1970
+    Column("frame_id", Whole, primary_key=True, autoincrement=False),
     Column("state", PlainText, nullable=False),
     Column("is_current", Boolean, nullable=False),
     Column("is_copy", Boolean, nullable=False),
@@ -328,10 +331,10 @@ search = Table(
 )
 
 #: The full-text index (FTS5): one row for a frame, ``rowid`` is its number. Use it by `emwatch.ledger.full_text`.
-words = table("log_text", column("rowid", Integer), column("log_text", Text))
+words = table("log_text", column("rowid", Whole), column("log_text", Text))
 
 #: The same of the newest frames, which are not in it yet; each reader makes its own.
-new_words = table("log_text_new", column("rowid", Integer), column("log_text_new", Text))
+new_words = table("log_text_new", column("rowid", Whole), column("log_text_new", Text))
 
 #: The same for sessions: name, operator, instrument, sample and notes.
-session_words = table("log_text_sessions", column("rowid", Integer), column("log_text_sessions", Text))
+session_words = table("log_text_sessions", column("rowid", Whole), column("log_text_sessions", Text))

@@ -34,12 +34,14 @@ class Summary:
     What a ledger holds now.
 
     ``frames``: current rows by state, ``None`` if counting took too long. ``last_frame_at``: ISO 8601.
+    ``to_hand_over``: frames and sessions that a server does not have yet, ``None`` without a server or if that is not known.
     """
 
     revision: str | None = None
     frames: Mapping[str, int] | None = field(default_factory=dict)
     last_frame_at: str | None = None
     alerts: Mapping[str, ChannelBacklog] | None = field(default_factory=dict)
+    to_hand_over: int | None = None
 
 
 def summarise(path: Path, *, seconds: float = 0.4) -> Summary:
@@ -81,8 +83,15 @@ def _summary(connection: sqlite3.Connection, seconds: float) -> Summary:
             channel: ChannelBacklog(pending, dead, oldest, _last_error(connection, channel))
             for channel, pending, dead, oldest in undelivered
         }
+    waiting = None
+    if "handover_changes" in names:
+        waiting = _within(connection, seconds, "SELECT count(*) FROM handover_changes")
     return Summary(
-        None if revision is None else revision[0], None if by_state is None else dict(by_state), newest, alerts
+        None if revision is None else revision[0],
+        None if by_state is None else dict(by_state),
+        newest,
+        alerts,
+        None if waiting is None else waiting[0][0],
     )
 
 

@@ -28,10 +28,12 @@ from emwatch.ledger.schema import frames, replacements, roots
 from emwatch.session_rules import SessionRules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
+
+    from sqlalchemy import Connection
 
     from emwatch.alerts.alert import Alert
     from emwatch.alerts.policy import Policy
@@ -279,6 +281,11 @@ class Ledger:
                 of_it = replacements.c.set_aside == other.path.name
                 connection.execute(update(replacements).where(of_it).values(recovered_at=repaired_at))
             return merged
+
+    def handover_changes(self, change: Callable[[Connection], None]) -> None:
+        """Change what is noted of the handover to a server, see `emwatch.ledger.server.changes`."""
+        with self._file.transaction() as connection:
+            change(connection)
 
     def unrepaired(self) -> tuple[Path, ...]:
         """Return the damaged ledgers that this one stands in for and that were not taken over yet, oldest first."""

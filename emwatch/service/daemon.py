@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from emwatch.clock import Clock
     from emwatch.config import Config
     from emwatch.ingest.events import Event
+    from emwatch.service.handover import ServerHandover
     from emwatch.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -187,7 +188,8 @@ class Daemon:
             note=partial(status_file.note, "configuration"),
             clock=clock,
         )
-        workers = [model.loader, *(each.worker for each in (bars, upkeep) if each is not None)]
+        beside = bars, upkeep, self._open_handover(stack, ledger, status_file, tell)
+        workers = [model.loader, *(each.worker for each in beside if each is not None)]
         chores += [
             self._notifier.tick,
             partial(self._pass_on, model, reload),
@@ -202,7 +204,6 @@ class Daemon:
             lambda now: _revive((*outbox.workers, *workers), now, tell),
         ]
         self._arm(stack, directories)
-        _keep_objects()
         stack.callback(self._notifier.say, STOPPING="1")
         ingest = Ingest(
             scan=scan,
@@ -285,6 +286,22 @@ class Daemon:
         stack.callback(upkeep.stop)
         return upkeep
 
+    def _open_handover(
+        self, stack: ExitStack, ledger: Ledger, status_file: StatusFile, tell: Teller
+    ) -> ServerHandover | None:
+        settings = self._config.ledger
+        if settings.server is None:
+            return None
+        from emwatch.ledger.server.connect import Server
+        from emwatch.service.handover import ServerHandover
+
+        server = Server(settings.server, settings.read_server_password)
+        note = partial(status_file.note, "server")
+        handover = ServerHandover(ledger, server, clock=self._clock, tell=tell, note=note)
+        handover.start()
+        stack.callback(handover.stop)
+        return handover
+
     def _open_bars(self, stack: ExitStack, ledger: Ledger, outbox: Outbox, tell: Teller) -> DataBarWorker | None:
         if self._config.watch.data_bar == "never" or not ocr.is_installed():
             return None
@@ -301,11 +318,13 @@ class Daemon:
         return bars
 
     def _arm(self, stack: ExitStack, directories: list[WatchedDirectory]) -> None:
+        """Begin to watch; what was made up to now lives to the end."""
         for directory in directories:
             trouble = directory.arm() if not self._once else ""
             stack.callback(directory.disarm)
             if trouble and directory.is_there():  # if it is missing, the first sweep reports that
                 logger.warning("%s", trouble)
+        _keep_objects()
 
     def _note_state(self, status_file: StatusFile, event: Event) -> None:
         status_file.change()

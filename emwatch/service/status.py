@@ -61,6 +61,7 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
         "model": told.get("model") or None,
         "configuration": told.get("configuration") if pid is not None else None,
         "page": told.get("page") if pid is not None else None,
+        "server": _server(config, summary, told, running=pid is not None),
         "ledger": {
             "path": path_to_text(ledger),
             "bytes": _size(ledger),
@@ -176,6 +177,15 @@ def _backup(config: Config, told: dict[str, Any] | None) -> dict[str, Any] | Non
     return {"at": at, "path": path_to_text(made[-1]), "trouble": trouble}
 
 
+def _server(config: Config, summary: Summary, told: dict[str, Any], *, running: bool) -> dict[str, Any] | None:
+    """Return how the handover to the server is; the server itself is not asked, which may take long."""
+    if config.ledger.server is None:
+        return None
+    found = {"name": config.ledger.server.rpartition("@")[2], "away_since": None, "trouble": "", "last_at": None}
+    found |= (told.get("server") or {}) if running else {}
+    return found | {"waiting": found.get("waiting") if summary.to_hand_over is None else summary.to_hand_over}
+
+
 def _disk(folder: Path) -> dict[str, Any] | None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -226,6 +236,7 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
     yield from _warnings_about_the_configuration(document["configuration"] or {})
     if (document["page"] or {}).get("trouble"):
         yield f"the page is not served: {document['page']['trouble']}"
+    yield from _warnings_about_the_server(document["server"] or {})
     for each in document["directories"]:
         if each["mode"] in {"degraded", "unavailable"}:
             yield f"{each['path']}: {each['mode']}: {each['why']}"
@@ -245,6 +256,14 @@ def _warnings_about_the_configuration(last_read: dict[str, Any]) -> Iterator[str
         yield f"the configuration was not taken over; the previous one stays in use: {last_read['trouble']}"
     if last_read.get("needs_restart"):
         yield f"changed in the configuration, but takes effect only after a restart: {', '.join(last_read['needs_restart'])}"
+
+
+def _warnings_about_the_server(server: dict[str, Any]) -> Iterator[str]:
+    if server.get("away_since"):
+        since = f"{datetime.fromisoformat(server['away_since']).astimezone():%Y-%m-%d %H:%M}"
+        number = server["waiting"]
+        waits = "" if number is None else f", {number:,} frames and sessions waiting"
+        yield f"nothing is handed over to the server since {since}{waits}: {server['trouble']}"
 
 
 def _warnings_about_alerts(alerts: dict[str, Any], now: datetime) -> Iterator[str]:

@@ -248,6 +248,13 @@ _KINDS: Final[Mapping[str, Callable[[object], bool]]] = MappingProxyType(
         "versions": _all(_is_text),
         "check": _with(result=_is_text, at=_is_time),
         "backup": _with(at=_none_or(_is_time), path=_none_or(_is_text), trouble=_is_text),
+        "server": _with(
+            name=_is_text,
+            waiting=_none_or(_is_count),
+            away_since=_none_or(_is_time),
+            trouble=_is_text,
+            last_at=_none_or(_is_time),
+        ),
         "page": _with(address=_is_text, trouble=_is_text),
         "configuration": _with(trouble=_is_text, needs_restart=lambda value: isinstance(value, list)),
     }

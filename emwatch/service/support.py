@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emwatch import __version__
 from emwatch.alerts.secrets import HIDDEN, hushed
-from emwatch.errors import ConfigError, LedgerError
+from emwatch.errors import AlertError, ConfigError, LedgerError
 from emwatch.escape import escaped
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.ledger.sqlite_file import connect_to_read, must_be_there
@@ -180,6 +180,8 @@ def _hidden(value: Any) -> Any:
 def _secrets(config: Config) -> Iterator[str]:
     with suppress(ConfigError):
         yield config.web.read_token()
+    with suppress(AlertError):
+        yield config.ledger.read_server_password()
     for name, channel in config.alerts.channels.items():
         for key, value in channel.model_dump(mode="python").items():
             if key == "kind":

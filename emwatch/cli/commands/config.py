@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,7 @@ def _doubts(config: Config) -> Iterator[str]:
     for directory in config.watch.directory:
         yield from _doubts_about_directory(directory, config)
     yield from _doubts_about_ledger(config.ledger.path)
+    yield from _doubts_about_server(config)
     yield from _doubts_about_bundle(config)
     yield from _doubts_about_targets(config)
     for name, channel in config.alerts.channels.items():
@@ -142,6 +144,17 @@ def _doubts_about_ledger(path: Path) -> Iterator[str]:
         folder = folder.parent
     if not os.access(folder, os.W_OK | os.X_OK) or (os.path.lexists(path) and not os.access(path, os.W_OK)):
         yield f"ledger.path: {path_to_text(path)}: may not be written by this user"
+
+
+def _doubts_about_server(config: Config) -> Iterator[str]:
+    """Yield what keeps this machine from asking the server; it is not asked here, which may take long."""
+    if config.ledger.server is None:
+        return
+    if find_spec("psycopg") is None:
+        yield "ledger.server: needs psycopg, which is not installed: pip install 'emwatch[postgres]'"
+    password = config.ledger.server_password
+    if password is not None and (trouble := password.trouble()):
+        yield f"ledger.server_password: {trouble}"
 
 
 def _doubts_about_bundle(config: Config) -> Iterator[str]:

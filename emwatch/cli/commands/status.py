@@ -66,6 +66,8 @@ def _rows(document: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
     if page := document["page"]:
         yield "page", page["address"] or "not served"
     yield from _ledger(document["ledger"], now)
+    if server := document["server"]:
+        yield "server", _server(server, now)
     if document["disk"]:
         disk = document["disk"]
         yield "disk", f"{bytes_text(disk['free_bytes'])} free of {bytes_text(disk['total_bytes'])} at {disk['path']}"
@@ -132,6 +134,15 @@ def _ledger(ledger: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
             yield "last backup", f"{backup['path']}, {_ago(backup['at'], now)}"
         else:
             yield "last backup", "none yet"
+
+
+def _server(server: dict[str, Any], now: datetime) -> str:
+    since = _ago(server["away_since"], now)
+    how = f"nothing handed over since {since}" if since else ""
+    last = f"last handed over {_ago(server['last_at'], now)}" if server["last_at"] and not since else ""
+    number = server["waiting"]
+    waits = "" if number is None else f"{number:,} frames and sessions waiting" if number else "nothing waiting"
+    return ", ".join(part for part in (server["name"], how, waits, last) if part)
 
 
 def _ago(moment: str | None, now: datetime) -> str:

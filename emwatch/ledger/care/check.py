@@ -158,13 +158,13 @@ def restore_parts(connection: Connection) -> list[str]:
         driver.execute(f'DROP INDEX IF EXISTS "{index.name}"')
         index.create(connection)
     if views:
-        texts = _view_texts()
+        texts = view_texts()
         for name in views:
             driver.execute(texts[name])
     return [*(str(index.name) for index in indexes), *views]
 
 
-def _view_texts() -> dict[str, str]:
+def view_texts() -> dict[str, str]:
     """Return the statements that make the views, out of an empty ledger in memory."""
     engine = create_engine("sqlite://")
     with engine.connect() as connection:

@@ -24,6 +24,7 @@ _MENDS: Final = (
     ("the last backup failed", "emwatch db backup"),
     ("the configuration was not taken over", "emwatch config check; then: systemctl reload emwatch"),
     ("the page is not served", "correct what it says; emwatch tries again by itself within a minute"),
+    ("nothing is handed over to the server", "emwatch doctor: see ledger.server; emwatch docs many-microscopes"),
     ("only after a restart", "systemctl restart emwatch"),
 )
 

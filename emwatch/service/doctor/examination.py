@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FURTHER: Final = (
     "emwatch.service.doctor.directories",
     "emwatch.service.doctor.ledger",
+    "emwatch.service.doctor.server",
     "emwatch.service.doctor.space",
     "emwatch.service.doctor.clocks",
     "emwatch.service.doctor.model",

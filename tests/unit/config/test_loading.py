@@ -210,6 +210,7 @@ def test_every_single_value_has_a_variable(tmp_path: Path) -> None:
         "model.views": "5",
         "web.serve": "true",
         "ledger.session_folders": "{operator}/{sample}",
+        "ledger.server": "postgresql+psycopg://emwatch@db.example.org/emwatch",
         "log.level": "error",
         "log.format": "json",
     }
@@ -299,3 +300,37 @@ class TestTheExample:
         assert set(config.alerts.channels) == {"terminal", "horn", "live", "hook", "gather", "bus", "mail"}
         assert config.watch.directory == (Path("/data/sem"),)
         assert set(yaml.safe_load(text)["targets"][0]) == set(TargetConfig.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql+psycopg://emwatch:hunter-two@db/emwatch", "holds a password"),
+        ("postgresql+psycopg://emwatch@db/emwatch?password=hunter-two", "holds a password"),
+        ("postgresql+psycopg://emwatch:hunter-two/x@db/emwatch", "is no address"),
+        ("postgresql+psycopg://emwatch@db", "expected postgresql"),
+        ("mysql://emwatch@db/emwatch", "expected postgresql"),
+        ("postgresql+psycopg:///emwatch", "expected postgresql"),
+        ("/var/lib/ledger.sqlite3", "expected postgresql"),
+    ],
+)
+def test_an_address_of_a_server_holds_no_password_and_names_all_it_needs(tmp_path: Path, url: str, words: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"ledger: {{server: '{url}'}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=words) as raised:
+        load(file, environ={}, user_file=NOWHERE, system_file=NOWHERE)
+    assert "hunter-two" not in str(raised.value)
+
+
+def test_the_password_of_a_server_is_looked_up_when_it_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    server = "server: postgresql+psycopg://emwatch@db/emwatch"
+    file.write_text(f"ledger: {{{server}, server_password: {{file: pw}}}}\n", encoding="utf-8")
+    loaded = load(file, environ={}, user_file=NOWHERE, system_file=NOWHERE)
+    assert loaded.origins["ledger.server_password"].kind == "file"
+    (tmp_path / "pw").write_text("hunter-two\n", encoding="utf-8")
+    assert loaded.config.ledger.read_server_password() == "hunter-two"
+    assert "hunter-two" not in repr(loaded)
+    file.write_text("ledger: {server_password: {file: pw}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="without `server`"):
+        load(file, environ={}, user_file=NOWHERE, system_file=NOWHERE)

@@ -1,0 +1,181 @@
+"""The connection to a server, and what its errors mean."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, StatementError
+from sqlalchemy.pool import NullPool
+
+from emwatch.errors import AlertError, LedgerError
+from emwatch.ledger.schema import REVISION
+from emwatch.ledger.server.tables import make_tables, revision_there
+from emwatch.ledger.sqlite_file import LedgerUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection, Engine
+
+#: A server that does not answer is given up after so long: nothing waits for it but the handover itself.
+_CONNECTING_S: Final = 10
+_NO_ANSWER_MS: Final = 20_000
+_LONGEST_STATEMENT_MS: Final = 120_000
+_NO_DRIVER: Final = "the ledger's server needs psycopg, which is not installed: pip install 'emwatch[postgres]'"
+_RIGHTS: Final = "the user may not write there: give it the rights as `emwatch docs many-microscopes` says"
+#: Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html) and what to do.
+_ADVICE: Final = (
+    ("28", "the server refuses this user: look at ledger.server_password and at pg_hba.conf of the server"),
+    ("3D000", "there is no such database: make it as `emwatch docs many-microscopes` says, or correct ledger.server"),
+    ("42501", _RIGHTS),
+    ("25006", "the server takes no changes: it is a standby, or read-only: name the primary in ledger.server"),
+    ("53100", "the disk of the server is full: make room there"),
+)
+#: A refused connection has no SQLSTATE: libpq only passes words on.
+_SAID: Final = (
+    (r"password authentication failed|no password supplied|pg_hba\.conf|role .* does not exist", "28"),
+    (r"database .* does not exist", "3D000"),
+    (r"permission denied", "42501"),
+)
+_AWAY: Final = ("08", "53", "57", "40", "55")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """
+    A server with the ledgers of many microscopes.
+
+    Attributes:
+        url: ``postgresql+psycopg://user@host/database``, without a password.
+        password: returns it at each connection, "" if libpq finds it itself (.pgpass); may raise `AlertError`.
+
+    """
+
+    url: str
+    password: Callable[[], str] = str
+
+    @property
+    def name(self) -> str:
+        """The server as messages name it."""
+        url = make_url(self.url)
+        return f"{url.host or url.query.get('host') or 'localhost'}{f':{url.port}' if url.port else ''}/{url.database}"
+
+    def engine(self) -> Engine:
+        """
+        Return an engine that makes a connection each time it is asked for one.
+
+        Raises:
+            LedgerError: there is no driver, or the password cannot be read.
+
+        """
+        url = make_url(self.url).set(drivername="postgresql+psycopg")
+        try:
+            secret = self.password()
+        except AlertError as error:
+            raise LedgerError(f"ledger.server_password: {error}") from error
+        options: dict[str, Any] = {
+            "connect_timeout": _CONNECTING_S,
+            "tcp_user_timeout": _NO_ANSWER_MS,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "application_name": "emwatch",
+            "options": f"-c statement_timeout={_LONGEST_STATEMENT_MS}",
+        }
+        if secret:
+            options["password"] = secret
+        try:
+            return create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True)
+        except (ModuleNotFoundError, NoSuchModuleError) as error:
+            raise LedgerError(_NO_DRIVER) from error
+
+    def probe(self) -> str:
+        """
+        Return what a handover would find: the release of the server and of its tables. Nothing is changed.
+
+        Raises:
+            LedgerError: it could not hand over.
+
+        """
+        with self.errors(), self.engine().connect() as connection:
+            release = connection.scalar(text("SHOW server_version"))
+            revision = revision_there(connection)
+            _fits(self.name, revision)
+            if revision is None:
+                rights = "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
+            else:
+                rights = "SELECT has_table_privilege('frames', 'INSERT, DELETE')"
+            if not connection.scalar(text(rights)):
+                raise LedgerError(f"{self.name}: {_RIGHTS}")
+        return f"{self.name}: PostgreSQL {release}, " + (
+            "no tables yet" if revision is None else f"revision {revision}"
+        )
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn the driver's errors into `LedgerError`: which server, what happened, what to do."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise explained(self.name, error) from error
+        except StatementError as error:
+            raise (error.orig or error) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """
+        Yield a connection for transactions that write, with all tables there.
+
+        Raises:
+            LedgerError: it cannot be used; `LedgerUnavailableError` if trying again helps.
+
+        """
+        with self.errors():
+            engine = self.engine()
+            with engine.connect() as connection:
+                with connection.begin():
+                    if not _fits(self.name, revision_there(connection)):
+                        make_tables(connection)
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection for questions about one moment. Raises `LedgerError`."""
+        with self.errors(), self.engine().connect() as connection:
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            revision = revision_there(connection)
+            if not _fits(self.name, revision):
+                raise LedgerError(
+                    f"{self.name}: no ledger was handed over to this server yet: write it as `ledger.server` and start "
+                    "`emwatch run`"
+                    if revision is None
+                    else f"{self.name}: its tables are of an older emwatch (revision {revision}, needed {REVISION}): an "
+                    "`emwatch run` that hands over to it brings them up to date"
+                )
+            yield connection
+
+
+def _fits(name: str, revision: str | None) -> bool:
+    """Return whether tables of this revision are those of this program. Raises `LedgerError` for newer ones."""
+    if revision is not None and revision > REVISION:
+        raise LedgerError(
+            f"{name}: its tables are of a newer emwatch (revision {revision}, this program knows {REVISION}): upgrade "
+            "emwatch here; frames are recorded in the local ledger until then"
+        )
+    return revision == REVISION
+
+
+def explained(name: str, error: DBAPIError) -> LedgerError:
+    """Turn an error of the driver into ours. It holds neither values nor the password."""
+    said = " ".join(str(error.orig).split("\n")[0].split()) or type(error.orig).__name__
+    state = getattr(error.orig, "sqlstate", None) or next((code for words, code in _SAID if re.search(words, said)), "")
+    advice = next((words for code, words in _ADVICE if state.startswith(code)), "")
+    if advice:
+        return LedgerError(f"{name}: {said}: {advice}")
+    if not state or state.startswith(_AWAY) or error.connection_invalidated:
+        return LedgerUnavailableError(f"{name}: the server does not answer ({said}); it is tried again")
+    return LedgerError(f"{name}: {said}")

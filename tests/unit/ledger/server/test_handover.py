@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import shutil
+import traceback
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from emwatch.errors import LedgerError
+from emwatch.frame import Review, ReviewVerdict
+from emwatch.ledger.care.prune import Prune
+from emwatch.ledger.entries import Note
+from emwatch.ledger.server import changes
+from emwatch.ledger.server.connect import Server
+from emwatch.ledger.server.handover import Handover
+from emwatch.ledger.server.tables import OF_FRAMES, SPAN, server_tables
+from emwatch.ledger.writer import Ledger
+from emwatch.testing import make_prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from emwatch.frame import Outcome
+    from tests.postgres import Postgres
+
+    Make = Callable[..., Outcome]
+
+_TABLES = ("sessions", "frames", *OF_FRAMES)
+
+
+def held(server: Server, number: int = 1) -> dict[str, list[dict[str, Any]]]:
+    """What the server has of a ledger, by table, with the numbers of the ledger itself."""
+    found = {}
+    with server.reading() as connection:
+        for name in _TABLES:
+            rows = connection.execute(server_tables.tables[name].select()).mappings()
+            found[name] = sorted((_as_here(row, number) for row in rows if _ledger(row) == number), key=str)
+    return found
+
+
+def _ledger(row: Any) -> int:
+    return int(row["id"] if "id" in row else row["frame_id"]) // SPAN
+
+
+def _as_here(row: Any, number: int) -> dict[str, Any]:
+    from emwatch.ledger.server.tables import NUMBERS
+
+    return {
+        name: value - number * SPAN if name in NUMBERS and value is not None else value
+        for name, value in row.items()
+        if name not in {"ledger", "is_indexed"}
+    }
+
+
+def recorded(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """What a ledger's file has, by table."""
+    import sqlite3
+    from contextlib import closing
+
+    found = {}
+    with closing(sqlite3.connect(path)) as driver:
+        driver.row_factory = sqlite3.Row
+        for name in _TABLES:
+            kinds = {each.name: each.type.python_type for each in server_tables.tables[name].columns}
+            rows = [
+                {
+                    key: bool(value) if kinds[key] is bool and value is not None else value
+                    for key, value in dict(row).items()
+                    if key != "is_indexed"
+                }
+                for row in driver.execute(f"SELECT * FROM {name}")
+            ]
+            found[name] = sorted(rows, key=str)
+    return found
+
+
+@pytest.fixture(name="handover")
+def _handover(ledger: Ledger, server: Server) -> Handover:
+    return Handover(ledger, server)
+
+
+def all_of(handover: Handover, now: datetime) -> int:
+    number = 0
+    while some := handover.hand_over(now):
+        number += some
+    return number
+
+
+def test_the_server_holds_what_the_ledger_holds(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, failure_of: Make, noon: datetime
+) -> None:
+    ledger.record(frame_of(targets=("wanted",), numbers={"magnification": 5000.0}), noon)
+    ledger.record(frame_of("/acq/b.tif", "B", category="Nanowires"), noon + timedelta(hours=9))
+    ledger.record(failure_of("/acq/c.tif"), noon)
+    assert handover.waiting() == 4  # three files, and their session
+    assert all_of(handover, noon) == 4
+    assert held(server) == recorded(ledger.path)
+    assert handover.waiting() == 0
+    assert handover.hand_over(noon) == 0
+
+
+def test_what_changes_later_is_handed_over_as_well(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, failure_of: Make, noon: datetime
+) -> None:
+    first = ledger.record(frame_of(targets=("wanted",)), noon).frame_id
+    broken = ledger.record(failure_of("/acq/c.tif"), noon).frame_id
+    all_of(handover, noon)
+
+    [alert] = ledger.due_alerts("terminal", noon)
+
+    def pruned() -> None:
+        ledger.prune(Prune(lambda _path: False, failed=noon + timedelta(days=99)), apply=True)
+
+    for change in (
+        lambda: ledger.add_reviews([Review(first, ReviewVerdict.RELABEL, "Films", "Ana", noon, "thin")]),
+        lambda: ledger.enter(Note("broken tip", "Ana", noon, frame_id=first)),
+        lambda: ledger.enter(Note("a good day", "Ana", noon, session_id=1)),
+        lambda: ledger.add_prediction(first, make_prediction("Films", bundle_sha256="c" * 64), noon),
+        lambda: ledger.alert_delivered(alert.id, noon),
+        lambda: ledger.record(frame_of("/acq/c.tif", "C"), noon),  # was cut off, and is whole now
+        lambda: ledger.record(frame_of(content="A2"), noon),  # overwritten
+        lambda: ledger.record(failure_of("/acq/d.tif"), noon),
+        pruned,
+    ):
+        change()
+        assert all_of(handover, noon) > 0
+        assert held(server) == recorded(ledger.path)
+    assert ledger.record(frame_of("/acq/c.tif", "C"), noon).frame_id == broken
+
+
+def test_a_batch_whose_end_was_not_noted_changes_nothing_a_second_time(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.record(frame_of(targets=("wanted",)), noon)
+
+    def killed(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(changes, "handed_over", killed)  # between the server's commit and the ledger's
+    with pytest.raises(KeyboardInterrupt):
+        handover.hand_over(noon)
+    monkeypatch.undo()
+    assert held(server) == recorded(ledger.path)
+    ledger.record(frame_of("/acq/b.tif", "B"), noon)
+    for again in (handover, Handover(ledger, server)):  # the same daemon, and the next one
+        all_of(again, noon)
+        assert held(server) == recorded(ledger.path)
+        assert again.news == []
+        ledger.record(frame_of("/acq/c.tif", "C"), noon)
+
+
+def test_what_changes_while_it_is_handed_over_is_handed_over_again(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = ledger.record(frame_of(), noon).frame_id
+    real = changes.handed_over
+
+    def meanwhile(*args: Any) -> None:
+        monkeypatch.undo()
+        args[0].exec_driver_sql(f"UPDATE frames SET attempts = 7 WHERE id = {number}")
+        real(*args)
+
+    monkeypatch.setattr(changes, "handed_over", meanwhile)
+    handover.hand_over(noon)
+    assert handover.waiting() == 1
+    all_of(handover, noon)
+    assert held(server) == recorded(ledger.path)
+
+
+def test_two_ledgers_with_the_same_paths_stay_apart(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime, tmp_path: Path
+) -> None:
+    with Ledger(tmp_path / "other.sqlite") as other:
+        second = Handover(other, server)
+        for each in (ledger, other):
+            each.record(frame_of(targets=("wanted",)), noon)
+            each.record(frame_of("/acq/b.tif", "B"), noon)
+        all_of(handover, noon)
+        all_of(second, noon)
+        assert held(server, 1) == recorded(ledger.path)
+        assert held(server, 2) == recorded(other.path)
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_a_file_restored_from_a_backup_loses_nothing_and_doubles_nothing(
+    handover: Handover,
+    ledger: Ledger,
+    server: Server,
+    frame_of: Make,
+    noon: datetime,
+    tmp_path: Path,
+    batches: int,
+) -> None:
+    ledger.record(frame_of(targets=("wanted",)), noon)
+    all_of(handover, noon)
+    ledger.close()
+    backup = tmp_path / "backup.sqlite"
+    shutil.copy(ledger.path, backup)
+    with Ledger(ledger.path) as again:
+        later = Handover(again, server)
+        for number in range(batches):
+            again.record(frame_of(f"/acq/later{number}.tif", f"L{number}"), noon)
+            all_of(later, noon)
+    shutil.copy(backup, ledger.path)
+    with Ledger(ledger.path) as restored:
+        # Another frame has the number that a later one had.
+        restored.record(frame_of("/acq/other.tif", "O"), noon)
+        restored.record(frame_of("/acq/later0.tif", "L0"), noon)
+        last = Handover(restored, server)
+        all_of(last, noon)
+        assert len(last.news) == 1
+        assert held(server, 2) == recorded(restored.path)
+        with server.reading() as connection:
+            paths = sorted(
+                connection.scalars(
+                    server_tables.tables["frames"].select().with_only_columns(server_tables.tables["frames"].c.path)
+                )
+            )
+        kept = [f"/acq/later{number}.tif" for number in range(batches)]
+        assert paths == sorted(["/acq/a.tif", "/acq/other.tif", *kept])
+
+
+def test_a_server_that_was_restored_is_given_everything_again(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime, postgres: Postgres
+) -> None:
+    ledger.record(frame_of(), noon)
+    all_of(handover, noon)
+    empty = Server(postgres.database(), server.password)
+    dumped = Server(postgres.database(), server.password)
+    for started in (handover, Handover(ledger, empty), Handover(ledger, empty)):
+        ledger.record(frame_of(f"/acq/{id(started)}.tif", str(id(started))), noon)
+        all_of(started, noon)
+    assert held(empty) == recorded(ledger.path)
+    # One that was saved three starts ago is put back: it knows the ledger, and not these starts of it.
+    [(identity,)] = postgres.query(empty.url, "SELECT identity FROM ledgers")
+    with dumped.writing() as connection, connection.begin():
+        connection.exec_driver_sql(
+            "INSERT INTO ledgers (identity, host, path, follows, run, batches, first_at, last_at)"
+            f" VALUES ('{identity}', '', '', '{{}}', 'long ago', 1, '', '')"
+        )
+    last = Handover(ledger, dumped)
+    all_of(last, noon)
+    assert "everything is handed over again" in last.news[0]
+    assert held(dumped) == recorded(ledger.path)
+
+
+def test_tables_of_another_emwatch(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime, postgres: Postgres
+) -> None:
+    ledger.record(frame_of(), noon)
+    all_of(handover, noon)
+    postgres.query(server.url, "UPDATE emwatch_server SET revision = '9999'")
+    ledger.record(frame_of("/acq/b.tif", "B"), noon)
+    with pytest.raises(LedgerError, match="of a newer emwatch"):
+        handover.hand_over(noon)
+    postgres.query(server.url, "UPDATE emwatch_server SET revision = '0001'")
+    postgres.query(server.url, "ALTER TABLE frames DROP COLUMN instrument_id CASCADE")
+    with pytest.raises(LedgerError, match="of an older emwatch"), server.reading():
+        pass
+    ledger.handover_changes(changes.note_all)
+    all_of(handover, noon)
+    assert held(server) == recorded(ledger.path)
+
+
+def test_words_for_what_is_wrong(server: Server, postgres: Postgres) -> None:
+    secret = "not this one"
+    name = server.url.rpartition("/")[2]
+    postgres.query(server.url, "CREATE ROLE reader LOGIN PASSWORD 'reads'")
+    reader = Server(server.url.replace("owner@", "reader@"), lambda: "reads")
+    for wrong, words in (
+        (replace(server, password=lambda: secret), "refuses this user"),
+        (Server(server.url.replace(name, "nothing"), server.password), "no such database"),
+        (Server(server.url.replace(str(postgres.port), "1"), server.password), "does not answer"),
+        (Server(server.url.replace("127.0.0.1", "no.such.host.invalid"), server.password), "does not answer"),
+        (reader, "may not write there"),
+    ):
+        with pytest.raises(LedgerError, match=words) as raised, wrong.writing():
+            pass
+        assert secret not in "".join(traceback.format_exception(raised.value))
+        with pytest.raises(LedgerError, match=words):
+            wrong.probe()
+    assert "no tables yet" in server.probe()
+    with pytest.raises(LedgerError, match="no ledger was handed over"), server.reading():
+        pass
