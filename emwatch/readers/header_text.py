@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from emwatch.readers.raw_frame import Findings
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from xml.etree.ElementTree import Element
 
+    from emwatch.frame import Reading
     from emwatch.readers.raw_frame import RawFrame, TextBeside
 
 #: Ends a text whose last line has no end: half of "WD=0.0107" is a distance too. No instrument writes this code point.
@@ -112,24 +115,28 @@ def read_ini(header: str, separator: str = "=") -> tuple[HeaderText, tuple[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class XmlTag:
-    """A TIFF tag with an XML document of a maker; ``root``: how the root element begins, such as ``b"<Fibics"``."""
+class XmlTagReader:
+    """
+    A maker's TIFF with an XML document in a tag.
 
+    ``root``: how its root element begins, such as ``b"<Fibics"``: makers write other documents into the same tags.
+    ``understand``: returns the readings of the root element, given the frame and the source of a reading.
+    """
+
+    vendor: str
     number: int
     root: bytes
+    understand: Callable[[Element, RawFrame, str], dict[str, Reading]]
 
-    @property
-    def source(self) -> str:
-        """Return what a reading says of where it comes from."""
-        return f"tag {self.number}"
-
-    def is_in(self, frame: RawFrame) -> bool:
-        """Return whether the frame has the tag with this root; makers write other documents into the same tags."""
+    def recognises(self, frame: RawFrame) -> bool:
+        """Return whether the frame has the tag with this root."""
         return self.root in (frame.tag(self.number) or b"")[:2000]
 
-    def parse(self, frame: RawFrame) -> tuple[Element | None, tuple[str, ...]]:
-        """Return the root element, ``None`` if it cannot be parsed, and the flags of the text; see `parse_xml`."""
-        return parse_xml(frame.tag(self.number) or b"", self.source)
+    def read(self, frame: RawFrame) -> Findings:
+        """Decode the XML."""
+        source = f"tag {self.number}"
+        root, flags = parse_xml(frame.tag(self.number) or b"", source)
+        return Findings({} if root is None else self.understand(root, frame, source), flags)
 
 
 def parse_xml(raw: bytes, source: str) -> tuple[Element | None, tuple[str, ...]]:

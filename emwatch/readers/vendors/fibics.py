@@ -8,21 +8,20 @@ and no magnification.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.readers.dates import iso_stamp
 from emwatch.readers.field_table import Row, read_rows, text
-from emwatch.readers.header_text import HeaderText, XmlTag
-from emwatch.readers.raw_frame import Findings
+from emwatch.readers.header_text import HeaderText, XmlTagReader
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from emwatch.frame import Reading
     from emwatch.readers.raw_frame import RawFrame
-
-_TAG: Final = XmlTag(51023, b"<Fibics")
 
 
 def _beam(raw: str) -> str:
@@ -54,34 +53,16 @@ ROWS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FibicsReader:
-    """The TIFF of Fibics' programs."""
-
-    vendor: str = "Fibics"
-
-    def recognises(self, frame: RawFrame) -> bool:
-        """Return True for the tag with its root."""
-        return _TAG.is_in(frame)
-
-    def read(self, frame: RawFrame) -> Findings:
-        """Decode the XML."""
-        source = _TAG.source
-        root, flags = _TAG.parse(frame)
-        if root is None:
-            return Findings({}, flags)
-        values = HeaderText()
-        for section in root:
-            for element in section:
-                unit = (element.get("units") or "").replace("degrees", "deg")
-                key = element.get("name", element.tag) if element.tag == "item" else element.tag
-                values.add(f"{section.tag}.{key}", f"{(element.text or '').strip()} {unit}".strip())
-        readings = read_rows(ROWS, values, source)
-        readings |= _pixel_size(readings, frame.width)
-        return Findings(readings, flags)
-
-
-READER: Final = FibicsReader()
+def _readings(root: Element, frame: RawFrame, source: str) -> dict[str, Reading]:
+    values = HeaderText()
+    for section in root:
+        for element in section:
+            unit = (element.get("units") or "").replace("degrees", "deg")
+            key = element.get("name", element.tag) if element.tag == "item" else element.tag
+            values.add(f"{section.tag}.{key}", f"{(element.text or '').strip()} {unit}".strip())
+    readings = read_rows(ROWS, values, source)
+    readings |= _pixel_size(readings, frame.width)
+    return readings
 
 
 def _pixel_size(readings: dict[str, Reading], width: int) -> dict[str, Reading]:
@@ -91,3 +72,6 @@ def _pixel_size(readings: dict[str, Reading], width: int) -> dict[str, Reading]:
         return {}
     value = units.significant(field.value * 1000 / width)
     return {"pixel_size_nm": replace(field, value=value, computed=True, reason=f"field width over {width} px")}
+
+
+READER: Final = XmlTagReader("Fibics", 51023, b"<Fibics", _readings)

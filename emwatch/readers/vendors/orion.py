@@ -7,7 +7,6 @@ tests expect of a real file (AccelerationVoltage 29997 V, StageX 25157.23 um, Sc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -16,15 +15,13 @@ from emwatch import units
 from emwatch.frame import Reading
 from emwatch.readers.dates import iso_stamp
 from emwatch.readers.field_table import Row, field_width, read_rows, text
-from emwatch.readers.header_text import HeaderText, XmlTag
-from emwatch.readers.raw_frame import Findings
+from emwatch.readers.header_text import HeaderText, XmlTagReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from xml.etree.ElementTree import Element
 
     from emwatch.readers.raw_frame import RawFrame
-
-_TAG: Final = XmlTag(65000, b"<ImageTags")
 
 #: The words that stand in <Units> instead of a symbol. "Degrees" is the only one seen.
 _UNIT_WORDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -70,36 +67,21 @@ ROWS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OrionReader:
-    """Orion's TIFF."""
-
-    vendor: str = "Zeiss Orion"
-
-    def recognises(self, frame: RawFrame) -> bool:
-        """Return True for the tag with its root."""
-        return _TAG.is_in(frame)
-
-    def read(self, frame: RawFrame) -> Findings:
-        """Decode the XML."""
-        source = _TAG.source
-        root, flags = _TAG.parse(frame)
-        if root is None:
-            return Findings({}, flags)
-        values = HeaderText()
-        for element in root.iter():
-            found = element.find("Value")
-            if found is not None:
-                values.add(element.tag, _with_unit(found.text or "", element.findtext("Units") or ""))
-        readings = read_rows(ROWS, values, source)
-        readings["beam"] = Reading("ion", "ImageTags", source, computed=True, reason="the instrument has no other")
-        readings |= field_width(readings, frame.width)
-        return Findings(readings, flags)
-
-
-READER: Final = OrionReader()
+def _readings(root: Element, frame: RawFrame, source: str) -> dict[str, Reading]:
+    values = HeaderText()
+    for element in root.iter():
+        found = element.find("Value")
+        if found is not None:
+            values.add(element.tag, _with_unit(found.text or "", element.findtext("Units") or ""))
+    readings = read_rows(ROWS, values, source)
+    readings["beam"] = Reading("ion", "ImageTags", source, computed=True, reason="the instrument has no other")
+    readings |= field_width(readings, frame.width)
+    return readings
 
 
 def _with_unit(value: str, unit: str) -> str:
     word = unit.strip()
     return f"{value.strip()} {_UNIT_WORDS.get(word.casefold(), word)}".strip()
+
+
+READER: Final = XmlTagReader("Zeiss Orion", 65000, b"<ImageTags", _readings)

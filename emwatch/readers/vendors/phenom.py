@@ -7,7 +7,7 @@ other than that of a display whose width may be 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,13 +15,12 @@ from emwatch import units
 from emwatch.frame import Reading
 from emwatch.readers.dates import iso_stamp
 from emwatch.readers.field_table import Row, data_bar_height, field_width, read_rows, text
-from emwatch.readers.header_text import XmlTag
-from emwatch.readers.raw_frame import Findings
+from emwatch.readers.header_text import XmlTagReader
 
 if TYPE_CHECKING:
-    from emwatch.readers.raw_frame import RawFrame
+    from xml.etree.ElementTree import Element
 
-_TAG: Final = XmlTag(34683, b"<FeiImage")
+    from emwatch.readers.raw_frame import RawFrame
 
 
 def _unsigned_kv(raw: str) -> float:
@@ -59,39 +58,21 @@ ROWS: Final = (
 _FURTHER: Final = ("instrument/edition", "displayWidth", "databarHeight")
 
 
-@dataclass(frozen=True, slots=True)
-class PhenomReader:
-    """Phenom's TIFF."""
-
-    vendor: str = "Phenom"
-
-    def recognises(self, frame: RawFrame) -> bool:
-        """Recognise the frame by the XML's root; xT writes another in the same tag."""
-        return _TAG.is_in(frame)
-
-    def read(self, frame: RawFrame) -> Findings:
-        """Decode the XML."""
-        source = _TAG.source
-        root, flags = _TAG.parse(frame)
-        if root is None:
-            return Findings({}, flags)
-        keys = [key for row in ROWS for key in row.keys] + list(_FURTHER)
-        values = {
-            key: f"{element.text or ''} {element.get('unit', '')}".strip()
-            for key in keys
-            if (element := root.find(key)) is not None
-        }
-        readings = read_rows(ROWS, values, source)
-        edition, instrument = values.get("instrument/edition"), readings.get("instrument")
-        if edition and instrument and isinstance(instrument.value, str):
-            readings["instrument"] = replace(instrument, value=text(f"{instrument.value} {edition[:200]}"))
-        readings |= field_width(readings, frame.width)
-        readings |= _magnification(values, readings, source)
-        readings |= data_bar_height(values, "databarHeight", source, frame.height)
-        return Findings(readings, flags)
-
-
-READER: Final = PhenomReader()
+def _readings(root: Element, frame: RawFrame, source: str) -> dict[str, Reading]:
+    keys = [key for row in ROWS for key in row.keys] + list(_FURTHER)
+    values = {
+        key: f"{element.text or ''} {element.get('unit', '')}".strip()
+        for key in keys
+        if (element := root.find(key)) is not None
+    }
+    readings = read_rows(ROWS, values, source)
+    edition, instrument = values.get("instrument/edition"), readings.get("instrument")
+    if edition and instrument and isinstance(instrument.value, str):
+        readings["instrument"] = replace(instrument, value=text(f"{instrument.value} {edition[:200]}"))
+    readings |= field_width(readings, frame.width)
+    readings |= _magnification(values, readings, source)
+    readings |= data_bar_height(values, "databarHeight", source, frame.height)
+    return readings
 
 
 def _magnification(values: dict[str, str], readings: dict[str, Reading], source: str) -> dict[str, Reading]:
@@ -106,3 +87,6 @@ def _magnification(values: dict[str, str], readings: dict[str, Reading], source:
     times = units.significant(display_m * 1e6 / field.value)
     reason = f"not stored; computed as a display of {display_m:g} m over the field width"
     return {"magnification": Reading(times, raw, f"{source} displayWidth", computed=True, reason=reason)}
+
+
+READER: Final = XmlTagReader("Phenom", 34683, b"<FeiImage", _readings)
