@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from emwatch.service.inbox import Inbox, leave
+from emwatch.service.inbox import Inbox, leave, row_number, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,14 +70,12 @@ def alert_inbox(
 
 def _request(found: Any) -> AlertRequest:
     """Return the request of a document. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
-    ids = found["ids"]
-    if ids is not None and not (
-        len(ids) <= _MOST_IDS and all(type(each) is int and 0 <= each < 1 << 63 for each in ids)
-    ):
-        raise ValueError("ids must be numbers of alerts")
-    until = found["until"]
-    if until and datetime.fromisoformat(until).tzinfo is None:
+    ids, until = found["ids"], found["until"]
+    if ids is not None and len(ids) > _MOST_IDS:
+        raise ValueError(f"holds {len(ids):,} alerts, and at most {_MOST_IDS:,} are taken at once")
+    if until and datetime.fromisoformat(until).tzinfo is None:  # any year: some snooze for ever
         raise ValueError("until has no time zone")
-    if found["do"] not in {"snooze", "acknowledge", "retry"} or not isinstance(found["target"], str):
+    if found["do"] not in {"snooze", "acknowledge", "retry"}:
         raise ValueError("unknown request")
-    return AlertRequest(found["do"], None if ids is None else tuple(ids), found["target"], until)
+    numbers = None if ids is None else tuple(row_number("ids", each) for each in ids)
+    return AlertRequest(found["do"], numbers, text("target", found["target"]), until)

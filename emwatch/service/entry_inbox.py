@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from datetime import MAXYEAR, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.ledger.entries import Entry, EntryError, Note, SessionChange, SessionEnd, SessionStart
-from emwatch.service.inbox import Inbox, leave
+from emwatch.service.inbox import Inbox, leave, moment, row_number, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +22,7 @@ _KINDS: Final[dict[str, type[Entry]]] = {
     "change": SessionChange,
     "note": Note,
 }
-_LONGEST_TEXT: Final = 10_000
 LONGEST_NAME: Final = 200
-_FIRST_YEAR: Final = 1970
 
 
 def hand_over(ledger: Path, entry: Entry, now: datetime) -> Path:
@@ -80,15 +78,7 @@ def _entry(document: Any) -> Entry:
 
 def _checked(name: str, value: Any) -> Any:
     if name.endswith("_at"):
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None or not _FIRST_YEAR <= moment.year < MAXYEAR:  # else it is not shown in every time zone
-            raise ValueError(f"{name}: {value} is not a possible time, or has no time zone")
-        return moment
+        return moment(name, value)
     if value is None:
         return None
-    if name.endswith("_id") or name == "replaces":
-        if type(value) is not int or not 0 <= value < 1 << 63:
-            raise TypeError(f"{name} must be a number of a row, not {str(value)[:40]!r}")
-    elif not isinstance(value, str) or len(value) > _LONGEST_TEXT:
-        raise TypeError(f"{name} must be a text of at most {_LONGEST_TEXT:,} characters")
-    return value
+    return (row_number if name.endswith("_id") or name == "replaces" else text)(name, value)

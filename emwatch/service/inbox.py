@@ -12,6 +12,7 @@ import math
 import os
 import time
 from collections import deque
+from datetime import MAXYEAR, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.errors import EmwatchError, LedgerError
@@ -22,7 +23,6 @@ from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
     from pathlib import Path
 
     from emwatch.ingest.events import Event
@@ -34,6 +34,30 @@ _LONGEST_REASON: Final = 500
 #: How long somebody who asks waits for a daemon, which looks between two frames.
 _PATIENCE_S: Final = 5.0
 _PAUSE_S: Final = 0.05
+_LONGEST_TEXT: Final = 10_000
+_FIRST_YEAR: Final = 1970
+
+
+def row_number(name: str, value: Any) -> int:
+    """Return the number of a row of the ledger that a request holds. Raises `TypeError` for anything else."""
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise TypeError(f"{name} must be a number of a row, not {str(value)[:40]!r}")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """Return a text that a request holds. Raises `TypeError` for anything else, and for one that is too long."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        raise TypeError(f"{name} must be a text of at most {_LONGEST_TEXT:,} characters")
+    return value
+
+
+def moment(name: str, value: Any) -> datetime:
+    """Return a time that a request holds, ISO 8601 with offset. Raises `TypeError` or `ValueError` for anything else."""
+    found = datetime.fromisoformat(value)
+    if found.tzinfo is None or not _FIRST_YEAR <= found.year < MAXYEAR:  # else it is not shown in every time zone
+        raise ValueError(f"{name}: {value} is not a possible time, or has no time zone")
+    return found
 
 
 def leave(folder: Path, document: object, now: datetime) -> Path:

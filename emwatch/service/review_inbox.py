@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import MAXYEAR, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.errors import EmwatchError
 from emwatch.frame import CATEGORIES, Review, ReviewVerdict
 from emwatch.ledger.reviews import NoSuchFrameError
-from emwatch.service.inbox import Inbox, leave
+from emwatch.service.inbox import Inbox, leave, moment, row_number, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 _MOST_REVIEWS: Final = 10_000
 #: Parsed JSON takes up to 25 times as much memory.
 _LARGEST_REQUEST_BYTES: Final = 4_000_000
-_LONGEST_TEXT: Final = 10_000
-_FIRST_YEAR: Final = 1970
 
 
 def requests_folder(ledger: Path) -> Path:
@@ -64,7 +61,7 @@ def _reviews(document: Any) -> list[Review]:
     rows = document["reviews"]
     if len(rows) > _MOST_REVIEWS:
         raise ValueError(f"holds {len(rows):,} reviews, and at most {_MOST_REVIEWS:,} are taken at once")
-    return [_checked(Review(**{**row, "reviewed_at": datetime.fromisoformat(row["reviewed_at"])})) for row in rows]
+    return [_checked(Review(**{**row, "reviewed_at": moment("reviewed_at", row["reviewed_at"])})) for row in rows]
 
 
 def _checked(review: Review) -> Review:
@@ -72,14 +69,7 @@ def _checked(review: Review) -> Review:
     named = verdict in {ReviewVerdict.CONFIRM, ReviewVerdict.RELABEL}
     if review.category not in (CATEGORIES if named else (None,)):
         raise ValueError(f"category {review.category!r} does not go with {verdict}")
-    if type(review.frame_id) is not int or not 0 <= review.frame_id < 1 << 63:
-        raise TypeError(f"frame_id must be a number of a row, not {str(review.frame_id)[:40]!r}")
-    if not all(isinstance(text, str) for text in (review.reviewed_by, review.note)):
-        raise TypeError("reviewed_by and note must be texts")
-    if max(len(review.reviewed_by), len(review.note)) > _LONGEST_TEXT:
-        raise ValueError(f"reviewed_by or note has more than {_LONGEST_TEXT:,} characters")
-    if review.reviewed_at.tzinfo is None:
-        raise ValueError(f"{review.reviewed_at} has no time zone")
-    if not _FIRST_YEAR <= review.reviewed_at.year < MAXYEAR:  # else it cannot be shown in every time zone
-        raise ValueError(f"{review.reviewed_at} is not a possible time of a review")
+    row_number("frame_id", review.frame_id)
+    text("reviewed_by", review.reviewed_by)
+    text("note", review.note)
     return review
