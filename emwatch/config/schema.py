@@ -17,7 +17,6 @@ from emwatch.alerts.policy import Policy
 from emwatch.alerts.registry import AnyChannel
 from emwatch.alerts.secrets import Secret
 from emwatch.alerts.terminal import TerminalSettings
-from emwatch.alerts.trouble import TroubleConfig
 from emwatch.errors import ConfigError
 from emwatch.foreign_file import read_bounded
 from emwatch.frame import path_to_text
@@ -31,6 +30,26 @@ if TYPE_CHECKING:
 
     from emwatch.alerts.alert import Alert
     from emwatch.alerts.channel import Channel, ChannelSettings
+
+
+class TroubleConfig(Section):
+    """
+    When trouble is told. A directory that is gone and a ledger that cannot be written are always told.
+
+    Attributes:
+        no_frame_minutes: no new frame for so long while a session is open; ``None``: never told.
+        disk_free_mb: less space than this is left on the ledger's disk.
+        backlog_files: at least so many files wait to be read, for ``backlog_minutes``; ``None``: never told.
+        channel_down_minutes: a channel takes nothing for so long.
+
+    """
+
+    no_frame_minutes: Annotated[Number, Field(gt=0, le=100_000)] | None = None
+    disk_free_mb: Annotated[Number, Field(ge=0, le=1e9)] = 500.0
+    backlog_files: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    backlog_minutes: Annotated[Number, Field(ge=0, le=100_000)] = 10.0
+    channel_down_minutes: Annotated[Number, Field(gt=0, le=100_000)] = 30.0
+
 
 #: Names that are never frames: hidden files, downloads and copies under way, what Office, Windows and Synology leave.
 DEFAULT_EXCLUDE: Final = (".*", "*.tmp", "*.part", "*.crdownload", "~$*", "Thumbs.db", "desktop.ini", "@eaDir")

@@ -19,8 +19,7 @@ from emwatch.classify.preprocess import prepared_by
 from emwatch.errors import FrameError, ModelError
 from emwatch.frame import StatKey
 from emwatch.ingest.pipeline import failed, faulted, judged
-from emwatch.readers.sandbox.ahead import read_ahead
-from emwatch.readers.sandbox.frame_sandbox import Sandbox
+from emwatch.readers.sandbox.frame_sandbox import Sandbox, read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable

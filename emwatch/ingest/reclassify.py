@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from emwatch.classify.scale_doubt import field_width_um
 from emwatch.errors import FrameError, Vanished
 from emwatch.frame import path_to_text
-from emwatch.readers.sandbox.ahead import read_ahead
+from emwatch.readers.sandbox.frame_sandbox import read_ahead
 from emwatch.targets.rules import match_targets
 
 if TYPE_CHECKING:

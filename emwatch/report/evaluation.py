@@ -16,7 +16,7 @@ from emwatch.errors import ConfigError, FrameError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.report import plots
 from emwatch.report.sheet import Print, SheetRow, contact_sheet
-from emwatch.train.dataset.bands import UNKNOWN
+from emwatch.train.dataset.describe import UNKNOWN
 from emwatch.train.dataset.survey import read_all
 from emwatch.train.evaluate.evaluate import mistakes
 

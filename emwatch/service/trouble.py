@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from emwatch.alerts.trouble import TroubleConfig
+    from emwatch.config.schema import TroubleConfig
     from emwatch.ingest.events import Event
     from emwatch.service.progress import Progress
 

@@ -14,7 +14,7 @@ import click
 from emwatch.cli.terminal.display import is_terminal, printable, tell_error
 from emwatch.errors import NotAFrame, Vanished
 from emwatch.frame import FIELDS, path_to_text
-from emwatch.readers.sandbox.ahead import read_ahead
+from emwatch.readers.sandbox.frame_sandbox import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

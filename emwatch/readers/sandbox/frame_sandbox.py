@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from emwatch.errors import FrameError
 from emwatch.frame import FrameReading
 from emwatch.readers.sandbox import wire
 from emwatch.readers.sandbox.child_reader import ChildReader
 from emwatch.readers.sandbox.limits import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -45,3 +48,47 @@ class Sandbox(ChildReader[FrameReading]):
 
     def _understand(self, path: Path, header: dict[str, Any], payload: bytes) -> FrameReading:
         return wire.message_as_reading(path, header, payload)
+
+
+class Finishes(Protocol):
+    """A reader that was handed a frame and goes on with it by itself."""
+
+    def finish(self) -> FrameReading:
+        """Wait for the frame; raises `FrameError` when it is no whole one."""
+        ...
+
+
+Item = TypeVar("Item")
+Child = TypeVar("Child", bound=Finishes)
+
+
+def read_ahead(
+    items: Iterable[Item], children: Sequence[Child], begin: Callable[[Child, Item], None]
+) -> Iterator[tuple[Item, FrameReading | FrameError]]:
+    """
+    Return the reading of each item's file, or why there is none, in order.
+
+    Every child has a frame in hand while the caller works on the one before them; ``begin`` hands it over. So many items
+    are taken ahead.
+    """
+    idle, busy = deque(children), deque[tuple[Child, Item]]()
+    for item in items:
+        if idle:
+            child = idle.popleft()
+            begin(child, item)
+            busy.append((child, item))
+        else:
+            child, first = busy.popleft()
+            outcome = _outcome(child)
+            begin(child, item)
+            busy.append((child, item))
+            yield first, outcome
+    for child, item in busy:
+        yield item, _outcome(child)
+
+
+def _outcome(child: Finishes) -> FrameReading | FrameError:
+    try:
+        return child.finish()
+    except FrameError as error:
+        return error

@@ -248,3 +248,24 @@ def _worley(rng: np.random.Generator, x: Plane, y: Plane, jitter: float) -> tupl
             owner = np.where(closer, seed, owner)
             nearest = np.minimum(nearest, distance)
     return nearest, second, idents[owner], x - seeds_x[owner], y - seeds_y[owner]
+
+
+def lay_ground(canvas: Canvas, *, rough: bool = True) -> float:
+    """
+    Make a flat or slightly uneven ground and return its tone; ``rough=False`` keeps it polished.
+
+    The same choice for every category, so that the ground says nothing about what lies there.
+    """
+    tone = canvas.between(0.12, 0.42)
+    canvas.tone[:] = tone
+    if rough and canvas.chance(0.5):
+        size = canvas.unit * canvas.spread(0.01, 0.2)
+        canvas.z += canvas.noise(size, 2) * np.float32(size * canvas.between(0.0, 0.06))
+    if canvas.chance(0.4):
+        canvas.tone += canvas.noise(canvas.unit * canvas.between(0.2, 0.6), 2) * np.float32(0.02)
+    return tone
+
+
+def bright(canvas: Canvas, ground: float) -> float:
+    """Choose a tone that stands out from the ground."""
+    return min(0.95, ground + canvas.between(0.2, 0.5))

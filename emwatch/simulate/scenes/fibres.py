@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emwatch.simulate.kind import SceneKind
-from emwatch.simulate.scenes.ground import lay_ground
+from emwatch.simulate.scenes.canvas import lay_ground
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -9,7 +9,7 @@ import numpy as np
 
 from emwatch.simulate.kind import SceneKind
 from emwatch.simulate.planes import blurred
-from emwatch.simulate.scenes.ground import lay_ground
+from emwatch.simulate.scenes.canvas import lay_ground
 
 if TYPE_CHECKING:
     from emwatch.simulate.scenes.canvas import Canvas

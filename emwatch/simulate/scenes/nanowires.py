@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emwatch.simulate.kind import SceneKind
-from emwatch.simulate.scenes.ground import bright, lay_ground
+from emwatch.simulate.scenes.canvas import bright, lay_ground
 from emwatch.simulate.scenes.solids import Face, prism, put, turned
 
 if TYPE_CHECKING:

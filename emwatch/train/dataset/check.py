@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.train.dataset.duplicates import exact_duplicates
-from emwatch.train.dataset.sources import names_tell_nothing
+from emwatch.train.dataset.labelled import names_tell_nothing
 from emwatch.train.dataset.survey import Look
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.frame import CATEGORIES, path_to_text
-from emwatch.train.dataset.bands import BANDS, UNKNOWN, band
 from emwatch.train.dataset.check import troubles
 from emwatch.train.dataset.labelled import Part
 
@@ -15,6 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from emwatch.train.dataset.survey import Likeness, Look
+
+#: Of the ranges of magnification in which models are judged as well: a decade is too coarse, a factor of two too fine.
+_EDGES: Final = (500, 2_000, 10_000, 50_000)
+
+UNKNOWN: Final = "unknown"
+
+#: In their order, the unknown last.
+BANDS: Final = (
+    f"below {_EDGES[0]:,}x",
+    *(f"{low:,}x to {high:,}x" for low, high in itertools.pairwise(_EDGES)),
+    f"from {_EDGES[-1]:,}x",
+    UNKNOWN,
+)
+
+
+def band(magnification: float | None) -> str:
+    """Name the range a magnification lies in."""
+    if magnification is None:
+        return UNKNOWN
+    return BANDS[sum(magnification >= edge for edge in _EDGES)]
 
 
 def description(looks: Sequence[Look], alike: Likeness) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch.classify.preprocess import prepared_by
 from emwatch.errors import FrameError
-from emwatch.readers.sandbox.ahead import read_ahead
-from emwatch.readers.sandbox.frame_sandbox import Sandbox
+from emwatch.readers.sandbox.frame_sandbox import Sandbox, read_ahead
 from emwatch.train.dataset.duplicates import exact_duplicates, fingerprint, near_duplicates, repeats
 
 if TYPE_CHECKING:

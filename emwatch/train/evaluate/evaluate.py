@@ -11,9 +11,8 @@ import numpy as np
 from emwatch.classify.scale_doubt import field_width_um
 from emwatch.errors import DatasetError, FrameError
 from emwatch.frame import CATEGORIES, path_to_text
-from emwatch.train.dataset.bands import BANDS, UNKNOWN, band
-from emwatch.train.dataset.labelled import OWN, Part
-from emwatch.train.dataset.sources import names_tell_nothing
+from emwatch.train.dataset.describe import BANDS, UNKNOWN, band
+from emwatch.train.dataset.labelled import OWN, Part, names_tell_nothing
 from emwatch.train.dataset.survey import read_all
 from emwatch.train.evaluate import measures
 

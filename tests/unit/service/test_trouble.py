@@ -4,7 +4,7 @@ import shutil
 from collections import namedtuple
 from typing import TYPE_CHECKING
 
-from emwatch.alerts.trouble import TroubleConfig
+from emwatch.config.schema import TroubleConfig
 from emwatch.service.progress import Progress
 from emwatch.service.trouble import Sources, TroubleWatch
 

@@ -15,9 +15,9 @@ from emwatch.train.dataset.labelled import (
     check_manifest,
     labelled_frames,
     open_dataset,
+    source_by_filing,
     write_manifest,
 )
-from emwatch.train.dataset.sources import source_by_filing
 
 _HEADER = "file\tcategory\tsource\tlicence\tnear_duplicate\topen_licence\n"
 

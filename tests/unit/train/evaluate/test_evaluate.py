@@ -12,7 +12,7 @@ from PIL import Image
 from emwatch.classify.classifier import Classifier
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, Prediction
-from emwatch.train.dataset.bands import BANDS, band
+from emwatch.train.dataset.describe import BANDS, band
 from emwatch.train.dataset.labelled import OWN, LabelledFrame, Part
 from emwatch.train.evaluate.compare import judge_both
 from emwatch.train.evaluate.evaluate import (

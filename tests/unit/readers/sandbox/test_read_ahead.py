@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from emwatch.errors import FrameError, NotAFrame
-from emwatch.readers.sandbox.ahead import read_ahead
+from emwatch.readers.sandbox.frame_sandbox import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
