@@ -92,7 +92,7 @@ def fill(path: Path, rows: int, revision: str = FILLED) -> None:
     for name, _ in indexes:
         driver.execute(f"DROP INDEX {name}")
     driver.execute("INSERT INTO bundles VALUES (?, '', ?)", ("b" * 64, instant(START)))
-    scores, chance = json.dumps(dict.fromkeys(CATEGORIES, 0.1)), np.random.default_rng(1)
+    scores, chance = json.dumps(dict.fromkeys(CATEGORIES, 0.1), separators=(",", ":")), np.random.default_rng(1)
     kilovolts = (1, 3, 5, 10, 15, 20, 30)
     for first in range(1, rows + 1, 20_000):
         ids = range(first, min(first + 20_000, rows + 1))
@@ -244,6 +244,7 @@ def asked_of(python: str, folder: Path, ledger: Path, rows: int) -> dict[str, An
     """Have an interpreter migrate a ledger, measure it beside a recording process, and export it."""
     run, environment = [python, str(Path(__file__).resolve())], dict(os.environ)
     environment.pop("PYTHONPATH", None)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed emwatch is compiled once, not at each start
     if python == sys.executable:  # the same emwatch as here
         environment["PYTHONPATH"] = str(Path(emwatch.__file__).parents[1])
 
@@ -263,6 +264,7 @@ def asked_of(python: str, folder: Path, ledger: Path, rows: int) -> dict[str, An
     def shown() -> None:
         subprocess.run([*log, "--limit", "50"], stdout=subprocess.DEVNULL, check=True, env=environment)
 
+    shown()  # compiles what is not yet
     said["process"] = spread(shown, 8)
     said["csv"] = exported([*log, "--csv"], folder / "log.csv", environment)
     said["reconcile"] = reconciled(python, ledger, folder, environment)

@@ -31,6 +31,11 @@ def printable(text: str | os.PathLike[str]) -> str:
     return escaped(text if isinstance(text, str) else os.fspath(text))
 
 
+def local_time(moment: datetime | None) -> str | None:
+    """Return a moment as ISO 8601 with milliseconds, by this machine's clock and with its offset."""
+    return None if moment is None else moment.astimezone().isoformat(timespec="milliseconds")
+
+
 def is_terminal(stream: TextIO) -> bool:
     """Return whether a stream is a terminal."""
     try:

@@ -1,16 +1,10 @@
-"""Rows of the log on stdout: a table for people; JSON, NDJSON and CSV written row by row for machines."""
+"""Rows of the log on stdout: a table for people; JSON and NDJSON written row by row for machines."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
 import shutil
 import sys
 from dataclasses import fields
-from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,18 +12,18 @@ import click
 from emwatch.cli.terminal.display import (
     Column,
     common_folder,
-    csv_cell,
     degrees_text,
     is_terminal,
     json_text,
+    local_time,
     number_text,
     print_table,
     printable,
 )
-from emwatch.frame import CATEGORIES, FrameState, path_to_text
+from emwatch.frame import FrameState, path_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from emwatch.ledger.query import LedgerReader, LogFilter, LogRow
@@ -48,11 +42,6 @@ _COLUMNS = (
 )
 #: Columns that most logs have no word for: one without any would waste space.
 _SELDOM = ("Note", "Reviewed")
-_LINES_AT_A_TIME = 500
-#: Scores as the ledger stores them: taking ten numbers apart and writing them again is a fifth of an export.
-_ALL_SCORES = re.compile("{" + ",".join(rf'"{category}":([\d.e+-]+)' for category in CATEGORIES) + "}")
-#: Texts that hardly come twice; the others are remembered.
-_OWN_TO_A_ROW = ("path", "sha256", "reason", "acquired_at", "notes")
 #: On a narrower terminal, times and categories are shortened, so that numbers and names stay complete.
 _ROOMY = 120
 _STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASELINE: "dim"}
@@ -64,14 +53,10 @@ def row_document(row: LogRow) -> dict[str, Any]:
     document["path"] = path_to_text(row.path)
     document["state"] = row.state.value
     for name in ("recorded_at", "file_modified_at", "alerted_at"):
-        document[name] = _local(document[name])
+        document[name] = local_time(document[name])
     document["scores"] = None if row.scores is None else dict(row.scores)
     document["targets"] = list(row.targets)
     return document
-
-
-def _local(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone().isoformat(timespec="milliseconds")
 
 
 def print_json_rows(rows: Iterable[LogRow]) -> int:
@@ -95,6 +80,8 @@ def print_ndjson(rows: Iterable[LogRow]) -> int:
 def print_fields(reader: LedgerReader, wanted: LogFilter, names: list[str], shape: str, parquet: Path | None) -> int:
     """Print the named fields of rows, all if none is named, in one of the shapes; return the number of rows."""
     if shape in {"csv", "tsv"}:
+        from emwatch.cli.terminal.separated import print_separated
+
         return print_separated(reader, wanted, names, "," if shape == "csv" else "\t")
     rows = reader.rows(wanted)
     if parquet is not None:
@@ -116,59 +103,6 @@ def print_fields(reader: LedgerReader, wanted: LogFilter, names: list[str], shap
         if cells:
             print_table([Column(name) for name in names], cells)
     return found
-
-
-def print_separated(reader: LedgerReader, wanted: LogFilter, names: list[str], separator: str) -> int:
-    """Print a header and one line a row, without ``names`` with a column for each category's score; return the number."""
-    from emwatch.ledger.query import LogRow
-
-    kinds = {field.name: str(field.type) for field in fields(LogRow)}
-    columns = names or [*(name for name in kinds if name != "scores"), "scores"]
-    writers = [(at, write) for at, name in enumerate(columns) if (write := _writer(name, kinds[name])) is not None]
-    written = io.StringIO()
-    lines = csv.writer(written, lineterminator="\n", delimiter=separator)
-    lines.writerow(names or [*columns[:-1], *(f"score_{category}" for category in CATEGORIES)])
-    found = 0
-    for found, row in enumerate(reader.stored(wanted, columns), start=1):
-        cells = list(row)
-        for at, write in writers:
-            cells[at] = write(cells[at])
-        if not names:
-            cells[-1:] = _score_cells(row[-1] or "{}")
-        lines.writerow(cells)
-        if not found % _LINES_AT_A_TIME:
-            _pour(written)
-    _pour(written)
-    return found
-
-
-def _score_cells(text: str) -> Sequence[object]:
-    """Return the score of each category out of a JSON document, as it stands there if all have one."""
-    all_of_them = _ALL_SCORES.fullmatch(text)
-    if all_of_them is not None:
-        return all_of_them.groups()
-    scores = json.loads(text)
-    return [scores.get(category) for category in CATEGORIES]
-
-
-def _pour(written: io.StringIO) -> None:
-    click.echo(written.getvalue(), nl=False)
-    written.seek(0)
-    written.truncate()
-
-
-def _writer(name: str, kind: str) -> Callable[[Any], object] | None:
-    """Return what makes a cell of a stored value; ``None``: it is a number, which is written as it is."""
-    match kind.removesuffix(" | None"):
-        case "int" | "float":
-            return None
-        case "bool":
-            return {None: "", 0: "false", 1: "true"}.__getitem__
-        case "datetime":
-            return lambda text: text and _local(datetime.fromisoformat(text))
-        case "tuple[str, ...]":
-            return lambda text: "" if text == "[]" else csv_cell("; ".join(sorted(json.loads(text))))
-    return csv_cell if name in _OWN_TO_A_ROW else lru_cache(maxsize=1000)(csv_cell)
 
 
 def print_rows(rows: Iterable[LogRow]) -> int:

@@ -5,7 +5,8 @@ import io
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from emwatch.cli.main import cli
 from emwatch.cli.parameter_types import Range
 from emwatch.cli.terminal.display import csv_cell
 from emwatch.frame import CATEGORIES, Window
+from emwatch.ledger.writer import Ledger
+from emwatch.testing import make_outcome
 
 Run = Callable[..., Any]
 
@@ -348,6 +351,28 @@ def test_every_format_holds_the_same_rows(ledger: Path, tmp_path: Path) -> None:
     for option, separator in (("--csv", ","), ("--tsv", "\t")):
         cells = list(csv.DictReader(io.StringIO(said(option)), delimiter=separator))
         assert [_read_back(each, like=rows) for each in cells] == rows
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Monrovia"])
+def test_csv_has_the_times_of_json_when_clocks_change(emwatch: Run, tmp_path: Path, zone: str) -> None:
+    changes = (  # of these zones, in UTC; that of 1972 is in the middle of a minute
+        *("2026-03-29T01:00:00", "2026-10-25T01:00:00", "2026-04-04T15:00:00", "2026-10-03T15:30:00"),
+        *("1985-12-31T18:30:00", "1972-01-07T00:44:30"),
+    )
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        for at, seconds in product(
+            (datetime.fromisoformat(f"{each}+00:00") for each in changes), (-61, -0.001, 0, 59.5)
+        ):
+            moment = at + timedelta(seconds=seconds)
+            ledger.record(make_outcome(Path(f"/{moment}.tif"), str(moment), written_at=moment), moment)
+
+    as_csv, as_json = (
+        emwatch("log", "--ledger", tmp_path / "l.sqlite", shape, TZ=zone) for shape in ("--csv", "--json")
+    )
+    times = [(row["recorded_at"], row["file_modified_at"]) for row in csv.DictReader(io.StringIO(as_csv.stdout))]
+
+    assert len(set(times)) == 24
+    assert times == [(row["recorded_at"], row["file_modified_at"]) for row in json.loads(as_json.stdout)]
 
 
 def _read_back(cells: dict[str, str], like: list[dict[str, Any]]) -> dict[str, Any]:
