@@ -43,7 +43,7 @@ targets:
 
 
 def address(folder: Path) -> str:
-    """Wait until the page is served; gives where."""
+    """Wait until the page is served; returns where."""
     for _ in range(600):
         with suppress(OSError, KeyError, ValueError):
             found = json.loads((folder / "ledger.sqlite3.status.json").read_text())["page"]["address"]

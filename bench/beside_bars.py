@@ -61,7 +61,7 @@ def run_daemon(directory: Path, state: Path) -> None:
 
 
 def bar_child(daemon: int) -> int | None:
-    """Give the process that reads data bars."""
+    """Return the process that reads data bars."""
     for child in children(daemon):
         if "bar_child" in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8", errors="replace"):
             return child
@@ -69,13 +69,13 @@ def bar_child(daemon: int) -> int | None:
 
 
 def cpu_s(process: int) -> float:
-    """Give the CPU time that a process has used."""
+    """Return the CPU time that a process has used."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(frames: int, backlog: int, folder: Path) -> dict[str, dict[str, list[float]]]:
-    """Give the seconds to row and to alert of each frame, by whether bars were being read, and the CPU of their reading."""
+    """Return the seconds to row and to alert of each frame, by whether bars were being read, and the CPU of their reading."""
     from emwatch.simulate.microscope import Microscope
 
     drawn, watched, state = folder / "drawn", folder / "watched", folder / "state"

@@ -50,7 +50,7 @@ def plain(text: str) -> str:
 
 
 def true_time(text: str) -> str:
-    """Give a date as eyes read it in ISO 8601."""
+    """Return a date as eyes read it in ISO 8601."""
     for form in DATE_FORMS:
         try:
             return datetime.strptime(text.title(), form).isoformat()  # noqa: DTZ007 - instruments name no zone.
@@ -60,7 +60,7 @@ def true_time(text: str) -> str:
 
 
 def judge(metadata: AcquisitionMetadata, truth: dict[str, str]) -> dict[str, tuple[str, Any]]:
-    """Give right, wrong or missing, and the value, for every field whose truth is known."""
+    """Return right, wrong or missing, and the value, for every field whose truth is known."""
     verdicts: dict[str, tuple[str, Any]] = {}
 
     def give(name: str, value: object, *, right: bool) -> None:
@@ -95,7 +95,7 @@ def judge(metadata: AcquisitionMetadata, truth: dict[str, str]) -> dict[str, tup
 
 
 def measure(folder: Path, *, each: bool) -> int:
-    """Print the table of a folder, and with ``each`` what is wrong or missing; gives the number of wrong values."""
+    """Print the table of a folder, and with ``each`` what is wrong or missing; returns the number of wrong values."""
     began = time.perf_counter()
     recogniser = RapidRecogniser()
     load_s = time.perf_counter() - began

@@ -52,7 +52,7 @@ class RidgeOnce:
         self._categories = categories
 
     def logits(self, kept: np.ndarray) -> np.ndarray:
-        """Fit to the kept frames, categories weighing the same, and give the logits (judged, 10)."""
+        """Fit to the kept frames, categories weighing the same, and return the logits (judged, 10)."""
         rows = np.flatnonzero(kept)
         mine = self._categories[rows]
         weights = 1 / np.bincount(mine, minlength=len(CATEGORIES))[mine]
@@ -68,7 +68,7 @@ class RidgeOnce:
 
 
 def balanced(logits: np.ndarray, categories: np.ndarray) -> float:
-    """Give the mean recall of the categories that occur."""
+    """Return the mean recall of the categories that occur."""
     right = logits.argmax(axis=1) == categories
     return float(np.mean([right[categories == index].mean() for index in np.unique(categories)]))
 
@@ -86,7 +86,7 @@ def figures(logits: np.ndarray, categories: np.ndarray) -> dict[str, float]:
 
 
 def worth_of_kinds(ridge: RidgeOnce, drawn: list[DrawnFrame], categories: np.ndarray) -> dict[str, float]:
-    """Tell what balanced accuracy loses without each kind."""
+    """Return what balanced accuracy loses without each kind."""
     names = np.array([f"{CATEGORIES[frame.category]}: {frame.kind} ({frame.painter})" for frame in drawn])
     with_all = balanced(ridge.logits(np.ones(len(drawn), dtype=bool)), categories)
     return {
@@ -107,7 +107,7 @@ def _embeddings() -> Embeddings:
 
 
 def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
-    """Give for each table of the report its rows, a value for each seed."""
+    """Return for each table of the report its rows, a value for each seed."""
     everything = labelled_frames(options.frames)
     frames = [frame for frame in everything if not frame.blind]
     if len(frames) < len(everything):

@@ -4,7 +4,7 @@ Measure every engine and weight type in its own process, in one run: start, time
     python bench/engines.py [--frames 40] [--threads 2] [--weights FILE]
 
 The bundle's own backbone always; Keras (`model.predict`, as a web application would call it, and `tf.function`) and the
-other weight types where TensorFlow is installed; full integers are calibrated on drawn frames, so only their speed counts.
+other weight types if TensorFlow is installed; full integers are calibrated on drawn frames, so only their speed counts.
 Memory is the peak of the process, interpreter and numpy included. "floor" is how many times longer a frame takes than its
 arithmetic would at the rate at which this machine, measured in the same run, multiplies float32 matrices.
 """
@@ -65,7 +65,7 @@ def _timed(open_embed: Callable[[], Callable[[np.ndarray], Any]], frames: int) -
 
 
 def _multiplied(times: int) -> dict[str, float]:
-    """Give the best rate of a float32 matrix product, in multiply-adds a second."""
+    """Return the best rate of a float32 matrix product, in multiply-adds a second."""
     random = np.random.default_rng(0)
     one, other = (random.random((_SIDE, _SIDE), dtype=np.float32) for _ in range(2))
     one @ other

@@ -85,7 +85,7 @@ def _mapped(path: Path, shape: tuple[int, ...], kind: type) -> np.memmap:
 
 def average_precision(rows: np.ndarray, categories: np.ndarray, sources: list[str], seed: int) -> dict[str, float]:
     """
-    Tell how well five example frames find their like: a target is taught by five frames of one source and category.
+    Return how well five example frames find their like: a target is taught by five frames of one source and category.
 
     All other frames (but those of that source in other categories) are ranked by the cosine to the examples' mean;
     hits are those of the category. Gives the mean over the targets of each category, rows being standardised embeddings.
@@ -129,7 +129,7 @@ def _say(line: str) -> None:
 
 
 def split_network(block: int) -> tuple[Any, Callable[[], Any]]:
-    """Give the network up to a block with the earlier depths, and a maker of the rest, with ImageNet weights."""
+    """Return the network up to a block with the earlier depths, and a maker of the rest, with ImageNet weights."""
     import keras
 
     network = build_xception()
@@ -235,7 +235,7 @@ def _bare(frame: LabelledFrame) -> np.ndarray:
 
 
 def measure(options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
-    """Give the figures of both backbones: of the categories by source, and of learned targets."""
+    """Return the figures of both backbones: of the categories by source, and of learned targets."""
     from functools import partial
 
     frames, drawn = labelled_frames(options.frames), drawn_frames(options.drawn // len(CATEGORIES), options.seed)

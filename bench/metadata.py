@@ -200,7 +200,7 @@ def verdict(column: str, truth: str, value: Any) -> str:
 
 
 def table(title: str, rows: list[dict[str, str]], found: dict[str, Values], folder: Path) -> list[str]:
-    """Print vendor by field; give the wrong values in words."""
+    """Print vendor by field; return the wrong values in words."""
     cells: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     wrong = []
     for row in rows:
@@ -248,7 +248,7 @@ def costs(rows: list[dict[str, str]], folder: Path, repeats: int) -> None:
 
 
 def main() -> int:
-    """Print the tables; 1 where emwatch has a value wrong."""
+    """Print the tables; 1 if emwatch has a value wrong."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--rosettasciio", metavar="PYTHON", help="an interpreter that has rosettasciio")

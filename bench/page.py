@@ -46,7 +46,7 @@ MAP_QUERY = "state=recorded"
 
 @contextmanager
 def served(folder: Path, ledger: Path) -> Iterator[str]:
-    """Serve a ledger; gives the address."""
+    """Serve a ledger; returns the address."""
     command = [*PROGRAM, "serve", "--ledger", str(ledger), "--port", "0", "--cache", str(folder / "cache")]
     environ = os.environ | {"HOME": str(folder), "EMWATCH_WATCH_DIRECTORY": str(folder / "frames")}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ) as process:
@@ -60,7 +60,7 @@ def served(folder: Path, ledger: Path) -> Iterator[str]:
 
 
 def median_ms(measure: Callable[[], float], repeats: int) -> str:
-    """Measure once without counting it, then several times; gives median and range."""
+    """Measure once without counting it, then several times; returns median and range."""
     measure()
     found = sorted(measure() for _ in range(repeats))
     return f"{statistics.median(found):6.0f} ms  ({found[0]:.0f} to {found[-1]:.0f}, n = {repeats})"
@@ -176,7 +176,7 @@ def _stand_back() -> None:
 
 
 def lags_ms(pages: int, frames: int) -> list[float]:
-    """Record frames that come at two a second while pages are open; gives the milliseconds from file to row."""
+    """Record frames that come at two a second while pages are open; returns the milliseconds from file to row."""
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         (folder / "frames").mkdir()

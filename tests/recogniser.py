@@ -34,7 +34,7 @@ _RAPIDOCR = f"""
 
 
 def write_modules(folder: Path) -> Path:
-    """Write the packages that the `ocr` extra brings; gives the folder to put on the module path."""
+    """Write the packages that the `ocr` extra brings; returns the folder to put on the module path."""
     package = folder / "modules" / "rapidocr"
     (package / "models").mkdir(parents=True)
     for name in ("PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"):

@@ -200,7 +200,7 @@ def build_xception() -> Any:
     """
     Build Xception without its top in code, without weights: (n, 170, 170, 3) in, (n, 6, 6, 2048) out.
 
-    Raises `ModelError` where TensorFlow is not installed.
+    Raises `ModelError` if TensorFlow is not installed.
     """
     side = NETWORK_SIDE_PX
     return the_keras().applications.Xception(include_top=False, weights=None, input_shape=(side, side, 3))

@@ -104,7 +104,7 @@ class Classifier:
 
         Uncertain if the likeliest category has too little probability; if the frame is unfamiliar, by its
         embedding or by ``coloured_share``, the share of its pixels that have a colour; if the category is hardly ever
-        imaged at ``field_width_um`` (``None``: unknown, or not to be asked); and where there is nothing to see: a blank
+        imaged at ``field_width_um`` (``None``: unknown, or not to be asked); and if there is nothing to see: a blank
         frame, or values that are not finite.
         """
         finite = bool(np.isfinite(views).all())

@@ -1,7 +1,7 @@
 """
 The head: from an embedding to ten calibrated probabilities, and how unfamiliar the picture is. NumPy only; a few 100 kB.
 
-One affine map of the 2048-d global average (20,490 numbers, the softmax layer of the original network), and, where the
+One affine map of the 2048-d global average (20,490 numbers, the softmax layer of the original network), and, if the
 bundle has them, of pooled features of earlier blocks. Standardisation is folded into the weights by whoever trains it.
 """
 
@@ -33,7 +33,7 @@ _NOVELTY: Final = ("novelty_weights", "novelty_bias")
 @dataclass(frozen=True, slots=True, eq=False)
 class Novelty:
     """
-    A direction in the space of embeddings: 0 if the frames lie that were taught, 1 where pictures of other things do.
+    A direction in the space of embeddings: 0 where the frames lie that it was taught, 1 where pictures of other things lie.
 
     ``weights`` (features,), float32.
     """

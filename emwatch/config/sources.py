@@ -80,7 +80,7 @@ def _leaf_kind(annotation: object) -> Literal["text", "number", "integer", "flag
 
 
 def from_environment(environ: Mapping[str, str]) -> tuple[Branch, list[Problem], list[str]]:
-    """Read ``EMWATCH_<SECTION>_<KEY>``; gives the tree, what is wrong, and warnings about variables that are no key."""
+    """Read ``EMWATCH_<SECTION>_<KEY>``; returns the tree, what is wrong, and warnings about variables that are no key."""
     known = {leaf.variable: leaf for leaf in leaf_keys()}
     tree = Branch({}, Origin("environment"))
     problems: list[Problem] = []

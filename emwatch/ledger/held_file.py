@@ -51,7 +51,7 @@ class HeldFile:
     A file that is deleted, moved or replaced while it is open is written again from what is open. A link is followed.
 
     Raises:
-        LedgerError: the file cannot be used; `LedgerUnavailableError` where trying again helps.
+        LedgerError: the file cannot be used; `LedgerUnavailableError` if trying again helps.
 
     """
 

@@ -35,7 +35,7 @@ class Delivery:
 
     @property
     def seconds(self) -> float | None:
-        """From the complete file, or from the queue where that is not known, to the operator."""
+        """From the complete file, or from the queue if that is not known, to the operator."""
         if self.delivered_at is None:
             return None
         return max(0.0, (self.delivered_at - (self.written_at or self.queued_at)).total_seconds())

@@ -227,7 +227,7 @@ class Ledger:
 
     def baseline(self, root: Path, entries: Iterable[tuple[Path, StatKey]], seen_at: datetime) -> int:
         """
-        Note files that were there before the first start, without reading them; give how many were new to the ledger.
+        Note files that were there before the first start, without reading them; return how many were new to the ledger.
 
         All of them and the mark that this root has its baseline are one transaction: a kill leaves all or nothing.
         """

@@ -1,4 +1,4 @@
-"""Pictures in a terminal: by the protocols of kitty, iTerm2 and sixel where it has one, else as half blocks of colour."""
+"""Pictures in a terminal: by the protocols of kitty, iTerm2 and sixel if it has one, else as half blocks of colour."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """A recorded frame of which a picture is wanted; its scale bar is true where the pixel size is known."""
+    """A recorded frame of which a picture is wanted; its scale bar is true if the pixel size is known."""
 
     frame_id: int
     path: Path

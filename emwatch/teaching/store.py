@@ -243,6 +243,6 @@ def _text(content: bytes) -> str:
 
 
 def _safe(name: str) -> str:
-    """Return what a target's files are called: different for different names, also where case or letters are lost."""
+    """Return what a target's files are called: different for different names, also if case or letters are lost."""
     safe = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:60] or "target"
     return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"

@@ -64,7 +64,7 @@ def _taken_and_read(out: Path, vendor: str, seed: int) -> Iterator[tuple[Truth, 
 
 
 def _agrees(truth: Truth, field: str, value: object) -> bool:
-    """Tell whether a reading is the truth: numbers within 0.5 % or a rounded header's last digit, texts as they are."""
+    """Return whether a reading is the truth: numbers within 0.5 % or a rounded header's last digit, texts as they are."""
     expected = getattr(truth, field)
     if field == "acquired_at":
         return isinstance(value, str) and _same_moment(truth, value)

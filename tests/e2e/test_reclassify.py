@@ -40,7 +40,7 @@ def count(program: Program, table: str) -> int:
 
 @pytest.fixture(name="recorded")
 def _recorded(emwatch: Program) -> list[str]:
-    """Six frames recorded by the stub; gives their names."""
+    """Six frames recorded by the stub; returns their names."""
     emwatch("simulate", "--out", emwatch.watched, "--frames", "6", "--rate", "0", "--seed", "7")
     config = emwatch.home / "config.yaml"
     config.write_text("targets: [{name: anything, min_probability: 0.01}]\n", encoding="utf-8")

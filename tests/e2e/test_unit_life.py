@@ -140,7 +140,7 @@ def _drop_in(machine: Machine) -> None:
 
 
 def _configure(machine: Machine, name: str, more: str = "") -> Path:
-    """Write a configuration that watches a directory of its own; give its path inside."""
+    """Write a configuration that watches a directory of its own; return its path inside."""
     (machine.srv / name).mkdir(exist_ok=True)
     text = f"watch: {{directory: /srv/{name}, data_bar: never}}\n{textwrap.dedent(more)}"
     (machine.srv / f"{name}.yaml").write_text(text, encoding="utf-8")

@@ -64,7 +64,7 @@ def _template(directory_first: bool) -> tuple[bytes, int]:
 
 
 def write(folder: Path, numbers: range, *, stream: int = 0) -> dict[Path, str]:
-    """Write frames plainly; gives the sha256 of each by path."""
+    """Write frames plainly; returns the sha256 of each by path."""
     written = {}
     for number in numbers:
         data = frame(number, stream=stream)
@@ -75,7 +75,7 @@ def write(folder: Path, numbers: range, *, stream: int = 0) -> dict[Path, str]:
 
 
 def deliver(path: Path, data: bytes, mode: str) -> Iterator[float]:
-    """Bring a frame into the directory in a mode; gives the seconds to pause between its steps."""
+    """Bring a frame into the directory in a mode; returns the seconds to pause between its steps."""
     if mode == "atomic":
         elsewhere = path.parent.with_name(f".{path.name}.part")
         elsewhere.write_bytes(data)

@@ -156,7 +156,7 @@ def bombs() -> dict[str, bytes]:
 
 
 def write(folder: Path, number: int, seed: int = 0) -> list[Path]:
-    """Write bombs and mutants; gives their paths."""
+    """Write bombs and mutants; returns their paths."""
     written = []
     for name, data in bombs().items():
         path = folder / name

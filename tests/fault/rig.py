@@ -83,7 +83,7 @@ class Daemon:
         self._close()
 
     def stop(self, timeout_s: float = 30) -> int:
-        """Ask it to end, and give its exit code."""
+        """Ask it to end, and return its exit code."""
         self.stats.send_signal(signal.SIGTERM)
         try:
             self.process.wait(timeout_s)
@@ -263,7 +263,7 @@ class Rig:
         return self.query("SELECT path, sha256 FROM frames WHERE state = ? ORDER BY id", state)
 
     def wait_for_count(self, number: int, where: str = "state = 'recorded'", *, timeout_s: float = 120) -> float:
-        """Wait until so many rows are there; gives the seconds it took."""
+        """Wait until so many rows are there; returns the seconds it took."""
         return self.wait_for(lambda: self.count(where) >= number, timeout_s, lambda: f"{self.count(where)} of {number}")
 
     def wait_for(self, done: Callable[[], bool], timeout_s: float = 60, why: Callable[[], str] = lambda: "") -> float:

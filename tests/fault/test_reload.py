@@ -38,7 +38,7 @@ def look_for(rig: Rig, at: int, *, both_channels: bool = False) -> None:
 
 
 def hang_up(rig: Rig, daemon: Daemon, words: str) -> float:
-    """Send SIGHUP and wait for the answer; gives the seconds it took."""
+    """Send SIGHUP and wait for the answer; returns the seconds it took."""
     before = len(daemon.heard(words))
     daemon.stats.send_signal(signal.SIGHUP)
     return rig.wait_for(lambda: len(daemon.heard(words)) > before, 20, lambda: f"not heard: {words}")

@@ -38,7 +38,7 @@ _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 def write_archive(directory: Path, target: Path) -> str:
     """
-    Write a verified bundle into one archive, whole or not at all; give the archive's sha256.
+    Write a verified bundle into one archive, whole or not at all; return the archive's sha256.
 
     Only an archive is written over. Raises `ModelError`.
     """

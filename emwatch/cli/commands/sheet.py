@@ -52,7 +52,7 @@ def sheet(config_file: Path | None, ledger: Path | None, out: Path, **asked: Any
     """
     Print recorded frames on a contact sheet, each with a true scale bar; a frame is on it if it meets all filters.
 
-    A scale bar is drawn where the file tells the pixel size. Frames that met a target have their name in red. The exit
+    A scale bar is drawn if the file tells the pixel size. Frames that met a target have their name in red. The exit
     code is 3 if nothing is found.
 
     For example:

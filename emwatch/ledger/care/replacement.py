@@ -218,7 +218,7 @@ def connect_to_evidence(aside: Path) -> sqlite3.Connection:
 
 class Before:
     """
-    Looks into ledgers that were moved aside, where that is possible; one thread at a time.
+    Looks into ledgers that were moved aside, if that is possible; one thread at a time.
 
     ``asides``: each with the moment at which it was written last. Files newer than all of these were never in one.
     """

@@ -236,7 +236,7 @@ def _columns(field: _Field, lines: Sequence[TextLine]) -> Iterator[Recognised]:
 
 
 def _hitachi(lines: Sequence[TextLine], found: dict[str, Recognised]) -> str:
-    """Read the one line in which Hitachi instruments write all, in a fixed order; give the style if it is theirs."""
+    """Read the one line in which Hitachi instruments write all, in a fixed order; return the style if it is theirs."""
     for line in lines:
         match = _HITACHI.search(line.text)
         if match is None:
@@ -265,7 +265,7 @@ def _hitachi(lines: Sequence[TextLine], found: dict[str, Recognised]) -> str:
 
 
 def _bare(lines: Sequence[TextLine], found: dict[str, Recognised]) -> str:
-    """Read what stands without a key, if the bar holds only one such value; give the style if it is JEOL's."""
+    """Read what stands without a key, if the bar holds only one such value; return the style if it is JEOL's."""
     bare_names: set[str] = set()
     bare: tuple[tuple[str, tuple[re.Pattern[str], ...], Callable[[re.Match[str]], float | str]], ...] = (
         ("accelerating_voltage_kv", (_KV,), _kv),

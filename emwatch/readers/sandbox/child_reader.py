@@ -168,7 +168,7 @@ class ChildReader(ABC, Generic[_Answer]):
         return answer
 
     def _replace_child(self) -> str:
-        """End the child and give its last words; the next `start` makes another."""
+        """End the child and return its last words; the next `start` makes another."""
         child, self._child = self._child, None
         if child is None:
             return ""

@@ -29,7 +29,7 @@ def download(remote: RemoteFile, folder: Path, tell: Callable[[int], None], paus
     Fetch a file into a folder; returns its path once its size and checksum are right.
 
     What has come so far lies beside it as ``.part`` and is gone on from, also by another process. ``tell`` hears how many
-    bytes are there, ``pause`` waits so many seconds. Raises `FetchError`, with the part kept where it may still be good.
+    bytes are there, ``pause`` waits so many seconds. Raises `FetchError`, with the part kept if it may still be good.
     """
     whole, part = folder / remote.name, folder / f"{remote.name}{PART}"
     if whole.is_file() and whole.stat().st_size == remote.size and _md5(whole) == remote.md5:

@@ -72,7 +72,7 @@ class FinetuneOrder(RunOrder):
 
 
 def finetune(order: FinetuneOrder, ears: Ears) -> dict[str, Any]:
-    """Fine-tune, keep the best weights, export a bundle, and give the report. Raises `ModelError`, `DatasetError`."""
+    """Fine-tune, keep the best weights, export a bundle, and return the report. Raises `ModelError`, `DatasetError`."""
     limit_tensorflow(order.threads)
     folder = RunFolder(order.out)
     resume = folder.check(order.settings(), must_resume=order.resume)

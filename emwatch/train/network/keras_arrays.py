@@ -299,7 +299,7 @@ def _put(path: Path, arrays: dict[tuple[str, str], StoredArray], layer: str, nam
 
 
 def _checked_config(path: Path, text: object) -> tuple[int | None, str]:
-    """Refuse layers that an Xception classifier has not; give the side of its pictures and its last activation."""
+    """Refuse layers that an Xception classifier has not; return the side of its pictures and its last activation."""
     if not isinstance(text, (str, bytes)) or len(text) > _CONFIG_CAP_BYTES:
         raise ModelError(f"{path}: its configuration is no text of bounded size. {_REMEDY}")
     side: int | None = None

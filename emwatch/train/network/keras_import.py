@@ -120,7 +120,7 @@ def import_classifier(order: ImportOrder, store: BundleStore, say: Callable[[str
 def _filled(
     base: Any, stored: SavedClassifier, source: Path
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Put the stored numbers into the network; give the softmax's (2048, classes) and (classes,), which are ten."""
+    """Put the stored numbers into the network; return the softmax's (2048, classes) and (classes,), which are ten."""
     left = dict(stored.arrays)
     names = _names_in_file(base, stored, source)
     for layer in base.layers:

@@ -59,7 +59,7 @@ class OriginalOrder(RunOrder):
 
 
 def train_original(order: OriginalOrder, ears: Ears) -> dict[str, Any]:
-    """Train, keep the best weights, export Xception as a bundle, and give the report. Raises `ModelError`, `DatasetError`."""
+    """Train, keep the best weights, export Xception as a bundle, and return the report. Raises `ModelError`, `DatasetError`."""
     if order.network == "xception" and order.warm_up > order.epochs:
         raise ModelError(f"{order.warm_up} warm-up epochs of {order.epochs} in all: expected no more than all")
     limit_tensorflow(order.threads)

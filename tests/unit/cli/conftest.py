@@ -60,7 +60,7 @@ def _emwatch(forks: ForkServer) -> Run:
 
 @pytest.fixture(name="on_terminal")
 def _on_terminal() -> Callable[..., str]:
-    """The real program on a terminal of 120 columns: gives all that it writes."""
+    """The real program on a terminal of 120 columns: returns all that it writes."""
     pty = pytest.importorskip("pty")
 
     def run(*arguments: str | Path, **environ: str) -> str:

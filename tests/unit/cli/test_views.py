@@ -40,7 +40,7 @@ def _done(name: str, state: FrameState) -> FrameDone:
 
 @pytest.fixture(name="show", params=["lines", "live"])
 def _show(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Show:
-    """Either view, told of one file: gives what it shows."""
+    """Either view, told of one file: returns what it shows."""
 
     def lines(done: FrameDone, everything: bool) -> str:
         PlainLines(everything=everything).tell(done)

@@ -488,7 +488,7 @@ def _build() -> type[Headers]:
 
 @pytest.fixture(name="written")
 def _written(tmp_path: Path) -> Callable[..., Path]:
-    """Write bytes to a file in the test's own folder and give its path."""
+    """Write bytes to a file in the test's own folder and return its path."""
 
     def write(data: bytes, name: str = "frame.tif") -> Path:
         path = tmp_path / name

@@ -84,7 +84,7 @@ _PLAUSIBLE = {
 
 
 def _cases(build: Any) -> dict[str, tuple[bytes, Callable[[bytes], RawFrame]]]:
-    """Give for each vendor its header, and how a frame is made with one."""
+    """Return for each vendor its header, and how a frame is made with one."""
 
     def tagged(number: int) -> Callable[[bytes], RawFrame]:
         def make(header: bytes) -> RawFrame:
@@ -134,7 +134,7 @@ _STRICT = {"phenom", "fibsem", "ome"}
 
 
 def _mutants_of(build: Any, vendor: str, count: int) -> tuple[int, int]:
-    """Read mutants of one vendor's header; give how many numbers came out, and how many of them as they went in."""
+    """Read mutants of one vendor's header; return how many numbers came out, and how many of them as they went in."""
     chance = random.Random(f"22 {vendor}")
     header, make = _cases(build)[vendor]
     golden = registry.read_header(make(header))[0].readings

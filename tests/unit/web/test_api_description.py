@@ -26,7 +26,7 @@ def test_no_request_ends_in_an_error_of_the_server(browser: Open) -> None:
 
 
 def _try(operation: Any) -> int:
-    """Send requests to one operation; gives how many."""
+    """Send requests to one operation; returns how many."""
     from hypothesis import HealthCheck, Phase, given, settings
     from schemathesis.checks import not_a_server_error
     from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance

@@ -62,7 +62,7 @@ def record_many(ledger: Ledger, frame_of: Callable[..., Outcome]) -> None:
 
 
 def damaged_after_filling(path: Path, frame_of: Callable[..., Outcome]) -> datetime:
-    """Give when the ledger that was damaged had been written last."""
+    """Return when the ledger that was damaged had been written last."""
     filled(path, frame_of)
     damage(path, how="zeroed")
     os.utime(path, (1_800_000_000, 1_800_000_000))

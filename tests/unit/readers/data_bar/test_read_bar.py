@@ -31,7 +31,7 @@ class Reader:
         self.shown: list[tuple[int, ...]] = []
 
     def read(self, picture: np.ndarray) -> list[TextLine]:
-        """Give the next text."""
+        """Return the next text."""
         self.shown.append(picture.shape)
         text = self._texts.pop(0) if self._texts else ""
         left, top = self._at

@@ -73,7 +73,7 @@ def _frame(build: Any, written: Callable[..., Path]) -> Any:
 
 @pytest.fixture(name="modules", scope="module")
 def _modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give a folder of modules that the child can import."""
+    """Return a folder of modules that the child can import."""
     folder = tmp_path_factory.mktemp("modules")
     (folder / "deeds_of_a_test.py").write_text(textwrap.dedent(_PREPARE))
     with pytest.MonkeyPatch.context() as patch:
@@ -83,7 +83,7 @@ def _modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(name="shared", scope="module")
 def _shared(modules: Path) -> Iterator[Sandbox]:
-    """Give one sandbox for the tests that need nothing special of it: starting a child is what takes time here."""
+    """Return one sandbox for the tests that need nothing special of it: starting a child is what takes time here."""
     assert modules.is_dir()
     with Sandbox("deeds_of_a_test:prepare") as box:
         yield box
@@ -91,7 +91,7 @@ def _shared(modules: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture(name="sandbox")
 def _sandbox(shared: Sandbox, modules: Path) -> Iterator[Callable[..., Sandbox]]:
-    """Give the shared sandbox, or a new one where a test asks for other settings."""
+    """Return the shared sandbox, or a new one where a test asks for other settings."""
     assert modules.is_dir()
     made = []
 

@@ -57,7 +57,7 @@ _NOTE_GOLDEN = {
 
 
 def _beside(sidecar: bytes | None, *, name: str = "frame.bmp", width: int = 32, height: int = 30) -> RawFrame:
-    """Give a picture without tags of its own, with a sidecar called ``frame.txt``."""
+    """Return a picture without tags of its own, with a sidecar called ``frame.txt``."""
     found = {"frame.txt": sidecar} if sidecar is not None else {}
     return RawFrame(Path("/nowhere") / name, b"", "BMP", width, height, sidecar=texts_beside(found))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _scores(likeliest: list[int], probability: list[float] | float = 0.9) -> npt.NDArray[np.float64]:
-    """Give the likeliest its probability, the next category most of the rest."""
+    """Return the likeliest its probability, the next category most of the rest."""
     sure = np.broadcast_to(probability, (len(likeliest),))
     scores = np.zeros((len(likeliest), 10))
     rows = np.arange(len(likeliest))

@@ -77,7 +77,7 @@ def _base() -> Any:
 
 @pytest.fixture(name="saved", scope="module")
 def _saved(base: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """Give a file of a shape of network and a form of file, saved once."""
+    """Return a file of a shape of network and a form of file, saved once."""
     folder = tmp_path_factory.mktemp("saved")
 
     def saved(shape: str, form: str) -> Path:

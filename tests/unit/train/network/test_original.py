@@ -156,7 +156,7 @@ class TestXception:
 
 @pytest.fixture(name="whole", scope="module")
 def _whole(drawn_dataset: Path, tmp_path_factory: pytest.TempPathFactory, new_ears: Any) -> Any:
-    """Give the curves and the report of a run that nothing disturbed."""
+    """Return the curves and the report of a run that nothing disturbed."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     report = train_original(_small(drawn_dataset, out), new_ears())
     return _history(out), report
