@@ -32,7 +32,7 @@ PREDICTIONS: Final = "predictions.tsv"
 _TEMPLATE: Final = "evaluation.html.j2"
 _MISTAKES_IN_A_ROW: Final = 6
 
-_MAGNIFICATION_TOLD: Final = "As the files or, where that was asked for, their data bars tell it."
+_MAGNIFICATION_TOLD: Final = "As in the files or, if that was asked for, in their data bars."
 _MAGNIFICATION_UNTOLD: Final = "No file tells its magnification; --data-bar reads it from the bar in the picture."
 
 #: Sources are many: so many are on the page, the JSON document has all.
@@ -88,7 +88,7 @@ def page(document: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     known = any(group["name"] != UNKNOWN for group in by["magnification"])
     groupings = [
         ("magnification", by["magnification"], _MAGNIFICATION_TOLD if known else _MAGNIFICATION_UNTOLD),
-        ("maker", by["maker"], "As the files tell it, else the labels table."),
+        ("maker", by["maker"], "As in the files, else in the labels table."),
         (
             "source",
             by["source"][:_SOURCES_SHOWN],

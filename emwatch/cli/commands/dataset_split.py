@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from emwatch.train.dataset.survey import Look
 
 _LEAK: Final = (
-    "split at random: frames of one session stand on both sides, so the figures tell how well the model remembers "
-    "sessions, not how it does on the next one"
+    "split at random: one session may be in training and validation, so the figures show how well the model remembers "
+    "sessions, not how well it does on the next one"
 )
 
 

@@ -127,7 +127,11 @@ def verify(wanted: str | None, engine: str, ledger: Path | None, config_file: Pa
     help="How the backbone's weights are stored.",
 )
 @click.option("--head-only", is_flag=True, help="Keep the backbone in --out and train a new head. Needs no TensorFlow.")
-@click.option("--open-only", is_flag=True, help="Train only on frames with an open licence; the others still judge.")
+@click.option(
+    "--open-only",
+    is_flag=True,
+    help="Train only on frames with an open licence; the others are still used to validate.",
+)
 @drawn_option("Number of drawn frames per category to train on.")
 @seed_option("The same seed draws and splits the same frames.")
 @threads_option("Threads of the backbone.")

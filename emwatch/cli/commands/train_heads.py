@@ -53,7 +53,11 @@ _MOST_TOLD: Final = 20
     is_flag=True,
     help="Start from drawn frames and DATASET only, not from what taught the head that comes with the backbone.",
 )
-@click.option("--open-only", is_flag=True, help="Learn only from frames of an open licence; the others still judge.")
+@click.option(
+    "--open-only",
+    is_flag=True,
+    help="Learn only from frames with an open licence; the others are still used to validate.",
+)
 @seed_option("The same seed draws and splits the same frames.")
 @threads_option("Number of threads.")
 @json_option

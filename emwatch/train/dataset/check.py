@@ -129,7 +129,7 @@ def _of_categories(looks: Sequence[Look]) -> list[Trouble]:
     if one:
         files = tuple(mine[name][0].frame.path for name in one)
         what = f"{', '.join(one)} {'have' if len(one) > 1 else 'has'} one frame{' each' if len(one) > 1 else ''}"
-        found.append(Trouble(Kind.ONE_FRAME, what, "it cannot both teach and judge: add more", files))
+        found.append(Trouble(Kind.ONE_FRAME, what, "it cannot be both in training and in validation: add more", files))
     if few:
         do = f"figures on them will be luck: add more, {FEW_FRAMES} at least"
         found.append(Trouble(Kind.FEW_FRAMES, f"few frames of a category: {', '.join(few)}", do, stops=False))
@@ -164,7 +164,7 @@ def _no_sessions(looks: Sequence[Look]) -> list[Trouble]:
     untold = sum(names_tell_nothing(look.frame.source) for look in looks)
     if not looks or untold < len(looks) / 2:
         return []
-    what = f"{untold} of {len(looks)} frames are named by hashes, which tell no session"
+    what = f"{untold} of {len(looks)} frames are named by hashes, which name no session"
     do = (
         "only near duplicates are kept on one side of a split, so figures flatter. Put the frames of each session into a "
         "folder of their own, or name their sources in a table"

@@ -44,7 +44,7 @@ def split_frames(
     Return the part of each frame: every category divided by ``shares``, as far as possible.
 
     By ``source``, no source stands in two parts, and neither do the frames of one row of ``together`` (indices: near
-    duplicates). ``random`` deals file by file, as is often done: frames of one sitting then stand on both sides, and the
+    duplicates). ``random`` deals file by file, as is often done: frames of one session then stand on both sides, and the
     figures measure how well the model remembers them. The same seed deals the same way. Raises `DatasetError` where
     there are fewer sources than parts.
     """

@@ -36,7 +36,7 @@ class Look:
     image_format: str = ""
     vendor: str = ""
     magnification: float | None = None
-    sitting: str = ""  #: instrument, serial number and day, where the file tells them
+    session: str = ""  #: instrument, serial number and day, if the file has them
 
     @property
     def is_read(self) -> bool:
@@ -71,28 +71,28 @@ class Likeness:
 
     exact: list[list[int]]  #: of the same bytes
     near: list[list[int]]  #: of the same picture, blank ones left out
-    sittings: list[list[int]]  #: of one instrument and day, by what their files say
+    sessions: list[list[int]]  #: of one instrument and day, by what their files say
     repeats: set[int]  #: duplicates of a frame that is kept
 
     @property
     def together(self) -> list[list[int]]:
         """Return the groups that a split must keep together."""
-        return [*self.exact, *self.near, *self.sittings]
+        return [*self.exact, *self.near, *self.sessions]
 
 
 def likeness(looks: Sequence[Look]) -> Likeness:
-    """Find exact and near duplicates, and frames of one sitting."""
+    """Find exact and near duplicates, and frames of one session."""
     read = [at for at, look in enumerate(looks) if look.is_read]
     prints = [looks[at].fingerprint for at in read]
     exact, near = exact_duplicates([look.sha256 for look in looks]), near_duplicates(prints)
-    sittings: dict[str, list[int]] = {}
+    sessions: dict[str, list[int]] = {}
     for at in read:
-        if looks[at].sitting:
-            sittings.setdefault(looks[at].sitting, []).append(at)
+        if looks[at].session:
+            sessions.setdefault(looks[at].session, []).append(at)
     return Likeness(
         exact=exact,
         near=[[read[at] for at in group] for group in near],
-        sittings=[group for group in sittings.values() if len(group) > 1],
+        sessions=[group for group in sessions.values() if len(group) > 1],
         repeats={at for group in exact for at in group[1:]} | {read[at] for at in repeats(prints, near)},
     )
 
@@ -119,5 +119,5 @@ def _look(frame: LabelledFrame, reading: FrameReading) -> Look:
         image_format=reading.image_format,
         vendor=metadata.vendor or "",
         magnification=metadata.number("magnification"),
-        sitting=" ".join(word for word in (*where, day) if word) if day and any(where) else "",
+        session=" ".join(word for word in (*where, day) if word) if day and any(where) else "",
     )

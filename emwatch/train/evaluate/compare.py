@@ -80,7 +80,7 @@ def comparison(
     without frames, or if every frame taught one of them.
     """
     if not pairs:
-        raise DatasetError("not one frame could be judged by both: there are none, or none can be read")
+        raise DatasetError("both models classified no frame: there are none, or none can be read")
     learned = learned_sources(cards[0]) | learned_sources(cards[1])
     new = [pair for pair in pairs if pair.sha256 not in taught]
     if not new:

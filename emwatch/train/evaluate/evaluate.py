@@ -119,7 +119,7 @@ def evaluation(
     """
     judged = judgement.judged
     if not judged:
-        raise DatasetError("not one frame could be judged: there are none of this part, or none can be read")
+        raise DatasetError("no frame could be classified: there are none of this part, or none can be read")
     scores, truth = _arrays(judged)
     counts = measures.confusion_matrix(scores, truth)
     learned = learned_sources(card)

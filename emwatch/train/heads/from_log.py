@@ -109,11 +109,11 @@ def _frame(row: ReviewRow, category: str) -> LabelledFrame | LeftOut:
         return LeftOut(row.path, "unreadable", f"{name}: {error.strerror or error}")
     if sha256 != row.sha256:
         return LeftOut(row.path, "changed", f"{name}: holds other bytes than were reviewed")
-    sitting = row.session or f"{row.recorded_at:%Y-%m-%d}"
+    session = row.session or f"{row.recorded_at:%Y-%m-%d}"
     frame = LabelledFrame(
         row.path,
         CATEGORIES.index(category),
-        source=" ".join(word for word in ("log", row.instrument, sitting) if word),
+        source=" ".join(word for word in ("log", row.instrument, session) if word),
         instrument=row.instrument or "",
     )
     try:

@@ -133,7 +133,7 @@ def finished(
         metrics["open_only"] = work.with_open_frames().figures_from_nothing(projection, projected)
     if LEARNED_FROM in facts:
         metrics["protocol"] += (
-            "; the backbone was trained further before, and where it has learned from these sources the figures flatter"
+            "; the backbone was trained further before: if it has learned from these sources, the figures are optimistic"
         )
         say(f"warning: the backbone {_whose(facts[LEARNED_FROM], frames)}: figures on such frames flatter")
     golden = head.probabilities(engine.embed(prepare(golden_drawing())).mean(axis=0))

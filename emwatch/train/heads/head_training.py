@@ -270,7 +270,7 @@ def _metrics(found: BySource, material: Teachable) -> dict[str, Any]:
     everything = np.ones(len(material.sources), dtype=bool)
     blind = material.blind
     metrics: dict[str, Any] = {
-        "protocol": f"{FOLDS}-fold by source, {len(FOLD_SEEDS)} dealings pooled: no source teaches and judges at once; each fold "
+        "protocol": f"{FOLDS}-fold by source, {len(FOLD_SEEDS)} dealings pooled: no source is in training and validation at once; each fold "
         "is calibrated on the blind frames of the other folds (on all, without ten blind sources), scored by heads that "
         "learned neither",
         "frames": len(material.sources),

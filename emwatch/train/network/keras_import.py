@@ -101,7 +101,7 @@ def import_classifier(order: ImportOrder, store: BundleStore, say: Callable[[str
             head,
             Calibration(head.temperature, order.uncertain_below),
             {"imported_from": order.source.name, "sha256": stored.sha256},
-            {"protocol": "none: imported, and not judged here; probabilities are as trained, not calibrated"},
+            {"protocol": "none: imported, and not evaluated here; probabilities are as trained, not calibrated"},
             head.probabilities(engine.embed(prepare(golden_drawing())).mean(axis=0)),
         ),
         "imported": {

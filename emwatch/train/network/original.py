@@ -137,9 +137,9 @@ def _summarise(network: Any, folder: RunFolder, warm_up: bool) -> None:
 
 def _training_facts(order: OriginalOrder, best_epoch: int) -> dict[str, Any]:
     return {
-        "recipe": "original: nearest neighbour pixels of the whole frame; the bundle is judged and used with emwatch's own"
+        "recipe": "original: nearest neighbour pixels of the whole frame; the bundle is evaluated and used with emwatch's own"
         if not order.antialias
-        else "original with antialiased pixels of the whole frame; the bundle is judged and used with emwatch's own",
+        else "original with antialiased pixels of the whole frame; the bundle is evaluated and used with emwatch's own",
         "seed": order.seed,
         "epochs": order.epochs,
         "warm_up_epochs": order.warm_up,

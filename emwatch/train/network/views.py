@@ -85,7 +85,9 @@ def opened(dataset: Path, by: By, seed: int, ears: Ears) -> tuple[list[LabelledF
         if by == "random":
             ears.say("warning: the table says which frame is in which part: nothing is split at random")
     elif by == "random":
-        ears.say("warning: split at random: frames of one sitting both teach and judge, and figures come out too good")
+        ears.say(
+            "warning: split at random: one session may be in training and validation, so the figures are optimistic"
+        )
         parts = split_frames(frames, seed=seed, by="random")
     else:
         parts = split_frames(frames, seed=seed, together=likeness(looks).together)
@@ -102,7 +104,7 @@ def _check_parts(frames: Sequence[LabelledFrame], parts: Sequence[Part]) -> None
         )
     if Part.VALIDATION not in parts:
         raise DatasetError(
-            "the validation part is empty: nothing would tell when to stop. Expected frames of more sources."
+            "the validation part is empty: without it there is no measure of when to stop. Expected frames of more sources."
         )
 
 

@@ -91,8 +91,8 @@ def test_labels_and_names_alone_tell_what_makes_figures_suffer() -> None:
 
     one, no_sessions = doubts([*hashed, alone])
 
-    assert one == "Powder has one frame (Powder/x.png): it cannot both teach and judge: add more"
-    assert "30 of 31 frames are named by hashes, which tell no session" in no_sessions
+    assert one == "Powder has one frame (Powder/x.png): it cannot be both in training and in validation: add more"
+    assert "30 of 31 frames are named by hashes, which name no session" in no_sessions
     assert doubts([LabelledFrame(Path("x.png"), index, f"{at}") for index in range(10) for at in range(20)]) == []
 
 
@@ -199,8 +199,8 @@ def test_frames_of_one_instrument_and_day_by_their_files_belong_together(tmp_pat
 
     assert {look.vendor for look in looks} == {"Zeiss"}
     assert all(look.magnification for look in looks)
-    assert len({look.sitting.rpartition(" ")[0] for look in looks}) == 1
-    assert likeness(looks).sittings == [[0, 1]]
+    assert len({look.session.rpartition(" ")[0] for look in looks}) == 1
+    assert likeness(looks).sessions == [[0, 1]]
 
 
 def test_a_day_alone_is_no_sitting(tmp_path: Path) -> None:
@@ -212,5 +212,5 @@ def test_a_day_alone_is_no_sitting(tmp_path: Path) -> None:
         open_dataset(tmp_path), complete=lambda each: replace(each, metadata=AcquisitionMetadata(None, day))
     )
 
-    assert [look.sitting for look in looks] == ["", ""]
-    assert likeness(looks).sittings == []
+    assert [look.session for look in looks] == ["", ""]
+    assert likeness(looks).sessions == []

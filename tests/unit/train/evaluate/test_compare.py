@@ -81,7 +81,7 @@ def test_a_card_that_names_no_sources_is_told() -> None:
 
 
 def test_without_frames_nothing_is_compared() -> None:
-    with pytest.raises(DatasetError, match="not one frame"):
+    with pytest.raises(DatasetError, match="classified no frame"):
         comparison([], CARDS)
 
 

@@ -174,7 +174,7 @@ def test_missing_categories_one_source_and_the_training_part_are_told() -> None:
 
 
 def test_no_frames_are_an_error() -> None:
-    with pytest.raises(DatasetError, match="not one frame"):
+    with pytest.raises(DatasetError, match="no frame could be classified"):
         _evaluated()
 
 

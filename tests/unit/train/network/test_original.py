@@ -255,7 +255,7 @@ def test_a_split_at_random_is_warned_of(drawn_dataset: Path, new_ears: Any) -> N
     opened(drawn_dataset, "random", 0, at_random)
 
     assert [line for line in at_random.lines if line not in by_source.lines] == [
-        "warning: split at random: frames of one sitting both teach and judge, and figures come out too good"
+        "warning: split at random: one session may be in training and validation, so the figures are optimistic"
     ]
 
 
