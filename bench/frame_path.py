@@ -12,11 +12,11 @@ Memory is the peak resident set: of the daemon and its decoder child together, a
 Needs the ``train`` extra for the Keras side. Where a frame's time goes, and how fast a backlog is worked off, with
 another checkout of emwatch beside this one:
 
-    python bench/frame_path.py --stages [--beside CHECKOUT] [--backlog 600]
+    python bench/frame_path.py --stages [--large] [--beside CHECKOUT] [--backlog 600]
 
 Its stages: *settling* from the close to the hand-over to the reader, *reading* until the reader has it, *waiting*
 until the network begins, *classifying*, *committing* until the row is committed. A checkout is run by its own
-``.venv/bin/python``.
+``.venv/bin/python``. ``--large``: frames of 4096 x 3536 pixels at 16 bits, as large as instruments commonly save them.
 """
 
 from __future__ import annotations
@@ -35,11 +35,15 @@ from collections import deque
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 WARM_UP = 5
 PAUSE_S = 0.3
 SMALL_PX = 64
+LARGE_PX = (4096, 3536)
 BACKLOG_TURNS = 2
 STAGES = ("settling", "reading", "waiting", "classifying", "committing")
 STAGE_ROW = "{:<10}" + 7 * "{:>12}"
@@ -228,13 +232,33 @@ def compare(frames: int, folder: Path) -> dict[str, Any]:
     return {"frames": frames, "parameters": parameters, "path_s": path_s, "predict_s": predict_s, "memory_mib": memory}
 
 
-def stages(frames: int, backlog: int, beside: Path | None, folder: Path) -> None:
-    """Print where a frame's time goes, and the pace of a backlog, for this checkout and another in turn."""
+def drawn_frames(number: int, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of drawn Zeiss frames."""
     from emwatch.simulate.microscope import Microscope
 
     drawn = folder / "drawn"
     drawn.mkdir()
-    truths = list(Microscope(drawn, frames=frames + WARM_UP, rate=0, mode="burst", vendor="zeiss", seed=1).run())
+    for truth in list(Microscope(drawn, frames=number, rate=0, mode="burst", vendor="zeiss", seed=1).run()):
+        yield Path(truth.path).name, Path(truth.path).read_bytes()
+
+
+def large_frames(number: int) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of large 16-bit frames: a drawn picture, enlarged, with the noise of a detector."""
+    import numpy as np
+
+    from emwatch.simulate.painter import draw_frame
+    from emwatch.simulate.tiff import WrittenPage, encode_tiff
+
+    width, height = LARGE_PX
+    small = draw_frame("Particles", 1, width // 4, height // 4).pixels
+    picture = np.kron(small, np.ones((4, 4), np.uint8)).astype(np.uint16) * 200
+    for at in range(number):
+        noise = np.random.default_rng(at).integers(0, 4000, picture.shape).astype(np.uint16)
+        yield f"large_{at:03}.tif", encode_tiff([WrittenPage(picture + noise)])
+
+
+def stages(made: Iterable[tuple[str, bytes]], backlog: int, beside: Path | None, folder: Path) -> None:
+    """Print where a frame's time goes, and the pace of a backlog, for this checkout and another in turn."""
     checkouts = {"beside": beside, "this": None} if beside is not None else {"this": None}
     sides, spent = {}, {name: [] for name in checkouts}
     for name, checkout in checkouts.items():
@@ -243,10 +267,9 @@ def stages(frames: int, backlog: int, beside: Path | None, folder: Path) -> None
         watched, state = folder / name / "watched", folder / name / "state"
         sides[name] = Side("--be-daemon", str(watched), str(state), checkout=checkout)
         sides[name].hear()
-    for number, truth in enumerate(truths):
-        content = Path(truth.path).read_bytes()
+    for number, (file, content) in enumerate(made):
         for name, side in sides.items():
-            (folder / name / "watched" / Path(truth.path).name).write_bytes(content)
+            (folder / name / "watched" / file).write_bytes(content)
             closed_ns = time.monotonic_ns()
             noted = side.hear()["times"]
             marks = [closed_ns, *(noted[each] for each in ("begun", "read", "judged", "classified", "committed"))]
@@ -287,6 +310,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--stages", action="store_true", help="say where a frame's time goes, without Keras")
+    parser.add_argument("--large", action="store_true", help="with --stages: frames of 4096 x 3536 pixels, 16 bits")
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="another checkout to run in turn with this one")
     parser.add_argument(
         "--backlog", type=int, default=0, metavar="FRAMES", help="work off so many small frames as well"
@@ -302,7 +326,9 @@ def main() -> None:
         return
     if arguments.stages:
         with tempfile.TemporaryDirectory() as folder:
-            stages(arguments.frames, arguments.backlog, arguments.beside, Path(folder))
+            number = arguments.frames + WARM_UP
+            made = large_frames(number) if arguments.large else drawn_frames(number, Path(folder))
+            stages(made, arguments.backlog, arguments.beside, Path(folder))
         return
     with tempfile.TemporaryDirectory() as folder:
         result = compare(arguments.frames, Path(folder))
