@@ -283,6 +283,25 @@ def test_a_reader_without_the_right_to_write_sees_every_row_or_is_refused(
         shutil.rmtree(folder)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: to become another user")
+@pytest.mark.parametrize(("locked", "says"), [("file", "may not read the file itself"), ("folder", "the folder must")])
+def test_what_another_user_may_not_read_is_named(
+    frame_of: Callable[..., Outcome], forks: ForkServer, locked: str, says: str
+) -> None:
+    # Not below pytest's folders, which other users may not enter.
+    folder = Path("/tmp") / f"emwatch-reader-{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    path = folder / "ledger.sqlite"
+    try:
+        with Ledger(path) as ledger:
+            fill(ledger, frame_of)
+        path.chmod(0o600 if locked == "file" else 0o644)
+        folder.chmod(0o700 if locked == "folder" else 0o755)
+        assert says in forks.run([path], script=COUNT).stdout
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_a_hard_link_is_not_read_and_does_not_hinder_the_ledgers_own_name(
     tmp_path: Path, frame_of: Callable[..., Outcome]
 ) -> None:
