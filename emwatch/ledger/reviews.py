@@ -1,11 +1,12 @@
-"""What people say of frames: rows are added, never changed, and of each frame the newest one counts."""
+"""What people say of frames: rows are added, never taken back, and of each frame the newest one counts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.errors import LedgerError
@@ -63,8 +64,13 @@ class ReviewRow:
     recorded_at: datetime
 
 
-def write_reviews(connection: Connection, given: Sequence[Review]) -> None:
-    """Add reviews. Raises `NoSuchFrameError` for a number that no recorded frame has."""
+def write_reviews(connection: Connection, given: Sequence[Review], now: datetime) -> None:
+    """
+    Add reviews. Raises `NoSuchFrameError` for a number that no recorded frame has.
+
+    Reviews of the same frames that are dated after ``now`` were made by a clock that was ahead: they get a time before the
+    oldest of the given ones, so that they do not count instead of what was said after them.
+    """
     asked = {each.frame_id for each in given}
     known = set(connection.scalars(select(frames.c.id).where(frames.c.id.in_(asked), frames.c.state == "recorded")))
     if unknown := sorted(asked - known):
@@ -81,8 +87,17 @@ def write_reviews(connection: Connection, given: Sequence[Review]) -> None:
         for each in given
     ]
     if rows:
+        _date_back(connection, asked, min(each.reviewed_at for each in given), now)
         same = [reviews.c.frame_id, reviews.c.reviewed_at, reviews.c.reviewed_by]
         connection.execute(insert(reviews).on_conflict_do_nothing(index_elements=same), rows)
+
+
+def _date_back(connection: Connection, frame_ids: Iterable[int], before: datetime, now: datetime) -> None:
+    ahead = select(reviews.c.id).where(reviews.c.frame_id.in_(frame_ids), reviews.c.reviewed_at > now)
+    found = connection.scalars(ahead.order_by(reviews.c.reviewed_at, reviews.c.id)).all()
+    for steps, number in zip(range(len(found), 0, -1), found, strict=True):
+        moment = before - timedelta(microseconds=steps)
+        connection.execute(update(reviews).where(reviews.c.id == number).values(reviewed_at=moment))
 
 
 def frame_to_review(connection: Connection, frame: int | Path) -> ToReview | None:

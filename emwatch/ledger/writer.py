@@ -59,7 +59,7 @@ class Ledger:
         path: the SQLite file; made, with its folder, if it is missing.
         sessions: of which session a frame is.
         alert_max_age: older frames raise no alert; may be changed while the ledger is open.
-        clock: dates the copy made before a migration, and what is moved aside.
+        clock: dates the copy made before a migration, and what is moved aside; tells reviews that are dated ahead.
         busy_timeout_ms: how long another program's lock is waited for.
         backups: where backups lie; a damaged ledger is begun again from the newest of them.
 
@@ -76,9 +76,10 @@ class Ledger:
         backups: Path | None = None,
     ) -> None:
         self.path = path
+        self._clock = clock or SystemClock()
         self._file = HeldFile(
             path,
-            clock=clock or SystemClock(),
+            clock=self._clock,
             busy_timeout_ms=busy_timeout_ms,
             backups=backups or path.parent / "backups",
         )
@@ -180,7 +181,7 @@ class Ledger:
     def add_reviews(self, reviews: Sequence[Review]) -> None:
         """Add what people say of frames, all or nothing; the very same review a second time changes nothing."""
         with self._file.transaction() as connection:
-            write_reviews(connection, reviews)
+            write_reviews(connection, reviews, self._clock.now())
 
     def enter(self, entry: Entry) -> int:
         """Write what a person says of a session, or a note; see `emwatch.ledger.entries`. Raises `EntryError`."""

@@ -17,6 +17,7 @@ from emwatch.ledger.care.salvage import Salvage
 from emwatch.ledger.query import LedgerReader, LogFilter
 from emwatch.ledger.reviews import NoSuchFrameError
 from emwatch.ledger.writer import Ledger
+from emwatch.testing import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,29 @@ def test_the_newest_review_counts_and_all_others_stay(
     assert reviewed(ledger, LogFilter(reviewed=False)) == {"b.tif": None}
     with closing(sqlite3.connect(ledger.path)) as connection:
         assert connection.execute("SELECT reviewed FROM v_log ORDER BY id").fetchall() == [("unsure",), (None,)]
+
+
+def test_what_a_clock_that_was_days_ahead_said_does_not_count_instead_of_what_is_said_now(
+    tmp_path: Path, frame_of: Callable[..., Outcome]
+) -> None:
+    clock = ManualClock()
+    with Ledger(tmp_path / "ledger.sqlite", clock=clock) as ledger:
+        for name in "ab":
+            ledger.record(frame_of(f"/acq/{name}.tif", name), clock.now())
+        clock.put(3 * 86_400)
+        ahead = clock.now()
+        ledger.add_reviews([said(each, "Powder", ahead) for each in (1, 2)])
+        ledger.add_reviews([said(1, "Fibres", ahead + HOUR)])
+        clock.put(-3 * 86_400)
+        now = clock.now()
+        ledger.add_reviews([said(1, "Tips", now - timedelta(seconds=2)), said(1, None, now, by="ben")])
+
+        assert reviewed(ledger) == {"a.tif": "unsure", "b.tif": "Powder"}
+        with LedgerReader(ledger.path) as reader:
+            of_first = [each.category for each in reader.reviews(LogFilter()) if each.frame_id == 1]
+        assert of_first == [None, "Tips", "Fibres", "Powder"]
+        clock.put(3 * 86_400)
+        assert reviewed(ledger)["a.tif"] == "unsure"
 
 
 def test_predictions_stay_and_nobody_is_alerted(
