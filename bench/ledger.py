@@ -57,6 +57,7 @@ FILLED = "0004"  # the revision in which rows are written
 EMBEDDED_BYTES = 128
 RECORDED = 2000
 ON_DISK = 1000
+SUMMARIES = ("stats --by day", "stats --by session,operator", "plot categories", "plot confidence", "plot latency")
 _LONG_MS = 500.0
 MEASURED = (
     *("magnification", "stage_tilt_deg", "working_distance_mm", "accelerating_voltage_kv", "pixel_size_nm"),
@@ -266,6 +267,10 @@ def asked_of(python: str, folder: Path, ledger: Path, rows: int) -> dict[str, An
 
     shown()  # compiles what is not yet
     said["process"] = spread(shown, 8)
+    said["summaries"] = {
+        name: summarized([python, "-m", "emwatch", *name.split(), "--ledger", str(ledger)], environment)
+        for name in SUMMARIES
+    }
     said["csv"] = exported([*log, "--csv"], folder / "log.csv", environment)
     said["reconcile"] = reconciled(python, ledger, folder, environment)
     ledger.with_suffix(".stop").touch()
@@ -286,6 +291,13 @@ def exported(command: list[str], to: Path, environment: dict[str, str]) -> tuple
         lines = sum(1 for _ in written)
     to.unlink()
     return took, usage.ru_maxrss / 1024, lines
+
+
+def summarized(command: list[str], environment: dict[str, str]) -> float | None:
+    """Return seconds of a whole command, ``None`` if this emwatch does not have it."""
+    begun = time.perf_counter()
+    ended = subprocess.run(command, capture_output=True, check=False, env=environment)
+    return time.perf_counter() - begun if ended.returncode == 0 else None
 
 
 def reconciled(python: str, ledger: Path, folder: Path, environment: dict[str, str]) -> float:
@@ -316,6 +328,13 @@ def show(said: dict[str, Any], other: dict[str, Any] | None) -> None:
         line(name, cells)
     line("all filters", lambda each: " ".join(f"{figure:8.1f}" for figure in over_all(each["filters"])))
     line("emwatch log --limit 50", lambda each: f"{each['process'][0]:8.1f} {each['process'][1]:8.1f}")
+    for name in SUMMARIES:
+
+        def seconds(each: dict[str, Any], name: str = name) -> str:
+            one = each["summaries"][name]
+            return "-" if one is None else f"{one:8.1f} s"
+
+        line(f"emwatch {name}", seconds)
     line(
         "emwatch log --csv", lambda each: f"{each['csv'][0]:8.1f} s, {each['csv'][1]:.0f} MB, {each['csv'][2]:,} lines"
     )

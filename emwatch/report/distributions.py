@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.frame import CATEGORIES
 from emwatch.report.stage_map import CATEGORY_COLOURS, round_length
-from emwatch.report.timeline import bins_of
+from emwatch.report.timeline import bins_of, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from emwatch.ledger.query import LogRow
+    #: Values of frames as the ledger stores them, in the order of `Kind.columns`.
+    Rows = Iterable[Sequence[Any]]
 
 _SURE: Final = {"certain": "#2563a8", "uncertain": "#b9cbe4", "failed": "#b0b5bb", "frames": "#2563a8"}
 #: The colour of each part of a bar.
@@ -41,9 +42,15 @@ class Distribution:
         return [each for each in (*CATEGORIES, *_SURE) if each in found]
 
 
-def categories(rows: Iterable[LogRow], most_bins: int) -> Distribution:
+def _categories(rows: Rows, most_bins: int) -> Distribution:
     """Return the frames over time, by category."""
-    bins = bins_of(rows, most_bins)
+    bins = bins_of(
+        (
+            (datetime.fromisoformat(written_at or recorded_at), kind_of(state, category))
+            for written_at, recorded_at, state, category in rows
+        ),
+        most_bins,
+    )
     days = len({each["start"][:10] for each in bins}) > 1
     form = "%d %b %H:%M" if days else "%H:%M"
     bars = [(datetime.fromisoformat(each["start"]).strftime(form), each["frames"]) for each in bins]
@@ -51,30 +58,30 @@ def categories(rows: Iterable[LogRow], most_bins: int) -> Distribution:
     return Distribution("Categories over time", f"written, {width}", bars)
 
 
-def confidence(rows: Iterable[LogRow], _most_bins: int) -> Distribution:
+def _confidence(rows: Rows, _most_bins: int) -> Distribution:
     """Return the probabilities of the likeliest category, the uncertain ones apart."""
     bars: list[Counter[str]] = [Counter() for _ in range(_TENTHS)]
     unknown = 0
-    for row in rows:
-        if row.probability is None:
+    for probability, uncertain in rows:
+        if probability is None:
             unknown += 1
             continue
-        bars[min(int(row.probability * _TENTHS), _TENTHS - 1)]["uncertain" if row.uncertain else "certain"] += 1
+        bars[min(int(probability * _TENTHS), _TENTHS - 1)]["uncertain" if uncertain else "certain"] += 1
     labels = [f"{at / _TENTHS:.1f}" for at in range(_TENTHS)]
     return Distribution(
         "Confidence", "probability of the category, from", list(zip(labels, bars, strict=True)), unknown
     )
 
 
-def magnification(rows: Iterable[LogRow], _most_bins: int) -> Distribution:
+def _magnification(rows: Rows, _most_bins: int) -> Distribution:
     """Return the magnifications in steps of 1, 2 and 5, by category."""
     found: dict[float, Counter[str]] = {}
     unknown = 0
-    for row in rows:
-        if not row.magnification or row.magnification <= 0:
+    for magnification, state, category in rows:
+        if not magnification or magnification <= 0:
             unknown += 1
             continue
-        found.setdefault(round_length(row.magnification), Counter())[row.category or "failed"] += 1
+        found.setdefault(round_length(magnification), Counter())[kind_of(state, category)] += 1
     if not found:
         return Distribution("Magnification", "", [], unknown)
     steps = [min(found)]
@@ -84,15 +91,15 @@ def magnification(rows: Iterable[LogRow], _most_bins: int) -> Distribution:
     return Distribution("Magnification", "from", bars, unknown)
 
 
-def latency(rows: Iterable[LogRow], _most_bins: int) -> Distribution:
+def _latency(rows: Rows, _most_bins: int) -> Distribution:
     """Return the seconds from the file's last change to its row in the ledger."""
     bars: list[Counter[str]] = [Counter() for _ in range(len(_SECONDS) + 1)]
     unknown = 0
-    for row in rows:
-        if row.file_modified_at is None:
+    for recorded_at, written_at in rows:
+        if written_at is None:
             unknown += 1
             continue
-        seconds = (row.recorded_at - row.file_modified_at).total_seconds()
+        seconds = (datetime.fromisoformat(recorded_at) - datetime.fromisoformat(written_at)).total_seconds()
         bars[next((at for at, limit in enumerate(_SECONDS) if seconds < limit), len(_SECONDS))]["frames"] += 1
     labels = [f"< {limit:g} s" for limit in _SECONDS] + [f">= {_SECONDS[-1]:g} s"]
     while len(bars) > 1 and not bars[-1]:
@@ -100,12 +107,27 @@ def latency(rows: Iterable[LogRow], _most_bins: int) -> Distribution:
     return Distribution("Latency", "from written to recorded", list(zip(labels, bars, strict=False)), unknown)
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """
+    One kind of distribution.
+
+    Attributes:
+        columns: of the log, that it is made of; whole rows of a million frames take twenty times as long.
+        distribution: makes it of stored values of these columns and the most bins that there may be.
+
+    """
+
+    columns: Sequence[str]
+    distribution: Callable[[Rows, int], Distribution]
+
+
 #: What can be plotted.
-KINDS: Final[Mapping[str, Callable[[Iterable[LogRow], int], Distribution]]] = {
-    "categories": categories,
-    "confidence": confidence,
-    "magnification": magnification,
-    "latency": latency,
+KINDS: Final[Mapping[str, Kind]] = {
+    "categories": Kind(("file_modified_at", "recorded_at", "state", "category"), _categories),
+    "confidence": Kind(("probability", "uncertain"), _confidence),
+    "magnification": Kind(("magnification", "state", "category"), _magnification),
+    "latency": Kind(("recorded_at", "file_modified_at"), _latency),
 }
 
 

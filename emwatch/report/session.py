@@ -19,7 +19,7 @@ from emwatch.escape import escaped
 from emwatch.frame import CATEGORIES, FrameState, path_to_text
 from emwatch.ledger.filters import LogFilter
 from emwatch.report import stage_map
-from emwatch.report.timeline import bins_of, timeline
+from emwatch.report.timeline import bins_of, kind_of, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +76,9 @@ def session_report(reader: LedgerReader, session: SessionRow, config: Config, ma
         "counts": _counts(rows),
         "told": _told(rows),
         "categories": _categories(rows),
-        "timeline": bins_of(rows),
+        "timeline": bins_of(
+            (each.file_modified_at or each.recorded_at, kind_of(each.state, each.category)) for each in rows
+        ),
         "hits": [_hit(each, alerts) for each in rows if each.targets],
         "alerts": _alerts(alerts),
         "gaps": _gaps(rows),

@@ -13,8 +13,6 @@ from emwatch.report.stage_map import CATEGORY_COLOURS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from emwatch.ledger.query import LogRow
-
 _MOST_BINS: Final = 60
 _MINUTES: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 43200, 525600)
 _FAILED: Final = "failed"
@@ -26,31 +24,37 @@ _FOOT: Final = 28
 _LABELS: Final = 8
 
 
-def bins_of(rows: Iterable[LogRow], most: int = _MOST_BINS) -> list[dict[str, Any]]:
+def bins_of(written: Iterable[tuple[datetime, str]], most: int = _MOST_BINS) -> list[dict[str, Any]]:
     """
-    Return the bins of a session in order, empty ones too: ``start``, ``minutes``, and the number of frames by category.
+    Return the bins of frames in order, empty ones too: ``start``, ``minutes``, and the number of frames by category.
 
-    The width is the smallest round one that makes at most ``most`` bins; frames count when their file was written.
+    ``written``: when each file was written, and its `kind_of`. The width is the smallest round one that makes at most
+    ``most`` bins.
     """
-    written = [(each.file_modified_at or each.recorded_at, _kind(each)) for each in rows]
-    if not written:
+    first = last = None
+    by_minute: Counter[tuple[datetime, str]] = Counter()
+    for moment, kind in written:
+        first = moment if first is None else min(first, moment)
+        last = moment if last is None else max(last, moment)
+        by_minute[moment.replace(second=0, microsecond=0), kind] += 1
+    if first is None or last is None:
         return []
-    first, last = min(moment for moment, _ in written), max(moment for moment, _ in written)
     width = next((each for each in _MINUTES if (last - first) / timedelta(minutes=each) < most - 1), _MINUTES[-1])
     midnight = first.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     step = timedelta(minutes=width)
     start = midnight + (first - midnight) // step * step
     bins: list[Counter[str]] = [Counter() for _ in range((last - start) // step + 1)]
-    for moment, kind in written:
-        bins[(moment - start) // step][kind] += 1
+    for (minute, kind), count in by_minute.items():
+        bins[(minute - start) // step][kind] += count
     return [
         {"start": (start + number * step).astimezone().isoformat(), "minutes": width, "frames": dict(each)}
         for number, each in enumerate(bins)
     ]
 
 
-def _kind(row: LogRow) -> str:
-    return row.category if row.state is FrameState.RECORDED and row.category else _FAILED
+def kind_of(state: str, category: str | None) -> str:
+    """Return what a frame counts as: its category, or ``failed``."""
+    return category if state == FrameState.RECORDED and category else _FAILED
 
 
 def timeline(bins: Sequence[Mapping[str, Any]]) -> str:

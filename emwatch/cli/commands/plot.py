@@ -58,7 +58,8 @@ def plot(kind: str, config_file: Path | None, ledger: Path | None, out: Path | N
 
     with LedgerReader(config.ledger.path) as reader:
         most = _BARS_IN_A_PICTURE if shape else _BARS_ON_A_TERMINAL
-        shown = distributions.KINDS[kind](reader.rows(wanted), most)
+        asked_for = distributions.KINDS[kind]
+        shown = asked_for.distribution(reader.stored(wanted, asked_for.columns), most)
     if not shown.bars or not shown.parts:
         unknown = (
             f"the {kind} of {counted(shown.left_out, 'frame')} is not known" if shown.left_out else "nothing found"
