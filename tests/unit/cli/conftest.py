@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from click.testing import CliRunner
 
+from emwatch.cli.main import cli
 from emwatch.errors import Truncated
 from emwatch.frame import (
     AcquisitionMetadata,
@@ -36,6 +38,17 @@ def _no_configuration_of_this_machine(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "STATE_DIRECTORY", "JOURNAL_STREAM", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(name="emwatch_here")
+def _emwatch_here() -> Run:
+    """The command line in this process, where no process is the point."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        done = CliRunner().invoke(cli, [str(each) for each in arguments])
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+    return run
 
 
 @pytest.fixture(name="emwatch")

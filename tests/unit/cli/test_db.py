@@ -11,9 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
 
-from emwatch.cli.main import cli
 from emwatch.ledger.care.check import VIEWS
 from emwatch.ledger.schema import tables
 from emwatch.service.lock import SingleInstance
@@ -25,14 +23,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(name="emwatch")
-def _emwatch() -> Run:
-    """The command line in this process: no process is the point here."""
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        done = CliRunner().invoke(cli, [str(each) for each in arguments])
-        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
-
-    return run
+def _emwatch(emwatch_here: Run) -> Run:
+    return emwatch_here
 
 
 def test_a_sound_ledger_is_checked_backed_up_and_the_backup_verified(emwatch: Run, ledger: Path) -> None:

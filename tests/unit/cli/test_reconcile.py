@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
 
-from emwatch.cli.main import cli
 from emwatch.frame import FrameState, Outcome, StatKey
 from emwatch.ledger.writer import Ledger
 
@@ -22,14 +20,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(name="emwatch")
-def _emwatch() -> Run:
-    """The command line in this process: no process is the point here."""
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        done = CliRunner().invoke(cli, [str(each) for each in arguments])
-        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
-
-    return run
+def _emwatch(emwatch_here: Run) -> Run:
+    return emwatch_here
 
 
 @pytest.fixture(name="watched")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -17,18 +16,15 @@ from emwatch.cli.terminal.display import both_ends
 from emwatch.cli.terminal.lines import PlainLines
 from emwatch.cli.terminal.live import LiveView
 from emwatch.frame import (
-    CATEGORIES,
     AcquisitionMetadata,
-    FrameReading,
     FrameState,
     Match,
     Outcome,
-    Prediction,
     Reading,
-    StatKey,
 )
 from emwatch.ingest.events import BarRead, FrameDone
 from emwatch.service.progress import Progress
+from emwatch.testing import make_outcome
 
 Show = Callable[[FrameDone, bool], str]
 
@@ -177,12 +173,7 @@ _MAGNIFIED = AcquisitionMetadata("Maker", {"magnification": Reading(5000.0, "500
 
 
 def _recorded(metadata: AcquisitionMetadata) -> FrameDone:
-    path, key = Path("/sem/tip.tif"), StatKey(1, 1, 1, 1)
-    views = np.zeros((0, 170, 170), np.float32)
-    reading = FrameReading(path, "ab" * 32, key, "TIFF", 170, 170, "uint8", 1, metadata, views)
-    scores = dict.fromkeys(CATEGORIES, 0.0) | {"Tips": 1.0}
-    prediction = Prediction("Tips", 1.0, scores, uncertain=False, margin=1.0, bundle_sha256="ab" * 32)
-    outcome = Outcome(path, FrameState.RECORDED, key, "ab" * 32, reading=reading, prediction=prediction)
+    outcome = make_outcome("/sem/tip.tif", metadata=metadata)
     return FrameDone(7, outcome, new=True, duplicate_of=None, lag_s=0.1, waiting=0)
 
 

@@ -11,13 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pytest
 
 from emwatch.config.schema import WatchConfig
 from emwatch.errors import ConfigError, Denied, LedgerError, NotAFrame, ReaderDied, Truncated, Vanished, WatchError
 from emwatch.frame import (
-    CATEGORIES,
     AcquisitionMetadata,
     FrameReading,
     FrameState,
@@ -36,7 +34,7 @@ from emwatch.ingest.pipeline import Pipeline
 from emwatch.ingest.scan import Scan
 from emwatch.ledger.writer import Known, Ledger, Recorded
 from emwatch.service.progress import Progress
-from emwatch.testing import ManualClock, make_target
+from emwatch.testing import ManualClock, make_prediction, make_reading, make_target
 from emwatch.watch import sweep as sweep_module
 from emwatch.watch.directory import WatchedDirectory, settle_seconds
 from emwatch.watch.hints import HintBox
@@ -44,6 +42,8 @@ from emwatch.watch.settle import Settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    import numpy as np
 
 
 class Reader:
@@ -76,17 +76,11 @@ class Reader:
             raise Denied(f"{path}: locked by its writer")
         if content.startswith(b"text"):
             raise NotAFrame(f"{path}: not an image")
-        return FrameReading(
+        return make_reading(
             path,
-            hashlib.sha256(content).hexdigest(),
-            StatKey.of(path.stat()),
-            image_format="TIFF",
-            width=170,
-            height=170,
-            pixel_type="uint8",
-            pages=1,
+            sha256=hashlib.sha256(content).hexdigest(),
+            stat_key=StatKey.of(path.stat()),
             metadata=metadata,
-            views=np.zeros((1, 170, 170), np.float32),
             unsettled="its last rows are black, or not written yet" if content.startswith(b"dark") else "",
         )
 
@@ -102,8 +96,7 @@ class Judge:
     ) -> Prediction:
         if self.stumble:
             raise RuntimeError("out of cheese")
-        scores = dict.fromkeys(CATEGORIES, 0.0) | {"Tips": 1.0}
-        return Prediction("Tips", 1.0, scores, uncertain=False, margin=1.0, bundle_sha256="ab" * 32)
+        return make_prediction(probability=1.0)
 
 
 class FlakyLedger(Ledger):

@@ -6,17 +6,16 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from emwatch.frame import AcquisitionMetadata, FrameReading, FrameState, StatKey
+from emwatch.frame import FrameReading, FrameState, StatKey
 from emwatch.ingest.events import FrameDone
 from emwatch.ingest.outage import LedgerOutage
 from emwatch.ingest.pipeline import FrameInWork, Pipeline
 from emwatch.ledger.writer import Ledger
-from emwatch.testing import ManualClock
+from emwatch.testing import ManualClock, make_reading
 from emwatch.watch.settle import Settle
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     import pytest
 
@@ -33,11 +32,7 @@ class Reader:
 
     def finish(self) -> FrameReading:
         coloured = float(int(self._path.stem) % 2)
-        views = np.zeros((1, 170, 170), np.float32)
-        name = self._path.stem
-        return FrameReading(
-            self._path, name, _KEY, "TIFF", 8, 8, "uint8", 1, AcquisitionMetadata(), views, coloured_share=coloured
-        )
+        return make_reading(self._path, stat_key=_KEY, coloured_share=coloured)
 
 
 class BrokenJudge:

@@ -7,13 +7,13 @@ import pytest
 
 from emwatch.errors import DatasetError
 from emwatch.frame import CATEGORIES, Prediction
+from emwatch.testing import make_prediction
 from emwatch.train.dataset.labelled import LabelledFrame
 from emwatch.train.evaluate.compare import Pair, comparison, sign_test
 
 
 def said(category: int) -> Prediction:
-    scores = dict.fromkeys(CATEGORIES, 0.01) | {CATEGORIES[category]: 0.91}
-    return Prediction(CATEGORIES[category], 0.91, scores, False, 0.9, "b" * 64)
+    return make_prediction(CATEGORIES[category])
 
 
 def pair(name: str, truth: int, first: int, second: int, source: str) -> Pair:
