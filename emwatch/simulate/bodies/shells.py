@@ -44,7 +44,7 @@ def pollen(stage: Stage) -> None:
             ) -> npt.NDArray[np.floating]:
                 ridge = np.abs(np.sin(angle * lobes / 2)) ** 0.5
                 wall = 0.02 * np.sin(angle * 40) * np.sin(share * 60) if way == 3 else 0
-                return radius * ((ridge - 1) * deep + wall) * np.sin(share * math.pi)
+                return np.asarray(radius * ((ridge - 1) * deep + wall) * np.sin(share * math.pi))
 
             rise = np.linspace(0, math.pi, 90)
             lathe(
