@@ -161,9 +161,9 @@ def _facing(stage: Stage, points: npt.NDArray[np.floating]) -> npt.NDArray[np.fl
 def hexagons(stage: Stage) -> None:
     """Zinc oxide rods: six-sided, flat or pointed ends, standing close and leaning, sides and ends seen."""
     stage.terrain(np.full(stage.shape(), 0.0, np.float32), 0.06)
-    radius = stage.size(0.014, 0.06)
+    radius = stage.size(0.012, 0.045)
     spread, point = stage.between(0.02, 0.45), (0.0, 1.0, 1.0)[stage.number(0, 2)] * 0.99 + 0.01
-    tall = radius * stage.between(3, 9)
+    tall = radius * stage.between(4, 13)
     count = int(min(650, stage.between(0.9, 1.8) * (stage.width + tall) * (stage.deep + tall) / (radius * radius * 6)))
     for x, y in stage.spots(count, tall * 0.5):
         mine = radius * math.exp(stage.rng.normal(0, 0.25))
