@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from emwatch.errors import LedgerError
 from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.ledger.schema import APPLICATION_ID, REVISION
-from emwatch.ledger.sqlite_file import BUSY_TIMEOUT_MS, LedgerUnavailableError, connect_to_read, explained
+from emwatch.ledger.sqlite_file import BUSY_TIMEOUT_MS, LedgerUnavailableError, connect, connect_to_read, explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,25 +48,19 @@ def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Eng
 
     On a network share a rollback journal takes the place of the WAL, which only works between processes of one machine.
     """
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(path, isolation_level=None, check_same_thread=False),
-        poolclass=StaticPool,
-    )
 
-    @event.listens_for(engine, "connect")
-    def set_up(connection: sqlite3.Connection, _record: object) -> None:
-        # The timeout comes first: switching to WAL needs a lock, too.
+    def opened() -> sqlite3.Connection:
         journal = "TRUNCATE" if crosses_network(file_system_type(path.parent)) else "WAL"
-        pragmas = (
-            f"busy_timeout={busy_timeout_ms}",
+        return connect(
+            path,
+            f"busy_timeout={busy_timeout_ms}",  # comes first: switching to WAL needs a lock, too
             f"journal_mode={journal}",
             f"journal_size_limit={WAL_KEPT_BYTES}",
             "synchronous=FULL",
             "foreign_keys=ON",
         )
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}").close()
+
+    engine = create_engine("sqlite://", creator=opened, poolclass=StaticPool)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -56,11 +56,22 @@ def connect_to_read(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> sq
                 raise LedgerUnavailableError(f"{path}: is just being opened for writing: try again")
             if _is_in_wal_mode(file):
                 mode += "&immutable=1"
-    connection = sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA busy_timeout={busy_timeout_ms}").close()
+    # 32 MB of cache: a filter over years of frames reads many pages.
+    connection = connect(f"{file.as_uri()}?{mode}", f"busy_timeout={busy_timeout_ms}", "cache_size=-32000", uri=True)
     # Python handles Ctrl-C only between its own steps: a question without an end would keep the -wal growing for ever.
     connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_SIGNALS)
-    connection.execute("PRAGMA cache_size=-32000").close()  # 32 MB: a filter over years of frames reads many pages
+    return connection
+
+
+def connect(database: str | Path, *pragmas: str, uri: bool = False) -> sqlite3.Connection:
+    """Open a database for any thread, and set it up; what cannot be set up is closed. Raises `sqlite3.Error`."""
+    connection = sqlite3.connect(database, uri=uri, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").close()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -204,21 +204,34 @@ else:
     _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_DEEPEST: Final = 100
+
+
 class _PlainLoader(_SafeLoader):
-    """Safe YAML, and nothing said twice: no aliases (they explode), no repeated keys (the last would win silently)."""
+    """
+    Safe YAML, and nothing said twice: no aliases (they explode), no repeated keys (the last would win silently).
+
+    How deep Python itself can go differs between its versions, so there is a limit of our own.
+    """
 
     def get_single_node(self) -> yaml.Node | None:
         root: yaml.Node | None = super().get_single_node()
-        ahead, seen = [root] if root else [], set()
-        while ahead:
-            node = ahead.pop()
-            if node in seen:
-                raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", node.start_mark)
-            seen.add(node)
-            if isinstance(node, yaml.SequenceNode):
-                ahead += node.value
-            elif isinstance(node, yaml.MappingNode):
-                ahead += [each for pair in node.value for each in pair]
+        seen, depth = set(), 0
+        level = [root] if root else []
+        while level:
+            depth += 1
+            below = []
+            for node in level:
+                if node in seen:
+                    raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", node.start_mark)
+                if depth > _DEEPEST:
+                    raise yaml.constructor.ConstructorError(None, None, "too deep nesting", node.start_mark)
+                seen.add(node)
+                if isinstance(node, yaml.SequenceNode):
+                    below += node.value
+                elif isinstance(node, yaml.MappingNode):
+                    below += [each for pair in node.value for each in pair]
+            level = below
         return root
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -45,18 +45,29 @@ class Salvage:
     def __enter__(self) -> Self:
         try:
             self._connection = connect_to_evidence(self.path)
-            self._connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
-            # What answers questions (log_search, log_text) is made anew from the rest, and not even opened.
-            named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'log\\_%' ESCAPE '\\'"
-            names = [name for (name,) in self._connection.execute(named)]
-            for name in names:
-                table = [row[1] for row in self._connection.execute(f"PRAGMA table_info('{name}')")]
-                self._columns[name] = table
         except (sqlite3.Error, OSError) as error:
-            raise LedgerError(f"{self.path}: expected a ledger, and nothing of it can be read ({error})") from error
+            raise self._none(error) from error
+        try:
+            self._look()
+        except BaseException:
+            self._connection.close()
+            raise
+        return self
+
+    def _look(self) -> None:
+        self._connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
+        # What answers questions (log_search, log_text) is made anew from the rest, and not even opened.
+        named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'log\\_%' ESCAPE '\\'"
+        try:
+            for (name,) in self._connection.execute(named).fetchall():
+                self._columns[name] = [row[1] for row in self._connection.execute(f"PRAGMA table_info('{name}')")]
+        except (sqlite3.Error, OSError) as error:
+            raise self._none(error) from error
         if "frames" not in self._columns:
             raise LedgerError(f"{self.path}: is no ledger of emwatch")
-        return self
+
+    def _none(self, error: Exception) -> LedgerError:
+        return LedgerError(f"{self.path}: expected a ledger, and nothing of it can be read ({error})")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

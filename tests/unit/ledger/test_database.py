@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, Outcome, StatKey
-from emwatch.ledger.database import LedgerUnavailableError
+from emwatch.ledger.care.salvage import Salvage
+from emwatch.ledger.database import LedgerUnavailableError, writing_engine
 from emwatch.ledger.query import LedgerReader, LogFilter
+from emwatch.ledger.sqlite_file import connect_to_read
 from emwatch.ledger.writer import Ledger
 from tests.counts import counts
 
@@ -340,3 +342,23 @@ def test_a_transaction_cut_off_without_a_wal_is_undone_at_the_next_start(tmp_pat
         assert ledger.replaced is None
         assert ledger.record(Outcome(Path("/acq/2.tif"), FrameState.RECORDED, StatKey(2, 2, 2, 2), "2" * 64), noon).new
     assert {row.path for row in LedgerReader(path).rows()} == {Path("/acq/1.tif"), Path("/acq/2.tif")}
+
+
+def _salvage(path: Path) -> None:
+    with Salvage(path):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("content", [b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 8000], ids=["a text", "damaged"])
+@pytest.mark.parametrize("opened", [_salvage, connect_to_read, lambda path: writing_engine(path).connect()])
+def test_what_cannot_be_opened_is_closed_again(
+    content: bytes, opened: Callable[[Path], object], tmp_path: Path
+) -> None:
+    (path := tmp_path / "ledger.sqlite3").write_bytes(content)
+
+    with pytest.raises((LedgerError, OperationalError, DatabaseError, sqlite3.Error)) as caught:
+        opened(path)
+
+    still_open = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert caught.value is not None  # its frames, and what they hold, are alive
+    assert [each for each in still_open if each.startswith(str(path))] == []
