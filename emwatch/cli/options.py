@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from emwatch.cli import logging_setup
+from emwatch.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from emwatch.config import Config, Loaded
+    from emwatch.ledger.server.connect import Server
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -23,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 #: Where the verbosity is kept in click's context: the top level shows tracebacks from 2 on.
 VERBOSITY: Final = "emwatch.verbosity"
+
+
+_SERVERS: Final = ("postgresql:", "postgresql+psycopg:")
+_CONFIGURED: Final = "server"
 
 
 class AnyPath(click.Path):
@@ -39,7 +45,31 @@ class AnyPath(click.Path):
         """Refuse an empty path."""
         if os.fspath(value) == "":
             self.fail("is empty; was it meant to come from a variable that is not set?", param, ctx)
+        if os.fspath(value).startswith(_SERVERS):
+            self.fail(
+                "is a server, and this needs a file: the ledger of a microscope. A server answers emwatch log, stats, show, "
+                "tail, session list and session show",
+                param,
+                ctx,
+            )
         return super().convert(value, param, ctx)
+
+
+class LedgerPlace(AnyPath):
+    """A ledger's file, the address of a server, or ``server``: the one that is configured. The last two stay texts."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check an address."""
+        if value == _CONFIGURED:
+            return value
+        if not os.fspath(value).startswith(_SERVERS):
+            return super().convert(value, param, ctx)
+        from emwatch.config.schema import server_url
+
+        try:
+            return server_url(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 config_option = click.option(
@@ -48,6 +78,12 @@ config_option = click.option(
     metavar="FILE",
     type=AnyPath(),
     help="Read this configuration file; it overrides the user's and the machine's.",
+)
+asked_ledger_option = click.option(
+    "--ledger",
+    metavar="FILE",
+    type=LedgerPlace(),
+    help='Use this ledger instead of ledger.path; "server": those of ledger.server, or postgresql+psycopg://... of another.',
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 
@@ -98,3 +134,25 @@ def load_config(
 ) -> Config:
     """Load the configuration; see `load_settings`."""
     return load_settings(config_file, flags, one_shot=one_shot).config
+
+
+def asked_ledger(config_file: Path | None, ledger: Path | str | None) -> tuple[Config, Path | Server]:
+    """
+    Load the configuration for a command that asks a ledger, and return what is to be asked.
+
+    Raises:
+        ConfigError: it cannot be used, or "server" is asked and none is configured.
+
+    """
+    if not isinstance(ledger, str):
+        config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+        return config, config.ledger.path
+    from emwatch.ledger.server.connect import Server
+
+    config = load_config(config_file, one_shot=True)
+    url = config.ledger.server if ledger == _CONFIGURED else ledger
+    if url is None:
+        raise ConfigError(
+            "ledger.server: is not configured; write it, or give --ledger postgresql+psycopg://USER@HOST/DATABASE"
+        )
+    return config, Server(url, config.ledger.read_server_password if url == config.ledger.server else str)

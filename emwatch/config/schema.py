@@ -101,8 +101,8 @@ def _folder_rule(rule: str) -> str:
     return rule
 
 
-def _server_url(url: str) -> str:
-    """Check the address of a server. It goes into messages, so it holds no password."""
+def server_url(url: str) -> str:
+    """Return the address of a server; it goes into messages. Raises `ValueError` for none, or for one with a password."""
     try:
         parts = urlsplit(url)
         port, password = parts.port, parts.password
@@ -128,7 +128,7 @@ class LedgerConfig(Section):
     backup_directory: Path | None = None
     backup_every_hours: Annotated[Number, Field(ge=0, le=10000)] = 24.0
     backup_keep: Annotated[int, Field(ge=1, le=1000)] = 7
-    server: Annotated[Text, AfterValidator(_server_url)] | None = None
+    server: Annotated[Text, AfterValidator(server_url)] | None = None
     server_password: Secret | None = None
 
     @model_validator(mode="after")

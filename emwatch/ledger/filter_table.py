@@ -119,7 +119,7 @@ def log_filter(
 
     """
     from emwatch.ledger.filters import LogFilter
-    from emwatch.ledger.full_text import match_expression
+    from emwatch.ledger.words import terms_of
 
     values: dict[str, Any] = {
         each.field or each.key: asked[each.key]
@@ -131,7 +131,7 @@ def log_filter(
     values["probability"] = _probability(asked.get("min_probability"), asked.get("max_probability"))
     if "text" in values:
         try:
-            match_expression(values["text"])
+            terms_of(values["text"])
         except ValueError as error:
             raise QuestionError("text", str(error)) from error
     if values.get("hits") is False and values.get("target"):

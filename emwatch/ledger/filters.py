@@ -11,16 +11,20 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from unicodedata import normalize
 
-from sqlalchemy import Integer, and_, exists, func, literal_column, or_, select, text, type_coerce, union_all
+from sqlalchemy import and_, exists, literal_column, or_, select, text, union_all
 
 from emwatch.frame import FrameState, Window
-from emwatch.ledger.full_text import match_expression, matching, matching_sessions, with_words
+from emwatch.ledger.dialects import flag, like_any_case, path_meets, unindexed
+from emwatch.ledger.full_text import matching, matching_sessions, with_words
 from emwatch.ledger.schema import acquisition, alerts, frames, matches, reviews, search, sessions
+from emwatch.ledger.words import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Column, ColumnElement, CompoundSelect, Select
+
+    from emwatch.ledger.words import Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ def conditions_of(wanted: LogFilter) -> list[RowCondition]:
         ids = session_ids(wanted.session, wanted.asked_at)
         found.append(_column("session_id", lambda column: [column.in_(ids)]))
     if wanted.text is not None:
-        found.append(_of_words(match_expression(wanted.text)))
+        found.append(_of_words(terms_of(wanted.text)))
     if wanted.path is not None:
         found.append(_of_path(wanted.path))
     if wanted.where is not None:
@@ -168,12 +172,9 @@ def conditions_of(wanted: LogFilter) -> list[RowCondition]:
 
 
 def _column(name: str, build: Callable[[ColumnElement[Any]], list[ColumnElement[bool]]]) -> RowCondition:
-    column = search.c[name]
-    # A leading plus keeps SQLite from choosing an index for it (https://sqlite.org/optoverview.html#uplus).
-    asked = type_coerce(literal_column(f"+log_search.{name}"), column.type)
     keys = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(*build(_PROBE.c[name]))
-    new, indexed = (keys.where(text(f"probe.is_indexed = {each}")) for each in (0, 1))
-    return RowCondition(and_(*build(asked)), union_all(new, indexed))
+    new, indexed = (keys.where(flag(_PROBE.c.is_indexed, is_set=each)) for each in (False, True))
+    return RowCondition(and_(*build(unindexed(search.c[name]))), union_all(new, indexed))
 
 
 def _of_state(wanted: LogFilter) -> list[RowCondition]:
@@ -215,7 +216,7 @@ def _of_time(wanted: LogFilter) -> list[RowCondition]:
 
 
 def _frame_id() -> ColumnElement[int]:
-    return literal_column("+log_search.frame_id", Integer)
+    return unindexed(search.c.frame_id)
 
 
 def _of_columns(wanted: LogFilter) -> list[RowCondition]:
@@ -280,7 +281,7 @@ def _of_names(wanted: LogFilter) -> list[RowCondition]:
         named = (
             exists()
             .select_from(source)
-            .where(frame.c.id == search.c.frame_id, or_(*(_like(each, glob) for each in columns)))
+            .where(frame.c.id == search.c.frame_id, or_(*(like_any_case(each, glob) for each in columns)))
             .correlate(search)
         )
         by_words = None if field in {"operator", "sample"} else with_words(glob, field)
@@ -288,18 +289,13 @@ def _of_names(wanted: LogFilter) -> list[RowCondition]:
     return found
 
 
-def _like(column: ColumnElement[Any], glob: str) -> ColumnElement[bool]:
-    like = re.sub(r"[%_\x01]", "\x01\\g<0>", glob).replace("*", "%").replace("?", "_")
-    return column.like(like, escape="\x01")
-
-
-def _of_words(expression: str) -> RowCondition:
+def _of_words(terms: tuple[Term, ...]) -> RowCondition:
     of_sessions = select(frames.c.id).where(
-        frames.c.session_id.is_not(None), frames.c.session_id.in_(matching_sessions(expression))
+        frames.c.session_id.is_not(None), frames.c.session_id.in_(matching_sessions(terms))
     )
 
     def found(lowest: int = 0) -> CompoundSelect[Any]:
-        return union_all(*matching(expression, lowest), of_sessions.where(frames.c.id >= lowest))
+        return union_all(*matching(terms, lowest), of_sessions.where(frames.c.id >= lowest))
 
     near = lambda lowest: _frame_id().in_(found(lowest))  # noqa: E731 - one line says it
     return RowCondition(_frame_id().in_(found()), found(), dear=_DEAR_WORDS, near=near, slow=True)
@@ -309,7 +305,7 @@ def _of_path(glob: str) -> RowCondition:
     pattern = glob if os.sep in glob else f"*{os.sep}{glob}"
     path = frames.alias("path_of")
     holds = (
-        select(_path_meets(path.c.path, pattern))
+        select(path_meets(path.c.path, pattern, _readings(pattern)))
         .where(path.c.id == search.c.frame_id)
         .correlate(search)
         .scalar_subquery()
@@ -317,17 +313,8 @@ def _of_path(glob: str) -> RowCondition:
     named = with_words(pattern, "path")
     if named is not None:
         return RowCondition(holds, named, dear=_DEAR_WORDS, slow=True)
-    meeting = select(path.c.id).where(_path_meets(path.c.path, pattern))
+    meeting = select(path.c.id).where(path_meets(path.c.path, pattern, _readings(pattern)))
     return RowCondition(holds, meeting, dear=0, slow=True)
-
-
-def _path_meets(path: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
-    if not pattern.isascii():
-        return func.emwatch_path_like(path, pattern).is_not(None)
-    if "[" not in pattern:  # LIKE knows no brackets, takes capitals as they come, and is as fast as GLOB on bare paths
-        return _like(path, pattern)
-    lower = func.lower(path)
-    return or_(*(lower.op("GLOB", is_comparison=True)(each) for each in _readings(pattern.lower())))
 
 
 def _readings(pattern: str) -> tuple[str, ...]:

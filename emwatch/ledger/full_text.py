@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import literal_column, select, union_all
+from sqlalchemy import select, union_all
 
 from emwatch.ledger.database import driver_of
+from emwatch.ledger.dialects import have_words
 from emwatch.ledger.schema import new_words, session_words, words
+from emwatch.ledger.words import Term
 
 if TYPE_CHECKING:
     from sqlalchemy import CompoundSelect, Connection, Select, TableClause
@@ -30,36 +32,19 @@ def index_new(connection: Connection) -> None:
         driver_of(connection).execute(statement).close()
 
 
-def match_expression(asked: str) -> str:
-    """
-    Return an FTS5 expression for words that all must be there, a phrase in quotes, ``wafer*`` for a beginning.
-
-    Raises `ValueError` if there is no word in it. What FTS5 calls operators are words like others.
-    """
-    terms = []
-    for phrase, word in re.findall(r'"([^"]*)"|([^\s"]+)', asked):
-        term = phrase or word
-        beginning = "*" if word.endswith("*") else ""
-        if any(letter.isalnum() for letter in term):
-            terms.append(f'"{term.rstrip("*")}"{beginning}')
-    if not terms:
-        raise ValueError(f"{asked!r} has no word to look for: give letters or digits")
-    return " ".join(terms)
-
-
-def matching(expression: str, lowest: int = 0) -> list[Select[tuple[int]]]:
-    """Return questions for the numbers of the frames that meet an FTS5 expression, from the ``lowest`` on."""
-    found = [_meeting(index, expression) for index in (words, new_words)]
+def matching(terms: tuple[Term, ...], lowest: int = 0) -> list[Select[tuple[int]]]:
+    """Return questions for the numbers of the frames that have all terms, from the ``lowest`` on."""
+    found = [_meeting(index, terms) for index in (words, new_words)]
     return [each.where(each.selected_columns.rowid >= lowest) for each in found] if lowest else found
 
 
-def matching_sessions(expression: str) -> Select[tuple[int]]:
-    """Return a question for the numbers of the sessions of which people said what meets an FTS5 expression."""
-    return _meeting(session_words, expression)
+def matching_sessions(terms: tuple[Term, ...]) -> Select[tuple[int]]:
+    """Return a question for the numbers of the sessions of which people said what has all terms."""
+    return _meeting(session_words, terms)
 
 
-def _meeting(index: TableClause, expression: str) -> Select[tuple[int]]:
-    return select(index.c.rowid).where(literal_column(index.name).op("MATCH")(expression))
+def _meeting(index: TableClause, terms: tuple[Term, ...]) -> Select[tuple[int]]:
+    return select(index.c.rowid).where(have_words(index, terms))
 
 
 def with_words(glob: str, column: str) -> CompoundSelect[Any] | None:
@@ -67,7 +52,7 @@ def with_words(glob: str, column: str) -> CompoundSelect[Any] | None:
     if not glob.isascii():  # its letters may be composed in another way
         return None
     whole = [part.group() for part in re.finditer(r"[^\W_]+", glob) if not _open_ended(glob, part.start(), part.end())]
-    return union_all(*matching(" ".join(f'{column} : "{word}"' for word in whole))) if whole else None
+    return union_all(*matching(tuple(Term(word, column=column) for word in whole))) if whole else None
 
 
 def _open_ended(glob: str, start: int, end: int) -> bool:

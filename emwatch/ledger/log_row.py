@@ -16,6 +16,7 @@ from sqlalchemy import func, select, type_coerce
 from sqlalchemy.types import NullType
 
 from emwatch.frame import FrameState, text_to_path
+from emwatch.ledger.dialects import json_list, lines
 from emwatch.ledger.schema import acquisition, alerts, frames, matches, notes, predictions, reviews, sessions
 
 if TYPE_CHECKING:
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Row
 
 _TARGETS: Final = (
-    select(func.json_group_array(matches.c.target))
-    .where(matches.c.frame_id == frames.c.id)
-    .correlate(frames)
-    .scalar_subquery()
+    select(json_list(matches.c.target)).where(matches.c.frame_id == frames.c.id).correlate(frames).scalar_subquery()
 )
 _REVIEWED: Final = (
     select(func.coalesce(reviews.c.category, reviews.c.verdict))
@@ -46,7 +44,7 @@ _ALERTED: Final = (
     .scalar_subquery()
 )
 _NOTES: Final = (
-    select(func.group_concat(notes.c.text, "\n"))
+    select(lines(notes.c.text, notes.c.written_at, notes.c.id))
     .where(notes.c.frame_id == frames.c.id, notes.c.replaced_by.is_(None), notes.c.text != "")
     .correlate(frames)
     .scalar_subquery()

@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from emwatch.frame import text_to_path
 from emwatch.ledger.choosing import chosen_by
+from emwatch.ledger.dialects import json_list
 from emwatch.ledger.schema import acquisition, frames, matches, predictions
 from emwatch.stage import Placement
 
@@ -39,7 +40,7 @@ class Position:
 
 
 _TARGETS: Final = (
-    select(func.json_group_array(matches.c.target))
+    select(json_list(matches.c.target))
     .where(matches.c.frame_id == frames.c.id)
     .correlate(frames)
     .scalar_subquery()

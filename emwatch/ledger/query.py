@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import create_engine, event, func, select
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import func, select
 
+from emwatch.errors import LedgerError
+from emwatch.frame import path_to_text
 from emwatch.ledger import candidates, current, embeddings, positions, reviews, row_values, session_rows, tellings
-from emwatch.ledger.asking import checked_expression
-from emwatch.ledger.care.upgrade import migrate
 from emwatch.ledger.choosing import count_of, rows_of
 from emwatch.ledger.current import Account
-from emwatch.ledger.database import driver_of, ledger_errors, readable_revision, reading_engine
-from emwatch.ledger.filters import LogFilter, path_like
-from emwatch.ledger.full_text import index_new
+from emwatch.ledger.file_to_ask import FileToAsk
+from emwatch.ledger.filters import LogFilter
 from emwatch.ledger.log_row import LogRow, log_row, stored_columns
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
 from emwatch.ledger.schema import acquisition, frames, matches, predictions
 from emwatch.ledger.session_facts import deliveries, models_used
 from emwatch.ledger.session_rows import NoteRow, SessionRow
-from emwatch.ledger.sqlite_file import must_be_there
 from emwatch.ledger.stats import Counted, stats
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
-    from pathlib import Path
     from types import TracebackType
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from emwatch.frame import AcquisitionMetadata, Candidate, Embedding
     from emwatch.ledger.embeddings import FrameFacts, StoredEmbeddings
     from emwatch.ledger.positions import Position
+    from emwatch.ledger.server.asking import ServerToAsk
+    from emwatch.ledger.server.connect import Server
     from emwatch.ledger.session_facts import Delivery, ModelUse
     from emwatch.ledger.tellings import AlertRow
 
@@ -55,42 +53,29 @@ __all__ = [
 _ROWS_AT_A_TIME = 500
 
 
-def _empty_ledger() -> Engine:
-    """Return a ledger without rows, in memory: it stands for a file that was killed before its first commit."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    with engine.connect() as connection:
-        migrate(connection)
-    return engine
-
-
-def _add_functions(driver: sqlite3.Connection, _record: object) -> None:
-    driver.create_function("emwatch_path_like", 2, path_like, deterministic=True)
-
-
-def _prepare(connection: Connection, wanted: LogFilter) -> None:
-    """Raise `QuestionError` for SQL that is none, before it is asked of a million rows; index the newest words."""
-    if any((wanted.text, wanted.path, wanted.instrument, wanted.detector)):
-        index_new(connection)
-    if wanted.where is not None:  # after this the connection can only read
-        checked_expression(driver_of(connection), wanted.where)
-
-
 class LedgerReader:
     """
-    The ledger, open for reading only: never disturbs the writer, never changes a byte.
+    A ledger's file, or the ledgers of a server, for reading only: never disturbs the writer, never changes a byte.
+
+    On a server everything is answered but embeddings, candidates of targets, and files of a folder.
 
     Raises:
         LedgerError: there is no such file, it is not a ledger, or it needs to be migrated first.
 
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        must_be_there(path)
+    def __init__(self, place: Path | Server) -> None:
+        #: As messages name it.
+        self.name = path_to_text(place) if isinstance(place, Path) else place.name
+        self._asked: FileToAsk | ServerToAsk
+        if isinstance(place, Path):
+            self._asked = FileToAsk(place)
+        else:
+            from emwatch.ledger.server.asking import ServerToAsk
+
+            self._asked = ServerToAsk(place)
         #: False for a file that was killed before its first commit: it has no rows, and one thread may ask at a time.
-        self.has_tables = readable_revision(path) is not None
-        self._engine = reading_engine(path) if self.has_tables else _empty_ledger()
-        event.listen(self._engine, "connect", _add_functions)
+        self.has_tables = self._asked.has_tables
 
     def __enter__(self) -> Self:
         return self
@@ -102,25 +87,26 @@ class LedgerReader:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._engine.dispose()
+        self._asked.close()
 
-    @contextmanager
-    def _snapshot(self, wanted: LogFilter | None = None) -> Iterator[Connection]:
-        """Yield a connection for questions about one moment; ``wanted``: the filter that will be asked."""
-        with ledger_errors(self.path), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")  # what is counted, chosen and shown is one moment's
-            if wanted is not None:
-                _prepare(connection, wanted)
-            yield connection
+    def _snapshot(self, wanted: LogFilter | None = None) -> AbstractContextManager[Connection]:
+        """Return a connection for questions about one moment; ``wanted``: the filter that will be asked."""
+        return self._asked.snapshot(wanted)
+
+    def _of_file(self, wanted: LogFilter | None = None) -> AbstractContextManager[Connection]:
+        """Return a connection for what only a microscope's own ledger answers. Raises `LedgerError` for a server."""
+        if not isinstance(self._asked, FileToAsk):
+            raise LedgerError("a server does not answer this: use the ledger's file of the microscope, with `--ledger`")
+        return self._asked.snapshot(wanted)
 
     def accounts(self, folder: Path, names: Sequence[str]) -> dict[str, Account]:
         """Return what is recorded of the files of a folder, by name; files without a row are left out."""
-        with self._snapshot() as connection:
+        with self._of_file() as connection:
             return current.accounts(connection, folder, names)
 
     def rows_below(self, folder: Path) -> int:
         """Count the current rows of files in a folder and below it."""
-        with self._snapshot() as connection:
+        with self._of_file() as connection:
             return current.rows_below(connection, folder)
 
     def rows(self, wanted: LogFilter = LogFilter()) -> Iterator[LogRow]:  # noqa: B008 - frozen, so one for all is right
@@ -137,7 +123,8 @@ class LedgerReader:
         """
         with self._snapshot(wanted) as connection:
             question = rows_of(connection, wanted, stored_columns(names))
-            yield from connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(question)
+            for row in connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(question):
+                yield self._asked.as_stored(row)
 
     def alerts(
         self, *, state: str | None = None, target: str | None = None, frame_id: int | None = None, limit: int
@@ -147,24 +134,24 @@ class LedgerReader:
             return tellings.listed(connection, state=state, target=target, frame_id=frame_id, limit=limit)
 
     def number_of(self, path: Path) -> int | None:
-        """Return the number of the current row of a file, ``None`` without one."""
+        """Return the number of the current row of a file, ``None`` without one; on a server the newest of that path."""
         of_path = (frames.c.path == row_values.path_text(path)) & frames.c.superseded_by.is_(None)
         with self._snapshot() as connection:
-            return connection.scalar(select(frames.c.id).where(of_path))
+            return connection.scalar(select(frames.c.id).where(of_path).order_by(frames.c.recorded_at.desc()))
 
     def unacknowledged(self, *, target: str | None, ids: Sequence[int] | None) -> list[int]:
         """Return the numbers of alerts that were told and that nobody has acknowledged, of a target or among ``ids``."""
-        with self._snapshot() as connection:
+        with self._of_file() as connection:
             return tellings.unacknowledged(connection, target=target, ids=ids)
 
     def deliveries(self, wanted: LogFilter) -> list[Delivery]:
         """Return the alerts of the wanted frames, the oldest first."""
-        with self._snapshot() as connection:
+        with self._snapshot(wanted) as connection:
             return deliveries(connection, wanted)
 
     def models_used(self, wanted: LogFilter) -> list[ModelUse]:
         """Return the models whose predictions count for the wanted frames, the most used first."""
-        with self._snapshot() as connection:
+        with self._snapshot(wanted) as connection:
             return models_used(connection, wanted)
 
     def snoozed(self, now: datetime) -> dict[str, datetime]:
@@ -201,12 +188,12 @@ class LedgerReader:
 
         ``space_sha256``: also those without an embedding in this space.
         """
-        with self._snapshot(wanted) as connection:
+        with self._of_file(wanted) as connection:
             return unjudged(connection, wanted, bundle_sha256, space_sha256, before_id=before_id, limit=limit)
 
     def count_unjudged(self, wanted: LogFilter, bundle_sha256: str, space_sha256: str | None = None) -> int:
         """Count all of `unjudged`."""
-        with self._snapshot(wanted) as connection:
+        with self._of_file(wanted) as connection:
             return count_unjudged(connection, wanted, bundle_sha256, space_sha256)
 
     def reviews(self, wanted: LogFilter) -> list[ReviewRow]:
@@ -246,27 +233,27 @@ class LedgerReader:
         no_hits: bool = False,
     ) -> StoredEmbeddings:
         """Return the embeddings of current frames in one space, the newest first; see `emwatch.ledger.embeddings`."""
-        with self._snapshot() as connection:
+        with self._of_file() as connection:
             return embeddings.stored(connection, space_sha256, since=since, limit=limit, no_hits=no_hits)
 
     def embedding(self, frame_id: int, space_sha256: str) -> bytes | None:
         """Return a frame's embedding in a space, ``None`` without one."""
-        with self._snapshot() as connection:
+        with self._of_file() as connection:
             return embeddings.of_frame(connection, frame_id, space_sha256)
 
     def newest_embedding(self, frame_id: int) -> Embedding | None:
         """Return the embedding of a frame that was made last, ``None`` if it has none."""
-        with self._snapshot() as connection:
+        with self._of_file() as connection:
             return embeddings.newest(connection, frame_id)
 
     def facts(self, frame_ids: Sequence[int]) -> dict[int, FrameFacts]:
         """Return path, time and category of frames, by number."""
-        with self._snapshot() as connection:
+        with self._of_file() as connection:
             return embeddings.facts(connection, frame_ids)
 
     def candidates_before(self, frame_id: int | None, count: int) -> list[Candidate]:
         """Return up to ``count`` frames before a frame as targets see them, ``None``: the last ones; the oldest first."""
-        with self._snapshot() as connection:
+        with self._of_file() as connection:
             return candidates.last(connection, frame_id or candidates.BEYOND_ALL, count)
 
     def newest_id(self) -> int:

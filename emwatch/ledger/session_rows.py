@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from emwatch.frame import FrameState
+from emwatch.ledger.dialects import unknown_last
 from emwatch.ledger.filters import session_ids
 from emwatch.ledger.schema import frames, matches, notes, sessions
 
@@ -63,7 +64,7 @@ def sessions_of(
         )
         .outerjoin(frames, (frames.c.session_id == sessions.c.id) & frames.c.superseded_by.is_(None))
         .group_by(sessions.c.id)
-        .order_by(func.max(frames.c.recorded_at).desc(), sessions.c.id.desc())
+        .order_by(unknown_last(func.max(frames.c.recorded_at)), sessions.c.id.desc())
     )
     if latest is not None:
         newest = select(sessions.c.id).order_by(sessions.c.ended_at.desc(), sessions.c.id.desc()).limit(latest)

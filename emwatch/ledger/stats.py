@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Integer, cast, func, select
+from sqlalchemy import func, literal_column, select
 
 from emwatch.frame import FrameState
 from emwatch.ledger.choosing import keys_of
+from emwatch.ledger.dialects import local_time, unknown_first
 from emwatch.ledger.log_row import LOG_COLUMNS
 from emwatch.ledger.schema import acquisition, frames, matches, search, sessions
 
@@ -52,6 +53,7 @@ def stats(connection: Connection, wanted: LogFilter, by: Sequence[str]) -> list[
     recorded = search.c.state == FrameState.RECORDED
     hit = select(matches.c.id).where(matches.c.frame_id == search.c.frame_id).correlate(search).exists()
     keys = [_key(name).label(f"by_{name}") for name in by]
+    names = [each.name for each in keys]
     question = (
         select(
             *keys,
@@ -62,8 +64,8 @@ def stats(connection: Connection, wanted: LogFilter, by: Sequence[str]) -> list[
             func.avg(search.c.probability),
         )
         .select_from(source)
-        .group_by(*keys)
-        .order_by(*keys)
+        .group_by(*names)  # by name: PostgreSQL does not see that an expression with values is the same twice
+        .order_by(*(unknown_first(literal_column(name)) for name in names))
     )
     rows = map(tuple, connection.execute(question))
     return [Counted(tuple(map(_words, by, row)), *row[len(by) :]) for row in rows]
@@ -71,7 +73,7 @@ def stats(connection: Connection, wanted: LogFilter, by: Sequence[str]) -> list[
 
 def _key(name: str) -> ColumnElement[Any]:
     if name in _TIMES:
-        return func.strftime(_TIMES[name], cast(search.c.at_us / 1_000_000, Integer), "unixepoch", "localtime")
+        return local_time(search.c.at_us, _TIMES[name])
     return search.c[name] if name in _SEARCHED else next(each for each in LOG_COLUMNS if each.name == name).element
 
 

@@ -11,7 +11,14 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import (
+    AnyPath,
+    asked_ledger,
+    asked_ledger_option,
+    config_option,
+    json_option,
+    logging_options,
+)
 from emwatch.cli.terminal.display import is_terminal
 from emwatch.cli.terminal.log_rows import print_fields, print_json_rows, print_ndjson, print_rows
 from emwatch.frame import FrameState
@@ -32,7 +39,7 @@ SCREENFUL = 50
 @click.option("--all", "everything", is_flag=True, help="Also show files that are not frames, and the baseline.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=0), help="Show at most N rows; 0: all.")
 @click.option("--oldest-first", is_flag=True, help="Show the oldest first.")
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@asked_ledger_option
 @config_option
 @json_option
 @click.option("--ndjson", is_flag=True, help="Print one JSON object per line.")
@@ -43,7 +50,7 @@ SCREENFUL = 50
 @click.option("--sort", metavar="NAMES", help="Sort by these fields, comma-separated; -NAME: the greatest first.")
 @click.option("--count", is_flag=True, help="Print only the number of rows.")
 @logging_options
-def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
+def log(config_file: Path | None, ledger: Path | str | None, **asked: Any) -> None:
     """
     List recorded frames; a frame is shown if it meets all filters.
 
@@ -66,10 +73,10 @@ def log(config_file: Path | None, ledger: Path | None, **asked: Any) -> None:
     _refuse_both([name for name in ("failed", "all") if asked["everything" if name == "all" else name]])
     wanted = _filter(**asked)
     names = _fields(asked["fields"], formats)
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    config, place = asked_ledger(config_file, ledger)
     from emwatch.ledger.query import LedgerReader
 
-    with LedgerReader(config.ledger.path) as reader:
+    with LedgerReader(place) as reader:
         if "count" in formats:
             click.echo(reader.count(wanted))
             return

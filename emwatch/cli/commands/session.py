@@ -10,7 +10,15 @@ import click
 
 from emwatch.cli.entering import enter, tell_waiting, the_session
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import (
+    AnyPath,
+    asked_ledger,
+    asked_ledger_option,
+    config_option,
+    json_option,
+    load_config,
+    logging_options,
+)
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
@@ -163,16 +171,16 @@ def rename(
 @click.option(
     "--limit", metavar="N", type=click.IntRange(min=0), default=_SHOWN, help="At most N; 0: all.", show_default=True
 )
-@_ledger_option
+@asked_ledger_option
 @config_option
 @json_option
 @logging_options
-def list_sessions(limit: int, config_file: Path | None, ledger: Path | None, *, as_json: bool) -> None:
+def list_sessions(limit: int, config_file: Path | None, ledger: Path | str | None, *, as_json: bool) -> None:
     """List sessions, the one that was recorded into last first. The exit code is 3 if there is none."""
     from emwatch.ledger.query import LedgerReader
 
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    with LedgerReader(config.ledger.path) as reader:
+    _, place = asked_ledger(config_file, ledger)
+    with LedgerReader(place) as reader:
         rows = reader.sessions(limit or None)
     if as_json:
         print_json([_document(each) for each in rows])
@@ -186,16 +194,16 @@ def list_sessions(limit: int, config_file: Path | None, ledger: Path | None, *, 
 
 @session.command(short_help="Show a session.")
 @click.argument("which", metavar="[SESSION]", default="last")
-@_ledger_option
+@asked_ledger_option
 @config_option
 @json_option
 @logging_options
-def show(which: str, config_file: Path | None, ledger: Path | None, *, as_json: bool) -> None:
+def show(which: str, config_file: Path | None, ledger: Path | str | None, *, as_json: bool) -> None:
     """Show a session: when, who, what, how many frames of each category, hits and notes. SESSION is by default the last."""
     from emwatch.ledger.query import LedgerReader, LogFilter
 
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    with LedgerReader(config.ledger.path) as reader:
+    _, place = asked_ledger(config_file, ledger)
+    with LedgerReader(place) as reader:
         found = the_session(reader, which)
         by_category = reader.stats(LogFilter(session=str(found.id)), ("category",))
         notes = reader.notes(session_id=found.id)

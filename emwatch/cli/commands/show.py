@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.commands.note import note_document
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import (
+    asked_ledger,
+    asked_ledger_option,
+    config_option,
+    json_option,
+    logging_options,
+)
 from emwatch.cli.terminal.display import Column, is_terminal, print_json, print_table, printable, wants_colour
 from emwatch.cli.terminal.explain import print_values
 from emwatch.cli.terminal.log_rows import row_document
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from emwatch.config import Config
     from emwatch.frame import AcquisitionMetadata
     from emwatch.ledger.query import LogRow, NoteRow, ReviewRow
+    from emwatch.ledger.server.connect import Server
     from emwatch.ledger.tellings import AlertRow
     from emwatch.teaching.targets import ScoredFrame
 
@@ -59,14 +66,14 @@ class _Known:
     help="So many that look alike.",
 )
 @click.option("--picture/--no-picture", default=None, help="Show its picture; default: on a terminal.")
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@asked_ledger_option
 @config_option
 @json_option
 @logging_options
 def show(
     frame: str,
     similar: int,
-    ledger: Path | None,
+    ledger: Path | str | None,
     config_file: Path | None,
     *,
     picture: bool | None,
@@ -78,8 +85,8 @@ def show(
     Every value with the place it comes from, what each model says, alerts, reviews, notes, and the frames that look most
     alike. The file itself is opened for its picture only.
     """
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    known = _known(config, frame, similar)
+    config, place = asked_ledger(config_file, ledger)
+    known = _known(config, place, frame, similar if isinstance(place, Path) else 0)
     if as_json:
         print_json(_document(known))
         return
@@ -105,10 +112,10 @@ def _picture(config: Config, row: LogRow) -> str:
     return drawn(jpeg, protocol(os.environ), columns, max(_LEAST_LINES, lines // 2), true_colour=true_colour)
 
 
-def _known(config: Config, frame: str, similar: int) -> _Known:
+def _known(config: Config, place: Path | Server, frame: str, similar: int) -> _Known:
     from emwatch.ledger.query import LedgerReader, LogFilter
 
-    with LedgerReader(config.ledger.path) as reader:
+    with LedgerReader(place) as reader:
         number = int(frame) if frame.isascii() and frame.isdecimal() and len(frame) < 19 else None
         if number is None:
             number = reader.number_of(Path(frame)) or reader.number_of(Path(frame).resolve())

@@ -9,7 +9,13 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import (
+    asked_ledger,
+    asked_ledger_option,
+    config_option,
+    json_option,
+    logging_options,
+)
 from emwatch.cli.terminal.display import Column, print_json, print_table
 from emwatch.frame import FrameState
 
@@ -37,11 +43,11 @@ _NUMBERS: Final = (
     "operator, sample, detector, vendor.",
 )
 @frame_filters
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@asked_ledger_option
 @config_option
 @json_option
 @logging_options
-def stats(by: str, ledger: Path | None, config_file: Path | None, *, as_json: bool, **asked: Any) -> None:
+def stats(by: str, ledger: Path | str | None, config_file: Path | None, *, as_json: bool, **asked: Any) -> None:
     """
     Count the frames that meet all filters by day, category, session and more.
 
@@ -62,8 +68,8 @@ def stats(by: str, ledger: Path | None, config_file: Path | None, *, as_json: bo
     if not names:
         raise click.BadParameter(f"is empty: count by {', '.join(GROUPS)}", param_hint="'--by'")
     wanted = replace(filter_of(asked), states=(FrameState.RECORDED, FrameState.FAILED))
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    with LedgerReader(config.ledger.path) as reader:
+    _, place = asked_ledger(config_file, ledger)
+    with LedgerReader(place) as reader:
         rows = reader.stats(wanted, names)
     if as_json:
         print_json([_document(names, row) for row in rows])

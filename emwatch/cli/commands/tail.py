@@ -9,13 +9,14 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, load_config, logging_options
+from emwatch.cli.options import asked_ledger, asked_ledger_option, config_option, logging_options
 from emwatch.cli.terminal.display import json_text, printable, tell_warning
 from emwatch.cli.terminal.log_rows import row_document, row_line
 from emwatch.errors import LedgerError
@@ -23,9 +24,9 @@ from emwatch.frame import FrameState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from emwatch.ledger.query import LogFilter, LogRow
+    from emwatch.ledger.server.connect import Server
 
 _PAUSE_S: Final = 0.5
 _STATES: Final = (FrameState.RECORDED, FrameState.FAILED)
@@ -38,12 +39,14 @@ _STATES: Final = (FrameState.RECORDED, FrameState.FAILED)
     "-n", "--lines", metavar="N", type=click.IntRange(min=0), default=10, show_default=True, help="Begin with N rows."
 )
 @click.option("--ndjson", is_flag=True, help="Print one JSON object per line.")
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@asked_ledger_option
 @config_option
 @logging_options
-def tail(follow: bool, lines: int, ndjson: bool, ledger: Path | None, config_file: Path | None, **asked: Any) -> None:
+def tail(
+    follow: bool, lines: int, ndjson: bool, ledger: Path | str | None, config_file: Path | None, **asked: Any
+) -> None:
     """
-    Show the newest rows that meet all filters, the oldest first; with -f also those that come.
+    Show the newest rows that meet all filters, the oldest first; with -f also those that come, from a ledger's file.
 
     A ledger that is replaced meanwhile is read on; one that cannot be read for a moment is waited for. The exit code is 3
     if nothing is found.
@@ -55,11 +58,18 @@ def tail(follow: bool, lines: int, ndjson: bool, ledger: Path | None, config_fil
       emwatch tail -f --ndjson --category Nanowires | my-program
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     wanted = replace(filter_of(asked), states=_STATES)
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    _, place = asked_ledger(config_file, ledger)
+    if follow and not isinstance(place, Path):
+        raise click.UsageError(
+            "--follow needs the ledger of a microscope: to a server, rows of several come in no order; ask it with "
+            "emwatch log --ledger server --since 5m"
+        )
     found = False
     try:
         with _interrupt() as interrupted:
-            for row in _rows(config.ledger.path, wanted, lines, lambda: follow and not interrupted.is_set()):
+            goes_on = lambda: follow and not interrupted.is_set()  # noqa: E731 - one line says it
+            rows = _rows(place, wanted, lines, goes_on) if isinstance(place, Path) else _newest(place, wanted, lines)
+            for row in rows:
                 found = True
                 click.echo(json_text(row_document(row), indent=None) if ndjson else row_line(row))
     except KeyboardInterrupt:
@@ -85,6 +95,14 @@ def _interrupt() -> Iterator[threading.Event]:
         yield came
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _newest(server: Server, wanted: LogFilter, lines: int) -> list[LogRow]:
+    """Return the newest rows of a server, the oldest first."""
+    from emwatch.ledger.query import LedgerReader
+
+    with LedgerReader(server) as reader:
+        return list(reversed(list(reader.rows(replace(wanted, limit=lines))))) if lines else []
 
 
 def _rows(path: Path, wanted: LogFilter, lines: int, follows: Callable[[], bool]) -> Iterator[LogRow]:

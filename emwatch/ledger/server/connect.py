@@ -20,7 +20,7 @@ from emwatch.ledger.sqlite_file import LedgerUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Pool
 
 #: A server that does not answer is given up after so long: nothing waits for it but the handover itself.
 _CONNECTING_S: Final = 10
@@ -65,9 +65,9 @@ class Server:
         url = make_url(self.url)
         return f"{url.host or url.query.get('host') or 'localhost'}{f':{url.port}' if url.port else ''}/{url.database}"
 
-    def engine(self) -> Engine:
+    def engine(self, pool: type[Pool] = NullPool) -> Engine:
         """
-        Return an engine that makes a connection each time it is asked for one.
+        Return an engine; by default it makes a connection each time it is asked for one.
 
         Raises:
             LedgerError: there is no driver, or the password cannot be read.
@@ -89,7 +89,7 @@ class Server:
         if secret:
             options["password"] = secret
         try:
-            return create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True)
+            return create_engine(url, poolclass=pool, connect_args=options, hide_parameters=True, pool_pre_ping=True)
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise LedgerError(_NO_DRIVER) from error
 
@@ -143,9 +143,9 @@ class Server:
                 yield connection
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Yield a connection for questions about one moment. Raises `LedgerError`."""
-        with self.errors(), self.engine().connect() as connection:
+    def reading(self, engine: Engine | None = None) -> Iterator[Connection]:
+        """Yield a connection for questions about one moment; ``engine``: made before. Raises `LedgerError`."""
+        with self.errors(), (engine or self.engine()).connect() as connection:
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             revision = revision_there(connection)
             if not _fits(self.name, revision):

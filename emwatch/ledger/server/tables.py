@@ -166,6 +166,7 @@ def _views() -> list[str]:
     made = view_texts()
     texts = [f"DROP VIEW IF EXISTS {', '.join(_VIEWS)}, log_text_new"]
     for name in _VIEWS:
-        text = made[name].replace("newest = 1", "newest").replace("char(10)", "chr(10)")
-        texts.append(re.sub(r"group_concat\((.*?), (chr\(10\)|', ')\)", r"string_agg(\1, \2 ORDER BY id)", text))
+        text = made[name].replace("newest = 1", "newest")
+        text = text.replace("group_concat(text, char(10))", "string_agg(text, chr(10) ORDER BY written_at, id)")
+        texts.append(re.sub(r"group_concat\((.*?), ', '\)", r"string_agg(\1, ', ' ORDER BY id)", text))
     return [*texts, "CREATE VIEW log_text_new AS SELECT * FROM log_text WHERE false"]

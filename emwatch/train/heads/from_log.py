@@ -58,7 +58,7 @@ def reviewed_frames(reader: LedgerReader, wanted: LogFilter) -> FromLog:
         kinds = Counter(each.kind for each in left_out)
         why = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none is reviewed as a category"
         raise DatasetError(
-            f"{path_to_text(reader.path)} has no reviewed frame to learn from ({why}): say what frames are with "
+            f"{reader.name} has no reviewed frame to learn from ({why}): say what frames are with "
             "'emwatch review FRAME --as CATEGORY' or '--confirm'; 'emwatch review --list' shows what was said"
         )
     found.frames.sort(key=lambda frame: (frame.category, frame.path))
