@@ -120,7 +120,7 @@ class Archive:
             for listing in sweep(root, self.patterns, max_depth=self.max_depth):
                 if listing.trouble:
                     tell(listing.trouble)
-                files = changes.in_folder(listing.folder, listing.files)
+                files = changes.in_folder(listing.folder, listing.files).files
                 settled_before_ns = int((self.clock.now().timestamp() - SETTLED_S) * 1e9)
                 settled = {path: key for path, key in files.items() if key.mtime_ns <= settled_before_ns}
                 yield settled, len(files) - len(settled)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from emwatch.frame import FrameState
 
@@ -24,6 +24,13 @@ _FEW_TOUCHED = 20
 _NOT_READ_AGAIN_FOR_A_TOUCH = (FrameState.RECORDED, FrameState.SKIPPED, FrameState.BASELINE)
 
 
+class FilesToRead(NamedTuple):
+    """Files that are to be read, and which of them have not changed since they failed: they are tried again."""
+
+    files: dict[Path, StatKey]
+    again: frozenset[Path]
+
+
 class Changes:
     """Compares files with the ledger."""
 
@@ -39,11 +46,9 @@ class Changes:
         Raises `LedgerError`.
         """
         known = self._ledger.known_files(present) if present else {}
-        return self._to_read((path, key, known.get(path)) for path, key in present.items())
+        return self._to_read((path, key, known.get(path)) for path, key in present.items()).files
 
-    def in_folder(
-        self, folder: Path, files: Mapping[str, StatKey], *, ctime_tells: bool = False
-    ) -> dict[Path, StatKey]:
+    def in_folder(self, folder: Path, files: Mapping[str, StatKey], *, ctime_tells: bool = False) -> FilesToRead:
         """
         Return the same of a folder's files by name: the cheap way for the many that a sweep finds unchanged.
 
@@ -53,20 +58,22 @@ class Changes:
         compared = [(folder / name, files[name], known) for name, known in unlike.items()]
         return self._to_read(compared, most_touched=_FEW_TOUCHED if ctime_tells else 0)
 
-    def _to_read(
-        self, compared: Iterable[tuple[Path, StatKey, Known | None]], most_touched: int = 0
-    ) -> dict[Path, StatKey]:
+    def _to_read(self, compared: Iterable[tuple[Path, StatKey, Known | None]], most_touched: int = 0) -> FilesToRead:
         news: dict[Path, StatKey] = {}
         touched: dict[Path, StatKey] = {}
+        again: set[Path] = set()
         for path, key, before in compared:
-            if before is None or (self._retry_is_due(before) and _may_be_read(path)):
+            if before is None:
                 news[path] = key
+            elif self._retry_is_due(before) and _may_be_read(path):
+                news[path] = key
+                again.update([path] if before.stat_key == key else [])
             elif before.stat_key != key:
                 (touched if _is_a_touch(before, key) else news)[path] = key
         if len(touched) <= most_touched:
-            return news | touched
+            return FilesToRead(news | touched, frozenset(again))
         self._ledger.touch(touched.items())
-        return news
+        return FilesToRead(news, frozenset(again))
 
     def _retry_is_due(self, known: Known) -> bool:
         if known.retry_at is None:

@@ -341,7 +341,11 @@ class Scan:
             self._plans[directory].asked = True
 
     def _compare(self, directory: WatchedDirectory, listing: Listing) -> None:
-        """Compare some files with the ledger: what is not known there, or has changed, settles; what came since the start, as live."""
+        """
+        Compare some files with the ledger: what is not known there, or has changed, settles; what came since the start, as live.
+
+        What is only tried again waits behind live frames: a file that hangs takes a minute of the reader each time.
+        """
         if len(self._troubles) > _MOST_TROUBLES:
             self._troubles.clear()
         if listing.trouble and listing.trouble not in self._troubles:
@@ -349,12 +353,12 @@ class Scan:
             logger.warning("%s", listing.trouble)
         changed = self._changes.in_folder(listing.folder, listing.files, ctime_tells=directory.ctime_tells)
         now, baseline = self._clock.monotonic(), self._plans[directory].baseline
-        for path, key in changed.items():
+        for path, key in changed.files.items():
             came_since = key.ctime_ns > self._began_ns
             if baseline is not None and not came_since and path not in self._settle:
                 baseline[path] = key
             else:
-                self._settle.see(path, key, now, live=came_since and not self._once)
+                self._settle.see(path, key, now, live=came_since and path not in changed.again and not self._once)
 
     def _finish_sweep(self, sweeping: Sweeping) -> None:
         directory, effort = sweeping.directory, sweeping.effort

@@ -318,6 +318,20 @@ def test_a_read_that_hung_is_tried_again_with_growing_delays_also_after_a_restar
     assert len({each.frame_id for each in rig.told if isinstance(each, FrameDone)}) == 1
 
 
+def test_what_is_tried_again_goes_behind_the_frames_that_come(rig: Rig) -> None:
+    rig.clock.put(-2 * 86_400)  # all files are younger than the start: live
+    for number in range(5):
+        rig.write(f"bad-{number}.tif", f"hangs {number}")
+    ingest = rig.ingest()
+    rig.until(ingest, lambda: len(rig.reader.read) == 5)
+    rig.clock.advance(61.0)
+    for number in range(40):
+        rig.write(f"good-{number:02}.tif", f"good {number}")
+    rig.until(ingest, lambda: len(rig.reader.read) == 50)
+
+    assert [each[:3] for each in rig.reader.read[5:]] == ["goo"] * 40 + ["bad"] * 5
+
+
 def test_a_fault_of_emwatch_that_passes_costs_no_frame(rig: Rig) -> None:
     rig.write("a.tif", "a")
     rig.judge.stumble = True
