@@ -72,6 +72,7 @@ class LedgerPlace(AnyPath):
             self.fail(str(error), param, ctx)
 
 
+ledger_option = click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 config_option = click.option(
     "--config",
     "config_file",
