@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from emwatch.cli import logging_setup
+from emwatch.cli.lazy import importing
 from emwatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def load_settings(
         ConfigError: it cannot be used, or a flag puts the ledger or its backups into a watched directory.
 
     """
-    from emwatch.config import load
+    with importing():
+        from emwatch.config import load
 
     loaded = load(config_file, flags)
     verbosity = click.get_current_context().meta.get(VERBOSITY, 0)
