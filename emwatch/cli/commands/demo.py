@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from emwatch.cli.options import load_config, logging_options
+from emwatch.cli.options import logging_options
 from emwatch.cli.parameter_types import Number
 
 if TYPE_CHECKING:
@@ -68,8 +69,13 @@ def _show(folder: Path, frames: int, rate: float, seed: int) -> None:
     config_file, watched = folder / "config.yaml", folder / "frames"
     watched.mkdir()
     config_file.write_text(_CONFIG, encoding="utf-8")
-    config = load_config(config_file)
     from emwatch.cli.terminal.foreground import run_in_foreground
+    from emwatch.config.load import load
+
+    # What is configured on this PC is for its own frames: its ledger and its channels must not hear of pretended ones.
+    nothing = folder / "no-such-file"
+    config = load(config_file, environ={}, user_file=nothing, system_file=nothing).config
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EMWATCH_")}
 
     click.echo(
         "A simulated microscope writes frames; emwatch watches. Targets: wires, gratings at high magnification.\n"
@@ -82,6 +88,7 @@ def _show(folder: Path, frames: int, rate: float, seed: int) -> None:
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        env=environment,
         start_new_session=True,  # Ctrl-C is for the daemon, which then ends in order; the microscope is ended below
     )
     try:
@@ -92,7 +99,8 @@ def _show(folder: Path, frames: int, rate: float, seed: int) -> None:
     for arguments in (["log", "--oldest-first"], ["log", "--hits"]):
         click.echo(f"\n$ emwatch {' '.join(arguments)}")
         sys.stdout.flush()
-        subprocess.run([sys.executable, "-m", "emwatch", *arguments, "--config", str(config_file)], check=False)
+        line = [sys.executable, "-m", "emwatch", *arguments, "--config", str(config_file)]
+        subprocess.run(line, env=environment, check=False)
 
 
 def _until_written(microscope: subprocess.Popen[bytes]) -> Callable[[], bool]:
