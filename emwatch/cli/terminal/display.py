@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
-from emwatch.escape import escaped
+from emwatch.escape import escaped, escaped_json
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def _tell(word: str, colour: str, text: str) -> None:
 
 
 def json_text(document: Any, *, indent: int | None = 2) -> str:
-    """Return a JSON document; paths as plain text, times as ISO 8601, never NaN."""
+    """Return a JSON document; paths as plain text, times as ISO 8601, never NaN, nothing that steers a terminal."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    return json.dumps(
+    text = json.dumps(
         document,
         indent=indent,
         ensure_ascii=not encoding.startswith("utf"),
@@ -80,6 +80,7 @@ def json_text(document: Any, *, indent: int | None = 2) -> str:
         default=_jsonable,
         separators=None if indent else (",", ":"),
     )
+    return escaped_json(text)
 
 
 def _jsonable(value: Any) -> Any:

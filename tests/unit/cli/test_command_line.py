@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
 import importlib.util
 import json
 import logging
@@ -24,7 +22,6 @@ from click.testing import CliRunner
 from emwatch import __version__
 from emwatch.cli import logging_setup
 from emwatch.cli.exits import Exit
-from emwatch.cli.lazy import importing
 from emwatch.cli.main import COMMANDS, cli
 from emwatch.cli.terminal.display import json_text, number_text, printable
 from emwatch.errors import ConfigError, EmwatchError
@@ -317,6 +314,19 @@ class TestText:
         with pytest.raises(ValueError, match="not JSON compliant"):
             json_text({"x": float("nan")})
 
+    @pytest.mark.parametrize(
+        "text", ["c1 \x9b31m", "\x7f", "a\u2028b\u2029", "\u202egpj", "\x85", "\U000e0001", "µm 試料 🔬\xa0"]
+    )
+    def test_json_steers_no_terminal_stays_one_line_and_means_the_same(self, text: str) -> None:
+        line = json_text({text: [text]}, indent=None)
+
+        assert json.loads(line) == {text: [text]}
+        assert len(line.splitlines()) == 1
+        assert printable(line) == line
+
+    def test_json_is_left_readable(self) -> None:
+        assert json_text("µm 試料 🔬", indent=None) == '"µm 試料 🔬"'
+
     def test_an_ascii_terminal_does_not_end_the_program(self, emwatch: Run, tmp_path: Path) -> None:
         file = tmp_path / "µ.yaml"
         file.write_text("targets: [{name: µ试}]", encoding="utf-8")
@@ -358,6 +368,27 @@ def test_a_standard_output_that_was_closed_is_no_failure() -> None:
 
 
 @pytest.mark.slow
+def test_the_demo_touches_nothing_that_is_configured_on_this_pc(emwatch: Run, tmp_path: Path) -> None:
+    watched, ledger = tmp_path / "frames", tmp_path / "ledger.sqlite3"
+    watched.mkdir()
+    (watched / "note.txt").write_text("of a real microscope", encoding="utf-8")
+    user = tmp_path / "home" / ".config" / "emwatch"
+    user.mkdir(parents=True)
+    (user / "config.yaml").write_text("watch: {exclude: ['*']}\n", encoding="utf-8")
+
+    done = emwatch(
+        *("demo", "--frames", "1", "--rate", "20"),
+        EMWATCH_LEDGER_PATH=str(ledger),
+        EMWATCH_WATCH_DIRECTORY=str(watched),
+    )
+
+    assert done.returncode == 0
+    assert "frame_0001" in done.stdout
+    assert str(watched) not in done.stdout + done.stderr
+    assert not ledger.exists()
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="names are bytes, which a locale makes text of")
 def test_a_file_is_the_same_one_in_every_locale(emwatch: Run, tmp_path: Path) -> None:
     frames, ledger = tmp_path / "frames", tmp_path / "ledger"
@@ -376,19 +407,3 @@ def test_a_file_is_the_same_one_in_every_locale(emwatch: Run, tmp_path: Path) ->
             f"{frames}/\\xff\\\\.tif",
         }
         assert emwatch("reconcile", frames, "--ledger", ledger, **environ).returncode == 0
-
-
-def test_garbage_is_collected_again_after_an_import_that_failed() -> None:
-    enabled = []
-    with suppress(ModuleNotFoundError), importing():
-        enabled.append(gc.isenabled())
-        importlib.import_module("emwatch.none_such")
-    assert enabled == [False]
-    assert gc.isenabled()
-
-
-def test_only_what_imports_made_is_left_uncollected() -> None:
-    before = gc.get_freeze_count()
-    with importing():
-        importlib.import_module("emwatch.cli.lazy")  # is there already
-    assert gc.get_freeze_count() == before
