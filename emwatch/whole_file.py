@@ -18,7 +18,7 @@ def written_whole(path: Path, *, suffix: str = "") -> Iterator[Path]:
     Yield a name to write to, and rename the file to ``path`` when its bytes are on the disk.
 
     At any moment, whatever fails, the old file or the new one is there. ``suffix``: what the other name must end in, for
-    libraries that insist on one. Raises `OSError`.
+    libraries that insist on one. Raises `OSError`, which names ``path``.
     """
     made = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
     try:
@@ -26,6 +26,10 @@ def written_whole(path: Path, *, suffix: str = "") -> Iterator[Path]:
         flush(made)
         made.replace(path)
         flush(path.parent)
+    except OSError as error:
+        if error.filename in {None, os.fspath(made)} and error.filename2 is None:
+            error.filename = os.fspath(path)  # a full disk names no file, and nobody knows the other name
+        raise
     finally:
         with suppress(OSError):  # the disk is gone: what is raised says so
             made.unlink(missing_ok=True)

@@ -58,4 +58,5 @@ def write_output(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     with written_whole(path) as made:
         made.write_bytes(data)
-    click.echo(f"written: {printable(path)} ({len(data) / 1e6:.1f} MB)", err=True)
+    size = f"{len(data) / 1e6:.1f} MB" if len(data) >= 100_000 else f"{max(len(data) / 1e3, 0.1):.1f} kB"
+    click.echo(f"written: {printable(path)} ({size})", err=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -63,3 +64,17 @@ def test_a_directory_of_others_is_not_writable(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir(mode=0o500)
     with pytest.raises(PermissionError, match="/theirs'"):
         check_writable(tmp_path / "theirs" / "below")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_what_cannot_be_written_is_called_by_the_name_that_was_asked_for(tmp_path: Path, named: bool) -> None:
+    path = tmp_path / "sheet.png"
+
+    def fail() -> None:
+        with written_whole(path) as made:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *((os.fspath(made),) if named else ()))
+
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        fail()
+
+    assert raised.value.filename == os.fspath(path)
