@@ -108,6 +108,8 @@ def _doubts(config: Config) -> Iterator[str]:
     """Yield a warning for each value that is valid but will not work on this machine."""
     if not config.watch.directory:
         yield "watch.directory: not given; `emwatch run` needs it there, or as DIRECTORY"
+    if not config.watch.include:
+        yield 'watch.include: is empty, so no file is looked at; leave it out, or write ["*"]'
     for directory in config.watch.directory:
         yield from _doubts_about_directory(directory, config)
     yield from _doubts_about_ledger(config.ledger.path)

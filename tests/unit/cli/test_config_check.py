@@ -90,6 +90,14 @@ class TestDoubts:
     def test_no_directory(self) -> None:
         assert _warnings() == ["watch.directory: not given; `emwatch run` needs it there, or as DIRECTORY"]
 
+    def test_an_empty_list_of_what_is_looked_at(self, sem: Path, tmp_path: Path) -> None:
+        file = tmp_path / "lab.yaml"
+        file.write_text("watch: {include: []}", encoding="utf-8")
+
+        assert _warnings(sem, "--config", file) == [
+            'watch.include: is empty, so no file is looked at; leave it out, or write ["*"]'
+        ]
+
     def test_a_directory_that_is_not_there(self, tmp_path: Path) -> None:
         assert _warnings(tmp_path / "none") == [
             f"watch.directory: {tmp_path / 'none'}: No such file or directory; it is waited for"
