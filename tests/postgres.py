@@ -39,6 +39,8 @@ class Postgres:
     """
 
     PASSWORD = "a word that nobody else knows"
+    #: Off, a power cut would cost what is committed, and a kill does not.
+    FSYNC = "off"
 
     def __init__(self) -> None:
         programs = _programs()
@@ -81,7 +83,7 @@ class Postgres:
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.folder,
-            "fsync": "off",
+            "fsync": self.FSYNC,
             "log_min_messages": "fatal",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

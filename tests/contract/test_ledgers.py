@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from tests.postgres import Postgres
 
+#: They need PostgreSQL, which `.ci/run` installs before the slow tests.
+pytestmark = pytest.mark.slow
+
 ALL: Final = tuple(FrameState)
 PATHS: Final = (
     *(
@@ -312,7 +315,6 @@ def test_what_a_server_is_not_asked(readers: tuple[LedgerReader, LedgerReader], 
             ask()
 
 
-@pytest.mark.slow
 def test_commands_ask_a_server(emwatch: Program, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     url = postgres.database()
     monkeypatch.setenv("PGPASSWORD", postgres.PASSWORD)  # libpq finds it by itself

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from emwatch.ingest.events import Notice
     from tests.postgres import Postgres
 
+#: They need PostgreSQL, which `.ci/run` installs before the slow tests.
+pytestmark = pytest.mark.slow
+
 NOWHERE = "postgresql+psycopg://owner@127.0.0.1:1/emwatch"
 
 

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 #: Where a secret may stand: an argument, a part of an address, a file, a variable.
-SECRETS = ("hunter2secret", "T00/B11/xyzzyplugh", "filetokenfiletoken", "variabletoken")
+SECRETS = ("hunter2secret", "T00/B11/xyzzyplugh", "filetokenfiletoken", "variabletoken", "serverwordserverword")
 
 CONFIG = """
 watch: {directory: FOLDER/Patient Smith}
-ledger: {path: FOLDER/state of Jones/ledger.sqlite3}
+ledger:
+  path: FOLDER/state of Jones/ledger.sqlite3
+  server: postgresql+psycopg://brown@127.0.0.1:1/emwatch
+  server_password: {file: FOLDER/server word}
 model: {engine: stub}
 targets: [{name: wires, category: Nanowires, alerts: [horn, emwatch]}]
 web: {token_file: FOLDER/token}
@@ -45,6 +48,7 @@ def _loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
     monkeypatch.setenv("SECRET_TOKEN", "variabletoken")
     (tmp_path / "Patient Smith").mkdir()
     (tmp_path / "token").write_text("filetokenfiletoken\n", "utf-8")
+    (tmp_path / "server word").write_text("serverwordserverword\n", "utf-8")
     file = tmp_path / "lab.yaml"
     file.write_text(CONFIG.replace("FOLDER", os.fspath(tmp_path)), "utf-8")
     loaded = load(file, environ={}, user_file=tmp_path / "none", system_file=tmp_path / "none")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     Make = Callable[..., Outcome]
 
+#: They need PostgreSQL, which `.ci/run` installs before the slow tests.
+pytestmark = pytest.mark.slow
+
 _TABLES = ("sessions", "frames", *OF_FRAMES)
 
 
