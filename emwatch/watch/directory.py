@@ -306,7 +306,7 @@ class WatchedDirectory:
             self.configured.resolve(strict=not self.former)
         except (OSError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise WatchError(f"{self.configured}: the watched directory is not available: {reason}") from error
+            raise WatchError(f"{self.configured}: the directory is not available: {reason}") from error
         settings = self._settings
         yield from sweep(
             self.root, self.patterns, start=start, recursive=settings.recursive, max_depth=settings.max_depth

@@ -82,7 +82,7 @@ class Names:
             except OSError as error:
                 if path == self._root:
                     raise WatchError(
-                        f"{path}: the watched directory is not available: {error.strerror or error}"
+                        f"{path}: the directory is not available: {error.strerror or error}"
                     ) from error
                 if known is not None:
                     after[path] = known

@@ -72,7 +72,7 @@ def sweep(
         except OSError as error:
             if folder == root:
                 raise WatchError(
-                    f"{root}: the watched directory is not available: {error.strerror or error}"
+                    f"{root}: the directory is not available: {error.strerror or error}"
                 ) from error
             if not isinstance(error, FileNotFoundError):
                 yield Listing(folder, {}, f"{folder}: cannot be listed: {error.strerror or error}")
@@ -102,7 +102,7 @@ def _listings(
         if outward and not trouble:
             more = f" and {len(outward) - _NAMED} more" if len(outward) > _NAMED else ""
             some = ", ".join(outward[:_NAMED])
-            trouble = f"{folder}: links that lead out of the watched directory are not followed: {some}{more}"
+            trouble = f"{folder}: links that lead out of the directory are not followed: {some}{more}"
         yield Listing(folder, files, trouble, inode)
         inode, trouble = None, ""
 

@@ -121,6 +121,13 @@ def test_a_worker_that_is_killed_costs_no_frame(emwatch: Program, archive: Path)
     assert_complete(emwatch, archive)
 
 
+def test_a_place_that_is_not_there_is_not_called_watched(emwatch: Program) -> None:
+    (emwatch.home / "file").touch()
+    for name, why in (("none-such", "No such file or directory"), ("file", "Not a directory")):
+        told = emwatch("scan", emwatch.home / name, "--engine", "stub", expect=1).stderr
+        assert f"{name}: the directory is not available: {why}" in told
+
+
 def test_two_places_to_work_are_refused(emwatch: Program, archive: Path) -> None:
     done = emwatch("scan", archive, "--workers", "2", "--dask", "tcp://127.0.0.1:9", expect=2)
     assert "choose one" in done.stderr
