@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, intersect, select, tuple_
+from sqlalchemy import func, intersect, select, tuple_, union
 
-from emwatch.ledger.filters import WINDOWS, LogFilter, RowCondition, conditions_of
+from emwatch.ledger.filters import WINDOWS, LogFilter, RowCondition, conditions_of, left_out
 from emwatch.ledger.log_row import LOG_COLUMNS
 from emwatch.ledger.schema import acquisition, frames, predictions, search, sessions
 
@@ -82,6 +82,11 @@ def rows_of(
 
 def count_of(connection: Connection, wanted: LogFilter) -> Select[Any]:
     """Return the question for the number of rows."""
+    others = left_out(wanted)
+    if others is not None and wanted.limit is None:  # most are meant: the others are fewer, and in small indexes
+        all_rows = select(func.count()).select_from(search).scalar_subquery()
+        few = select(func.count()).select_from(union(*others).subquery()).scalar_subquery() if others else 0
+        return select(all_rows - few)
     conditions = conditions_of(wanted)
     by = _rarest(connection, conditions, None) or _uncounted(conditions)
     return select(func.count()).select_from(_keys(conditions, by).limit(wanted.limit).subquery())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
@@ -190,6 +190,28 @@ def _of_state(wanted: LogFilter) -> list[RowCondition]:
         found.append(RowCondition(search.c.is_current))
     if not wanted.duplicates:
         found.append(RowCondition(~search.c.is_copy))
+    return found
+
+
+def left_out(wanted: LogFilter) -> list[Select[Any]] | None:
+    """
+    Return questions for the numbers of all frames that a filter leaves out, each by an index that has only such frames.
+
+    ``None`` for a filter that asks for more than states and what is current.
+    """
+    plain = LogFilter(states=wanted.states, superseded=wanted.superseded, duplicates=wanted.duplicates)
+    same = replace(wanted, asked_at=None, limit=None, newest_first=True, sort=())
+    if same != plain or FrameState.RECORDED not in wanted.states:
+        return None
+    others = [state for state in FrameState if state not in wanted.states]
+    found = []
+    if others:
+        in_others = select(_PROBE.c.frame_id).where(text("probe.state <> 'recorded'"), _PROBE.c.state.in_(others))
+        found.append(in_others)
+    if not wanted.superseded:
+        found.append(select(frames.c.id).where(frames.c.superseded_by.is_not(None)))
+    if not wanted.duplicates:
+        found.append(select(frames.c.id).where(frames.c.duplicate_of.is_not(None)))
     return found
 
 

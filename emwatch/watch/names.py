@@ -81,9 +81,7 @@ class Names:
                 folder = self._list(path, known)
             except OSError as error:
                 if path == self._root:
-                    raise WatchError(
-                        f"{path}: the directory is not available: {error.strerror or error}"
-                    ) from error
+                    raise WatchError(f"{path}: the directory is not available: {error.strerror or error}") from error
                 if known is not None:
                     after[path] = known
                 continue

@@ -71,9 +71,7 @@ def sweep(
             contents = _contents(folder, root, patterns)
         except OSError as error:
             if folder == root:
-                raise WatchError(
-                    f"{root}: the directory is not available: {error.strerror or error}"
-                ) from error
+                raise WatchError(f"{root}: the directory is not available: {error.strerror or error}") from error
             if not isinstance(error, FileNotFoundError):
                 yield Listing(folder, {}, f"{folder}: cannot be listed: {error.strerror or error}")
             continue

@@ -43,6 +43,8 @@ ASKED: tuple[tuple[LogFilter, Callable[[LogRow], bool]], ...] = (
     (LogFilter(text="TIF", reviewed=True), lambda row: row.reviewed is not None and row.path.suffix == ".tif"),
     (LogFilter(where="magnification > 800 OR category = 'Tips'"), lambda row: (row.magnification or 0) > 800 or row.category == "Tips"),
     (LogFilter(duplicates=False), lambda row: row.duplicate_of is None),
+    (LogFilter(states=(FrameState.RECORDED,)), lambda _row: True),
+    (LogFilter(states=(FrameState.RECORDED,), duplicates=False), lambda row: row.duplicate_of is None),
 )  # fmt: skip
 
 
