@@ -45,3 +45,8 @@ class DirectoryPlan:
     swept: bool = False
     walked: bool = False
     walk: tuple[Iterator[Appeared], Effort] | None = field(default=None)
+
+    @classmethod
+    def at_once(cls, now: float, *, takes_baseline: bool) -> DirectoryPlan:
+        """Return the plan of a directory that is walked and swept now."""
+        return cls(next_sweep=now, next_walk=now, baseline={} if takes_baseline else None)

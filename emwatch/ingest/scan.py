@@ -165,12 +165,9 @@ class Scan:
         return None if directory is None else directory.stat_key_of(path)
 
     def _plan(self, directory: WatchedDirectory) -> DirectoryPlan:
-        now = self._clock.monotonic()
         directory.held_files = not self._once and self._ledger.knows_files_below(directory.root)
-        baseline: dict[Path, StatKey] | None = (
-            {} if self._takes_baseline and not self._ledger.baseline_taken(directory.root) else None
-        )
-        return DirectoryPlan(next_sweep=now, next_walk=now, baseline=baseline)
+        takes_baseline = self._takes_baseline and not self._ledger.baseline_taken(directory.root)
+        return DirectoryPlan.at_once(self._clock.monotonic(), takes_baseline=takes_baseline)
 
     def _supervise(self, now: float) -> None:
         if self._once or now < self._next_supervision:
@@ -380,9 +377,8 @@ class Scan:
             raise WatchError(reason)
         if directory.former:
             self._drop(directory)
-            self._tell(
-                Notice("info", f"{reason}; the link leads elsewhere, so it is no longer watched", directory.root)
-            )
+            text = f"{reason}; the link leads elsewhere, so it is no longer watched"
+            self._tell(Notice("info", text, directory.root))
             return
         plan = self._plans[directory]
         plan.next_sweep, plan.swept = now + min(directory.sweep_s, _RETRY_S), True
@@ -398,6 +394,5 @@ class Scan:
             here = "is there now" if directory.swept_at is None else "is back"
             trouble = directory.arm()
             self._plans[directory].asked = True  # what was listed before the events came may have changed since
-            self._tell(
-                Notice("info", f"{directory.root}: the watched directory {here} {trouble}".rstrip(), directory.root)
-            )
+            text = f"{directory.root}: the watched directory {here} {trouble}".rstrip()
+            self._tell(Notice("info", text, directory.root))

@@ -108,7 +108,7 @@ def _latency(rows: Rows, _most_bins: int) -> Distribution:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DistributionKind:
     """
     One kind of distribution.
 
@@ -123,11 +123,11 @@ class Kind:
 
 
 #: What can be plotted.
-KINDS: Final[Mapping[str, Kind]] = {
-    "categories": Kind(("file_modified_at", "recorded_at", "state", "category"), _categories),
-    "confidence": Kind(("probability", "uncertain"), _confidence),
-    "magnification": Kind(("magnification", "state", "category"), _magnification),
-    "latency": Kind(("recorded_at", "file_modified_at"), _latency),
+KINDS: Final[Mapping[str, DistributionKind]] = {
+    "categories": DistributionKind(("file_modified_at", "recorded_at", "state", "category"), _categories),
+    "confidence": DistributionKind(("probability", "uncertain"), _confidence),
+    "magnification": DistributionKind(("magnification", "state", "category"), _magnification),
+    "latency": DistributionKind(("recorded_at", "file_modified_at"), _latency),
 }
 
 

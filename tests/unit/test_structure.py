@@ -126,3 +126,19 @@ def test_import_linter_sees_every_module() -> None:
 
 def _folders(file: Path) -> list[Path]:
     return [each for each in file.parents if each == PACKAGE or PACKAGE in each.parents]
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    places: dict[str, list[str]] = {}
+    for name, file in _modules().items():
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name)
+
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_every_module_is_short() -> None:
+    lines = {name: file.read_text(encoding="utf-8").count("\n") for name, file in _modules().items()}
+
+    assert {name: count for name, count in lines.items() if count >= 400} == {}

@@ -73,7 +73,7 @@ def _triggers() -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class HandoverState:
     """
     What a ledger knows of its handover.
 
@@ -105,7 +105,7 @@ class Changed:
 class Batch:
     """What is handed over together, as it is at one moment: what changed, and the rows of each table that belong to it."""
 
-    state: State
+    state: HandoverState
     changed: Sequence[Changed]
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -230,6 +230,6 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
         raise explained(path, error) from error
 
 
-def _state(driver: sqlite3.Connection) -> State:
+def _state(driver: sqlite3.Connection) -> HandoverState:
     identity, follows, run, before, batches, _ = driver.execute("SELECT * FROM handover_state").fetchone()
-    return State(identity, tuple(json.loads(follows)), run, before, batches)
+    return HandoverState(identity, tuple(json.loads(follows)), run, before, batches)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Row, Table
 
-    from emwatch.ledger.server.changes import Batch, State
+    from emwatch.ledger.server.changes import Batch, HandoverState
     from emwatch.ledger.server.connect import Server
     from emwatch.ledger.writer import Ledger
 
@@ -105,7 +105,7 @@ class Handover:
             raise LedgerError(f"{self._ledger.path}: its changes cannot be noted")
         return batch
 
-    def _agree(self, here: State, there: Row[Any]) -> bool:
+    def _agree(self, here: HandoverState, there: Row[Any]) -> bool:
         """Return whether server and ledger know the same of each other; if not, it is put right in the ledger."""
         if there.batches < here.batches:
             self.news.append(
@@ -133,7 +133,7 @@ def _again(connection: Connection, there: Row[Any]) -> None:
     changes.note_run(connection, there.run or "", there.run or "")
 
 
-def _registered(connection: Connection, state: State, ledger: Ledger, now: datetime) -> Row[Any]:
+def _registered(connection: Connection, state: HandoverState, ledger: Ledger, now: datetime) -> Row[Any]:
     """Return the server's row of a ledger, which no other daemon can change until the end of the transaction."""
     of_it = select(ledgers).where(ledgers.c.identity == state.identity).with_for_update()
     found = connection.execute(of_it).one_or_none()
