@@ -80,6 +80,11 @@ class Unit:
         """Refuse a name that is none. Raises `EmwatchError`."""
         if self.instance and _INSTANCE.fullmatch(self.instance) is None:
             raise EmwatchError(f"{self.instance!r} cannot name a service: use letters, digits, '.', '_' and '-'")
+        if self.instance and self.config is not None and self.config.name != f"{self.instance}.yaml":
+            raise EmwatchError(
+                f"{self.config}: instances share one unit file, which finds the configuration of each by its name: call "
+                f"this one {self.instance}.yaml"
+            )
 
     @property
     def name(self) -> str:
@@ -127,9 +132,7 @@ class Unit:
             text = for_instances(text)
         if self.scope == "user":
             text = for_user(text)
-        config = self.config_file
-        if self.instance and config.name == f"{self.instance}.yaml":
-            config = config.with_name("%i.yaml")
+        config = self.config_file.with_name("%i.yaml") if self.instance else self.config_file
         text = text.replace(for_instances(_CONFIG) if self.instance else _CONFIG, _quoted(os.fspath(config)))
         text = text.replace(_DOCUMENTATION, f"file://{shipped('docs')}/".replace("%", "%%"))
         return f"{MARK}\n{text.replace(_PROGRAM, self.program or program())}"
@@ -175,7 +178,8 @@ def to_install(unit: Unit, *, force: bool = False, user_exists: bool = True, sta
     Return the steps that install a unit, or bring it up to date. A package's unit that does the same is preferred.
 
     Raises:
-        EmwatchError: there is a unit file that somebody else wrote, and ``force`` is not given.
+        EmwatchError: there is a unit file that somebody else wrote, or that another instance needs as it is, and ``force``
+            is not given.
 
     """
     text = unit.text()
@@ -183,6 +187,11 @@ def to_install(unit: Unit, *, force: bool = False, user_exists: bool = True, sta
     if found is not None and not force and not found.startswith(MARK) and found != text:
         raise EmwatchError(
             f"{unit.file}: was not written by `emwatch service install`; look at it, then replace it with --force"
+        )
+    if found is not None and not force and unit.instance and _others(unit) and _started(found) != _started(text):
+        raise EmwatchError(
+            f"{unit.file}: starts other instances with {_started(found)}: put {unit.config_file.name} into the same folder, or "
+            "replace it for all of them with --force"
         )
     if unit.scope == "system" and not user_exists and unit.root is None:
         home = ("--home-dir", "/var/lib/emwatch", "--shell", "/usr/sbin/nologin")
@@ -221,6 +230,12 @@ def _others(unit: Unit) -> bool:
     stem = unit.file.name.removesuffix(".service")
     links = unit.file.parent.glob(f"*.target.wants/{stem}*.service")
     return any(each.name != unit.name for each in links)
+
+
+def _started(text: str) -> str:
+    """Return the configuration that a unit file names."""
+    found = re.search(r"^ExecStart=.*(--config .+)$", text, flags=re.MULTILINE)
+    return found[1] if found else "another command"
 
 
 def _read(file: Path) -> str | None:

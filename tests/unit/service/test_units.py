@@ -134,6 +134,27 @@ def test_without_a_valid_configuration_nothing_is_installed(tmp_path: Path) -> N
     assert f"emwatch init --output {missing}" in refused.stderr
 
 
+def test_an_instance_does_not_take_the_unit_file_of_the_others_to_another_configuration(tmp_path: Path) -> None:
+    with pytest.raises(EmwatchError, match=r"lab\.yaml: instances share .* call this one fib\.yaml"):
+        Unit(instance="fib", config=tmp_path / "lab.yaml")
+
+    here, there = (
+        Unit(instance=name, root=tmp_path, config=tmp_path / name / f"{name}.yaml") for name in ("fib", "sem")
+    )
+    here.file.parent.mkdir(parents=True)
+    here.file.write_text(here.text(), "utf-8")
+    assert list(to_install(there)), "no other instance needs the file"
+    wanted = here.file.parent / "multi-user.target.wants" / here.name
+    wanted.parent.mkdir()
+    wanted.touch()
+    with pytest.raises(
+        EmwatchError, match=r"other instances with --config .*/fib/%i\.yaml: put sem\.yaml into the same"
+    ):
+        list(to_install(there))
+    assert list(to_install(there, force=True))
+    assert list(to_install(here))
+
+
 @pytest.mark.parametrize("name", ["../x", "a b", "x/y", "a" * 65])
 def test_a_name_that_cannot_be_an_instance_is_refused(name: str) -> None:
     with pytest.raises(EmwatchError, match="cannot name a service"):
