@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: How often it is looked for changes; the server is behind by about as much.
 _EVERY_S: Final = 1.0
+#: While years are handed over, frames that come now go first.
+_BETWEEN_BATCHES_S: Final = 0.1
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
 #: What is left when the daemon ends is handed over then, for at most so long; the next start goes on.
@@ -72,14 +74,15 @@ class ServerHandover:
     def step(self) -> float:
         """Hand over everything that changed, or find out that it cannot be. Returns the seconds until the next step."""
         try:
-            full = True
-            while full and not self.worker.stopping.is_set():
+            while True:
                 number = self._handover.hand_over(self._clock.now())
-                full = number >= changes.BATCH  # else what comes meanwhile goes with the next step, together
                 self._came_back()
                 if number:
                     self._last_at = self._clock.now()
                     self._say(self._waiting())
+                # After less than a batch: what comes meanwhile goes with the next step, together.
+                if number < changes.BATCH or self.worker.stopping.wait(_BETWEEN_BATCHES_S):
+                    break
         except LedgerError as error:
             self._went_away(str(error))
             pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, _LONGEST_PAUSE_S)

@@ -217,14 +217,8 @@ def test_a_file_restored_from_a_backup_loses_nothing_and_doubles_nothing(
         all_of(last, noon)
         assert len(last.news) == 1
         assert held(server, 2) == recorded(restored.path)
-        with server.reading() as connection:
-            paths = sorted(
-                connection.scalars(
-                    server_tables.tables["frames"].select().with_only_columns(server_tables.tables["frames"].c.path)
-                )
-            )
         kept = [f"/acq/later{number}.tif" for number in range(batches)]
-        assert paths == sorted(["/acq/a.tif", "/acq/other.tif", *kept])
+        assert paths(server) == sorted(["/acq/a.tif", "/acq/other.tif", *kept])
 
 
 def test_a_server_that_was_restored_is_given_everything_again(
@@ -289,3 +283,28 @@ def test_words_for_what_is_wrong(server: Server, postgres: Postgres) -> None:
     assert "no tables yet" in server.probe()
     with pytest.raises(LedgerError, match="no ledger was handed over"), server.reading():
         pass
+
+
+def paths(server: Server) -> list[str]:
+    """The paths of all frames of a server."""
+    frames = server_tables.tables["frames"]
+    with server.reading() as connection:
+        return sorted(connection.scalars(frames.select().with_only_columns(frames.c.path)))
+
+
+def test_a_ledger_begun_anew_takes_the_place_of_the_one_before_but_not_of_what_people_wrote(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime
+) -> None:
+    for name in ("a", "b", "c"):
+        ledger.record(frame_of(f"/acq/{name}.tif", name), noon)
+    ledger.add_reviews([Review(2, ReviewVerdict.CONFIRM, "Tips", "Ana", noon, "")])
+    all_of(handover, noon)
+    ledger.close()
+    for each in ledger.path.parent.glob(f"{ledger.path.name}*"):
+        each.unlink()
+    with Ledger(ledger.path) as anew:
+        for name in ("a", "b"):
+            anew.record(frame_of(f"/acq/{name}.tif", name), noon)
+        all_of(Handover(anew, server), noon)
+    # b stays beside itself, since only the server knows its review; c is known to the server alone.
+    assert paths(server) == ["/acq/a.tif", "/acq/b.tif", "/acq/b.tif", "/acq/c.tif"]
