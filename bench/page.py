@@ -2,15 +2,19 @@
 How quick the page is on a large ledger, and what open pages cost the daemon.
 
     python bench/page.py LEDGER [--repeats 5]        # first paint, a filter, the stage map; LEDGER is copied
-    python bench/page.py --open-pages 20 [--frames 60]
+    python bench/page.py --open-pages 20 [--frames 60] [--chromium]
 
-The browser is Chromium without a window. An open page is stood in for by a client that asks what ``live.js`` asks: events,
-the status every 5 s, the targets every 20 s and at each hit, and two pictures of each new frame; half of the runs have none.
+The browser is Chromium without a window. Open pages are on other machines as a rule: they are stood in for by clients that
+ask what ``live.js`` asks (the page, its tiles, events, and two pictures of each new frame) and draw nothing, in a process
+that runs only while nobody else wants the processor (SCHED_IDLE). With ``--chromium``, the pages are open in a real browser
+of the same priority as well, which then takes cores and memory bandwidth of the PC it is meant not to run on. Turns
+without and with pages alternate within one run of the daemon.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import re
@@ -24,12 +28,15 @@ import threading
 import time
 import urllib.request
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 PROGRAM = [sys.executable, "-m", "emwatch"]
 CHROMIUM = "/usr/bin/chromium"
@@ -40,6 +47,13 @@ FILTERS = {
     "part of a name": "path=*_0001*",
     "the last session": "session=last",
     "no such frame": "category=Tips&magnification=999k..",
+}
+#: What a process of the daemon is called, by a part of its command.
+KINDS = {
+    "emwatch run": "daemon",
+    "readers.sandbox.child": "reader",
+    "web.child": "server",
+    "pictures.child": "picture reader",
 }
 MAP_QUERY = "state=recorded"
 
@@ -129,54 +143,77 @@ def on_a_large_ledger(ledger: Path, repeats: int) -> None:
 
 
 class OpenPage:
-    """A client that asks what an open live page asks."""
+    """A client that asks what an open live page asks: the page itself and its tiles, then two pictures of each new frame."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._listen, self._ask)]
-        for each in self._threads:
-            each.start()
+        self._host = address.removeprefix("http://")
+        threading.Thread(target=self._run, daemon=True).start()
 
-    def close(self) -> None:
-        """End it."""
-        self._ended.set()
+    def _run(self) -> None:
+        with closing(http.client.HTTPConnection(self._host, timeout=600)) as events, suppress(OSError):
+            pictures = http.client.HTTPConnection(self._host, timeout=60)
+            _get(pictures, "/")
+            recent = json.loads(_get(pictures, "/api/v1/frames?limit=24"))["frames"]
+            for frame in recent:
+                self._show(pictures, frame, "size=320")
+            last = max((frame["id"] for frame in recent), default=0)
+            events.request("GET", f"/api/v1/events?after={last}")
+            for line in events.getresponse():
+                frame = json.loads(line[6:]) if line.startswith(b"data: ") else {}
+                if "picture_version" in frame:
+                    self._show(pictures, frame, "size=1280&scale_bar=1")
+                    self._show(pictures, frame, "size=320")
 
-    def _get(self, path: str) -> None:
-        with suppress(OSError), closing(urllib.request.urlopen(f"{self._address}/api/v1/{path}", timeout=60)) as answer:
-            answer.read()
+    def _show(self, pictures: http.client.HTTPConnection, frame: dict[str, Any], how: str) -> None:
+        if frame["state"] == "recorded":
+            _get(pictures, f"/api/v1/frames/{frame['id']}/picture?{how}&v={frame['picture_version']}")
 
-    def _ask(self) -> None:
-        _stand_back()
-        for turn in range(100_000):
-            self._get("status")
-            if turn % 4 == 0:
-                self._get("targets")
-            if self._ended.wait(5):
-                return
 
-    def _listen(self) -> None:
-        _stand_back()
-        with (
-            suppress(OSError),
-            closing(urllib.request.urlopen(f"{self._address}/api/v1/events", timeout=600)) as events,
-        ):
-            for line in events:
-                if self._ended.is_set():
-                    return
-                if line.startswith(b"data: "):
-                    frame: dict[str, Any] = json.loads(line[6:])
-                    self._get(f"frames/{frame['id']}/picture?size=1280&scale_bar=1")
-                    self._get(f"frames/{frame['id']}/picture?size=320")
+def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
+    connection.request("GET", path)
+    return connection.getresponse().read()
+
+
+def be_clients(pages: int, address: str) -> None:
+    """Hold so many pages open, by clients that draw nothing, until the input ends."""
+    _stand_back()
+    opened = [OpenPage(address) for _ in range(pages)]
+    sys.stdin.read()
+    del opened
+
+
+def be_browsers(pages: int, address: str) -> None:
+    """Hold so many pages open in Chromium, each with connections of its own, until the input ends."""
+    from playwright.sync_api import sync_playwright
+
+    _stand_back()
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        for _ in range(pages):
+            browser.new_context().new_page().goto(address, wait_until="commit")
+        print("open", flush=True)
+        sys.stdin.read()
+        browser.close()
 
 
 def _stand_back() -> None:
-    """Let the thread be of no weight: a browser that is open elsewhere takes nothing of this PC."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    """Run only while nobody else wants the processor: a page that is open elsewhere takes nothing of this PC."""
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(19)
 
 
-def lags_ms(pages: int, frames: int) -> list[float]:
-    """Record frames that come at two a second while pages are open; returns the milliseconds from file to row."""
+@dataclass
+class Turn:
+    """Some frames of one run: milliseconds from file to row, and the processor seconds of each kind of process."""
+
+    lags_ms: list[float]
+    processor_s: dict[str, float]
+
+
+def turns(order: Sequence[str], pages: int, frames: int) -> Iterator[tuple[str, Turn]]:
+    """Run the daemon once; record frames that come at two a second, without open pages and with them by turns."""
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         (folder / "frames").mkdir()
@@ -190,20 +227,63 @@ def lags_ms(pages: int, frames: int) -> list[float]:
         with subprocess.Popen(command, cwd=folder, env=environ, **quiet) as daemon:
             try:
                 address = _address(folder)
-                opened = [OpenPage(address) for _ in range(pages)]
-                time.sleep(3)
-                making = ["simulate", "--out", "frames", "--frames", str(frames), "--rate", "2", "--seed", "1"]
-                subprocess.run([*PROGRAM, *making], cwd=folder, env=environ, check=True, **quiet)
-                time.sleep(3)
-                for each in opened:
-                    each.close()
+                for number, clients in enumerate(["", *order]):
+                    with _open(clients, pages, address) as client:
+                        before = _processor_s(daemon.pid, client)
+                        making = ["--frames", str(frames), "--rate", "2", "--seed", str(number)]
+                        making += ["--first-number", str(number * 1000), "--out", "frames"]
+                        subprocess.run([*PROGRAM, "simulate", *making], cwd=folder, env=environ, check=True, **quiet)
+                        time.sleep(2)
+                        after = _processor_s(daemon.pid, client)
+                    spent = {kind: seconds - before.get(kind, 0.0) for kind, seconds in after.items()}
+                    if number:  # the first frames of a daemon are slow
+                        yield clients, Turn(_lags_ms(folder / "ledger.sqlite3", number), spent)
             finally:
                 daemon.terminate()
                 daemon.wait(30)
-        with closing(sqlite3.connect(folder / "ledger.sqlite3")) as ledger:
-            rows = ledger.execute("SELECT first_seen_at, recorded_at FROM frames WHERE state = 'recorded'").fetchall()
+
+
+def _lags_ms(ledger: Path, number: int) -> list[float]:
+    with closing(sqlite3.connect(ledger)) as opened:
+        rows = opened.execute(
+            "SELECT first_seen_at, recorded_at FROM frames WHERE state = 'recorded' AND path LIKE ?",
+            (f"%frame_{number}%",),
+        ).fetchall()
     moments = [[datetime.fromisoformat(each) for each in row] for row in rows]
     return [1000 * (recorded - seen).total_seconds() for seen, recorded in moments]
+
+
+@contextmanager
+def _open(clients: str, pages: int, address: str) -> Iterator[int | None]:
+    """Open pages; gives the process that holds them open."""
+    if not clients:
+        time.sleep(3)
+        yield None
+        return
+    command = [sys.executable, __file__, f"--be-{clients}", address, "--open-pages", str(pages)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if clients == "browsers":
+            process.stdout.readline()
+        time.sleep(3 if clients == "clients" else 10)
+        yield process.pid
+        process.stdin.close()
+        process.wait(30)
+
+
+def _processor_s(daemon: int, client: int | None) -> dict[str, float]:
+    """Return the processor seconds that the daemon, its children and the clients have taken so far."""
+    spent: dict[str, float] = {}
+    family = [psutil.Process(daemon), *psutil.Process(daemon).children(recursive=True)]
+    if client is not None:
+        family += [psutil.Process(client), *psutil.Process(client).children(recursive=True)]
+    for each in family:
+        with suppress(psutil.Error):
+            words, times = " ".join(each.cmdline()), each.cpu_times()
+            kind = next((kind for text, kind in KINDS.items() if text in words), "clients")
+            spent[kind] = spent.get(kind, 0.0) + times.user + times.system
+    return spent
 
 
 def _address(folder: Path) -> str:
@@ -216,18 +296,31 @@ def _address(folder: Path) -> str:
     raise SystemExit("the page is not served")
 
 
-def beside_pages(pages: int, frames: int) -> None:
-    """Print the latency of ingest without and with open pages, by turns."""
-    found: dict[int, list[float]] = {0: [], pages: []}
-    for open_pages in (0, pages, pages, 0):
-        found[open_pages] += lags_ms(open_pages, frames)
-    for open_pages, lags in found.items():
-        p95 = statistics.quantiles(lags, n=20)[-1]
+def beside_pages(pages: int, frames: int, kinds: Sequence[str]) -> None:
+    """Print the latency of ingest without and with open pages (each ``frames``), and which process took how much."""
+    order = ["", *kinds, *reversed(kinds), ""] * 2
+    found: dict[str, list[Turn]] = {}
+    for clients, turn in turns(order, pages, max(2, frames // 4)):
+        found.setdefault(clients, []).append(turn)
+    base = _median(found[""])
+    for clients, measured in found.items():
+        lags = [lag for each in measured for lag in each.lags_ms]
+        name = f"{pages} pages, {clients}" if clients else "no page"
+        runs = ", ".join(f"{statistics.median(each.lags_ms):.1f}" for each in measured)
         print(
-            f"{open_pages:3} open pages: {statistics.median(lags):6.1f} ms from file to row, 95 % below {p95:.1f} ms, n = {len(lags)}"
+            f"{name:24} median {_median(measured):6.1f} ms from file to row (runs: {runs}), "
+            f"95 % below {statistics.quantiles(lags, n=20)[-1]:.1f} ms, n = {len(lags)}: {100 * (_median(measured) / base - 1):+.1f} %"
         )
-    change = statistics.median(found[pages]) / statistics.median(found[0]) - 1
-    print(f"change of the median: {100 * change:+.1f} %; load {os.getloadavg()[0]:.1f}")
+        spent = {
+            kind: sum(each.processor_s.get(kind, 0.0) for each in measured) for kind in (*KINDS.values(), "clients")
+        }
+        of_frame = ", ".join(f"{kind} {1000 * seconds / len(lags):.0f}" for kind, seconds in spent.items())
+        print(f"{'':24} processor milliseconds of a frame: {of_frame}")
+    print(f"load {os.getloadavg()[0]:.1f}")
+
+
+def _median(measured: list[Turn]) -> float:
+    return statistics.median(lag for each in measured for lag in each.lags_ms)
 
 
 def main() -> None:
@@ -237,11 +330,20 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--open-pages", type=int, default=0)
     parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--chromium", action="store_true", help="also with real browsers on this PC")
+    parser.add_argument("--be-clients", metavar="ADDRESS", help=argparse.SUPPRESS)
+    parser.add_argument("--be-browsers", metavar="ADDRESS", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.be_clients:
+        be_clients(options.open_pages, options.be_clients)
+        return
+    if options.be_browsers:
+        be_browsers(options.open_pages, options.be_browsers)
+        return
     if options.ledger:
         on_a_large_ledger(options.ledger, options.repeats)
     if options.open_pages:
-        beside_pages(options.open_pages, options.frames)
+        beside_pages(options.open_pages, options.frames, ["clients", *(["browsers"] if options.chromium else [])])
 
 
 if __name__ == "__main__":

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.frame import AcquisitionMetadata, Match, Outcome
+
+
+#: The way of a frame: until it is handed to the reader, until it is read, until the frames before it are done, until it
+#: is classified and matched, until it is committed.
+STAGES: Final = ("settling", "reading", "waiting", "classifying", "committing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,8 @@ class FrameDone:
     A file's outcome is committed.
 
     ``new``: as in `emwatch.ledger.writer.Recorded`; false if only values of a late sidecar were added. ``hit``: the
-    frame meets a target, and met none before. ``lag_s``: seconds from first sight to commit.
+    frame meets a target, and met none before. ``lag_s``: seconds from first sight to commit. ``stages_s``: how much of
+    it each of `STAGES` took; empty for a file that did not go through all of them.
     """
 
     frame_id: int
@@ -28,6 +34,7 @@ class FrameDone:
     lag_s: float
     waiting: int  #: files seen and not yet recorded
     hit: bool = False
+    stages_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

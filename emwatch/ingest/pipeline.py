@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
 
 from emwatch.classify.scale_doubt import field_width_um
 from emwatch.errors import Empty, FrameError, LedgerError, NotAFrame, Truncated, Unsteady, Vanished
 from emwatch.frame import Candidate, FrameReading, FrameState, Outcome, Prediction
-from emwatch.ingest.events import FrameDone, held_back
+from emwatch.ingest.events import STAGES, FrameDone, held_back
 from emwatch.ledger.column_types import moment_of_ns
 from emwatch.targets.rules import match_targets
 
@@ -78,6 +79,7 @@ class FrameInWork:
     reading: FrameReading | None = None
     error: FrameError | None = None
     outcome: Outcome | None = None
+    stages_end: list[float] = field(default_factory=list)  #: monotonic, of the stages it has passed
 
 
 class Pipeline:
@@ -152,6 +154,7 @@ class Pipeline:
     def begin(self, frame: FrameInWork | None) -> FrameInWork | None:
         """Hand a file to the reader, unless it is known to be gone. Returns the frame."""
         if frame is not None and frame.error is None:
+            frame.stages_end.append(self._clock.monotonic())
             self._reader.begin(frame.path)
             frame.begun = True
         return frame
@@ -160,6 +163,7 @@ class Pipeline:
         if frame.begun:
             try:
                 frame.reading = self._reader.finish()
+                frame.stages_end.append(self._clock.monotonic())
             except FrameError as error:
                 frame.error = error
 
@@ -179,11 +183,14 @@ class Pipeline:
         if frame.reading is None:
             error = frame.error or FrameError(f"{frame.path}: not read")
             return failed(frame.path, frame.stat_key, error)
+        frame.stages_end.append(self._clock.monotonic())
         try:
             return judged(frame.reading, self._judge, self._targets)
         except Exception as error:  # noqa: BLE001 - the one frame boundary: an unforeseen fault costs one frame, with a reason
             self._log_fault(frame.path, error)
             return faulted(frame.reading, error)
+        finally:
+            frame.stages_end.append(self._clock.monotonic())
 
     def record(self, frame: FrameInWork) -> None:
         """Commit the outcome, then report it. If the ledger cannot be written, the frame waits until it can."""
@@ -206,16 +213,17 @@ class Pipeline:
             self._recorded()
         if outcome.state is FrameState.SKIPPED:
             self._skipped(frame.path)
-        lag_s = self._clock.monotonic() - frame.first_seen
+        done = self._clock.monotonic()
         self._tell(
             FrameDone(
                 recorded.frame_id,
                 replace(outcome, matches=recorded.matches),
                 recorded.new,
                 recorded.duplicate_of,
-                lag_s,
+                done - frame.first_seen,
                 len(self._settle),
                 recorded.hit,
+                _stages_s([frame.first_seen, *frame.stages_end, done]),
             )
         )
 
@@ -232,6 +240,10 @@ class Pipeline:
         told = fault in self._faults
         self._faults.add(fault)
         logger.log(logging.DEBUG if told else logging.ERROR, "%s: could not be classified", path, exc_info=error)
+
+
+def _stages_s(ends: Sequence[float]) -> tuple[float, ...]:
+    return tuple(end - start for start, end in pairwise(ends)) if len(ends) == len(STAGES) + 1 else ()
 
 
 def judged(reading: FrameReading, judge: Judge, targets: Sequence[Target]) -> Outcome:

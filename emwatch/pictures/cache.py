@@ -23,6 +23,8 @@ _KEPT_SHARE: Final = 0.8
 _LARGEST_BYTES: Final = 50_000_000
 _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
+#: Changes with how frames are drawn: pictures drawn otherwise are not shown any more.
+_DRAWN: Final = 2
 
 
 def picture_folder() -> Path:
@@ -30,6 +32,16 @@ def picture_folder() -> Path:
     # systemd joins several directories with colons; the first is ours (systemd.exec(5)).
     given = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
     return Path(given or platformdirs.user_cache_dir("emwatch", appauthor=False)) / "pictures"
+
+
+def picture_key(sha256: str, longest_px: int, *, with_scale_bar: bool, pixel_size_nm: float | None) -> Hashable:
+    """Return what a frame's picture depends on."""
+    return _DRAWN, sha256, longest_px, with_scale_bar, pixel_size_nm
+
+
+def picture_version(sha256: str, pixel_size_nm: float | None) -> str:
+    """Return a short text that is another one if a frame's picture of any size is."""
+    return hashlib.sha256(repr((_DRAWN, sha256, pixel_size_nm)).encode()).hexdigest()[:12]
 
 
 class PictureCache:

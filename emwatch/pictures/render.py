@@ -11,6 +11,7 @@ from PIL import Image
 
 from emwatch.classify.preprocess import eight_bits
 from emwatch.pictures.scale_bar import draw_scale_bar, scale_bar
+from emwatch.readers.data_bar.bar import find_bar
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,8 +54,8 @@ def render(
     Scale a frame so that its longer side has at most ``longest_px`` pixels, stretch it to 8 bits, and encode it.
 
     ``pixels``: (height, width) or (height, width, channels) as decoded. ``pixel_size_nm``: of the frame as acquired.
-    The scale bar is drawn above the frame's own data bar, which takes ``data_bar_rows`` rows at the foot. A frame is
-    never enlarged. Raises `errors.Unreadable` if the pixels are no picture.
+    The scale bar is drawn above the frame's own data bar, which takes ``data_bar_rows`` rows at the foot; ``None``: the
+    bar is looked for. A frame is never enlarged. Raises `errors.Unreadable` if the pixels are no picture.
     """
     height, width = pixels.shape[:2]
     grey = eight_bits(_reduced(pixels, longest_px))
@@ -67,11 +68,19 @@ def render(
     bar = scale_bar(size[0], shown_nm) if with_scale_bar else None
     if bar is not None:
         image = image.convert("RGB")
-        rows = data_bar_rows if data_bar_rows is not None and 0 < data_bar_rows < height / 2 else 0
-        draw_scale_bar(image, bar, round((height - rows) * size[1] / height))
+        draw_scale_bar(image, bar, round(_picture_rows(pixels, data_bar_rows) * size[1] / height))
     file = io.BytesIO()
     image.save(file, format="JPEG", quality=_JPEG_QUALITY)
     return Picture(file.getvalue(), *size, width, height, None if bar is None else bar.length_nm)
+
+
+def _picture_rows(pixels: npt.NDArray[Any], data_bar_rows: int | None) -> int:
+    """Return the number of rows above a frame's data bar; if its height is not known, the bar is looked for."""
+    height = int(pixels.shape[0])
+    if data_bar_rows is None:
+        found = find_bar(pixels)
+        return height if found is None or found.top < height / 2 else found.top
+    return height - data_bar_rows if 0 < data_bar_rows < height / 2 else height
 
 
 def _reduced(pixels: npt.NDArray[Any], longest_px: int) -> npt.NDArray[Any]:

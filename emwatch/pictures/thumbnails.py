@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from emwatch.errors import FrameError
+from emwatch.pictures.cache import picture_key
 from emwatch.pictures.reader import PictureReader
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Thumbnails:
 
     def jpeg(self, frame: Pictured, longest_px: int, *, with_scale_bar: bool = True) -> bytes | None:
         """Return the picture of a frame, ``None`` if its file is gone or was overwritten (see ``failed``)."""
-        key = (frame.sha256, longest_px, with_scale_bar, frame.pixel_size_nm)
+        key = picture_key(frame.sha256, longest_px, with_scale_bar=with_scale_bar, pixel_size_nm=frame.pixel_size_nm)
         if (kept := self._cache.get(key)) is not None:
             return kept
         bar_rows = frame.data_bar_height_px

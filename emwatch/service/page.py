@@ -95,7 +95,12 @@ class PageProcess:
         self._started_at, self._trouble, self._unread = now, "", b""
         try:
             process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=inherited_environment(), bufsize=0
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=inherited_environment(),
+                bufsize=0,
+                creationflags=getattr(subprocess, "IDLE_PRIORITY_CLASS", 0),  # Windows
             )
         except OSError as error:
             self._failed(f"its process cannot be started: {error.strerror or error}", now)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import FrameState
-from emwatch.ingest.events import BarRead, FrameDone, Notice, Ready
+from emwatch.ingest.events import STAGES, BarRead, FrameDone, Notice, Ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +20,26 @@ if TYPE_CHECKING:
 
 _RATE_OVER_S: Final = 60.0
 _ANNOUNCED_EVERY_S: Final = 3600.0
+#: Upper bounds of the histograms, in seconds.
+BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """How long something took since the start. ``counts``: how often at most each of `BOUNDS_S`, then how often at all."""
+
+    sum_s: float = 0.0
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        self.sum_s += seconds
+        first = bisect_left(BOUNDS_S, seconds)
+        self.counts = [count + (place >= first) for place, count in enumerate(self.counts)]
+
+    def document(self) -> dict[str, float | list[int]]:
+        """Return it as plain data."""
+        return {"sum_s": round(self.sum_s, 6), "counts": self.counts}
 
 
 @dataclass(slots=True)
@@ -34,12 +55,13 @@ class Progress:
     last_frame_at: float | None = None
     ready: Ready | None = None
     trouble: str = ""
+    stages: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram() for name in STAGES})
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
 
     def note(self, event: Event, now: float) -> None:
         """Count one event; ``now`` is monotonic."""
         match event:
-            case FrameDone(new=new, outcome=outcome, lag_s=lag_s, waiting=waiting, hit=hit):
+            case FrameDone(new=new, outcome=outcome, lag_s=lag_s, waiting=waiting, hit=hit, stages_s=stages_s):
                 self.waiting = waiting
                 self.hits += hit
                 if new:
@@ -48,6 +70,8 @@ class Progress:
                     self.lag_s = lag_s
                     self.last_frame_at = now
                     self._recent.append(now)
+                    for name, seconds in zip(STAGES, stages_s, strict=False):
+                        self.stages[name].add(seconds)
             case BarRead(hit=hit):
                 self.hits += hit
             case Ready():

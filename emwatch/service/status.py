@@ -55,6 +55,7 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
         "directories": _directories(config, told, running=pid is not None),
         "frames": _frames(summary, told, running=pid is not None),
         "lag_s": told.get("lag_s"),
+        "stages": told.get("stages") if pid is not None else None,
         "last_frame_at": last_frame_at,
         "last_frame_age_s": _age_s(last_frame_at, now),
         "alerts": _alerts(config, summary),

@@ -126,6 +126,7 @@ class StatusFile:
             },
             "waiting": self.waiting(),
             "lag_s": done.lag_s,
+            "stages": {name: each.document() for name, each in done.stages.items()},
             "last_frame_at": last_frame,
             "ledger_trouble": self.ledger_trouble(),
             "model": self.model(),
@@ -238,6 +239,9 @@ _KINDS: Final[Mapping[str, Callable[[object], bool]]] = MappingProxyType(
         "written_at": _is_time,
         "last_frame_at": _none_or(_is_time),
         "lag_s": _none_or(_is_number),
+        "stages": _all(
+            _with(sum_s=_is_number, counts=lambda value: isinstance(value, list) and all(map(_is_count, value)))
+        ),
         "waiting": _is_count,
         "ledger_trouble": _is_text,
         "directories": lambda value: isinstance(value, list) and all(map(_IS_DIRECTORY, value)),

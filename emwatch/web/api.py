@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 
-from emwatch.errors import LedgerError
 from emwatch.web.alerts import AlertRequestError, ask_about_alerts
 from emwatch.web.ask import AskedTooOftenError
 from emwatch.web.asking import FilterError, filter_of
@@ -64,10 +63,15 @@ def picture(frame_id: int) -> ResponseReturnValue:
     if not asked.isascii() or not asked.isdecimal() or len(asked) > 5:
         raise FilterError(f"size: {asked!r} is not a number of pixels")
     size = next((each for each in _SIZES if each >= int(asked)), _SIZES[-1])
-    jpeg = state().frames.picture(frame_id, size, with_scale_bar=request.args.get("scale_bar") == "1")
-    response = Response(jpeg, mimetype="image/jpeg")
-    response.headers["Cache-Control"] = "private, max-age=3600"
-    return response
+    version = request.args.get("v", "")
+    with_bar = request.args.get("scale_bar") == "1"
+    found = state().pictures.get(frame_id, size, with_scale_bar=with_bar, version=version)
+    response = Response(found.jpeg, mimetype="image/jpeg")
+    response.set_etag(f"{found.version}-{size}-{int(with_bar)}")
+    # What an address with its version shows never changes.
+    lasting = "max-age=31536000, immutable" if version == found.version else "max-age=60"
+    response.headers["Cache-Control"] = f"private, {lasting}"
+    return response.make_conditional(request)
 
 
 @blueprint.get("/map")
@@ -96,13 +100,8 @@ def events() -> ResponseReturnValue:
 
 @blueprint.get("/status")
 def status() -> ResponseReturnValue:
-    """Return what `emwatch status --json` prints."""
-    found = state().status.get()
-    try:
-        last_hour = state().frames.last_hour.get()
-    except LedgerError:  # the document says so itself
-        last_hour = None
-    return jsonify({**found, "frames": {**found["frames"], "last_hour": last_hour}})
+    """Return what `emwatch status --json` prints, and how many frames the last hour brought."""
+    return jsonify(state().status.get())
 
 
 @blueprint.get("/targets")
@@ -138,6 +137,7 @@ def ask_alerts() -> ResponseReturnValue:
         given = ask_about_alerts(found.config.ledger.path, asked, _configured(), found.frames, local_now())
     except AlertRequestError as error:
         abort(400, str(error))
+    found.broadcast.expect_change()
     return jsonify(given), 202
 
 

@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
@@ -21,6 +21,7 @@ from emwatch.service.status import status_document
 from emwatch.web import api, pages
 from emwatch.web.ask import Ask
 from emwatch.web.asking import FilterError
+from emwatch.web.frame_pictures import FramePictures
 from emwatch.web.frames import Frames, UnknownFrameError
 from emwatch.web.live import Broadcast
 from emwatch.web.shared import Shared
@@ -84,16 +85,20 @@ def create_app(config: Config, settings: Settings) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=limits.file_bytes + _FORM_BYTES, SECRET_KEY=secrets.token_bytes())
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.jinja_env.globals.update(version=__version__, categories=CATEGORIES)
-    frames = Frames(config.ledger.path, PictureReader(limits), PictureCache(settings.cache))
+    frames = Frames(config.ledger.path)
+    pictures = FramePictures(frames, PictureReader(limits), PictureCache(settings.cache))
+    status = Shared(lambda: _status(config, frames))
+    targets = Shared(lambda: frames.targets_seen([each.name for each in config.targets], pages.local_now()))
     app.extensions["emwatch"] = state = pages.State(
         config,
         settings,
         frames,
-        Broadcast(frames),
+        pictures,
+        Broadcast(frames, pictures, status, targets),
         Ask(config, settings.ask_per_minute, time.monotonic),
         Teacher(config),
-        Shared(lambda: status_document(config, pages.local_now())),
-        Shared(lambda: frames.targets_seen([each.name for each in config.targets], pages.local_now())),
+        status,
+        targets,
         Shared(frames.choices),
     )
     settings.access.install(app)
@@ -104,6 +109,16 @@ def create_app(config: Config, settings: Settings) -> Flask:
     for kind in (HTTPException, EmwatchError, FilterError, UnknownFrameError, sqlite3.Error):
         app.register_error_handler(kind, _explained)
     return app
+
+
+def _status(config: Config, frames: Frames) -> dict[str, Any]:
+    """Return what `emwatch status --json` prints, with the number of frames of the last hour."""
+    found = status_document(config, pages.local_now())
+    try:
+        last_hour = frames.last_hour.get()
+    except LedgerError:  # the document says so itself
+        last_hour = None
+    return {**found, "frames": {**found["frames"], "last_hour": last_hour}}
 
 
 def _explained(error: Exception) -> ResponseReturnValue:

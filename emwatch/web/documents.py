@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.frame import CATEGORIES, FIELDS, path_to_text
+from emwatch.pictures.cache import picture_version
 from emwatch.pictures.scale_bar import scale_bar
 
 if TYPE_CHECKING:
     from emwatch.frame import AcquisitionMetadata
     from emwatch.ledger.query import LogRow, ReviewRow
+    from emwatch.ledger.session_rows import NoteRow
     from emwatch.ledger.tellings import AlertRow
 
 _PLAIN: Final = (
@@ -32,6 +34,7 @@ def frame_document(row: LogRow) -> dict[str, Any]:
         "file_modified_at": None if row.file_modified_at is None else row.file_modified_at.isoformat(),
         "targets": list(row.targets),
         "scores": scores_document(row.scores or {}),
+        "picture_version": picture_version(row.sha256, row.pixel_size_nm),
     }
 
 
@@ -70,6 +73,11 @@ def review_document(review: ReviewRow) -> dict[str, Any]:
         "note": review.note,
         "counts": review.counts,
     }
+
+
+def note_document(note: NoteRow) -> dict[str, Any]:
+    """Return a note as plain data."""
+    return {"text": note.text, "written_by": note.written_by, "written_at": note.written_at.isoformat()}
 
 
 def alert_document(alert: AlertRow) -> dict[str, Any]:

@@ -1,39 +1,41 @@
-"""What the page asks of the ledger and of the files it names; opened for each request, so that a new ledger is found."""
+"""What the page asks of the ledger; opened for each request, so that a new ledger is found."""
 
 from __future__ import annotations
 
-import math
-import threading
+import os
 import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.clock import SystemClock
 from emwatch.errors import LedgerError
 from emwatch.frame import CATEGORIES, FrameState
 from emwatch.ledger.query import LedgerReader, LogFilter
+from emwatch.ledger.sqlite_file import beside
 from emwatch.stage import field_of_view, offset
-from emwatch.web.documents import alert_document, frame_document, metadata_document, review_document, scores_document
+from emwatch.web.documents import (
+    alert_document,
+    frame_document,
+    metadata_document,
+    note_document,
+    review_document,
+    scores_document,
+)
 from emwatch.web.shared import Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
-    from pathlib import Path
 
     from emwatch.ledger.query import LogRow
-    from emwatch.pictures.cache import PictureCache
-    from emwatch.pictures.reader import PictureReader
 
 PAGE: Final = 60
 MOST_ROWS: Final = 500
 #: How long a ledger is taken for what it was: a newer emwatch may upgrade it in its place.
 _TRUSTED_S: Final = 2.0
-#: All open pages ask for a new frame's picture at once.
-_RECENT_PICTURES: Final = 64
-_RECENT_PICTURE_S: Final = 10.0
 MOST_ON_MAP: Final = 10_000
 #: Among so many of the newest frames, the newest with a position says where the stage stands.
 _RECENT: Final = 50
@@ -46,15 +48,11 @@ class UnknownFrameError(LookupError):
 
 
 class Frames:
-    """The rows of one ledger, and pictures of the files they are about."""
+    """The rows of one ledger."""
 
-    def __init__(self, ledger: Path, pictures: PictureReader, cache: PictureCache) -> None:
+    def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
-        self._pictures = pictures
-        self._cache = cache
         self._opened: tuple[tuple[int, int, int], LedgerReader] | None = None
-        self._drawing, self._changing = threading.Lock(), threading.Lock()
-        self._recent: dict[tuple[int, int, bool], tuple[float, bytes]] = {}
         self.last_hour = Shared(self._last_hour)
 
     @contextmanager
@@ -114,6 +112,7 @@ class Frames:
             predictions = reader.scores(frame_id)
             reviews = reader.reviews(wanted)
             alerts = reader.alerts(frame_id=frame_id, limit=MOST_ROWS)
+            notes = reader.notes(frame_id=frame_id)
         return {
             **frame_document(row),
             "metadata": metadata_document(metadata),
@@ -124,50 +123,28 @@ class Frames:
             "reviews": [review_document(each) for each in reviews],
             "alerts": [alert_document(each) for each in alerts],
             "from_here": self.from_here(row),
-            "notes": (row.notes or "").splitlines(),
+            "notes": [note_document(each) for each in notes],
         }
 
-    def picture(self, frame_id: int, longest_px: int, *, with_scale_bar: bool) -> bytes:
-        """
-        Return a frame as JPEG. Raises `UnknownFrameError`, or `errors.FrameError` if the file cannot be shown.
-
-        Only files that the ledger names are ever read, and only while they hold the recorded bytes.
-        """
-        asked = (frame_id, longest_px, with_scale_bar)
-        made_at, jpeg = self._recent.get(asked, (-math.inf, b""))
-        if time.monotonic() - made_at < _RECENT_PICTURE_S:
-            return jpeg
-        row = self.row(frame_id)
-        if row.state is not FrameState.RECORDED:
-            raise UnknownFrameError(f"frame {frame_id} was not read as a frame; there is no picture of it")
-        key = (row.sha256, longest_px, with_scale_bar, row.pixel_size_nm)
-        jpeg = self._cache.get(key) or self._drawn(key, row, longest_px, with_scale_bar=with_scale_bar)
-        with self._changing:
-            while len(self._recent) >= _RECENT_PICTURES:
-                del self._recent[next(iter(self._recent))]
-            self._recent[asked] = (time.monotonic(), jpeg)
-        return jpeg
-
-    def _drawn(self, key: Hashable, row: LogRow, longest_px: int, *, with_scale_bar: bool) -> bytes:
-        with self._drawing:
-            if (kept := self._cache.get(key)) is not None:  # drawn for another page meanwhile
-                return kept
-            jpeg = self._draw(row, longest_px, with_scale_bar=with_scale_bar)
-            self._cache.put(key, jpeg)
-            return jpeg
-
-    def _draw(self, row: LogRow, longest_px: int, *, with_scale_bar: bool) -> bytes:
+    def data_bar_rows(self, frame_id: int) -> int | None:
+        """Return how many rows at a frame's foot are its data bar; ``None`` if that is not known."""
         with self._reader() as reader:
-            metadata = reader.metadata(row.id)
-        bar_rows = None if metadata is None else metadata.number("data_bar_height_px")
-        return self._pictures.read(
-            row.path,
-            longest_px,
-            sha256=row.sha256,
-            pixel_size_nm=row.pixel_size_nm,
-            data_bar_rows=None if bar_rows is None else int(bar_rows),
-            with_scale_bar=with_scale_bar,
-        ).jpeg
+            metadata = reader.metadata(frame_id)
+        rows = None if metadata is None else metadata.number("data_bar_height_px")
+        return None if rows is None else int(rows)
+
+    def stamp(self) -> tuple[int, ...]:
+        """Return what changes when something is recorded: the times and sizes of the ledger and its -wal."""
+        found = []
+        file = Path(os.path.realpath(self._ledger))
+        for each in (file, beside(file, "-wal")):
+            try:
+                stat = each.stat()
+            except OSError:
+                found += [0, -1]
+            else:
+                found += [stat.st_mtime_ns, stat.st_size]
+        return tuple(found)
 
     def newest_id(self) -> int:
         """Return the highest number of a row; 0 in an empty ledger, or while there is none."""

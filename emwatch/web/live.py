@@ -1,22 +1,45 @@
-"""New rows of the ledger for every open page: one look at the ledger for all of them, server-sent events to each."""
+"""
+What open pages are told: new frames, the targets, how emwatch is. Each event is made once, and sent to all of them.
+
+A page asks nothing by itself while it is open, so that twenty pages cost little more than one.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import queue
+import sqlite3
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from emwatch.clock import SystemClock
+from emwatch.errors import EmwatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from emwatch.web.frame_pictures import FramePictures
     from emwatch.web.frames import Frames
+    from emwatch.web.shared import Shared
 
-_LOOK_EVERY_S: Final = 0.25
-#: A proxy or a suspended laptop drops a silent connection; a comment keeps it open.
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY_S: Final = 0.1
+#: Also without a sign of a change: some systems are late to note when a file was written.
+_ASK_EVERY_S: Final = 2.0
+#: Also the sign of life by which a page knows that it is still connected.
+_STATUS_EVERY_S: Final = 5.0
+_TARGETS_EVERY_S: Final = 20.0
+#: Something other than a new frame may have changed what is known of the targets: a late data bar, a review.
+_TARGETS_AFTER_A_CHANGE_S: Final = 5.0
+#: The daemon does within this time what a page asked of it.
+_EXPECTED_S: Final = 15.0
+#: A new frame is told of when its pictures are drawn, or after this time.
+_DRAWN_WITHIN_S: Final = 0.4
 _COMMENT_EVERY_S: Final = 15.0
-#: A page that takes nothing for so many frames is cut off, and catches up when it connects again.
+#: A page that takes nothing for so many events is cut off, and catches up when it connects again.
 _MOST_WAITING: Final = 200
 
 
@@ -24,15 +47,34 @@ class TooManyPagesError(RuntimeError):
     """More pages are open than the server has threads for."""
 
 
-class Broadcast:
-    """Tells all open pages about new frames. The thread that checks for them runs only while a page is open."""
+class _Event(NamedTuple):
+    """The text of an event; the number of the frame it is about, 0 if of none."""
 
-    def __init__(self, frames: Frames, most_pages: int = 32) -> None:
+    frame_id: int
+    text: str
+
+
+class Broadcast:
+    """Tells all open pages what is new. Its thread runs only while a page is open."""
+
+    def __init__(
+        self,
+        frames: Frames,
+        pictures: FramePictures,
+        status: Shared[dict[str, Any]],
+        targets: Shared[dict[str, Any]],
+        most_pages: int = 32,
+    ) -> None:
         self._frames = frames
+        self._pictures = pictures
+        self._status = status
+        self._targets = targets
         self._most_pages = most_pages
         self._lock = threading.Lock()
-        self._pages: set[queue.Queue[list[dict[str, Any]]]] = set()
+        self._pages: set[queue.Queue[list[_Event]]] = set()
         self._thread: threading.Thread | None = None
+        self._drawing: threading.Thread | None = None
+        self._expected_until = 0.0
 
     @property
     def pages(self) -> int:
@@ -41,44 +83,51 @@ class Broadcast:
 
     def events(self, last_id: int | None) -> Iterator[str]:
         """
-        Yield server-sent events: first the frames after ``last_id``, then each new one.
+        Yield server-sent events: how things are, the frames after ``last_id``, then whatever is new.
 
         Raises `TooManyPagesError` before the first event.
         """
-        waiting: queue.Queue[list[dict[str, Any]]] = queue.Queue(_MOST_WAITING)
+        waiting: queue.Queue[list[_Event]] = queue.Queue(_MOST_WAITING)
         with self._lock:
             if len(self._pages) >= self._most_pages:
                 raise TooManyPagesError(f"{self._most_pages} pages are open already; close one and reload")
             self._pages.add(waiting)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._check_frames, name="new frames", daemon=True)
+                self._thread = threading.Thread(target=self._watch, name="new frames", daemon=True)
                 self._thread.start()
         return self._events(waiting, last_id)
 
-    def _events(self, waiting: queue.Queue[list[dict[str, Any]]], last_id: int | None) -> Iterator[str]:
+    def expect_change(self) -> None:
+        """Note that the daemon was asked for something: what comes of it is told as soon as it is done."""
+        self._expected_until = time.monotonic() + _EXPECTED_S
+
+    def _events(self, waiting: queue.Queue[list[_Event]], last_id: int | None) -> Iterator[str]:
         try:
             yield "retry: 1000\n\n"
-            if last_id is None:
-                last_id = self._frames.newest_id()
-            else:
-                missed = self._frames.since(last_id)
-                yield from map(_event, missed)
-                last_id = max([last_id, *(each["id"] for each in missed)])
+            yield _status_event(self._status.get()).text
+            try:
+                last_id = self._frames.newest_id() if last_id is None else last_id
+                yield _document_event("targets", self._targets.get()).text
+                new = [_frame_event(each) for each in self._frames.since(last_id)]
+            except (EmwatchError, sqlite3.Error):
+                return  # the status says why; the page connects again, and will miss nothing
             while True:
+                if new:
+                    last_id = max([last_id, *(each.frame_id for each in new)])
+                    yield "".join(each.text for each in new)
                 try:
                     found = waiting.get(timeout=_COMMENT_EVERY_S)
                 except queue.Empty:
                     yield ": still here\n\n"
-                    continue
-                new = [each for each in found if each["id"] > last_id]
-                yield from map(_event, new)
-                last_id = max([last_id, *(each["id"] for each in new)])
+                    new = []
+                else:
+                    new = [each for each in found if not each.frame_id or each.frame_id > last_id]
         finally:
             with self._lock:
                 self._pages.discard(waiting)
 
-    def _check_frames(self) -> None:
-        last_id = self._frames.newest_id()
+    def _watch(self) -> None:
+        news = _News(self._frames, self._status, self._targets)
         while True:
             time.sleep(_LOOK_EVERY_S)
             with self._lock:
@@ -86,19 +135,86 @@ class Broadcast:
                     self._thread = None
                     return
                 pages = list(self._pages)
-            newest = self._frames.newest_id()
-            last_id = min(last_id, newest)
-            if newest == last_id:
+            now = time.monotonic()
+            try:
+                frames, events = news.look(now, expected=now < self._expected_until)
+            except (EmwatchError, sqlite3.Error, OSError) as error:
+                logger.debug("nothing can be told to the open pages: %s", error)
                 continue
-            found = self._frames.since(last_id)
-            last_id = newest
+            if not events:
+                continue
+            self._draw(frames)
             for page in pages:
                 try:
-                    page.put_nowait(found)
+                    page.put_nowait(events)
                 except queue.Full:
                     with self._lock:
                         self._pages.discard(page)
 
+    def _draw(self, frames: list[dict[str, Any]]) -> None:
+        """Draw what every page is about to ask for, once; a file that takes long delays no event for long."""
+        if not frames or (self._drawing is not None and self._drawing.is_alive()):
+            return
+        self._drawing = threading.Thread(
+            target=self._pictures.prepare, args=(frames,), name="pictures of new frames", daemon=True
+        )
+        self._drawing.start()
+        self._drawing.join(_DRAWN_WITHIN_S)
 
-def _event(frame: dict[str, Any]) -> str:
-    return f"id: {frame['id']}\nevent: frame\ndata: {json.dumps(frame)}\n\n"
+
+class _News:
+    """What happened since the last look. For one thread."""
+
+    def __init__(self, frames: Frames, status: Shared[dict[str, Any]], targets: Shared[dict[str, Any]]) -> None:
+        self._frames = frames
+        self._status = status
+        self._targets = targets
+        self._last_id = frames.newest_id()
+        self._stamp = frames.stamp()
+        self._asked_at = self._status_at = time.monotonic()
+        self._targets_from: float | None = None  # an answer from after this moment is to be sent
+        self._targets_due = self._asked_at + _TARGETS_EVERY_S
+        self._targets_text = ""
+
+    def look(self, now: float, *, expected: bool) -> tuple[list[dict[str, Any]], list[_Event]]:
+        """Return the new frames and all events, those of the frames first. Raises `LedgerError` and SQLite's errors."""
+        found, events = self._new_frames(now, expected=expected)
+        if now >= self._status_at:
+            self._status_at = now + _STATUS_EVERY_S
+            events.append(_status_event(self._status.get()))
+        if now >= self._targets_due:
+            self._targets_due = now + _TARGETS_EVERY_S
+            self._targets_from = now
+        if self._targets_from is not None and (answer := self._targets.since(self._targets_from)) is not None:
+            self._targets_from = None
+            event = _document_event("targets", answer)
+            if event.text != self._targets_text:
+                self._targets_text = event.text
+                events.append(event)
+        return found, events
+
+    def _new_frames(self, now: float, *, expected: bool) -> tuple[list[dict[str, Any]], list[_Event]]:
+        stamp = self._frames.stamp()
+        if stamp == self._stamp and now - self._asked_at < _ASK_EVERY_S:
+            return [], []
+        if stamp != self._stamp:
+            self._targets_due = min(self._targets_due, now if expected else now + _TARGETS_AFTER_A_CHANGE_S)
+        self._stamp, self._asked_at = stamp, now
+        newest = self._frames.newest_id()
+        found = self._frames.since(min(self._last_id, newest)) if newest != self._last_id else []
+        self._last_id = newest
+        if any(each["targets"] for each in found):
+            self._targets_due = now
+        return found, [_frame_event(each) for each in found]
+
+
+def _frame_event(frame: dict[str, Any]) -> _Event:
+    return _Event(frame["id"], f"id: {frame['id']}\nevent: frame\ndata: {json.dumps(frame)}\n\n")
+
+
+def _status_event(status: dict[str, Any]) -> _Event:
+    return _document_event("status", {"sent_at": SystemClock().now().isoformat(), **status})
+
+
+def _document_event(kind: str, document: dict[str, Any]) -> _Event:
+    return _Event(0, f"event: {kind}\ndata: {json.dumps(document)}\n\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from emwatch.service.progress import BOUNDS_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,6 +26,7 @@ def _lines(status: dict[str, Any], open_pages: int) -> Iterator[str]:
     yield from _family("emwatch_frames", "gauge", "Files in the ledger by state.", states)
     yield from _family("emwatch_frames_waiting", "gauge", "Files seen and not yet recorded.", [({}, frames["waiting"])])
     yield from _family("emwatch_lag_seconds", "gauge", "First sight to record, last frame.", [({}, status["lag_s"])])
+    yield from _stages(status["stages"] or {})
     age: _Values = [({}, status["last_frame_age_s"])]
     yield from _family("emwatch_last_frame_age_seconds", "gauge", "Age of the last recorded frame.", age)
     directories = [({"path": each["path"], "mode": each["mode"]}, 1) for each in status["directories"]]
@@ -41,6 +44,20 @@ def _lines(status: dict[str, Any], open_pages: int) -> Iterator[str]:
     labels = {key: str(value) for key, value in model.items() if isinstance(value, (str, int, float))}
     yield from _family("emwatch_model_info", "gauge", "The model in use.", [(labels, 1)] if labels else [])
     yield from _family("emwatch_open_pages", "gauge", "Pages that wait for new frames.", [({}, open_pages)])
+
+
+def _stages(stages: dict[str, Any]) -> Iterator[str]:
+    """Return a histogram with one series for each stage of a frame's way."""
+    name = "emwatch_stage_seconds"
+    yield from _family(name, "histogram", "Time of recorded frames in each stage since the start.", [])
+    for stage, found in stages.items():
+        bounds = [*(str(each) for each in BOUNDS_S), "+Inf"]
+        if len(found["counts"]) != len(bounds):  # of another version of emwatch
+            continue
+        for bound, count in zip(bounds, found["counts"], strict=True):
+            yield f'{name}_bucket{{stage="{_escaped(stage)}",le="{bound}"}} {count}'
+        yield f'{name}_count{{stage="{_escaped(stage)}"}} {found["counts"][-1]}'
+        yield f'{name}_sum{{stage="{_escaped(stage)}"}} {found["sum_s"]}'
 
 
 def _family(name: str, kind: str, text: str, values: _Values) -> Iterator[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emwatch.config import Config
     from emwatch.web.app import Settings
     from emwatch.web.ask import Ask
+    from emwatch.web.frame_pictures import FramePictures
     from emwatch.web.frames import Frames
     from emwatch.web.live import Broadcast
     from emwatch.web.shared import Shared
@@ -37,6 +38,7 @@ class State:
     config: Config
     settings: Settings
     frames: Frames
+    pictures: FramePictures
     broadcast: Broadcast
     ask: Ask
     teacher: Teacher

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from emwatch.config import Config
 
 #: Each open page holds one thread for its events; the rest answers requests.
-_THREADS: Final = 40
+_THREADS: Final = 48
 _SHORTEST_TOKEN: Final = 16
 
 

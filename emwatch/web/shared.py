@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +14,12 @@ Answer = TypeVar("Answer")
 _LEAST_S: Final = 1.0
 #: An answer is kept for so many times the processor time it took: making it never takes more than this share of a core.
 _TIMES: Final = 20
+
+
+class _Kept(NamedTuple, Generic[Answer]):
+    asked_at: float
+    until: float
+    answer: Answer
 
 
 class Shared(Generic[Answer]):
@@ -29,15 +35,29 @@ class Shared(Generic[Answer]):
         self._now = now
         self._processor = processor  # not the time that passed: on a busy PC an answer would be kept for long
         self._turn = threading.Lock()
-        self._kept: tuple[float, Answer] | None = None
+        self._kept: _Kept[Answer] | None = None
 
     def get(self) -> Answer:
         """Return the answer. Raises what ``make`` raises, and keeps nothing then."""
         with self._turn:
-            if self._kept is not None and self._now() < self._kept[0]:
-                return self._kept[1]
+            return self._current().answer
+
+    def since(self, moment: float) -> Answer | None:
+        """
+        Return an answer that was asked for after ``moment``, in the seconds of ``now``; ``None`` while it is too early.
+
+        Raises what ``make`` raises.
+        """
+        with self._turn:
+            found = self._current()
+            return found.answer if found.asked_at >= moment else None
+
+    def _current(self) -> _Kept[Answer]:
+        asked_at = self._now()
+        if self._kept is None or asked_at >= self._kept.until:
             self._kept = None
             before = self._processor()
             answer = self._make()
-            self._kept = (self._now() + max(_LEAST_S, _TIMES * (self._processor() - before)), answer)
-            return answer
+            until = self._now() + max(_LEAST_S, _TIMES * (self._processor() - before))
+            self._kept = _Kept(asked_at, until, answer)
+        return self._kept

@@ -1,10 +1,10 @@
-import { ask, element, health, noHealth, scores, share } from "./common.js";
+import { ask, element, scores, share, watchHealth } from "./common.js";
 
 const form = document.getElementById("ask");
 const files = document.getElementById("files");
 const said = document.getElementById("asking");
 
-ask("/api/v1/status").then(health, noHealth);
+watchHealth();
 
 async function about(list) {
   for (const file of list) {

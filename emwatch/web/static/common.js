@@ -12,10 +12,16 @@ export function element(tag, attributes = {}, ...children) {
 // The clock of the microscope's PC may differ from this one.
 let skew = 0;
 
+export function theirClock(iso) {
+  const told = Date.parse(iso);
+  if (told) skew = told - Date.now();
+}
+
+export const secondsSince = (iso) => Math.max(0, (Date.now() + skew - Date.parse(iso)) / 1000);
+
 export async function ask(path, options = {}) {
   const response = await fetch(path, options);
-  const told = Date.parse(response.headers.get("Date"));
-  if (told) skew = told - Date.now();
+  theirClock(response.headers.get("Date"));
   const document_ = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(document_.error ? `${document_.error.message}. ${document_.error.advice}` : `status ${response.status}`);
   return document_;
@@ -26,15 +32,25 @@ export const share = (value) => (value === null || value === undefined ? "" : va
 export const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 6 });
 
 export function age(iso) {
-  const seconds = Math.max(0, (Date.now() + skew - Date.parse(iso)) / 1000);
+  const seconds = secondsSince(iso);
   const [unit, length] = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]].find(([, each]) => seconds >= each) || ["second", 1];
   const whole = Math.round(seconds / length);
   return `${whole} ${unit}${whole === 1 ? "" : "s"} ago`;
 }
 
+// An age that stays true while the page is open.
+export const ageOf = (iso) => element("time", { datetime: iso, "data-age": "" }, age(iso));
+setInterval(() => {
+  for (const each of document.querySelectorAll("[data-age]")) {
+    const now = age(each.dateTime);
+    if (each.textContent !== now) each.textContent = now;
+  }
+}, 1000);
+
 export const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
-export const picture = (frame, pixels) => `/api/v1/frames/${frame.id}/picture?size=${pixels}`;
+// With its version in the address, a picture is asked for once and never again.
+export const picture = (frame, pixels) => `/api/v1/frames/${frame.id}/picture?size=${pixels}${frame.picture_version ? `&v=${frame.picture_version}` : ""}`;
 
 export const named = (frame) =>
   frame.category ? `${frame.category} ${share(frame.probability)}${frame.uncertain ? " ?" : ""}` : frame.code || frame.state;
@@ -73,18 +89,26 @@ export function localTimes(root = document) {
   for (const each of root.querySelectorAll("time[datetime]")) each.textContent = new Date(each.dateTime).toLocaleString();
 }
 
-export function health(status) {
-  const shown = document.getElementById("health");
-  const bad = !status.running || status.state === "silent";
-  shown.className = bad ? "bad" : status.warnings.length ? "warn" : "good";
-  const words = [status.state];
-  if (status.last_frame_at) words.push(`last frame ${age(status.last_frame_at)}`);
-  if (status.warnings.length) words.push(`${status.warnings.length} warning${status.warnings.length > 1 ? "s" : ""}`);
-  shown.textContent = words.join(" · ");
+function sayHealth(level, state, ...rest) {
+  document.getElementById("health").className = level;
+  const said = document.getElementById("health-state");
+  if (said.textContent !== state) said.textContent = state; // read aloud when it changes, and only then
+  document.getElementById("health-age").replaceChildren(...rest);
 }
 
-export function noHealth(error) {
-  const shown = document.getElementById("health");
-  shown.className = "bad";
-  shown.textContent = `no answer: ${error.message}`;
+export function health(status) {
+  const bad = !status.running || status.state === "silent";
+  const warned = status.warnings.length ? ` · ${status.warnings.length} warning${status.warnings.length > 1 ? "s" : ""}` : "";
+  const last = status.last_frame_at ? [" · last frame ", ageOf(status.last_frame_at)] : [];
+  sayHealth(bad ? "bad" : warned ? "warn" : "good", `${status.state}${warned}`, ...last);
+}
+
+export const noHealth = (error) => sayHealth("bad", `no answer: ${error.message}`);
+
+// For pages that are not told by events.
+export function watchHealth() {
+  const look = () => document.hidden || ask("/api/v1/status").then(health, noHealth);
+  look();
+  setInterval(look, 15000);
+  document.addEventListener("visibilitychange", look);
 }

@@ -1,8 +1,8 @@
-import { ask, element, health, localTimes, noHealth, tile } from "./common.js";
+import { ask, element, localTimes, tile, watchHealth } from "./common.js";
 import { Zoom } from "./zoom.js";
 
 localTimes();
-ask("/api/v1/status").then(health, noHealth);
+watchHealth();
 
 const picture = document.getElementById("picture");
 if (picture) {

@@ -1,10 +1,10 @@
-import { ask, element, health, noHealth, tile } from "./common.js";
+import { ask, element, tile, watchHealth } from "./common.js";
 import { filterQuery } from "./filters.js";
 import { teach } from "./teach.js";
 
 const query = filterQuery();
 
-ask("/api/v1/status").then(health, noHealth);
+watchHealth();
 ask(`/api/v1/frames/count?${query}`).then(
   ({ count }) => { document.getElementById("count").textContent = `${count.toLocaleString("en")} frame${count === 1 ? "" : "s"}`; },
   (error) => { document.getElementById("count").textContent = error.message; },

@@ -1,4 +1,4 @@
-import { age, ask, element, health, named, noHealth, number, picture, scores, size, tile } from "./common.js";
+import { ageOf, ask, element, health, named, noHealth, number, picture, scores, secondsSince, size, theirClock, tile } from "./common.js";
 
 const RECENT = 24;
 const recent = document.getElementById("recent");
@@ -24,7 +24,7 @@ function showLast(frame) {
       : element("p", { class: "bad" }, frame.reason);
   last.replaceChildren(
     element("p", { class: "verdict" }, named(frame)),
-    element("p", {}, frame.targets.length ? element("span", { class: "badge" }, frame.targets.join(", ")) : null, ` #${frame.id} ${frame.name} `, element("span", { class: "pale" }, age(frame.recorded_at))),
+    element("p", {}, frame.targets.length ? element("span", { class: "badge" }, frame.targets.join(", ")) : null, ` #${frame.id} ${frame.name} `, element("span", { class: "pale" }, ageOf(frame.recorded_at))),
     image,
     element("p", { class: "pale" }, facts.join(" · ") || "The file says nothing about how it was acquired."),
     scores(frame.scores),
@@ -44,9 +44,7 @@ async function about(request, words) {
   const said = document.getElementById("said");
   try {
     await ask("/api/v1/alerts", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request) });
-    said.textContent = words;
-    // The daemon looks once a second, between two frames, and the answer is shared by all pages for a while.
-    for (const pause of [1500, 3000, 6000, 12000]) setTimeout(() => showTargets().catch(noHealth), pause);
+    said.textContent = words; // the server tells when the daemon has done it
   } catch (error) {
     said.textContent = error.message;
   }
@@ -67,35 +65,50 @@ function snoozing(target, until) {
   return [choice];
 }
 
+const isFresh = (iso) => secondsSince(iso) < 60;
+
 function card(each) {
-  const fresh = each.last && Date.now() - Date.parse(each.last.recorded_at) < 60000;
   const actions = each.configured ? snoozing(each.name, each.snoozed_until) : [];
   if (each.unacknowledged) {
-    const seen = element("button", { type: "button" }, `Acknowledge ${each.unacknowledged} alert${each.unacknowledged > 1 ? "s" : ""}`);
+    const seen = element("button", { type: "button", "data-key": `seen ${each.name}` }, `Acknowledge ${each.unacknowledged} alert${each.unacknowledged > 1 ? "s" : ""}`);
     seen.addEventListener("click", () => about({ do: "acknowledge", target: each.configured ? each.name : "" }, `${each.name}: acknowledged`));
     actions.unshift(seen);
   }
+  const last = each.last?.recorded_at;
   return element(
     "div",
-    { class: `plate target${each.count ? " seen" : ""}${fresh ? " fresh" : ""}`, "data-target": each.name },
-    element("a", { href: `/frames?target=${encodeURIComponent(each.name)}` },
+    { class: `plate target${each.count ? " seen" : ""}${last && isFresh(last) ? " fresh" : ""}`, "data-target": each.name, "data-last": last },
+    element("a", { href: `/frames?target=${encodeURIComponent(each.name)}`, "data-key": `open ${each.name}` },
       element("span", { class: "what" }, each.name),
-      element("span", { class: "state" }, each.count ? `seen ${age(each.last.recorded_at)}` : "not seen yet"),
+      element("span", { class: "state" }, ...(each.count ? ["seen ", ageOf(last)] : ["not seen yet"])),
       element("span", { class: "pale" }, each.count ? `${number(each.count)} time${each.count > 1 ? "s" : ""}` : "")),
     element("p", { class: "actions" }, ...actions),
   );
 }
 
-async function showTargets() {
-  const { targets, all_snoozed_until } = await ask("/api/v1/targets");
+let held = null; // what came while a menu was open
+
+function showTargets(found) {
   const at = document.getElementById("targets");
-  // A menu that is open, or a button about to be pressed, must not vanish under the hand.
-  if (at.querySelector("select:focus") || document.querySelector("#everything select:focus")) return;
+  // A menu that is open must not vanish under the hand.
+  if (at.querySelector("select:focus") || document.querySelector("#everything select:focus")) {
+    held = found;
+    return;
+  }
+  held = null;
+  const { targets, all_snoozed_until } = found;
+  const focus = at.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   at.replaceChildren(
     ...(targets.length ? targets.map(card) : [element("p", { class: "pale" }, "No target is configured: write one under targets: in the configuration.")]),
   );
   document.getElementById("everything").replaceChildren(...(targets.length ? ["All alerts: ", ...snoozing("", all_snoozed_until)] : []));
+  if (focus) [...at.querySelectorAll("[data-key]")].find((each) => each.dataset.key === focus)?.focus();
 }
+
+document.addEventListener("focusout", () => setTimeout(() => held && showTargets(held)));
+setInterval(() => {
+  for (const each of document.querySelectorAll(".target.fresh")) each.classList.toggle("fresh", isFresh(each.dataset.last));
+}, 5000);
 
 const MARKS = { good: ["●", "in order"], warn: ["▲", "warning"], bad: ["✕", "fault"] };
 
@@ -112,56 +125,93 @@ function channel(of) {
   return ["all delivered", "good"];
 }
 
-async function showState() {
-  try {
-    const status = await ask("/api/v1/status");
-    health(status);
-    const { frames, alerts, model, disk } = status;
-    const rows = [
-      row("Daemon", status.state, !status.running || status.state === "silent" ? "bad" : "good"),
-      ...status.directories.map((each) => row("Directory", `${each.path}: ${each.mode}${each.why ? `, ${each.why}` : ""}`, LEVEL_OF_MODE[each.mode] || "good")),
-      row("Frames", `${frames.recorded ?? "?"} recorded, ${frames.failed ?? "?"} failed, ${frames.waiting ?? 0} waiting`),
-      row("Rate", frames.last_hour === null ? "not known" : `${frames.last_hour} frame${frames.last_hour === 1 ? "" : "s"} in the last hour`),
-      row("Last frame", status.last_frame_at ? `${age(status.last_frame_at)}${status.lag_s === null ? "" : `, recorded ${status.lag_s.toFixed(2)} s after it was seen`}` : "none yet"),
-    ];
-    if (model) rows.push(row("Model", model.trouble || model.name, model.trouble ? "warn" : "good"));
-    for (const [name, each] of Object.entries(alerts || {})) rows.push(row(`Channel ${name}`, ...channel(each)));
-    if (disk) rows.push(row("Disk", `${size(disk.free_bytes)} free`, disk.free_bytes < 2 ** 30 ? "bad" : "good"));
-    rows.push(row("Ledger", status.ledger.trouble || size((status.ledger.bytes ?? 0) + (status.ledger.wal_bytes ?? 0)), status.ledger.trouble ? "bad" : "good"));
-    document.getElementById("state").replaceChildren(...rows);
-    document.getElementById("warnings").replaceChildren(...status.warnings.map((each) => element("li", {}, each)));
-  } catch (error) {
-    noHealth(error);
-  }
+function showState(status) {
+  theirClock(status.sent_at);
+  health(status);
+  const { frames, alerts, model, disk } = status;
+  const rows = [
+    row("Daemon", status.state, !status.running || status.state === "silent" ? "bad" : "good"),
+    ...status.directories.map((each) => row("Directory", `${each.path}: ${each.mode}${each.why ? `, ${each.why}` : ""}`, LEVEL_OF_MODE[each.mode] || "good")),
+    row("Frames", `${frames.recorded ?? "?"} recorded, ${frames.failed ?? "?"} failed, ${frames.waiting ?? 0} waiting`),
+    row("Rate", frames.last_hour === null ? "not known" : `${frames.last_hour} frame${frames.last_hour === 1 ? "" : "s"} in the last hour`),
+    row("Last frame", status.last_frame_at ? element("span", {}, ageOf(status.last_frame_at), status.lag_s === null ? "" : `, recorded ${status.lag_s.toFixed(2)} s after it was seen`) : "none yet"),
+  ];
+  if (model) rows.push(row("Model", model.trouble || model.name, model.trouble ? "warn" : "good"));
+  for (const [name, each] of Object.entries(alerts || {})) rows.push(row(`Channel ${name}`, ...channel(each)));
+  if (disk) rows.push(row("Disk", `${size(disk.free_bytes)} free`, disk.free_bytes < 2 ** 30 ? "bad" : "good"));
+  rows.push(row("Ledger", status.ledger.trouble || size((status.ledger.bytes ?? 0) + (status.ledger.wal_bytes ?? 0)), status.ledger.trouble ? "bad" : "good"));
+  document.getElementById("state").replaceChildren(...rows);
+  document.getElementById("warnings").replaceChildren(...status.warnings.map((each) => element("li", {}, each)));
+}
+
+const TOGETHER_MS = 50;
+const SILENT_MS = 15000; // the state comes every 5 s
+const arrived = [];
+let events = null;
+let last = 0;
+let heardAt = Date.now();
+
+// Frames of a burst are shown together: the newest large, all in the strip.
+function showArrived() {
+  const frames = arrived.splice(0);
+  showLast(frames.at(-1));
+  for (const frame of frames.slice(-RECENT)) add(frame);
+  const hits = [...new Set(frames.flatMap((each) => each.targets))];
+  if (hits.length) document.getElementById("hit").textContent = `${hits.join(", ")}: seen on frame ${frames.at(-1).id}`;
+}
+
+function on(kind, show) {
+  events.addEventListener(kind, (event) => {
+    heardAt = Date.now();
+    show(JSON.parse(event.data));
+  });
 }
 
 // The browser connects again by itself, and names the last frame it saw; not so after an answer that is an error.
-function listen(after) {
-  const events = new EventSource(`/api/v1/events?after=${after}`);
-  let last = after;
-  events.addEventListener("frame", (event) => {
-    const frame = JSON.parse(event.data);
+function listen() {
+  events?.close();
+  events = new EventSource(`/api/v1/events?after=${last}`);
+  heardAt = Date.now();
+  on("status", showState);
+  on("targets", showTargets);
+  on("frame", (frame) => {
     last = frame.id;
-    showLast(frame);
-    add(frame);
-    if (frame.targets.length) showTargets().catch(noHealth);
+    if (!arrived.length) setTimeout(showArrived, TOGETHER_MS);
+    arrived.push(frame);
   });
+  const mine = events;
   events.addEventListener("error", () => {
-    if (events.readyState === EventSource.CLOSED) setTimeout(() => listen(last), 3000);
+    noHealth(new Error("the connection is lost; connecting again"));
+    if (mine.readyState === EventSource.CLOSED) setTimeout(() => mine === events && listen(), 3000);
   });
 }
 
+// A connection that is half open, as after a night of sleep, raises no error.
+setInterval(() => {
+  if (events && !document.hidden && Date.now() - heardAt > SILENT_MS) {
+    noHealth(new Error(`nothing heard for ${Math.round((Date.now() - heardAt) / 1000)} s`));
+    if (events.readyState === EventSource.OPEN) listen();
+  }
+}, 5000);
+
+// A browser has few connections to one server: tabs that nobody sees leave them to the others, and catch up.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) events?.close();
+  else listen();
+});
+
 async function start() {
-  showState();
-  showTargets().catch(noHealth);
   const { frames } = await ask(`/api/v1/frames?limit=${RECENT}`);
   if (!frames.length) document.getElementById("last").replaceChildren(element("p", { class: "pale" }, "No frame has been recorded yet."));
   else showLast(frames[0]); // first: pictures are made one at a time
   for (const frame of frames.reverse()) add(frame);
-  const after = frames.reduce((most, each) => Math.max(most, each.id), 0);
-  listen(after);
-  setInterval(showState, 5000);
-  setInterval(() => showTargets().catch(noHealth), 20000);
+  last = frames.reduce((most, each) => Math.max(most, each.id), 0);
+  listen();
 }
 
-start().catch(noHealth);
+// The ledger may be away when the page is opened: it comes back by itself.
+const begin = () => start().catch((error) => {
+  noHealth(error);
+  setTimeout(begin, 3000);
+});
+begin();

@@ -1,7 +1,7 @@
-import { ask, element, health, noHealth, picture } from "./common.js";
+import { ask, element, picture, watchHealth } from "./common.js";
 import { filterQuery } from "./filters.js";
 
-ask("/api/v1/status").then(health, noHealth);
+watchHealth();
 
 // Ten colours that differ in lightness as well; on the plate of either theme.
 const COLOURS = ["#1f77b4", "#d95f02", "#2a9d4b", "#d62728", "#8e63c7", "#a0674b", "#d64fa8", "#7d7d7d", "#b8a800", "#11a5b5"];

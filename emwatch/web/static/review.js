@@ -1,4 +1,4 @@
-import { ask, element, health, named, noHealth, picture, scores } from "./common.js";
+import { ask, element, named, picture, scores, watchHealth } from "./common.js";
 
 const shown = document.getElementById("shown");
 const said = document.getElementById("said");
@@ -107,5 +107,5 @@ document.addEventListener("keydown", (event) => {
   action();
 });
 
-ask("/api/v1/status").then(health, noHealth);
+watchHealth();
 next().catch((error) => { shown.replaceChildren(element("p", { class: "bad" }, error.message)); });

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emwatch.frame import FrameReading, FrameState, StatKey
-from emwatch.ingest.events import FrameDone
+from emwatch.ingest.events import STAGES, FrameDone
 from emwatch.ingest.outage import LedgerOutage
 from emwatch.ingest.pipeline import FrameInWork, Pipeline
 from emwatch.ledger.writer import Ledger
-from emwatch.testing import ManualClock, make_reading
+from emwatch.testing import ManualClock, make_prediction, make_reading
 from emwatch.watch.settle import Settle
 
 if TYPE_CHECKING:
@@ -47,6 +47,48 @@ class BrokenJudge:
 
     def _elsewhere(self) -> Prediction:
         raise ZeroDivisionError
+
+
+def test_the_stages_of_a_frame_add_up_to_its_lag(tmp_path: Path) -> None:
+    clock = ManualClock()
+    told: list[Any] = []
+
+    class SlowReader(Reader):
+        def begin(self, path: Path) -> None:
+            super().begin(path)
+            clock.advance(0.25)
+
+    class SlowJudge:
+        def classify(self, *_asked: Any) -> Prediction:
+            clock.advance(2.0)
+            return make_prediction()
+
+    settle, outage = Settle(lambda _path: 0.0, 0.0), LedgerOutage(clock, told.append, gives_up=True)
+    with Ledger(tmp_path / "ledger.sqlite3", clock=clock) as ledger:
+        pipeline = Pipeline(
+            reader=SlowReader(),
+            judge=SlowJudge(),
+            targets=(),
+            ledger=ledger,
+            settle=settle,
+            outage=outage,
+            clock=clock,
+            tell=told.append,
+        )
+        clock.advance(8.0)
+        frames = iter([FrameInWork(Path(f"/{number}.tif"), _KEY, clock.monotonic() - 4.0) for number in (1, 2)])
+        while pipeline.take_turn(lambda: next(frames, None)):
+            pass
+    first, second = (each for each in told if isinstance(each, FrameDone))
+
+    assert dict(zip(STAGES, first.stages_s, strict=True)) == {
+        "settling": 4.0,
+        "reading": 0.25,
+        "waiting": 0.25,  # the next one is handed over
+        "classifying": 2.0,
+        "committing": 0.0,
+    }
+    assert sum(second.stages_s) == second.lag_s
 
 
 def test_a_fault_that_meets_every_frame_costs_each_a_row_and_its_traceback_is_logged_once(

@@ -90,6 +90,18 @@ class TestScaleBar:
 
         assert (shown[740:] > 240).all()
 
+    def test_it_stands_above_a_data_bar_of_unknown_height(self) -> None:
+        frame = np.random.default_rng(0).integers(40, 90, (800, 1024)).astype(np.uint8)
+        frame[736:] = 255
+        for left in range(40, 700, 60):  # what is written there
+            frame[756:780, left : left + 30 : 3] = 0
+        drawn = frame.copy()
+
+        shown = _opened(render(drawn, 1024, pixel_size_nm=5.0).jpeg)
+
+        assert (np.abs(shown[740:].astype(int) - frame[740:]) < 60).all()
+        assert max(_longest_white_run(row) for row in shown[600:730]) > 100
+
 
 class TestRender:
     @pytest.mark.parametrize("shape", [(1536, 2048), (2048, 1536), (300, 4000), (100, 80)])

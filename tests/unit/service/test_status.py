@@ -96,7 +96,8 @@ def test_a_running_daemon_is_told_by_the_lock_and_by_what_it_wrote(rig: Rig, loc
         ):
             recorded = ledger.record(each, rig.clock.now())
             rig.progress.note(
-                FrameDone(recorded.frame_id, each, True, None, 0.5, 7, recorded.hit), rig.clock.monotonic()
+                FrameDone(recorded.frame_id, each, True, None, 0.5, 7, recorded.hit, (0.3, 0.1, 0.0, 0.06, 0.04)),
+                rig.clock.monotonic(),
             )
         rig.status_file.waiting = lambda: 7
         rig.directory.swept_at = rig.clock.now()
@@ -118,6 +119,8 @@ def test_a_running_daemon_is_told_by_the_lock_and_by_what_it_wrote(rig: Rig, loc
     }
     assert asked["frames"]["since_start"] == {"recorded": 2, "hits": 1, "failed": 1, "skipped": 0, "overflows": 1}
     assert (asked["lag_s"], asked["last_frame_age_s"]) == (0.5, 30.0)
+    assert asked["stages"]["settling"] == {"sum_s": 0.6, "counts": [0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2]}
+    assert asked["stages"]["committing"]["sum_s"] == 0.08
     assert asked["alerts"]["terminal"]["pending"] == 1
     assert any("events were lost 1 times" in warning for warning in asked["warnings"])
     lock.release()

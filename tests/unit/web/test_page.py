@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import re
 import sqlite3
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
+from emwatch.pictures.cache import PictureCache
+from emwatch.pictures.reader import PictureReader
+from emwatch.service.progress import Histogram
 from emwatch.web.asking import KEYS, PAGING
+from emwatch.web.frame_pictures import FramePictures
+from emwatch.web.frames import Frames
+from emwatch.web.live import Broadcast
+from emwatch.web.metrics import metrics_text
 from emwatch.web.security import is_loopback
+from emwatch.web.shared import Shared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from werkzeug.test import TestResponse
 
     from emwatch.config import Config
+    from emwatch.ledger.query import LogRow
 
     from .conftest import Open
 
@@ -298,13 +313,98 @@ def test_metrics_are_openmetrics_text(browser: Open) -> None:
     assert 'emwatch_frames{state="failed"} 1' in lines
 
 
+def test_metrics_tell_how_long_frames_spend_in_each_stage(browser: Open) -> None:
+    settling = Histogram()
+    for seconds in (0.02, 0.02, 0.3):
+        settling.add(seconds)
+    stages = {"settling": settling.document()}
+    text = metrics_text({**browser().get("/api/v1/status").json, "stages": stages}, 0)
+
+    assert 'emwatch_stage_seconds_bucket{stage="settling",le="0.01"} 0' in text
+    assert 'emwatch_stage_seconds_bucket{stage="settling",le="0.025"} 2' in text
+    assert 'emwatch_stage_seconds_bucket{stage="settling",le="+Inf"} 3' in text
+    assert 'emwatch_stage_seconds_count{stage="settling"} 3' in text
+    assert 'emwatch_stage_seconds_sum{stage="settling"} 0.34' in text
+
+
 def test_events_begin_with_what_was_missed(browser: Open) -> None:
     answer = browser().get("/api/v1/events", headers={"Last-Event-ID": "12"}, buffered=False)
     blocks = iter(answer.response)
-    first = [next(blocks) for _ in range(3)]
+    text = "".join(_text(next(blocks)) for _ in range(4))
     answer.close()
+    kinds = re.findall(r"^event: (\w+)$", text, re.MULTILINE)
+    documents = [json.loads(each) for each in re.findall(r"^data: (.*)$", text, re.MULTILINE)]
 
-    assert [json.loads(str(block).split("data: ")[1])["id"] for block in map(_text, first[1:])] == [13, 14]
+    assert kinds == ["status", "targets", "frame", "frame"]
+    assert documents[0]["frames"]["recorded"] == 13
+    assert [each["name"] for each in documents[1]["targets"]] == ["anything", "never"]
+    assert [each["id"] for each in documents[2:]] == [13, 14]
+
+
+def test_what_goes_wrong_once_does_not_end_the_events(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away(Frames):
+        away = threading.Event()
+
+        def newest_id(self) -> int:
+            if self.away.is_set():
+                self.away.clear()
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().newest_id()
+
+    for name in ("_LOOK_EVERY_S", "_ASK_EVERY_S", "_STATUS_EVERY_S"):
+        monkeypatch.setattr(f"emwatch.web.live.{name}", 0.005)
+    frames, made = Away(config.ledger.path), itertools.count()
+    pictures = FramePictures(frames, PictureReader(), PictureCache(config.ledger.path.parent / "pictures"))
+    status = Shared(lambda: {"number": next(made)}, now=lambda: next(made))
+    told = Broadcast(frames, pictures, status, Shared(dict)).events(14)
+    for _ in range(4):
+        next(told)
+    frames.away.set()
+    _until(lambda: not frames.away.is_set())
+    after = next(made)
+
+    _until(lambda: any(int(each) > after for each in re.findall(r'"number": (\d+)', next(told))))
+    told.close()
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end, "did not happen"
+        time.sleep(0.001)
+
+
+class TestManyPagesAtOnce:
+    def test_a_new_frame_s_picture_is_looked_up_and_drawn_once(self, config: Config, tmp_path: Path) -> None:
+        class Counted(Frames):
+            asked = 0
+
+            def row(self, frame_id: int) -> LogRow:
+                self.asked += 1
+                return super().row(frame_id)
+
+        frames = Counted(config.ledger.path)
+        with PictureReader() as reader, ThreadPoolExecutor(20) as pages:
+            pictures = FramePictures(frames, reader, PictureCache(tmp_path / "pictures"))
+            version = frames.whole(1)["picture_version"]
+            frames.asked = 0
+            shown = list(pages.map(lambda _: pictures.get(1, 320, with_scale_bar=False, version=version), range(20)))
+
+        assert len({each.jpeg for each in shown}) == 1
+        assert frames.asked == 1
+
+    def test_a_picture_with_its_version_is_never_asked_for_again(self, browser: Open) -> None:
+        client = browser()
+        version = client.get("/api/v1/frames/1").json["picture_version"]
+
+        lasting = client.get(f"/api/v1/frames/1/picture?size=320&v={version}")
+        other = client.get("/api/v1/frames/1/picture?size=320&v=0123456789ab")
+        same = client.get("/api/v1/frames/1/picture?size=320", headers={"If-None-Match": lasting.headers["ETag"]})
+
+        assert "immutable" in lasting.headers["Cache-Control"]
+        assert "immutable" not in other.headers["Cache-Control"]
+        assert other.data == lasting.data
+        assert (same.status_code, same.data) == (304, b"")
 
 
 def test_the_description_names_every_route(browser: Open) -> None:

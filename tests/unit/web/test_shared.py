@@ -27,6 +27,19 @@ def test_it_is_made_anew_only_so_often(takes_s: float, kept_s: float) -> None:
     assert shared.get() == 2
 
 
+def test_an_answer_from_after_a_moment_comes_as_soon_as_it_may_be_made() -> None:
+    clock = ManualClock()
+    shared = Shared(clock.monotonic, clock.monotonic, clock.processor)
+    asked_at = shared.get()
+    clock.advance(0.5)
+    changed_at = clock.monotonic()
+
+    assert shared.since(asked_at) == asked_at
+    assert shared.since(changed_at) is None
+    clock.advance(0.6)
+    assert shared.since(changed_at) == clock.monotonic()
+
+
 def test_a_failure_is_not_kept() -> None:
     answers = iter([LookupError("away"), "back"])
 
