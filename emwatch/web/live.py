@@ -104,27 +104,35 @@ class Broadcast:
     def _events(self, waiting: queue.Queue[list[_Event]], last_id: int | None) -> Iterator[str]:
         try:
             yield "retry: 1000\n\n"
-            yield _status_event(self._status.get()).text
-            try:
-                last_id = self._frames.newest_id() if last_id is None else last_id
-                yield _document_event("targets", self._targets.get()).text
-                new = [_frame_event(each) for each in self._frames.since(last_id)]
-            except (EmwatchError, sqlite3.Error):
-                return  # the status says why; the page connects again, and will miss nothing
+            new = [_status_event(self._status.get())]
+            told_id: int | None = None  # up to which frame the page was told
             while True:
+                if told_id is None and (missed := self._missed(last_id)) is not None:
+                    told_id, events = missed
+                    new += events
                 if new:
-                    last_id = max([last_id, *(each.frame_id for each in new)])
                     yield "".join(each.text for each in new)
                 try:
                     found = waiting.get(timeout=_COMMENT_EVERY_S)
                 except queue.Empty:
+                    found = []
                     yield ": still here\n\n"
-                    new = []
-                else:
-                    new = [each for each in found if not each.frame_id or each.frame_id > last_id]
+                new = [each for each in found if not each.frame_id or (told_id is not None and each.frame_id > told_id)]
+                if told_id is not None:
+                    told_id = max([told_id, *(each.frame_id for each in new)])
         finally:
             with self._lock:
                 self._pages.discard(waiting)
+
+    def _missed(self, last_id: int | None) -> tuple[int, list[_Event]] | None:
+        """Return the newest frame's number and what a page has not seen; ``None`` while the ledger is away."""
+        try:
+            seen_id = self._frames.newest_id() if last_id is None else last_id
+            frames = self._frames.since(seen_id)
+            targets = _document_event("targets", self._targets.get())
+        except (EmwatchError, sqlite3.Error):  # the status says why
+            return None
+        return max([seen_id, *(each["id"] for each in frames)]), [targets, *map(_frame_event, frames)]
 
     def _watch(self) -> None:
         news = _News(self._frames, self._status, self._targets)
@@ -136,11 +144,7 @@ class Broadcast:
                     return
                 pages = list(self._pages)
             now = time.monotonic()
-            try:
-                frames, events = news.look(now, expected=now < self._expected_until)
-            except (EmwatchError, sqlite3.Error, OSError) as error:
-                logger.debug("nothing can be told to the open pages: %s", error)
-                continue
+            frames, events = news.look(now, expected=now < self._expected_until)
             if not events:
                 continue
             self._draw(frames)
@@ -171,32 +175,44 @@ class _News:
         self._targets = targets
         self._last_id = frames.newest_id()
         self._stamp = frames.stamp()
-        self._asked_at = self._status_at = time.monotonic()
+        self._asked_at = time.monotonic()
+        self._status_at = self._asked_at + _STATUS_EVERY_S
         self._targets_from: float | None = None  # an answer from after this moment is to be sent
         self._targets_due = self._asked_at + _TARGETS_EVERY_S
         self._targets_text = ""
 
     def look(self, now: float, *, expected: bool) -> tuple[list[dict[str, Any]], list[_Event]]:
-        """Return the new frames and all events, those of the frames first. Raises `LedgerError` and SQLite's errors."""
-        found, events = self._new_frames(now, expected=expected)
+        """Return the new frames and all events, those of the frames first."""
+        frames: list[dict[str, Any]] = []
+        events: list[_Event] = []
+        try:
+            frames = self._new_frames(now, expected=expected)
+            events += [_frame_event(each) for each in frames]
+            events += self._new_targets(now)
+        except (EmwatchError, sqlite3.Error) as error:  # a ledger that is away: the status says so
+            logger.debug("no frames and targets for the open pages: %s", error)
         if now >= self._status_at:
             self._status_at = now + _STATUS_EVERY_S
             events.append(_status_event(self._status.get()))
+        return frames, events
+
+    def _new_targets(self, now: float) -> list[_Event]:
         if now >= self._targets_due:
             self._targets_due = now + _TARGETS_EVERY_S
             self._targets_from = now
-        if self._targets_from is not None and (answer := self._targets.since(self._targets_from)) is not None:
-            self._targets_from = None
-            event = _document_event("targets", answer)
-            if event.text != self._targets_text:
-                self._targets_text = event.text
-                events.append(event)
-        return found, events
+        if self._targets_from is None or (answer := self._targets.since(self._targets_from)) is None:
+            return []
+        self._targets_from = None
+        event = _document_event("targets", answer)
+        if event.text == self._targets_text:
+            return []
+        self._targets_text = event.text
+        return [event]
 
-    def _new_frames(self, now: float, *, expected: bool) -> tuple[list[dict[str, Any]], list[_Event]]:
+    def _new_frames(self, now: float, *, expected: bool) -> list[dict[str, Any]]:
         stamp = self._frames.stamp()
         if stamp == self._stamp and now - self._asked_at < _ASK_EVERY_S:
-            return [], []
+            return []
         if stamp != self._stamp:
             self._targets_due = min(self._targets_due, now if expected else now + _TARGETS_AFTER_A_CHANGE_S)
         self._stamp, self._asked_at = stamp, now
@@ -205,7 +221,7 @@ class _News:
         self._last_id = newest
         if any(each["targets"] for each in found):
             self._targets_due = now
-        return found, [_frame_event(each) for each in found]
+        return found
 
 
 def _frame_event(frame: dict[str, Any]) -> _Event:

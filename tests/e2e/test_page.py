@@ -228,8 +228,10 @@ def test_a_page_that_was_killed_comes_back_and_misses_nothing(site: Site) -> Non
     site.simulate(2, 9)
     _until(lambda: _count(site.folder) == before + 2)
 
+    playwright.expect(page.locator("#lost")).to_contain_text("connection is lost")
     shown = page.locator("#recent .pale").filter(has_text="frame_900")
     playwright.expect(shown).to_have_count(2, timeout=30_000)
+    playwright.expect(page.locator("#lost")).to_be_hidden()
     assert site.page_process().pid != killed.pid
 
 

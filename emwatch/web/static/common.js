@@ -55,11 +55,14 @@ export const picture = (frame, pixels) => `/api/v1/frames/${frame.id}/picture?si
 export const named = (frame) =>
   frame.category ? `${frame.category} ${share(frame.probability)}${frame.uncertain ? " ?" : ""}` : frame.code || frame.state;
 
+// Long names of categories break at their underscores.
+const breakable = (text) => text.split("_").flatMap((part, at) => (at ? ["_", element("wbr"), part] : [part]));
+
 export function tile(frame, remark = "") {
   const image = frame.state === "recorded" ? element("img", { alt: "", loading: "lazy", src: picture(frame, 320) }) : null;
   const words = element("span", { class: "words" });
   if (frame.targets.length) words.append(element("span", { class: "badge" }, frame.targets.join(", ")), element("br"));
-  words.append(element("b", {}, named(frame)), element("br"), element("span", { class: "pale" }, `#${frame.id} ${frame.name}`));
+  words.append(element("b", {}, ...breakable(named(frame))), element("br"), element("span", { class: "pale" }, `#${frame.id} ${frame.name}`));
   if (remark) words.append(element("br"), element("span", { class: "pale" }, remark));
   return element(
     "a",

@@ -127,6 +127,8 @@ function channel(of) {
 
 function showState(status) {
   theirClock(status.sent_at);
+  document.getElementById("lost").hidden = true;
+  document.body.classList.remove("stale");
   health(status);
   const { frames, alerts, model, disk } = status;
   const rows = [
@@ -144,12 +146,22 @@ function showState(status) {
   document.getElementById("warnings").replaceChildren(...status.warnings.map((each) => element("li", {}, each)));
 }
 
+// Across the room, a page that shows what was must not look like one that shows what is.
+function lost(why) {
+  const said = document.getElementById("lost");
+  said.replaceChildren(`${why} What is shown is from ${new Date(heardAt).toLocaleTimeString()}; connecting again…`);
+  said.hidden = false;
+  document.body.classList.add("stale");
+  noHealth(new Error(why));
+}
+
 const TOGETHER_MS = 50;
 const SILENT_MS = 15000; // the state comes every 5 s
 const arrived = [];
 let events = null;
 let last = 0;
 let heardAt = Date.now();
+let triedAt = heardAt;
 
 // Frames of a burst are shown together: the newest large, all in the strip.
 function showArrived() {
@@ -171,7 +183,7 @@ function on(kind, show) {
 function listen() {
   events?.close();
   events = new EventSource(`/api/v1/events?after=${last}`);
-  heardAt = Date.now();
+  triedAt = Date.now();
   on("status", showState);
   on("targets", showTargets);
   on("frame", (frame) => {
@@ -181,15 +193,15 @@ function listen() {
   });
   const mine = events;
   events.addEventListener("error", () => {
-    noHealth(new Error("the connection is lost; connecting again"));
+    lost("The connection is lost.");
     if (mine.readyState === EventSource.CLOSED) setTimeout(() => mine === events && listen(), 3000);
   });
 }
 
 // A connection that is half open, as after a night of sleep, raises no error.
 setInterval(() => {
-  if (events && !document.hidden && Date.now() - heardAt > SILENT_MS) {
-    noHealth(new Error(`nothing heard for ${Math.round((Date.now() - heardAt) / 1000)} s`));
+  if (events && !document.hidden && Date.now() - Math.max(heardAt, triedAt) > SILENT_MS) {
+    lost("Nothing is heard any more.");
     if (events.readyState === EventSource.OPEN) listen();
   }
 }, 5000);

@@ -330,7 +330,7 @@ def test_metrics_tell_how_long_frames_spend_in_each_stage(browser: Open) -> None
 def test_events_begin_with_what_was_missed(browser: Open) -> None:
     answer = browser().get("/api/v1/events", headers={"Last-Event-ID": "12"}, buffered=False)
     blocks = iter(answer.response)
-    text = "".join(_text(next(blocks)) for _ in range(4))
+    text = "".join(_text(next(blocks)) for _ in range(2))
     answer.close()
     kinds = re.findall(r"^event: (\w+)$", text, re.MULTILINE)
     documents = [json.loads(each) for each in re.findall(r"^data: (.*)$", text, re.MULTILINE)]
@@ -357,7 +357,7 @@ def test_what_goes_wrong_once_does_not_end_the_events(config: Config, monkeypatc
     pictures = FramePictures(frames, PictureReader(), PictureCache(config.ledger.path.parent / "pictures"))
     status = Shared(lambda: {"number": next(made)}, now=lambda: next(made))
     told = Broadcast(frames, pictures, status, Shared(dict)).events(14)
-    for _ in range(4):
+    for _ in range(2):
         next(told)
     frames.away.set()
     _until(lambda: not frames.away.is_set())
