@@ -248,6 +248,46 @@ def test_after_a_lost_connection_nothing_is_missing(site: Site) -> None:
     playwright.expect(shown).to_have_count(3, timeout=30_000)
 
 
+def test_a_tab_that_nobody_sees_leaves_its_connection_to_others_and_catches_up(site: Site) -> None:
+    page = site.open()
+    page.wait_for_selector("#last .verdict")
+
+    def turn(*, hidden: bool) -> None:
+        page.evaluate(
+            """(hidden) => {
+                Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""",
+            hidden,
+        )
+
+    turn(hidden=True)
+    _until(lambda: "emwatch_open_pages 0" in site.read("/metrics"))
+    before = _count(site.folder)
+    site.simulate(2, 11)
+    _until(lambda: _count(site.folder) == before + 2)
+    turn(hidden=False)
+
+    shown = page.locator("#recent .pale").filter(has_text="frame_1100")
+    playwright.expect(shown).to_have_count(2)
+
+
+def test_an_open_page_asks_for_nothing_but_the_pictures_of_new_frames(site: Site) -> None:
+    page = site.open()
+    page.wait_for_selector("#targets .state")
+    page.wait_for_load_state("load")
+    page.wait_for_timeout(1000)
+    asked: list[str] = []
+    page.on("request", lambda each: asked.append(each.url.removeprefix(site.address)))
+    site.simulate(1, 12)
+    page.wait_for_selector("#recent :text('frame_12000')")
+    page.wait_for_timeout(6000)
+
+    number = page.locator("#recent li").first.get_attribute("data-id")
+    assert sorted(each.split("?")[0] for each in asked) == 2 * [f"/api/v1/frames/{number}/picture"]
+    assert all("&v=" in each for each in asked)
+
+
 def test_frames_are_reviewed_by_keyboard_alone(site: Site) -> None:
     page = site.open("/review")
     page.wait_for_selector("#shown .verdict")

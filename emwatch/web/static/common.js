@@ -108,10 +108,13 @@ export function health(status) {
 
 export const noHealth = (error) => sayHealth("bad", `no answer: ${error.message}`);
 
+// What can wait is asked for when the page is there to be read: on a large log it keeps the server busy for a while.
+export const afterPaint = (action) => requestAnimationFrame(() => setTimeout(action));
+
 // For pages that are not told by events.
 export function watchHealth() {
   const look = () => document.hidden || ask("/api/v1/status").then(health, noHealth);
-  look();
+  afterPaint(look);
   setInterval(look, 15000);
   document.addEventListener("visibilitychange", look);
 }

@@ -1,14 +1,14 @@
-import { ask, element, tile, watchHealth } from "./common.js";
+import { afterPaint, ask, element, tile, watchHealth } from "./common.js";
 import { filterQuery } from "./filters.js";
 import { teach } from "./teach.js";
 
 const query = filterQuery();
 
 watchHealth();
-ask(`/api/v1/frames/count?${query}`).then(
+afterPaint(() => ask(`/api/v1/frames/count?${query}`).then(
   ({ count }) => { document.getElementById("count").textContent = `${count.toLocaleString("en")} frame${count === 1 ? "" : "s"}`; },
   (error) => { document.getElementById("count").textContent = error.message; },
-);
+));
 
 const tiles = document.getElementById("tiles");
 const teaching = teach(tiles);

@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from emwatch.ledger.entries import Note
+from emwatch.ledger.writer import Ledger
 from emwatch.pictures.cache import PictureCache
 from emwatch.pictures.reader import PictureReader
 from emwatch.service.progress import Histogram
+from emwatch.testing import NOON
 from emwatch.web.asking import KEYS, PAGING
 from emwatch.web.frame_pictures import FramePictures
 from emwatch.web.frames import Frames
@@ -372,6 +375,17 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end, "did not happen"
         time.sleep(0.001)
+
+
+def test_a_note_names_who_wrote_it(browser: Open, config: Config) -> None:
+    with Ledger(config.ledger.path) as ledger:
+        ledger.enter(Note("charging <b>here</b>\nsecond line", "Ana", NOON, frame_id=3))
+
+    [note] = browser().get("/api/v1/frames/3").json["notes"]
+    page = browser().get("/frames/3").text
+    assert (note["text"], note["written_by"]) == ("charging <b>here</b>\nsecond line", "Ana")
+    assert "charging &lt;b&gt;here&lt;/b&gt;\nsecond line" in page
+    assert "Ana, " in page
 
 
 class TestManyPagesAtOnce:
