@@ -65,6 +65,7 @@ def document() -> dict[str, Any]:
     size = {"name": "size", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 99999}}
     axes = {"name": "axes", "in": "query", "schema": {"enum": ["stage", "sample"]}}
     bar = {"name": "scale_bar", "in": "query", "schema": {"enum": ["0", "1"]}}
+    version = {"name": "v", "in": "query", "schema": _TEXT, "description": "The frame's picture_version, for caching."}
     upload = {
         "type": "object",
         "required": ["picture"],
@@ -80,10 +81,12 @@ def document() -> dict[str, Any]:
             "/frames/{frame_id}": {"get": _operation("All that is known of a frame.", [_ID], 404)},
             "/frames/{frame_id}/similar": {"get": _operation("The frames that look most like it.", [_ID], 404, 422)},
             "/frames/{frame_id}/picture": {
-                "get": _operation("The frame as JPEG.", [_ID, size, bar], 400, 404, 422, kind="image/jpeg")
+                "get": _operation("The frame as JPEG.", [_ID, size, bar, version], 400, 404, 422, kind="image/jpeg")
             },
             "/map": {"get": _operation("Where on the stage frames were taken.", [*filters, axes], 400)},
-            "/events": {"get": _operation("New frames as server-sent events.", [], kind="text/event-stream")},
+            "/events": {
+                "get": _operation("New frames, targets and status as server-sent events.", [], kind="text/event-stream")
+            },
             "/status": {"get": _operation("How emwatch is.", [])},
             "/targets": {"get": _operation("Targets, and when they were last met.", [])},
             "/targets/learn": {
