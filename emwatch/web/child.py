@@ -62,7 +62,7 @@ def _stand_back() -> None:
     """
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
-    if hasattr(os, "SCHED_IDLE"):
+    if hasattr(os, "SCHED_IDLE") and not os.environ.get("D_NOIDLE"):
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 

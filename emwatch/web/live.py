@@ -117,6 +117,8 @@ class Broadcast:
                 except queue.Empty:
                     found = []
                     yield ": still here\n\n"
+                if waiting not in self._pages:
+                    return  # too slow: it connects again, and names the last frame it saw
                 new = [each for each in found if not each.frame_id or (told_id is not None and each.frame_id > told_id)]
                 if told_id is not None:
                     told_id = max([told_id, *(each.frame_id for each in new)])
@@ -135,6 +137,15 @@ class Broadcast:
         return max([seen_id, *(each["id"] for each in frames)]), [targets, *map(_frame_event, frames)]
 
     def _watch(self) -> None:
+        try:
+            self._tell_pages()
+        finally:
+            with self._lock:  # after an unforeseen error: the next page that connects starts another
+                if self._thread is threading.current_thread():
+                    self._thread = None
+
+    def _tell_pages(self) -> None:
+        """Tell what is new until no page is open."""
         news = _News(self._frames, self._status, self._targets)
         while True:
             time.sleep(_LOOK_EVERY_S)

@@ -370,6 +370,22 @@ def test_what_goes_wrong_once_does_not_end_the_events(config: Config, monkeypatc
     told.close()
 
 
+def test_a_page_that_takes_nothing_is_cut_off_and_not_left_behind(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_LOOK_EVERY_S", 0.001), ("_STATUS_EVERY_S", 0.001), ("_MOST_WAITING", 5)):
+        monkeypatch.setattr(f"emwatch.web.live.{name}", value)
+    frames = Frames(config.ledger.path)
+    pictures = FramePictures(frames, PictureReader(), PictureCache(config.ledger.path.parent / "pictures"))
+    broadcast = Broadcast(frames, pictures, Shared(dict), Shared(dict))
+    told = broadcast.events(14)
+    for _ in range(2):
+        next(told)
+    _until(lambda: broadcast.pages == 0)
+
+    assert len(list(told)) < 5, "the stream ends: the browser connects again"
+
+
 def _until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + 10
     while not holds():
