@@ -100,7 +100,7 @@ class PageProcess:
                 stdout=subprocess.PIPE,
                 env=inherited_environment(),
                 bufsize=0,
-                creationflags=getattr(subprocess, "IDLE_PRIORITY_CLASS", 0),  # Windows
+                creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),  # Windows
             )
         except OSError as error:
             self._failed(f"its process cannot be started: {error.strerror or error}", now)

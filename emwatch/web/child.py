@@ -34,7 +34,8 @@ def main() -> int:
     for each in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, each):
             signal.signal(getattr(signal, each), signal.SIG_IGN)
-    _stand_back()
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
     with suppress(OSError):  # if memory runs out, the page goes before the daemon (proc_pid_oom_score_adj(5))
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     logging.basicConfig(level=logging.WARNING, format="page: %(levelname)s: %(message)s")
@@ -51,20 +52,6 @@ def main() -> int:
         _say(trouble=str(error))
         return 1
     return 0
-
-
-def _stand_back() -> None:
-    """
-    Run, and read from disk, while nobody else wants to; the children that draw and answer inherit it.
-
-    A low niceness alone is not enough: a thread that wakes up waits for the end of another's slice, whatever the
-    other's niceness, but never for one of SCHED_IDLE (sched(7)). Windows does it at the start of the process.
-    """
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
-    if hasattr(os, "SCHED_IDLE") and not os.environ.get("D_NOIDLE"):
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _end_with_the_daemon() -> None:
