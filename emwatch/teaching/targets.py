@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from emwatch.classify.classifier import Classifier
     from emwatch.config import Config
     from emwatch.ledger.embeddings import FrameFacts
+    from emwatch.ledger.reviews import ReviewRow
     from emwatch.targets.learned import Estimate, Rows
 
 
@@ -72,9 +73,10 @@ def learn(
 
 def refine(config: Config, name: str, now: datetime, *, classifier: Classifier | None = None) -> Lesson:
     """
-    Learn a target anew, also from its matches that a review confirmed (or relabelled) or rejected.
+    Learn a target anew, also from its matches that a review confirmed or rejected.
 
-    Raises `TargetError` if nothing was reviewed since, or if its examples are of another backbone.
+    A relabelled match teaches nothing: its category was corrected, and nobody said whether it shows the target. Raises
+    `TargetError` if nothing was reviewed since, or if its examples are of another backbone.
     """
     before = TargetStore(config.ledger.path).get(name)
     classifier = classifier or examples.open_classifier(config)
@@ -86,19 +88,33 @@ def refine(config: Config, name: str, now: datetime, *, classifier: Classifier |
     called = {each.name for each in config.targets if each.learned == name} | {name}
     known = {each.sha256 for each in before.examples}
     with LedgerReader(config.ledger.path) as reader:
-        more: list[examples.Shown] = []
-        for target in sorted(called):
-            newest = [each for each in reader.reviews(LogFilter(target=target)) if each.counts]
-            for wanted, verdicts in (
-                (True, {ReviewVerdict.CONFIRM}),
-                (False, {ReviewVerdict.REJECT, ReviewVerdict.RELABEL}),
-            ):
-                numbers = [each.frame_id for each in newest if each.verdict in verdicts and each.sha256 not in known]
-                more += examples.shown(config, classifier, reader, numbers, wanted=wanted)
-        if not more:
-            raise TargetError(f"{name}: no match of it was reviewed since it was learned: 'emwatch review' does that")
+        reviewed: dict[int, ReviewRow] = {}
+        for target in called:
+            found = reader.reviews(LogFilter(target=target))
+            reviewed |= {each.frame_id: each for each in found if each.counts and each.sha256 not in known}
+        numbers = {
+            verdict: sorted(number for number, each in reviewed.items() if each.verdict is verdict)
+            for verdict in ReviewVerdict
+        }
+        confirmed, rejected = numbers[ReviewVerdict.CONFIRM], numbers[ReviewVerdict.REJECT]
+        if not confirmed and not rejected:
+            raise TargetError(
+                f"{name}: no match of it was confirmed or rejected since it was learned: 'emwatch review' does that"
+            )
+        more = [
+            *examples.shown(config, classifier, reader, confirmed, wanted=True),
+            *examples.shown(config, classifier, reader, rejected, wanted=False),
+        ]
         again = [examples.Shown(each, "", None) for each in before.examples]
-        return _learn(config, classifier, reader, name, [*again, *more], now)
+        lesson = _learn(config, classifier, reader, name, [*again, *more], now)
+    if relabelled := numbers[ReviewVerdict.RELABEL]:
+        listed = ", ".join(map(str, relabelled))
+        told = (
+            f"not learned from frames {listed}: their category was corrected, which does not say whether they show the "
+            "target; 'emwatch target learn' takes them as examples, or with --not"
+        )
+        return replace(lesson, warnings=(*lesson.warnings, told))
+    return lesson
 
 
 def apply(config: Config, name: str, *, since: datetime | None = None, limit: int = 50) -> list[ScoredFrame]:

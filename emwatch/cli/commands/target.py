@@ -85,7 +85,7 @@ def learn(
 @json_option
 @logging_options
 def refine(name: str, ledger: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """Learn the target NAME anew, also from its matches that `emwatch review` confirmed, relabelled or rejected."""
+    """Learn the target NAME anew, also from its matches that `emwatch review` confirmed or rejected."""
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.teaching.targets import refine as teach
 

@@ -10,6 +10,7 @@ import pytest
 
 from emwatch.config.schema import Config
 from emwatch.errors import TargetError
+from emwatch.frame import Review, ReviewVerdict
 from emwatch.ledger.writer import Ledger
 from emwatch.simulate.microscope import Microscope
 from emwatch.teaching.explain import explain_frames
@@ -116,6 +117,25 @@ def test_a_target_of_another_backbone_is_not_refined_with_what_this_one_sees(con
 
     with pytest.raises(TargetError, match=r"another backbone.*learn it again"):
         refine(config, "rods", NOON)
+
+
+def test_a_match_whose_category_was_corrected_is_no_counterexample(config: Config, acq: Path) -> None:
+    learn(config, "rods", [SECOND, THIRD], [], NOON)
+    hits = {}
+    with Ledger(config.ledger.path) as ledger:
+        for number in (4, 5):
+            path = acq / f"frame_000{number}.tif"
+            hits[number] = ledger.record(make_outcome(path, str(number), targets=("mine",)), NOON).frame_id
+        ledger.add_reviews([Review(hits[4], ReviewVerdict.RELABEL, "Tips", "me", NOON)])
+    with pytest.raises(TargetError, match="confirmed or rejected since"):
+        refine(config, "rods", NOON)
+    with Ledger(config.ledger.path) as ledger:
+        ledger.add_reviews([Review(hits[5], ReviewVerdict.CONFIRM, "Tips", "me", NOON)])
+
+    lesson = refine(config, "rods", NOON)
+
+    assert [each.wanted for each in lesson.target.examples] == [True, True, True]
+    assert any(f"not learned from frames {hits[4]}:" in each for each in lesson.warnings)
 
 
 def test_targets_with_like_names_do_not_replace_each_other(config: Config) -> None:
