@@ -267,10 +267,8 @@ def asked_of(python: str, folder: Path, ledger: Path, rows: int) -> dict[str, An
 
     shown()  # compiles what is not yet
     said["process"] = spread(shown, 8)
-    said["summaries"] = {
-        name: summarized([python, "-m", "emwatch", *name.split(), "--ledger", str(ledger)], environment)
-        for name in SUMMARIES
-    }
+    asked = {name: [python, "-m", "emwatch", *name.split(), "--ledger", str(ledger)] for name in SUMMARIES}
+    said["summaries"] = {name: summarized(command, environment) for name, command in asked.items()}
     said["csv"] = exported([*log, "--csv"], folder / "log.csv", environment)
     said["reconcile"] = reconciled(python, ledger, folder, environment)
     ledger.with_suffix(".stop").touch()
@@ -329,12 +327,7 @@ def show(said: dict[str, Any], other: dict[str, Any] | None) -> None:
     line("all filters", lambda each: " ".join(f"{figure:8.1f}" for figure in over_all(each["filters"])))
     line("emwatch log --limit 50", lambda each: f"{each['process'][0]:8.1f} {each['process'][1]:8.1f}")
     for name in SUMMARIES:
-
-        def seconds(each: dict[str, Any], name: str = name) -> str:
-            one = each["summaries"][name]
-            return "-" if one is None else f"{one:8.1f} s"
-
-        line(f"emwatch {name}", seconds)
+        line(f"emwatch {name}", lambda each, name=name: f"{each['summaries'][name] or float('nan'):8.1f} s")  # type: ignore[misc]
     line(
         "emwatch log --csv", lambda each: f"{each['csv'][0]:8.1f} s, {each['csv'][1]:.0f} MB, {each['csv'][2]:,} lines"
     )

@@ -18,7 +18,7 @@ from emwatch.cli.parameter_types import Range
 from emwatch.cli.terminal.display import csv_cell
 from emwatch.frame import CATEGORIES, Window
 from emwatch.ledger.writer import Ledger
-from emwatch.testing import make_outcome
+from emwatch.testing import NOON, make_metadata, make_outcome
 
 Run = Callable[..., Any]
 
@@ -328,9 +328,16 @@ def test_named_fields_are_the_same_in_every_shape(ledger: Path) -> None:
     assert len(as_json) == 6
 
 
-def test_every_format_holds_the_same_rows(ledger: Path, tmp_path: Path) -> None:
+def test_every_format_holds_the_same_rows(ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emwatch.cli.terminal.separated._ROWS_AT_A_TIME", 25)
     parquet = pytest.importorskip("pyarrow.parquet")
     target = tmp_path / "log.parquet"
+    texts = ("", "plain", 'Ana "A", B; C', "1.5", "µm\u2014x", "true", "last\\")
+    with Ledger(ledger) as writer:
+        for number in range(49):
+            named = make_metadata("zeiss", operator=texts[number % 7] or None, magnification=number / 7 or None)
+            made = make_outcome(f"/data/{number},{texts[number % 7]}.tif", str(number), metadata=named)
+            writer.record(made, NOON + timedelta(seconds=number / 3))
 
     def said(*asked: str) -> str:
         result = CliRunner().invoke(cli, ["log", "--ledger", str(ledger), "--all", *asked])
@@ -345,7 +352,7 @@ def test_every_format_holds_the_same_rows(ledger: Path, tmp_path: Path) -> None:
         row["scores"] = json.loads(row["scores"]) if row["scores"] else None
         row |= {name: row[name] and row[name].astimezone().isoformat(timespec="milliseconds") for name in times}
 
-    assert len(rows) == 7
+    assert len(rows) == 56
     assert [json.loads(line) for line in said("--ndjson").splitlines()] == rows
     assert stored == rows
     for option, separator in (("--csv", ","), ("--tsv", "\t")):
