@@ -179,7 +179,7 @@ def waiting(path: Path) -> int | None:
 
 
 def next_batch(path: Path, most: int = BATCH) -> Batch | None:
-    """Return what is to be handed over next, ``None`` if `begin` has to be called first. Raises `LedgerError`."""
+    """Return what is to be handed over next, it may be nothing; ``None``: `begin` has to be called first. Raises `LedgerError`."""
     with _reading(path) as driver:
         if driver is None:
             return None
@@ -187,6 +187,8 @@ def next_batch(path: Path, most: int = BATCH) -> Batch | None:
             "SELECT kind, id, changes FROM handover_changes ORDER BY kind DESC, id LIMIT ?", (most,)
         ).fetchall()
         batch = Batch(_state(driver), [Changed(*row) for row in found])
+        if not found:
+            return batch
         driver.row_factory = sqlite3.Row
         for table, question in _QUESTIONS.items():
             given = {kind: json.dumps(batch.ids(kind)) for kind in ("frames", "sessions")}

@@ -74,6 +74,10 @@ class Server:
 
         """
         url = make_url(self.url).set(drivername="postgresql+psycopg")
+        more = url.query.get("options", "")
+        url = url.difference_update_query(["options"]).update_query_dict(
+            {"application_name": url.query.get("application_name", "emwatch")}
+        )
         try:
             secret = self.password()
         except AlertError as error:
@@ -83,8 +87,8 @@ class Server:
             "tcp_user_timeout": _NO_ANSWER_MS,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
-            "application_name": "emwatch",
-            "options": f"-c statement_timeout={_LONGEST_STATEMENT_MS}",
+            "client_encoding": "utf8",
+            "options": f"-c statement_timeout={_LONGEST_STATEMENT_MS} {more}".rstrip(),
         }
         if secret:
             options["password"] = secret
@@ -105,6 +109,7 @@ class Server:
             release = connection.scalar(text("SHOW server_version"))
             revision = revision_there(connection)
             _fits(self.name, revision)
+            _check_encoding(self.name, connection)
             if revision is None:
                 rights = "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
             else:
@@ -139,6 +144,7 @@ class Server:
             with engine.connect() as connection:
                 with connection.begin():
                     if not _fits(self.name, revision_there(connection)):
+                        _check_encoding(self.name, connection)
                         make_tables(connection)
                 yield connection
 
@@ -167,6 +173,12 @@ def _fits(name: str, revision: str | None) -> bool:
             "emwatch here; frames are recorded in the local ledger until then"
         )
     return revision == REVISION
+
+
+def _check_encoding(name: str, connection: Connection) -> None:
+    """Raise `LedgerError` for a database that cannot hold every name of a file."""
+    if (found := connection.scalar(text("SHOW server_encoding"))) != "UTF8":
+        raise LedgerError(f"{name}: the database is in {found}: make one with ENCODING 'UTF8' TEMPLATE template0")
 
 
 def explained(name: str, error: DBAPIError) -> LedgerError:

@@ -84,6 +84,8 @@ class Handover:
                 self._ledger.handover_changes(lambda here: changes.note_run(here, self._run, registered.run or ""))
                 self._noted_for = batch.state.identity
                 batch = self._batch()
+            if not batch.changed:
+                return 0
             with connection.begin():
                 registered = _registered(connection, batch.state, self._ledger, now)
                 if not self._agree(batch.state, registered):

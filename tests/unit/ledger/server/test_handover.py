@@ -283,6 +283,18 @@ def test_words_for_what_is_wrong(server: Server, postgres: Postgres) -> None:
     assert "no tables yet" in server.probe()
     with pytest.raises(LedgerError, match="no ledger was handed over"), server.reading():
         pass
+    postgres.query(server.url, "CREATE DATABASE bare ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    bare = Server(server.url.replace(name, "bare"), server.password)
+    for ask in (bare.probe, bare.writing().__enter__):
+        with pytest.raises(LedgerError, match="ENCODING 'UTF8'"):
+            ask()
+
+
+def test_options_for_libpq_in_the_address_are_kept(server: Server) -> None:
+    asked = Server(f"{server.url}?application_name=lab&options=-c%20work_mem%3D7MB", server.password)
+    with asked.writing() as connection:
+        shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("work_mem", "statement_timeout")]
+    assert shown == ["7MB", "2min"]
 
 
 def paths(server: Server) -> list[str]:
