@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from emwatch.cli.lazy import importing
 from emwatch.cli.parameter_types import Category, Number, Range
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState
@@ -46,5 +47,7 @@ def _option(asked: FilterKey) -> Any:
 
 def filter_of(asked: Mapping[str, Any], states: tuple[FrameState, ...] = (FrameState.RECORDED,)) -> LogFilter:
     """Return the filter that the options mean. Raises `QuestionError` for one that makes no sense."""
+    with importing():
+        import emwatch.ledger.filters  # noqa: F401 - and SQLAlchemy with it
     flags = {each.key: asked[each.key] or None for each in FILTERS if each.kind == "flag"}
     return log_filter({**asked, **flags}, SystemClock().now(), states)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from emwatch.cli import logging_setup
+from emwatch.cli.lazy import importing
 from emwatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class LedgerPlace(AnyPath):
             self.fail(str(error), param, ctx)
 
 
+ledger_option = click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 config_option = click.option(
     "--config",
     "config_file",
@@ -114,7 +116,8 @@ def load_settings(
         ConfigError: it cannot be used, or a flag puts the ledger or its backups into a watched directory.
 
     """
-    from emwatch.config import load
+    with importing():
+        from emwatch.config import load
 
     loaded = load(config_file, flags)
     verbosity = click.get_current_context().meta.get(VERBOSITY, 0)

@@ -12,7 +12,7 @@ import click
 from emwatch.alerts.alert import Alert
 from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable, tell_event
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
@@ -39,11 +39,6 @@ _DURATION: Final = re.compile(r"(\d{1,5})\s*(m|min|h|d)")
 _MINUTES: Final = {"m": 1, "min": 1, "h": 60, "d": 24 * 60}
 
 
-_ledger_option = click.option(
-    "--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path."
-)
-
-
 @click.group(short_help="List, try, snooze, acknowledge and retry alerts.")
 def alerts() -> None:
     """
@@ -57,7 +52,7 @@ def alerts() -> None:
 @click.option("--state", type=click.Choice(["pending", "delivered", "dead"]), help="Only alerts in this state.")
 @click.option("--target", metavar="NAME", help="Only alerts for this target.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), default=50, help="At most so many; default: 50.")
-@_ledger_option
+@ledger_option
 @config_option
 @json_option
 @logging_options
@@ -117,7 +112,7 @@ def send_test(channel: str, config_file: Path | None) -> None:
 
 @alerts.command(short_help="Try again what was given up or waits.")
 @click.argument("numbers", metavar="[ALERT]...", nargs=-1, type=click.IntRange(min=1))
-@_ledger_option
+@ledger_option
 @config_option
 @logging_options
 def retry(numbers: tuple[int, ...], ledger: Path | None, config_file: Path | None) -> None:
@@ -132,7 +127,7 @@ def retry(numbers: tuple[int, ...], ledger: Path | None, config_file: Path | Non
 @click.argument("target", required=False, default="")
 @click.option("--for", "duration", metavar="TIME", help="For this long: 30m, 2h, 1d.")
 @click.option("--off", is_flag=True, help="End the snooze; what was held is told.")
-@_ledger_option
+@ledger_option
 @config_option
 @logging_options
 def snooze(target: str, duration: str | None, off: bool, ledger: Path | None, config_file: Path | None) -> None:
@@ -159,7 +154,7 @@ def snooze(target: str, duration: str | None, off: bool, ledger: Path | None, co
 @click.argument("numbers", metavar="[ALERT]...", nargs=-1, type=click.IntRange(min=1))
 @click.option("--target", metavar="NAME", help="Acknowledge all alerts for this target.")
 @click.option("--all", "everything", is_flag=True, help="Acknowledge all alerts.")
-@_ledger_option
+@ledger_option
 @config_option
 @logging_options
 def ack(

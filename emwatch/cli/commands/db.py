@@ -8,7 +8,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.lazy import Entry, LazyGroup
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.terminal.display import print_json, printable
 from emwatch.clock import SystemClock
 from emwatch.frame import path_to_text
@@ -26,8 +26,6 @@ COMMANDS = {
     "merge": Entry("emwatch.cli.commands.db_changes", "merge", "Add the rows of another ledger."),
     "repair": Entry("emwatch.cli.commands.db_changes", "repair", "Recover what can be read of a damaged ledger."),
 }
-
-ledger_option = click.option("--ledger", type=AnyPath(), help="Use this file instead of ledger.path.")
 
 
 @click.command(cls=LazyGroup, table=COMMANDS, short_help="Check, back up, prune, merge and repair the ledger.")

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from emwatch.cli.commands.db import ledger_option
 from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.parameter_types import moment
 from emwatch.cli.terminal.display import print_json, printable
 from emwatch.clock import SystemClock

@@ -11,6 +11,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
+from emwatch.cli.lazy import importing
 from emwatch.cli.options import (
     AnyPath,
     asked_ledger,
@@ -74,7 +75,8 @@ def log(config_file: Path | None, ledger: Path | str | None, **asked: Any) -> No
     wanted = _filter(**asked)
     names = _fields(asked["fields"], formats)
     config, place = asked_ledger(config_file, ledger)
-    from emwatch.ledger.query import LedgerReader
+    with importing():
+        from emwatch.ledger.query import LedgerReader
 
     with LedgerReader(place) as reader:
         if "count" in formats:

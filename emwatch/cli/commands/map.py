@@ -10,7 +10,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, ledger_option, load_config, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import counted
 
@@ -36,7 +36,7 @@ _THUMBNAIL_PX: Final = 192
     show_default=True,
     help="Pictures in the HTML page for at most N frames: hits first, then the newest.",
 )
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@ledger_option
 @config_option
 @logging_options
 def stage_map(config_file: Path | None, ledger: Path | None, out: Path, **asked: Any) -> None:

@@ -9,7 +9,7 @@ import click
 
 from emwatch.cli.entering import enter, tell_waiting, the_session, writer_name
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, print_json, print_table
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
@@ -34,7 +34,7 @@ _LONGEST: Final = 10_000
 @click.option("--change", metavar="N", type=click.IntRange(min=1), help="Put TEXT in place of this note.")
 @click.option("--remove", metavar="N", type=click.IntRange(min=1), help="Take this note back.")
 @click.option("--by", metavar="NAME", help="Who writes; default: the login name.")
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@ledger_option
 @config_option
 @json_option
 @logging_options

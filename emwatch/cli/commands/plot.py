@@ -10,7 +10,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, ledger_option, load_config, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.bars import print_bars
 from emwatch.cli.terminal.display import counted
@@ -30,7 +30,7 @@ _BARS_IN_A_PICTURE: Final = 60
 @frame_filters
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N frames, the newest.")
 @click.option("--out", metavar="FILE", type=AnyPath(), help="Write a .png or .svg file; needs emwatch[report].")
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@ledger_option
 @config_option
 @logging_options
 def plot(kind: str, config_file: Path | None, ledger: Path | None, out: Path | None, **asked: Any) -> None:

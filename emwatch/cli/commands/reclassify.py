@@ -10,7 +10,7 @@ import click
 from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable
 from emwatch.cli.terminal.progress import counting
 from emwatch.clock import SystemClock
@@ -35,7 +35,7 @@ _MOST_TOLD = 20
     "--bundle", metavar="BUNDLE", help="Classify with this bundle instead of the one in use: name, number or directory."
 )
 @click.option("--alerts", is_flag=True, help="Also match targets and queue alerts for new matches.")
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@ledger_option
 @config_option
 @json_option
 @logging_options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.parameter_types import Number
 from emwatch.cli.terminal.display import counted, is_terminal, json_text, printable
 from emwatch.frame import path_to_text
@@ -43,7 +43,7 @@ _EXPLAINED = {
     type=Number(min=0),
     help="Files younger than this may still be in progress; default: the longest time that sweep, settle and patience can take.",
 )
-@click.option("--ledger", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@ledger_option
 @config_option
 @json_option
 @logging_options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import print_json, printable
 from emwatch.clock import SystemClock
@@ -43,7 +43,7 @@ _THUMBNAIL_PX: Final = 256
     type=AnyPath(),
     help="The notebook's token, USER:PASSWORD for ELOG; else EMWATCH_NOTEBOOK_TOKEN.",
 )
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@ledger_option
 @config_option
 @json_option
 @logging_options

@@ -13,7 +13,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.parameter_types import Category
 from emwatch.cli.reviewing import login, record, review_of
 from emwatch.cli.terminal.display import Column, common_folder, counted, is_terminal, print_json, print_table, printable
@@ -58,7 +58,7 @@ _LISTED = (
 @click.option("--list", "listing", is_flag=True, help="List reviews, the newest first; the filters choose frames.")
 @click.option("--yes", is_flag=True, help="Do not ask before many frames are reviewed at once.")
 @frame_filters
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@ledger_option
 @config_option
 @json_option
 @logging_options

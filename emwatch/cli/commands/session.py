@@ -11,11 +11,11 @@ import click
 from emwatch.cli.entering import enter, tell_waiting, the_session
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import (
-    AnyPath,
     asked_ledger,
     asked_ledger_option,
     config_option,
     json_option,
+    ledger_option,
     load_config,
     logging_options,
 )
@@ -42,9 +42,6 @@ _LISTED: Final = (
     Column("Sample", spare=5),
 )
 _SHOWN: Final = 50
-_ledger_option = click.option(
-    "--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path."
-)
 _operator_option = click.option("--operator", metavar="NAME", help="Who works at the microscope.")
 _sample_option = click.option("--sample", metavar="NAME", help="What is looked at.")
 _instrument_option = click.option(
@@ -71,7 +68,7 @@ def session() -> None:
 @click.option(
     "--since", metavar="WHEN", help="It began then: frames written since belong to it. 2h, 14:30, an ISO time."
 )
-@_ledger_option
+@ledger_option
 @config_option
 @json_option
 @logging_options
@@ -103,7 +100,7 @@ def start(name: str | None, config_file: Path | None, ledger: Path | None, *, as
 @session.command(short_help="End a session.")
 @click.argument("which", required=False, metavar="[SESSION]")
 @click.option("--at", metavar="WHEN", help="It ended then: frames written later do not belong to it.")
-@_ledger_option
+@ledger_option
 @config_option
 @json_option
 @logging_options
@@ -140,7 +137,7 @@ def end(which: str | None, at: str | None, config_file: Path | None, ledger: Pat
 @_operator_option
 @_sample_option
 @click.option("--instrument", metavar="NAME", help="The instrument.")
-@_ledger_option
+@ledger_option
 @config_option
 @json_option
 @logging_options

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emwatch.cli.commands.target import ledger_option, tell_found
-from emwatch.cli.options import config_option, json_option, load_config, logging_options
+from emwatch.cli.commands.target import tell_found
+from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.parameter_types import moment
 from emwatch.clock import SystemClock
 

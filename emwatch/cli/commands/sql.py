@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.parameter_types import Number
 from emwatch.cli.terminal.display import Column, csv_cell, json_text, print_table
 
@@ -31,7 +31,7 @@ _MOST_IN_A_TABLE = 1000
     show_default=True,
     help="Give up after so many seconds; 0: never.",
 )
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@ledger_option
 @config_option
 @json_option
 @logging_options

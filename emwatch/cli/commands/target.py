@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.parameter_types import moment
 from emwatch.cli.terminal.display import Column, common_folder, print_json, print_table, printable
 from emwatch.clock import SystemClock
@@ -37,7 +37,6 @@ _LISTED: Final = (
     Column("False alarms", align="right"),
     Column("Learned", whole=True),
 )
-ledger_option = click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
 
 
 @click.group(short_help="Teach targets by example, and search the past for them.")

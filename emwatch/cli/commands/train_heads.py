@@ -9,7 +9,7 @@ import click
 
 from emwatch.cli.commands.model import progress
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, counted, print_json, print_table, tell_warning
 from emwatch.cli.terminal.train_progress import TrainingProgress
 from emwatch.cli.train_options import drawn_option, seed_option, threads_option
@@ -32,7 +32,7 @@ _MOST_TOLD: Final = 20
 @click.argument("dataset", type=AnyPath(), required=False)
 @click.option("--from-log", is_flag=True, help="Train on the reviewed frames of the ledger, and on DATASET if given.")
 @frame_filters
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+@ledger_option
 @config_option
 @click.option(
     "--out",
