@@ -147,6 +147,8 @@ def asked_ledger(config_file: Path | None, ledger: Path | str | None) -> tuple[C
         ConfigError: it cannot be used, or "server" is asked and none is configured.
 
     """
+    with importing():
+        import emwatch.ledger.query  # noqa: F401 - by which it will be asked
     if not isinstance(ledger, str):
         config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
         return config, config.ledger.path

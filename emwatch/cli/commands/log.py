@@ -11,7 +11,6 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.lazy import importing
 from emwatch.cli.options import (
     AnyPath,
     asked_ledger,
@@ -75,8 +74,7 @@ def log(config_file: Path | None, ledger: Path | str | None, **asked: Any) -> No
     wanted = _filter(**asked)
     names = _fields(asked["fields"], formats)
     config, place = asked_ledger(config_file, ledger)
-    with importing():
-        from emwatch.ledger.query import LedgerReader
+    from emwatch.ledger.query import LedgerReader
 
     with LedgerReader(place) as reader:
         if "count" in formats:
