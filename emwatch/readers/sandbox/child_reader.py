@@ -34,6 +34,8 @@ _STDERR_LINE_BYTES: Final = 300
 
 #: How often one frame is given to a child before the frame is blamed.
 _ATTEMPTS: Final = 2
+#: Of so many files it is remembered that two children were lost on them: tried again, each gets one.
+_MOST_CULPRITS: Final = 1000
 _CLOSING_S: Final = 2.0
 
 _Answer = TypeVar("_Answer")
@@ -62,6 +64,7 @@ class ChildReader(ABC, Generic[_Answer]):
         self._what = what
         self._child: _Child | None = None
         self._pending: tuple[Path, dict[str, Any]] | None = None
+        self._culprits: dict[Path, None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -109,24 +112,31 @@ class ChildReader(ABC, Generic[_Answer]):
         if self._pending is None:
             raise RuntimeError("no frame was begun")
         path, request = self._pending
-        for attempt in range(1, _ATTEMPTS + 1):
+        most = 1 if path in self._culprits else _ATTEMPTS
+        for attempt in range(1, most + 1):
             try:
                 return self._answer(path)
             except _ChildLostError as lost:
                 stderr = self._replace_child()
-                if attempt == _ATTEMPTS:
+                if attempt == most:
                     self._pending = None
                     if not lost.ready:
                         # A broken installation must not be written down as the fault of every frame.
                         raise errors.EmwatchError(
                             f"the {self._what} {lost} before it could take a frame{stderr}"
                         ) from lost
+                    self._blame(path)
                     raise errors.ReaderDied(
-                        f"{path_to_text(path)}: the {self._what} {lost}, twice; expected a frame it can decode. "
+                        f"{path_to_text(path)}: the {self._what} {lost}, {'twice' if most > 1 else 'again'}; expected a frame it can decode. "
                         f"Open the file in another program, and save it again{stderr}"
                     ) from lost
                 self._ask_new_child(path, request)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _blame(self, path: Path) -> None:
+        if path not in self._culprits and len(self._culprits) >= _MOST_CULPRITS:
+            del self._culprits[next(iter(self._culprits))]
+        self._culprits[path] = None
 
     def _ask(self, path: Path, request: dict[str, Any]) -> None:
         self.start()
@@ -163,6 +173,7 @@ class ChildReader(ABC, Generic[_Answer]):
         except wire.GarbledError as garbled:
             raise _ChildLostError(f"gave a wrong answer ({garbled})") from garbled
         self._pending = None
+        self._culprits.pop(path, None)
         if error is not None:
             raise error
         return answer

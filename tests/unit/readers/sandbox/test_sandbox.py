@@ -17,6 +17,7 @@ from PIL import Image
 from emwatch import errors
 from emwatch.frame import StatKey
 from emwatch.readers.frame_reader import read_frame
+from emwatch.readers.sandbox import child_reader
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import Limits
 
@@ -224,6 +225,27 @@ def test_a_frame_that_ends_two_children_is_blamed_and_the_next_is_read(
 
     assert f"frame.tif: the decoder {says}" in str(caught.value)
     assert box.read(frame()).width == 32
+
+
+def test_a_frame_that_ended_two_children_ends_one_when_it_is_tried_again(
+    sandbox: Callable[..., Sandbox], frame: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[None] = []
+
+    class Counted(child_reader._Child):
+        def __init__(self, *arguments: Any) -> None:
+            begun.append(None)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(child_reader, "_Child", Counted)
+    box = sandbox(seconds=50.0)  # one of its own
+    for says, children in (("twice", 2), ("again", 3), ("again", 4)):
+        with pytest.raises(errors.ReaderDied, match=f"ended with status 3, {says}"):
+            box.read(frame(_EXIT))
+        assert len(begun) == children
+    assert box.read(frame()).width == 32  # the same name, written anew
+    with pytest.raises(errors.ReaderDied, match="twice"):
+        box.read(frame(_EXIT))
 
 
 def test_a_child_killed_between_frames_costs_no_frame(
