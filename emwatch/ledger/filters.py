@@ -167,7 +167,7 @@ def conditions_of(wanted: LogFilter) -> list[RowCondition]:
         found.append(_of_path(wanted.path))
     if wanted.where is not None:
         expression = f"EXISTS (SELECT 1 FROM v_log WHERE v_log.id = log_search.frame_id AND (\n{wanted.where}\n))"  # noqa: S608 - checked by `LedgerReader`
-        found.append(RowCondition(literal_column(expression.replace(":", "\\:")), slow=True))
+        found.append(RowCondition(literal_column(expression), slow=True))
     return sorted(found, key=lambda each: each.slow)
 
 

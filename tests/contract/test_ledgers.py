@@ -201,6 +201,7 @@ FILTERS: Final = [
         for sql in (
             *("magnification > 3000 AND category = 'Tips'", "path LIKE '%50\\%%' ESCAPE '\\'", "reviewed IS NOT NULL"),
             *("notes LIKE '%note%' OR targets = 'wanted'", "session = 'Wafer 7'", "id % 2 = 0"),
+            *("recorded_at < '2026-03-01T14:00'", "notes LIKE '%:%' OR path LIKE '%é%'"),
         )
     ),
 ]

@@ -189,5 +189,5 @@ def explained(name: str, error: DBAPIError) -> LedgerError:
     if advice:
         return LedgerError(f"{name}: {said}: {advice}")
     if not state or state.startswith(_AWAY) or error.connection_invalidated:
-        return LedgerUnavailableError(f"{name}: the server does not answer ({said}); it is tried again")
+        return LedgerUnavailableError(f"{name}: the server does not answer ({said})")
     return LedgerError(f"{name}: {said}")

@@ -69,3 +69,35 @@ def test_a_clock_of_ours_that_was_ahead_does_not_keep_the_last_session(
     with LedgerReader(ledger.path) as reader:
         asked = LogFilter(session="last", asked_at=noon + DAY)
         assert [row.path.name for row in reader.rows(asked)] == ["now.tif"]
+
+
+@pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ("recorded_at < '2026-03-01T12:00:30'", ["early.tif"]),
+        ("recorded_at >= '2026-03-01T12:00:30'", ["50%:2.tif"]),
+        ("path LIKE '%:2.tif'", ["50%:2.tif"]),
+        ("strftime('%H:%M', recorded_at) = '12:01'", ["50%:2.tif"]),
+        ("path GLOB '*\\*' OR path = ':x'", []),
+    ],
+)
+def test_sql_is_asked_as_it_is_written(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime, where: str, names: list[str]
+) -> None:
+    ledger.record(frame_of("/acq/early.tif", "1"), noon)
+    ledger.record(frame_of("/acq/50%:2.tif", "2"), noon + timedelta(minutes=1))
+    with LedgerReader(ledger.path) as reader:
+        assert [row.path.name for row in reader.rows(LogFilter(where=where))] == names
+        assert reader.count(LogFilter(where=where)) == len(names)
+
+
+def test_brackets_in_a_name_take_and_leave_out_letters(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    for name in ("scan1", "scan2", "scan!"):
+        ledger.record(frame_of(f"/acq/{name}.tif", name), noon)
+    with LedgerReader(ledger.path) as reader:
+        found = [
+            sorted(row.path.stem for row in reader.rows(LogFilter(path=f"scan{each}.tif"))) for each in ("[12]", "[!2]")
+        ]
+    assert found == [["scan1", "scan2"], ["scan!", "scan1"]]
