@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import importlib.util
 import json
 import logging
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from click.testing import CliRunner
 from emwatch import __version__
 from emwatch.cli import logging_setup
 from emwatch.cli.exits import Exit
+from emwatch.cli.lazy import importing
 from emwatch.cli.main import COMMANDS, cli
 from emwatch.cli.terminal.display import json_text, number_text, printable
 from emwatch.errors import ConfigError, EmwatchError
@@ -407,3 +411,19 @@ def test_a_file_is_the_same_one_in_every_locale(emwatch: Run, tmp_path: Path) ->
             f"{frames}/\\xff\\\\.tif",
         }
         assert emwatch("reconcile", frames, "--ledger", ledger, **environ).returncode == 0
+
+
+def test_garbage_is_collected_again_after_an_import_that_failed() -> None:
+    enabled = []
+    with suppress(ModuleNotFoundError), importing():
+        enabled.append(gc.isenabled())
+        importlib.import_module("emwatch.none_such")
+    assert enabled == [False]
+    assert gc.isenabled()
+
+
+def test_only_what_imports_made_is_left_uncollected() -> None:
+    before = gc.get_freeze_count()
+    with importing():
+        importlib.import_module("emwatch.cli.lazy")  # is there already
+    assert gc.get_freeze_count() == before
