@@ -247,7 +247,7 @@ def _lags_ms(ledger: Path, number: int) -> list[float]:
     with closing(sqlite3.connect(ledger)) as opened:
         rows = opened.execute(
             "SELECT first_seen_at, recorded_at FROM frames WHERE state = 'recorded' AND path LIKE ?",
-            (f"%frame_{number}%",),
+            (f"%frame_{number}___.%",),  # three digits after the turn's number
         ).fetchall()
     moments = [[datetime.fromisoformat(each) for each in row] for row in rows]
     return [1000 * (recorded - seen).total_seconds() for seen, recorded in moments]
