@@ -169,7 +169,16 @@ def for_instances(text: str) -> str:
 
 def for_user(text: str) -> str:
     """Return a unit for a user's own systemd, without what that has no right to."""
-    kept = [line for line in text.splitlines() if _NOT_FOR_USERS.match(line) is None]
+    kept: list[str] = []
+    comments: list[str] = []
+    for line in text.splitlines():
+        if _NOT_FOR_USERS.match(line):
+            comments = []  # they explain what is left out
+        elif line.startswith("#"):
+            comments.append(line)
+        else:
+            kept += [*comments, line]
+            comments = []
     return "\n".join(kept).replace("WantedBy=multi-user.target", "WantedBy=default.target") + "\n"
 
 

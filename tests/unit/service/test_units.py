@@ -66,6 +66,7 @@ def test_a_users_unit_is_verified_and_asks_for_no_privilege(
         line.split("=")[0] for line in lines(unit.text())
     }
     assert "WantedBy=default.target" in unit.text()
+    assert not [each for each in ("/var/lib/emwatch", "share must be mounted", "#ReadOnlyPaths") if each in unit.text()]
     assert f"--config {tmp_path}/emwatch/config.yaml" in unit.text()
 
 
