@@ -56,14 +56,6 @@ class Handover:
         self._noted_for = ""  # the identity for which this start's mark is written down
         self.news: list[str] = []
 
-    def waiting(self) -> int:
-        """Return how many frames and sessions are still to be handed over. Raises `LedgerError`."""
-        found = changes.waiting(self._ledger.path)
-        if found is None:
-            self._ledger.handover_changes(changes.begin)
-            found = changes.waiting(self._ledger.path)
-        return found or 0
-
     def hand_over(self, now: datetime) -> int:
         """
         Hand over what has changed, at most one batch; returns how many frames and sessions that were.

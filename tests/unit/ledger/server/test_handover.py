@@ -99,10 +99,10 @@ def test_the_server_holds_what_the_ledger_holds(
     ledger.record(frame_of(targets=("wanted",), numbers={"magnification": 5000.0}), noon)
     ledger.record(frame_of("/acq/b.tif", "B", category="Nanowires"), noon + timedelta(hours=9))
     ledger.record(failure_of("/acq/c.tif"), noon)
-    assert handover.waiting() == 4  # three files, and their session
-    assert all_of(handover, noon) == 4
+    assert changes.waiting(ledger.path) is None  # nothing was ever handed over
+    assert all_of(handover, noon) == 4  # three files, and their session
     assert held(server) == recorded(ledger.path)
-    assert handover.waiting() == 0
+    assert changes.waiting(ledger.path) == 0
     assert handover.hand_over(noon) == 0
 
 
@@ -169,7 +169,7 @@ def test_what_changes_while_it_is_handed_over_is_handed_over_again(
 
     monkeypatch.setattr(changes, "handed_over", meanwhile)
     handover.hand_over(noon)
-    assert handover.waiting() == 1
+    assert changes.waiting(ledger.path) == 1
     all_of(handover, noon)
     assert held(server) == recorded(ledger.path)
 
