@@ -304,6 +304,20 @@ def test_frames_are_reviewed_by_keyboard_alone(site: Site) -> None:
     _until(lambda: _count(site.folder, "--reviewed") == reviewed + 2)
 
 
+def test_a_key_pressed_twice_reviews_one_frame_and_skips_none(site: Site) -> None:
+    page = site.open("/review")
+    page.wait_for_selector("#shown .verdict")
+    page.keyboard.press("Space")
+    playwright.expect(page.locator("#said")).to_contain_text("skipped")
+    page.evaluate(
+        """() => ["c", "c"].forEach((key) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })))"""
+    )
+    playwright.expect(page.locator("#done li")).to_have_count(1)
+    page.wait_for_timeout(500)
+
+    assert page.locator("#done li").count() == 1
+
+
 def test_a_picture_is_asked_about_and_not_recorded(site: Site) -> None:
     before = _count(site.folder, "--all")
     page = site.open("/ask")

@@ -57,12 +57,7 @@ async function send(frame, verdict, category) {
 async function answer(verdict, category) {
   if (!current) return;
   const frame = current;
-  try {
-    await send(frame, verdict, category);
-  } catch (error) {
-    said.textContent = error.message;
-    return;
-  }
+  await send(frame, verdict, category);
   const words = verdict === "relabel" ? category : verdict === "confirm" ? frame.category : verdict;
   answered.push(frame);
   said.textContent = `#${frame.id}: ${words}`;
@@ -76,7 +71,12 @@ async function undo() {
     said.textContent = "nothing to undo";
     return;
   }
-  await send(frame, "unsure");
+  try {
+    await send(frame, "unsure");
+  } catch (error) {
+    answered.push(frame);
+    throw error;
+  }
   done.querySelector(`[data-id="${frame.id}"]`)?.remove();
   if (current) queue.unshift(current);
   queue.unshift(frame);
@@ -84,19 +84,38 @@ async function undo() {
   await next();
 }
 
+function skip() {
+  if (current) said.textContent = `#${current.id}: skipped`;
+  return next();
+}
+
+// A second key before the first is answered would be meant for a frame that is not shown yet.
+let busy = false;
+async function once(action) {
+  if (busy) return;
+  busy = true;
+  try {
+    await action();
+  } catch (error) {
+    said.textContent = error.message;
+  } finally {
+    busy = false;
+  }
+}
+
 const buttons = [...document.querySelectorAll("#answers button")];
 const relabels = buttons.filter((each) => each.dataset.verdict === "relabel");
-for (const each of buttons) each.addEventListener("click", () => press(each));
+for (const each of buttons) each.addEventListener("click", () => once(() => press(each)));
 
 function press(button) {
-  if (button.dataset.skip) return next();
+  if (button.dataset.skip) return skip();
   if (button.dataset.undo) return undo();
   return answer(button.dataset.verdict, button.dataset.category);
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
-  const byKey = { c: () => answer("confirm"), r: () => answer("reject"), u: () => answer("unsure"), z: undo, " ": next };
+  const byKey = { c: () => answer("confirm"), r: () => answer("reject"), u: () => answer("unsure"), z: undo, " ": skip };
   let action = byKey[event.key];
   if (/^[0-9]$/.test(event.key)) {
     const button = relabels[(Number(event.key) + 9) % 10];
@@ -104,7 +123,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (!action || (event.key === " " && event.target.matches("button"))) return;
   event.preventDefault();
-  action();
+  if (!event.repeat) once(action);
 });
 
 watchHealth();
