@@ -6,6 +6,7 @@ Help lists the commands from the table, so that it needs neither numpy nor SQLAl
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -24,6 +25,9 @@ from emwatch.errors import ConfigError, DatasetError, EmwatchError, QuestionErro
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
+#: Why a stream cannot be written; such an error names no file.
+_OF_WRITING: Final = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 
 COMMANDS: Final = {
     "init": Entry("emwatch.cli.commands.init", "init", "Write the first configuration, from sample frames."),
@@ -104,11 +108,18 @@ class CommandLine(LazyGroup):
             _tell(error, with_trace=ctx.meta.get(VERBOSITY, 0) >= 2)
             ctx.exit(Exit.BAD_CONFIG if isinstance(error, ConfigError) else Exit.RUNTIME)
         except OSError as error:  # a full disk below stdout, a folder that may not be made
-            place = printable(os.fspath(error.filename)) if error.filename else "standard output"
+            place = _place_of(error)
             _drop_stdout()
             _tell(EmwatchError(f"{place}: {error.strerror or error}"), with_trace=ctx.meta.get(VERBOSITY, 0) >= 2)
             ctx.exit(Exit.RUNTIME)
         return result
+
+
+def _place_of(error: OSError) -> str:
+    """Return what could not be used: the file that is named, else standard output if it may be that."""
+    if error.filename:
+        return os.fsdecode(error.filename)
+    return "standard output" if error.errno in _OF_WRITING else type(error).__name__
 
 
 def _tell(error: EmwatchError, *, with_trace: bool) -> None:

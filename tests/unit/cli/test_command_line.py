@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import importlib.util
@@ -177,6 +178,20 @@ class TestEnds:
 
     def test_an_interruption_is_130(self, ending: Run) -> None:
         assert ending(KeyboardInterrupt()).exit_code == 130
+
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            (OSError(errno.ENOSPC, "full"), "standard output: full"),
+            (OSError(errno.ENOSPC, "full", "a\nb"), r"a\nb: full"),
+            (OSError(errno.EINVAL, "odd"), "OSError: odd"),
+            (TimeoutError("late"), "TimeoutError: late"),
+        ],
+    )
+    def test_standard_output_is_blamed_only_for_what_it_may_have_done(
+        self, ending: Run, error: OSError, told: str
+    ) -> None:
+        assert (ending(error).exit_code, ending(error).stderr) == (1, f"error: {told}\n")
 
     def test_a_closed_pipe_is_quiet(self, ending: Run) -> None:
         result = ending(BrokenPipeError())
