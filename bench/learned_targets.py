@@ -27,7 +27,7 @@ from PIL import Image
 from emwatch.classify.bundles.bundle import LESSONS, default_directory
 from emwatch.classify.compact import WIDTH
 from emwatch.frame import CATEGORIES
-from emwatch.targets.learned import RIDGE, learn, unit
+from emwatch.targets.learned import RIDGE, direction, unit
 
 DEALINGS = 20
 EXAMPLES = 5
@@ -71,7 +71,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--frames", type=Path, help="the labelled frames, for raw pixels")
     options.add_argument("--blind", action="store_true", help="judge by the blind frames, too")
-    options.add_argument("--all-components", action="store_true", help="also with the whole projection; slow")
+    options.add_argument("--all-components", action="store_true", help="also with the whole projection")
     asked = options.parse_args()
     with np.load(default_directory() / LESSONS) as found:
         lessons = {name: found[name] for name in found.files}
@@ -94,10 +94,8 @@ def main() -> None:
             truth = labels[judging] == category
             scores = {}
             for name, rows in spaces.items():
-                head, _ = learn(
-                    "bench", [rows[[at]] for at in wanted], [rows[[at]] for at in unwanted], rows[background]
-                )
-                scores[f"learned, {name}"] = head.scores(rows[judging])
+                shown, others = [rows[[at]] for at in wanted], [rows[[at]] for at in unwanted]
+                scores[f"learned, {name}"] = rows[judging] @ direction(shown, others, rows[background])
                 scores[f"cosine, {name}"] = rows[judging] @ rows[wanted].mean(axis=0)
             scores["category head"] = heads[judging, category]
             if pixels is not None:

@@ -122,23 +122,23 @@ def learn(
     """
     if len(wanted) < 2:
         raise ValueError(f"{len(wanted)} examples: at least two are needed, five or more are better")
-    weights = _fitted(wanted, unwanted, background)
+    weights = direction(wanted, unwanted, background)
     left_out = np.array(
         [
-            float(each[0] @ _fitted([*wanted[:at], *wanted[at + 1 :]], unwanted, background))
+            float(each[0] @ direction([*wanted[:at], *wanted[at + 1 :]], unwanted, background))
             for at, each in enumerate(wanted)
         ]
     )
     given = np.array(
         [
-            float(each[0] @ _fitted(wanted, [*unwanted[:at], *unwanted[at + 1 :]], background))
+            float(each[0] @ direction(wanted, [*unwanted[:at], *unwanted[at + 1 :]], background))
             for at, each in enumerate(unwanted)
         ]
     )
     far = np.empty(len(background))
     for fold in range(_FOLDS):
         judged = np.arange(len(background)) % _FOLDS == fold
-        far[judged] = background[judged] @ _fitted(wanted, unwanted, background[~judged])
+        far[judged] = background[judged] @ direction(wanted, unwanted, background[~judged])
     own, others = _firsts(wanted, weights), _firsts(unwanted, weights)
     rest = np.concatenate([given, far])
     threshold = _keeping_out(_best_threshold(left_out, rest), own, others)
@@ -169,7 +169,8 @@ def _keeping_out(threshold: float, wanted: Rows, unwanted: Rows) -> float:
     return float(above.min() + unwanted.max()) / 2 if 2 * len(above) > len(wanted) else threshold
 
 
-def _fitted(wanted: Sequence[Rows], unwanted: Sequence[Rows], background: Rows) -> Rows:
+def direction(wanted: Sequence[Rows], unwanted: Sequence[Rows], background: Rows) -> Rows:
+    """Return the weights (width,) that tell examples from the rest, by ridge regression; arguments as for `learn`."""
     positive = np.concatenate(list(wanted))
     negative = np.concatenate([*unwanted, background])
     views = np.concatenate([np.full(len(each), 1 / len(each)) for each in wanted])
