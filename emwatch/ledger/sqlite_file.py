@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
@@ -99,11 +100,14 @@ def _is_in_wal_mode(file: Path) -> bool:
 def must_be_there(path: Path) -> None:
     """Raise `LedgerError` if there is no ledger yet, a directory in its place, or nothing that this user may see."""
     try:
-        if path.is_file():
-            return
+        mode = path.stat().st_mode  # Path.is_file says nothing of what may not be seen, from Python 3.14 on
+    except (FileNotFoundError, NotADirectoryError):
+        mode = 0
     except OSError as error:
         raise explained(path, error) from error
-    if path.is_dir():
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
         raise LedgerError(
             f"{path}: is a directory, and the ledger is a file: name it, for example {path / 'ledger.sqlite3'}, "
             "with `--ledger` or as `ledger.path`"

@@ -184,7 +184,7 @@ def test_a_reader_sees_one_moment_while_the_writer_goes_on(
 def test_a_reader_cannot_write(ledger: Ledger) -> None:
     with (
         LedgerReader(ledger.path) as reader,
-        reader._engine.connect() as connection,
+        reader._snapshot() as connection,
         pytest.raises(OperationalError, match="readonly"),
     ):
         connection.exec_driver_sql("DELETE FROM frames")
