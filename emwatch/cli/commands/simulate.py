@@ -114,6 +114,8 @@ def simulate(as_json: bool, categories: tuple[str, ...], **given: Any) -> None:
     began_s = time.monotonic()
     out: Path = given.pop("out")
     frames: int = given.pop("frames")
+    if not out.resolve().name and given["manifest"] is None:  # beside the root of a disk there is nothing
+        raise click.BadParameter("it is the root of a disk: name a folder, or the manifest", param_hint="'--out'")
     microscope = Microscope(out.absolute(), frames, categories=categories or None, **given)
     tally = Tally(frames)
     drawn: Counter[str] = Counter()

@@ -114,3 +114,9 @@ def test_an_unknown_vendor_is_told_the_names_there_are(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert result.stderr.rstrip().endswith("imagej, mixed, all")
+
+
+def test_no_manifest_lies_beside_the_root_of_a_disk() -> None:
+    result = CliRunner().invoke(cli, ["simulate", "--out", Path.cwd().anchor, "--frames", "1"])
+
+    assert (result.exit_code, "root of a disk" in result.stderr) == (2, True)
