@@ -201,7 +201,7 @@ from emwatch.alerts.command import CommandChannel
 from emwatch.errors import AlertError
 from emwatch.testing import make_alert
 resource.setrlimit(resource.RLIMIT_NPROC, (int(sys.argv[1]),) * 2)
-os.setuid(54321)
+os.setuid(1_000_000 + os.getpid())  # a user with no process of an earlier test
 for command in (["true"], ["sh", "-c", "sleep 9 >/dev/null 2>&1 & exit 0"]):
     try:
         CommandChannel(command).send(make_alert())
