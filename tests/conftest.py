@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +32,21 @@ settings.register_profile("thorough", max_examples=100)
 settings.load_profile("quick")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+#: A file system in memory, used for the folders of quick tests if so much is free.
+_IN_MEMORY = Path("/dev/shm")
+_ENOUGH_BYTES = 3 * 1024**3
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the folders of quick tests in memory: on a disk each commit waits some ms, and nothing else is done meanwhile."""
+    if (
+        config.option.markexpr.startswith("not slow and not fault")
+        and config.option.basetemp is None
+        and os.access(_IN_MEMORY, os.W_OK)
+        and shutil.disk_usage(_IN_MEMORY).free > _ENOUGH_BYTES
+    ):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
 
 
 def _reference_folder(variable: str, name: str) -> Path:

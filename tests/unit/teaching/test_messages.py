@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def _acq(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with five frames, a copy of the first, and things that are none."""
     folder = tmp_path_factory.mktemp("acq")
-    list(Microscope(folder, 5, rate=0, seed=1).run())
+    list(Microscope(folder, 5, rate=0, seed=1, width=256, height=192).run())
     whole = (folder / "frame_0001.tif").read_bytes()
     (folder / "copy.tif").write_bytes(whole)
     (folder / "cut.tif").write_bytes(whole[:3000])
