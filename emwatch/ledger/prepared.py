@@ -10,33 +10,39 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy import Connection, Insert
+    from sqlalchemy import Connection, Insert, Select
 
     Column = tuple[str, Callable[[Any], Any] | None]  # its name, and what writes its values
 
 
 class Prepared:
-    """An INSERT of one row; it takes the same values as ``connection.execute`` and has no result but a cursor's numbers."""
+    """
+    An INSERT of one row, or a question about few; it takes the same values as ``connection.execute``.
 
-    def __init__(self, statement: Insert) -> None:
+    Its result is sqlite3's: a cursor's numbers, and values as they are stored.
+    """
+
+    def __init__(self, statement: Insert | Select[Any]) -> None:
         self._statement = statement
-        self._made: dict[tuple[str, ...], tuple[str, list[Column]]] = {}
+        self._made: dict[tuple[str, ...], tuple[str, list[Column], Mapping[str, Any]]] = {}
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> sqlite3.Cursor:
-        """Insert a row; the set of columns may differ from call to call."""
+        """Run it; the set of columns of an INSERT may differ from call to call."""
         names = tuple(values)
         made = self._made.get(names)
         if made is None:
             made = self._made[names] = self._make(connection, names)
-        text, columns = made
-        row = [values[name] if write is None else write(values[name]) for name, write in columns]
+        text, columns, own = made
+        given = {**own, **values} if own else values
+        row = [given[name] if write is None else write(given[name]) for name, write in columns]
         return driver_of(connection).execute(text, row)
 
-    def _make(self, connection: Connection, names: tuple[str, ...]) -> tuple[str, list[Column]]:
+    def _make(self, connection: Connection, names: tuple[str, ...]) -> tuple[str, list[Column], Mapping[str, Any]]:
         dialect = connection.dialect
         compiled = self._statement.compile(dialect=dialect, column_keys=list(names))
         columns: list[Column] = [
             (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
             for name in compiled.positiontup or ()
         ]
-        return str(compiled), columns
+        own = {name: value for name, value in compiled.params.items() if name not in names}
+        return str(compiled), columns, own

@@ -32,11 +32,14 @@ if TYPE_CHECKING:
 
 
 # Statements are made once: building one costs more than running it.
+_HAS_ROW: Final = Prepared(
+    select(frames.c.id).where(frames.c.path == bindparam("path"), frames.c.superseded_by.is_(None))
+)
 _ROW_OF_PATH: Final = select(frames).where(frames.c.path == bindparam("path"), frames.c.superseded_by.is_(None))
 _ROW_OF_CONTENT: Final = select(frames).where(
     frames.c.path == bindparam("path"), frames.c.sha256 == bindparam("sha256")
 )
-_ORIGINAL: Final = (
+_ORIGINAL: Final = Prepared(
     select(frames.c.id, frames.c.duplicate_of)
     .where(
         frames.c.sha256 == bindparam("sha256"),
@@ -107,8 +110,9 @@ def write_outcome(
 ) -> Recorded:
     """Apply one outcome; see `emwatch.ledger.writer.Ledger.record` for the rules."""
     path = row_values.path_text(outcome.path)
-    current = connection.execute(_ROW_OF_PATH, {"path": path}).one_or_none()
-    same = None
+    current = same = None
+    if _HAS_ROW.run(connection, {"path": path}).fetchone() is not None:  # most files are new
+        current = connection.execute(_ROW_OF_PATH, {"path": path}).one_or_none()
     if current is not None:
         same = connection.execute(_ROW_OF_CONTENT, {"path": path, "sha256": outcome.sha256}).one_or_none()
     if same is not None and same.state == FrameState.RECORDED:
@@ -182,8 +186,8 @@ def _says_nothing_of_the_content(outcome: Outcome) -> bool:
 def _original_of(connection: Connection, path: str, outcome: Outcome) -> int | None:
     if outcome.state != FrameState.RECORDED or not outcome.sha256:
         return None
-    found = connection.execute(_ORIGINAL, {"sha256": outcome.sha256, "path": path}).one_or_none()
-    return None if found is None else found.duplicate_of or found.id
+    found = _ORIGINAL.run(connection, {"sha256": outcome.sha256, "path": path}).fetchone()
+    return None if found is None else found[1] or found[0]
 
 
 def _session(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, func, insert, or_, select, text, update
 
+from emwatch.ledger.prepared import Prepared
 from emwatch.ledger.schema import frames, notes, sessions
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _BY_COMMAND: Final = (
     .order_by(sessions.c.started_at.desc(), sessions.c.id.desc())
     .limit(1)
 )
+_ANY_BY_COMMAND: Final = Prepared(_BY_COMMAND.with_only_columns(sessions.c.id))
 _ADD: Final = insert(sessions)
 _CHANGE: Final = update(sessions).where(sessions.c.id == bindparam("of_id"))
 
@@ -59,7 +61,9 @@ def session_of(connection: Connection, written_at: datetime, gap: timedelta, pla
     A session that a person opened goes first, then that of the file's folder, then the one that is near in time.
     """
     asked = {"at": written_at, "of_instrument": place.instrument}
-    opened = connection.execute(_BY_COMMAND, asked).one_or_none()
+    # Most frames have none, and SQLAlchemy's way to a row costs more than SQLite's.
+    by_command = _ANY_BY_COMMAND.run(connection, asked).fetchone() is not None
+    opened = connection.execute(_BY_COMMAND, asked).one_or_none() if by_command else None
     if opened is not None:
         if opened.is_open:
             _hold(connection, opened, written_at)
