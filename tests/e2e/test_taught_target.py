@@ -87,7 +87,7 @@ def test_a_target_is_taught_met_reviewed_refined_and_passed_on(emwatch: Callable
     emwatch("run", "--once")
     [hit] = emwatch("log", "--hits", "--json")
     assert hit["path"].endswith("again.png")
-    assert "no match of it was reviewed" in emwatch("target", "refine", "balls", expect=1)
+    assert "no match of it was confirmed or rejected" in emwatch("target", "refine", "balls", expect=1)
     emwatch("review", hit["id"], "--reject")
     again = emwatch("target", "refine", "balls", "--json")
     assert (again["version"], again["wanted"], again["unwanted"]) == (2, 5, 4)
