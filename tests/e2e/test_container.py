@@ -107,4 +107,4 @@ def test_its_daemon_records_what_comes_and_stops_cleanly(container: Container) -
 
 
 def _is_daemon(process: psutil.Process) -> bool:
-    return process.cmdline()[1:4] == ["/opt/emwatch/bin/emwatch", "run", "--plain"]
+    return process.cmdline()[:3] == ["/opt/emwatch/bin/python3", "/opt/emwatch/bin/emwatch", "run"]
