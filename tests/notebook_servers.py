@@ -7,11 +7,11 @@ read (its own command-line client; the library py_elog); real servers were not a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import threading
-from contextlib import contextmanager
 from email import message_from_bytes
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -163,6 +163,9 @@ class Elogd(NotebookServer):
         super().__init__(ElogdAnswers)
         self.messages: dict[int, dict[str, str]] = {}
         self.files: dict[int, dict[str, bytes]] = {}  #: number -> stored name -> content
+        self.moved_to = ""  #: where everything is sent to, unless empty
+        self.is_endless = False  #: a list of entries goes on, for 256 MB, as long as somebody reads
+        self.sent = 0  #: bytes of such lists
 
     def entries(self) -> list[Shown]:
         return [
@@ -182,6 +185,8 @@ class Elogd(NotebookServer):
 class ElogdAnswers(Answers):
     def handle_asked(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
         place, _, last = path.rpartition("/")
+        if self.server.moved_to:
+            return self.answer(302, Location=self.server.moved_to)
         if place != "/books/SEM+lab":
             return self.answer(200, b"<title>ELOG Logbook Selection</title>")
         if self.command == "POST" and b'name="cmd"' not in body:
@@ -195,9 +200,23 @@ class ElogdAnswers(Answers):
             return self._submit(body)
         if not last:
             found = [number for number, each in self.server.messages.items() if query["subtext"][0] in each["Text"]]
+            if self.server.is_endless:
+                return self._go_on()
             rows = "".join(f'<td class="list1"><a href="../SEM+lab/{each}">{each}</a></td>' for each in found)
-            return self.answer(200, f"<a href='../SEM+lab/?cmd=New'>New</a><table><tr>{rows}</tr></table>".encode())
+            return self.answer(
+                200,
+                f"<a href='../SEM+lab/?cmd=New'>New</a><table><tr>{rows}</tr></table>".encode(),
+            )
         return self._download(int(last))
+
+    def _go_on(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            while self.server.sent < 256 << 20:
+                self.wfile.write(bytes(1 << 20))
+                self.server.sent += 1 << 20
 
     def _submit(self, body: bytes) -> None:
         parts = self.parts(body)
@@ -223,7 +242,7 @@ class ElogdAnswers(Answers):
         return self.answer(200, "\n".join(head).encode(), "application/octet-stream")
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(server: NotebookServer) -> Iterator[NotebookServer]:
     """Serve in a thread until the end of the block."""
     with server:

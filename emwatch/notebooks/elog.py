@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit, urlunsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from emwatch.notebooks.registry import NotebookAwayError, NotebookError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S: Final = 20
 _MOST_FOUND: Final = 20
+_MOST_BYTES: Final = 8 << 20  #: of an answer; what comes after it is not read
 _RULE: Final = "=" * 40
 _ERROR_CELL: Final = re.compile(r'<td[^>]*class="errormsg"[^>]*>(.*?)</td>', re.DOTALL | re.IGNORECASE)
 _LOGIN_FORM: Final = re.compile(r"name=['\"]?form1|type=['\"]?password", re.IGNORECASE)
@@ -30,6 +32,11 @@ _LOGIN_FORM: Final = re.compile(r"name=['\"]?form1|type=['\"]?password", re.IGNO
 _STORED_NAME: Final = re.compile(r"(?:.*/)?\d{6}_\d{6}_(.+)")
 #: Said of an entry by elogd itself; not attributes that can be sent.
 _NO_ATTRIBUTES: Final = frozenset({"$@MID@$", "Date", "Attachment", "Encoding", "Reply to", "In reply to", "Locked by"})
+
+
+class _Answer(NamedTuple):
+    text: str
+    location: str
 
 
 class _Stored(NamedTuple):
@@ -83,7 +90,7 @@ class Elog:
         for index, each in enumerate(entry.attachments, start=1):
             files[f"attfile{index}"] = (each.name, each.content)
         answer = self._asked("POST", self._url, data=fields, files=files)
-        made = urlsplit(answer.headers.get("Location", "")).path.rpartition("/")[2]
+        made = urlsplit(answer.location).path.rpartition("/")[2]
         if not made.isdecimal():
             raise NotebookError(f"{self._url} took an entry and did not say which: expected its number in Location")
         return urljoin(self._url, made)
@@ -105,27 +112,34 @@ class Elog:
                 return number, stored
         return None
 
-    def _asked(self, method: str, url: str, **request: Any) -> requests.Response:
+    def _asked(self, method: str, url: str, **request: Any) -> _Answer:
         """Return an answer; raises `NotebookError` for a refusal, which elogd says in a page, often with status 200."""
         try:
-            answer = self._session.request(method, url, timeout=_TIMEOUT_S, allow_redirects=False, **request)
+            with self._session.request(
+                method, url, timeout=_TIMEOUT_S, allow_redirects=False, stream=True, **request
+            ) as answer:
+                content = answer.raw.read(_MOST_BYTES, decode_content=True)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise NotebookError(f"{url}: {error}; expected https://HOST:8080/LOGBOOK/") from error
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise NotebookAwayError(f"{self._url} does not answer: {error}") from error
         if answer.status_code >= 500 or answer.status_code == 429:
             raise NotebookAwayError(f"{self._url} answers {answer.status_code} {answer.reason}")
-        refused = _ERROR_CELL.search(answer.text)
+        text, location = content.decode("utf-8", "replace"), answer.headers.get("Location", "")
+        refused = _ERROR_CELL.search(text)
         if refused is not None:
             said = " ".join(re.sub(r"<[^>]*>", " ", refused[1]).split())
             raise NotebookError(
                 f"{self._url} refuses: {said}; attributes that it asks for go behind '?' in the address"
             )
-        if "fail" in urlsplit(answer.headers.get("Location", "")).query or _LOGIN_FORM.search(answer.text):
+        if "fail" in urlsplit(location).query or _LOGIN_FORM.search(text):
             raise NotebookError(f"{self._url} refuses the user or password: the token is USER:PASSWORD")
+        moved = urljoin(url, location)
+        if urlsplit(moved)[:2] != urlsplit(url)[:2]:
+            raise NotebookError(f"{self._url} points to {moved}; is this the address now? Nothing was sent there")
         if answer.status_code >= 400:
             raise NotebookError(f"{self._url} answers {answer.status_code} {answer.reason}")
-        return answer
+        return _Answer(text, location)
 
 
 def _parsed(downloaded: str) -> _Stored | None:

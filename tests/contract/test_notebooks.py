@@ -178,3 +178,15 @@ class TestElog:
         post(lab, elogd)
         assert elogd.messages[1]["Text"] == "SEM session"
         assert len(elogd.messages) == 2
+
+    def test_a_server_that_moved_is_not_followed(self, lab: Path, elogd: Elogd) -> None:
+        elogd.moved_to = "http://elsewhere.example/books/SEM+lab/"
+        ended = post(lab, elogd)
+        assert ended.exit_code == 1
+        assert "points to http://elsewhere.example/books/SEM+lab/; is this the address now?" in ended.stderr
+
+    def test_an_answer_without_an_end_is_not_read_to_it(self, lab: Path, elogd: Elogd) -> None:
+        elogd.is_endless = True
+        ended = post(lab, elogd)
+        assert ended.exit_code == 0, ended.output
+        assert 0 < elogd.sent < 64 << 20
