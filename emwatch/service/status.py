@@ -237,7 +237,7 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
     yield from _warnings_about_the_configuration(document["configuration"] or {})
     if (document["page"] or {}).get("trouble"):
         yield f"the page is not served: {document['page']['trouble']}"
-    yield from _warnings_about_the_server(document["server"] or {})
+    yield from _warnings_about_the_server(document)
     for each in document["directories"]:
         if each["mode"] in {"degraded", "unavailable"}:
             yield f"{each['path']}: {each['mode']}: {each['why']}"
@@ -259,12 +259,19 @@ def _warnings_about_the_configuration(last_read: dict[str, Any]) -> Iterator[str
         yield f"changed in the configuration, but takes effect only after a restart: {', '.join(last_read['needs_restart'])}"
 
 
-def _warnings_about_the_server(server: dict[str, Any]) -> Iterator[str]:
+def _warnings_about_the_server(document: dict[str, Any]) -> Iterator[str]:
+    server = document["server"] or {}
+    number = server.get("waiting")
+    waits = f", {number:,} frames and sessions waiting" if number else ""
     if server.get("away_since"):
         since = f"{datetime.fromisoformat(server['away_since']).astimezone():%Y-%m-%d %H:%M}"
-        number = server["waiting"]
-        waits = "" if number is None else f", {number:,} frames and sessions waiting"
         yield f"nothing is handed over to the server since {since}{waits}: {server['trouble']}"
+    elif document["running"] and number and (document["last_frame_age_s"] or 0) > _SILENT_S:
+        last, frame = (
+            datetime.fromisoformat(at) if at else None for at in (server["last_at"], document["last_frame_at"])
+        )
+        if frame is not None and (last is None or last < frame):  # connected, and no answer: a server that hangs
+            yield f"nothing is handed over to the server for {document['last_frame_age_s']:.0f} s{waits}: it does not answer"
 
 
 def _warnings_about_alerts(alerts: dict[str, Any], now: datetime) -> Iterator[str]:

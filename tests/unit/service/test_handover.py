@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import json
+import os
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from emwatch.config import load
+from emwatch.ledger.server.changes import begin
 from emwatch.ledger.server.connect import Server
 from emwatch.ledger.writer import Ledger
 from emwatch.service.doctor import Machine
 from emwatch.service.doctor import server as doctor
 from emwatch.service.handover import ServerHandover
+from emwatch.service.lock import SingleInstance
 from emwatch.service.status import status_document
+from emwatch.service.status_file import status_file_path
 from emwatch.testing import NOON, ManualClock, make_outcome
 
 if TYPE_CHECKING:
@@ -122,3 +128,22 @@ def test_status_and_doctor_say_how_the_handover_is(
         )
         == []
     )
+
+
+@pytest.mark.parametrize(("after_s", "warned"), [(30, False), (90, True)])
+def test_status_warns_of_a_server_that_is_there_and_does_not_answer(
+    tmp_path: Path, ledger: Ledger, after_s: float, warned: bool
+) -> None:
+    ledger.handover_changes(begin)
+    ledger.record(make_outcome(), NOON)
+    note = {"name": "db/emwatch", "waiting": 0, "away_since": None, "trouble": "", "last_at": None}
+    lock = SingleInstance(ledger.path)
+    lock.acquire()
+    try:
+        file = status_file_path(ledger.path)
+        file.write_text(json.dumps({"pid": os.getpid(), "state": "watching", "server": note}), encoding="utf-8")
+        document = status_document(_config(tmp_path, NOWHERE, ledger), NOON + timedelta(seconds=after_s))
+    finally:
+        lock.release()
+    warnings = [each for each in document["warnings"] if "nothing is handed over to the server for 90 s" in each]
+    assert [each.endswith("2 frames and sessions waiting: it does not answer") for each in warnings] == [True] * warned
