@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import ConfigError, LedgerError, WatchError
 from emwatch.ingest.changes import Changes
+from emwatch.ingest.directory_plan import DirectoryPlan, Effort, Sweeping
 from emwatch.ingest.events import Notice
 from emwatch.ingest.hinted import SLICE_S, HintedFiles
-from emwatch.ingest.plan import DirectoryPlan, Effort, Sweeping
 from emwatch.watch.hints import ASKED
 
 if TYPE_CHECKING:
