@@ -15,10 +15,18 @@ from emwatch.ledger.file_lock import is_stray_link, is_used_by_another
 
 BUSY_TIMEOUT_MS: Final = 5000
 _STEPS_BETWEEN_SIGNALS: Final = 100_000
-_NO_LEDGER: Final = (
-    "is not a ledger: it does not begin like a database of SQLite; name the ledger with `--ledger` or as `ledger.path`. "
-    "If this is the ledger, its head is damaged"
+_NAME_IT: Final = "name the ledger with `--ledger` or as `ledger.path`"
+_NO_LEDGER: Final = f"is not a ledger: it does not begin like a database of SQLite; {_NAME_IT}"
+_MENDS: Final = (
+    "`emwatch run` moves a damaged one aside and goes on, `emwatch db repair` brings back what can be read of it"
 )
+_IF_IT_WAS: Final = (
+    "If it was the ledger: `emwatch run` moves it aside and goes on if there is a backup, and refuses it if there is none; "
+    "then move it aside, keep it, and start again"
+)
+_MAGIC: Final = b"SQLite format 3\0"
+#: What is at offset 68 of every ledger: `schema.APPLICATION_ID`.
+APPLICATION_ID_BYTES: Final = b"emwa"
 _CUT_OFF: Final = (
     "its writer was ended in the middle of a transaction, which has to be undone first: start `emwatch run`, it does so"
 )
@@ -138,14 +146,38 @@ def explained(path: Path, error: Any) -> LedgerError:
             f"{path}: the disk does not take it ({error}): look at the disk and its free space"
         )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        what = _NO_LEDGER if name.startswith("SQLITE_NOTADB") else f"is damaged ({error})"
-        return LedgerDamagedError(
-            f"{path}: {what}: `emwatch run` moves a damaged one aside and goes on, "
-            "`emwatch db repair` brings back what can be read of it"
-        )
+        return LedgerDamagedError(f"{path}: {_damage(path, error, has_head=name.startswith('SQLITE_CORRUPT'))}")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError):
         return LedgerError(f"{path}: {_CUT_OFF if name == 'SQLITE_READONLY_ROLLBACK' else _not_opened(path, why)}")
     return LedgerError(f"{path}: {why}")
+
+
+def _damage(path: Path, error: Any, *, has_head: bool) -> str:
+    """Return what is wrong with a damaged file, and what the writer does about it (`held_file.HeldFile`)."""
+    what = f"is damaged ({error})" if has_head else _NO_LEDGER
+    ours = was_a_ledger(path)
+    if ours is None:
+        return f"{what}. {_IF_IT_WAS}"
+    if not ours:
+        return f"is a damaged database of another program ({error}): {_NAME_IT}"
+    return f"{what}: {_MENDS}" if has_head else f"{what}. If this is the ledger, its head is damaged: {_MENDS}"
+
+
+def was_a_ledger(path: Path) -> bool | None:
+    """
+    Return whether a damaged file was a ledger, ``None`` if nothing in or beside it shows what it was.
+
+    A ledger has a head of its own; one whose head is gone has zeros there, or a -wal beside it.
+    """
+    file = Path(os.path.realpath(path))
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(4096)
+    except OSError:  # only its -wal is left, or it cannot be told
+        return True
+    if head.startswith(_MAGIC):
+        return head[68:72] == APPLICATION_ID_BYTES
+    return True if not head.strip(b"\0") or beside(file, "-wal").exists() else None
 
 
 def _not_opened(path: Path, why: object) -> str:

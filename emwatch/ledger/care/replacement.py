@@ -21,7 +21,13 @@ from emwatch.errors import LedgerError
 from emwatch.ledger.care import backups as backup_files
 from emwatch.ledger.column_types import instant
 from emwatch.ledger.file_lock import make_private
-from emwatch.ledger.sqlite_file import beside, connect_to_read, quick_check
+from emwatch.ledger.sqlite_file import (
+    APPLICATION_ID_BYTES,
+    beside,
+    connect_to_read,
+    quick_check,
+    was_a_ledger,
+)
 from emwatch.whole_file import flush
 
 if TYPE_CHECKING:
@@ -32,8 +38,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MAGIC: Final = b"SQLite format 3\0"
-_APPLICATION_ID: Final = b"emwa"
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 #: Numbers of rows begin anew far beyond those of the ledger set aside: none ever means two frames, or two alerts.
 _GAP: Final = 10_000
@@ -73,14 +77,8 @@ def set_aside_files(ledger: Path) -> list[Path]:
 
 def looks_like_ours(ledger: Path, backups: Path) -> bool:
     """Return whether a damaged file was a ledger, as opposed to something else that somebody gave as ledger.path."""
-    try:
-        with ledger.open("rb") as file:
-            head = file.read(4096)
-    except FileNotFoundError:
-        return True  # only its -wal is left
-    if head.startswith(_MAGIC):
-        return head[68:72] == _APPLICATION_ID
-    return not head.strip(b"\0") or beside(ledger, "-wal").exists() or bool(backup_files.backups_of(ledger, backups))
+    ours = was_a_ledger(ledger)
+    return bool(backup_files.backups_of(ledger, backups)) if ours is None else ours
 
 
 def aside_name(ledger: Path, why: Literal["corrupt", "lost", "foreign"], now: datetime) -> Path:
@@ -123,7 +121,7 @@ def is_usable(ledger: Path) -> bool:
                 connection.execute("PRAGMA application_id").fetchone()
                 + connection.execute("SELECT count(*) FROM alembic_version").fetchone()
             )
-            return bool(found == (int.from_bytes(_APPLICATION_ID), 1))
+            return bool(found == (int.from_bytes(APPLICATION_ID_BYTES), 1))
     except (LedgerError, sqlite3.Error, OSError) as error:
         logger.debug("%s: cannot be used: %s", ledger, error)
         return False

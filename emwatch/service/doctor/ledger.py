@@ -14,6 +14,7 @@ from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.frame import path_to_text
 from emwatch.ledger.care import check as care
 from emwatch.ledger.care.backups import backups_of, made_at
+from emwatch.ledger.care.replacement import looks_like_ours
 from emwatch.ledger.sqlite_file import connect_to_read, quick_check
 from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time
 from emwatch.service.doctor.space import existing
@@ -38,7 +39,7 @@ def check(config: Config, machine: Machine) -> Iterator[Checked]:
     ledger = config.ledger.path
     try:
         yield answer_in_time(lambda: _folder(ledger, machine), machine.patience_s)
-        yield answer_in_time(lambda: _content(ledger), _LONGEST_CHECK_S)
+        yield answer_in_time(lambda: _content(ledger, config.ledger.backups), _LONGEST_CHECK_S)
         if config.ledger.backup_every_hours > 0:
             yield answer_in_time(lambda: _backups(config, machine.now), machine.patience_s)
     except NoAnswerError:
@@ -106,10 +107,13 @@ def _is_anothers(ledger: Path) -> bool:
         return False
 
 
-def _content(ledger: Path) -> Checked:
+def _content(ledger: Path, backups: Path) -> Checked:
     if not ledger.exists():
         return Checked("ledger", f"{path_to_text(ledger)}: none yet, the first `emwatch run` makes it")
     mend = "systemctl stop emwatch && emwatch db repair && systemctl start emwatch"
+    if not looks_like_ours(ledger, backups):  # `run` and `db repair` refuse it if it is damaged
+        name = path_to_text(ledger)
+        mend = f"give another path as `ledger.path`; if it was the ledger: mv {name} {name}.damaged && systemctl restart emwatch"
     try:
         checked = list(care.check(ledger))
     except (LedgerError, OSError) as error:

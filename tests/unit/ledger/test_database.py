@@ -17,6 +17,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState, Outcome, StatKey
+from emwatch.ledger.care.backups import make_backup
 from emwatch.ledger.care.salvage import Salvage
 from emwatch.ledger.database import LedgerUnavailableError, writing_engine
 from emwatch.ledger.query import LedgerReader, LogFilter
@@ -220,6 +221,52 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(
         Ledger(path)
 
     assert content is None or content == path.read_bytes()
+
+
+def _zeros(ledger: Path) -> None:
+    ledger.write_bytes(b"\0" * 20_000)
+
+
+def _junk(ledger: Path) -> None:
+    ledger.write_bytes(b"\xa5junk" * 4000)
+
+
+def _junk_with_a_wal(ledger: Path) -> None:
+    _junk(ledger)
+    ledger.with_name(f"{ledger.name}-wal").write_bytes(b"rest" * 100)
+
+
+def _head_of_another_program(ledger: Path) -> None:
+    ledger.unlink()
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute("CREATE TABLE notes (id)")
+    ledger.write_bytes(ledger.read_bytes()[:4096] + b"\xa5" * 4096)
+
+
+@pytest.mark.parametrize("has_backup", [False, True], ids=["no backup", "backup"])
+@pytest.mark.parametrize("spoil", [_zeros, _junk, _junk_with_a_wal, _head_of_another_program])
+def test_what_readers_say_of_damage_is_what_the_writer_does(
+    tmp_path: Path, noon: datetime, spoil: Callable[[Path], None], has_backup: bool
+) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    with closing(Ledger(path, backups=backups)):
+        if has_backup:
+            make_backup(path, backups, noon)
+    spoil(path)
+    with pytest.raises(LedgerError) as told:
+        LedgerReader(path)
+    try:
+        with closing(Ledger(path, backups=backups)) as begun:
+            goes_on = begun.replaced is not None
+    except LedgerError:
+        goes_on = False
+
+    always = "`emwatch run` moves a damaged one aside and goes on" in str(told.value)
+    with_a_backup = "goes on if there is a backup, and refuses it if there is none" in str(told.value)
+    assert goes_on == (always or (with_a_backup and has_backup))
+    assert not (always and with_a_backup)
 
 
 def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -377,6 +377,18 @@ class TestLedger:
         assert {each.level for each in findings} == {Level.ERROR}
         assert all("emwatch db repair" in each.mend for each in findings)
 
+    def test_a_file_that_no_repair_takes_is_not_sent_to_it(
+        self, machine: Machine, configure: Callable[..., Config]
+    ) -> None:
+        config = configure("ledger: {backup_every_hours: 0}")
+        config.ledger.path.parent.mkdir(parents=True)
+        config.ledger.path.write_bytes(b"\xa5junk" * 4000)
+
+        mend = only(ledger.check(config, machine)).mend
+
+        assert "emwatch db repair" not in mend
+        assert "give another path as `ledger.path`" in mend
+
     def test_an_old_backup(self, machine: Machine, configure: Callable[..., Config]) -> None:
         config = configure()
         record(config, made=minutes(1), recorded=minutes(1))
