@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from emwatch.cli import raise_when_interrupted
 from emwatch.cli.terminal.display import printable
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ class LazyGroup(click.Group):
             near = get_close_matches(args[0], self._table, n=1, cutoff=0.5)
             meant = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(self._table)}."
             ctx.fail(f"No such command '{printable(args[0])}'.{meant}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if not isinstance(command, LazyGroup):  # it runs now
+            raise_when_interrupted()
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """List the commands without importing one."""

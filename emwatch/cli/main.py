@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch import __version__
+from emwatch.cli import end_when_interrupted
 from emwatch.cli.exits import Exit, leave
 from emwatch.cli.lazy import Entry, LazyGroup
 from emwatch.cli.options import VERBOSITY
@@ -99,6 +100,7 @@ class CommandLine(LazyGroup):
             _drop_stdout()  # the reader has what it wanted (`emwatch log | head`): nothing failed
             ctx.exit(Exit.OK)
         except KeyboardInterrupt:
+            exec("")  # noqa: S102 - Python ends with SIGINT, not with the exit code, if the last `exec` was interrupted
             click.echo("interrupted", err=True)
             ctx.exit(Exit.INTERRUPTED)
         except QuestionError as error:
@@ -160,4 +162,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:  # while starting, before a command runs
         leave(Exit.INTERRUPTED)
     except SystemExit as ended:
+        end_when_interrupted()  # all is done, and said
         leave(ended.code)
