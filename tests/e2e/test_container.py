@@ -83,7 +83,7 @@ def test_it_holds_the_program_and_runs_it_without_rights(container: Container) -
 def test_it_makes_its_configuration_and_the_doctor_finds_it_healthy(container: Container) -> None:
     list(Microscope(container.frames, 2, rate=0, seed=1).run())
 
-    made = container("emwatch", "init", "/srv/sem", "--category", "Nanowires", "--output", "-")
+    made = container("emwatch", "init", "/srv/sem", "--category", "Nanowires", "--out", "-")
     (container.configured / "config.yaml").write_text(made, "utf-8")
 
     container("emwatch", "doctor")

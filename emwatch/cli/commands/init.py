@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("samples", metavar="[SAMPLES]", required=False, type=AnyPath())
 @click.option("--directory", metavar="DIR", type=AnyPath(), help="The acquisition directory; default: SAMPLES.")
 @click.option(
-    "--output",
+    "--out",
     metavar="FILE",
     type=AnyPath(),
     help="Write here, \"-\": print it; default: the user's file, for root the machine's.",
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 def init(
     samples: Path | None,
     directory: Path | None,
-    output: Path | None,
+    out: Path | None,
     categories: tuple[str, ...],
     min_probability: float,
     min_magnification: float | None,
@@ -82,7 +82,7 @@ def init(
         samples = directory or (Path(_ask("The acquisition directory, or a folder of samples")) if ask else None)
     if samples is None:
         raise click.UsageError("name the acquisition directory, or a folder of samples, as SAMPLES")
-    target = output or _usual_file()
+    target = out or _usual_file()
     printed = target == Path("-")
     if target.exists() and not (force or printed):
         raise EmwatchError(f"{target} is there already; change it by hand, or replace it with --force")
@@ -157,7 +157,7 @@ def _write(target: Path, habits: Habits, wishes: Wishes) -> None:
     text = _checked(habits, wishes)
     if target.absolute().is_relative_to(wishes.directory):
         raise ConfigError(
-            f"{target} lies in the acquisition directory, which emwatch never writes to; choose another --output"
+            f"{target} lies in the acquisition directory, which emwatch never writes to; choose another --out"
         )
     check_writable(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -161,7 +161,7 @@ def _check_configuration(unit: Unit, *, dry_run: bool) -> None:
         load_config(unit.config_file, one_shot=True)
     except ConfigError as error:
         if not dry_run:
-            raise ConfigError(f"{error}\nwrite it first: emwatch init --output {unit.config_file}") from error
+            raise ConfigError(f"{error}\nwrite it first: emwatch init --out {unit.config_file}") from error
         click.echo(f"# the configuration has to be mended first: {printable(str(error).splitlines()[0])}")
 
 

@@ -16,13 +16,13 @@ from emwatch.errors import ConfigError, EmwatchError
 
 @click.command(short_help="Collect facts for whoever helps you, without secrets.")
 @click.option(
-    "--output", metavar="FILE", type=AnyPath(), help="Write this ZIP file; default: emwatch-support-TIME.zip here."
+    "--out", metavar="FILE", type=AnyPath(), help="Write this ZIP file; default: emwatch-support-TIME.zip here."
 )
 @click.option("--with-paths", is_flag=True, help="Leave names of folders, frames, machine and users as they are.")
 @click.option("--ledger", type=AnyPath(), help="Describe this ledger instead of ledger.path.")
 @config_option
 @logging_options
-def support_bundle(output: Path | None, with_paths: bool, ledger: Path | None, config_file: Path | None) -> None:
+def support_bundle(out: Path | None, with_paths: bool, ledger: Path | None, config_file: Path | None) -> None:
     """
     Collect facts for whoever helps you into a ZIP file, and print what is in it. Nothing is sent.
 
@@ -31,9 +31,9 @@ def support_bundle(output: Path | None, with_paths: bool, ledger: Path | None, c
     users only with --with-paths. Have a look at it before you pass it on.
     """
     now = SystemClock().now()
-    target = output or Path(f"emwatch-support-{now:%Y%m%dT%H%M%SZ}.zip")
+    target = out or Path(f"emwatch-support-{now:%Y%m%dT%H%M%SZ}.zip")
     if os.path.lexists(target):
-        raise EmwatchError(f"{target}: is there already; give another --output")
+        raise EmwatchError(f"{target}: is there already; give another --out")
     from emwatch.service.support import parts_without_configuration, support_parts
 
     try:

@@ -97,6 +97,10 @@ class TestHelp:
         assert group_help == COMMANDS[name].help.rstrip(".") or name in {"run", "model"}
 
     @pytest.mark.parametrize("path", PRESENT)
+    def test_where_a_result_is_written_has_one_name_everywhere(self, path: tuple[str, ...]) -> None:
+        assert "--output" not in {name for option in ALL[path].params for name in option.opts}
+
+    @pytest.mark.parametrize("path", PRESENT)
     def test_every_command_and_option_says_what_it_does(self, path: tuple[str, ...]) -> None:
         command = ALL[path]
         silent = [each.opts for each in command.params if isinstance(each, click.Option) and not each.help]

@@ -55,7 +55,7 @@ def test_on_copies_of_a_makers_frames_the_configuration_is_right_and_runs(
     (watched / "notes.docx").write_bytes(b"PK\3\4")
     config, ledger = tmp_path / "lab.yaml", tmp_path / "state" / "ledger.sqlite3"
 
-    made = emwatch("init", watched, "--output", config, "--category", "Powder", "--ledger", ledger)
+    made = emwatch("init", watched, "--out", config, "--category", "Powder", "--ledger", ledger)
     checked = emwatch("config", "check", "--config", config)
     ran = emwatch("run", "--once", "--json", "--config", config)
 
@@ -79,7 +79,7 @@ class TestHabits:
         (watched / "today").mkdir()
         shutil.copy(frame, watched / "today" / "UPPER.TIF")
 
-        made = emwatch("init", watched, "--output", tmp_path / "lab.yaml")
+        made = emwatch("init", watched, "--out", tmp_path / "lab.yaml")
         watch = loaded(tmp_path / "lab.yaml").watch
 
         assert made.returncode == 0, made.stderr
@@ -95,7 +95,7 @@ class TestHabits:
         for name in others:
             (folder / name).write_bytes(b"no frame")
 
-        refused = emwatch("init", folder, "--output", tmp_path / "lab.yaml", "--force")
+        refused = emwatch("init", folder, "--out", tmp_path / "lab.yaml", "--force")
 
         assert (refused.returncode, refused.stdout) == (3, "")
         assert "is this the right folder?" in refused.stderr
@@ -107,7 +107,7 @@ class TestHabits:
     ) -> None:
         (tmp_path / "empty").mkdir()
 
-        made = emwatch("init", tmp_path / "empty", "--output", tmp_path / "lab.yaml", "--without-samples")
+        made = emwatch("init", tmp_path / "empty", "--out", tmp_path / "lab.yaml", "--without-samples")
 
         assert made.returncode == 0, made.stderr
         assert loaded(tmp_path / "lab.yaml").watch.include == ("*",)
@@ -116,8 +116,8 @@ class TestHabits:
         watched = samples(tmp_path / "frames")
         before = {each: each.stat().st_mtime_ns for each in (watched, *watched.rglob("*"))}
 
-        refused = emwatch("init", watched, "--output", watched / "lab.yaml")
-        emwatch("init", watched, "--output", tmp_path / "lab.yaml")
+        refused = emwatch("init", watched, "--out", watched / "lab.yaml")
+        emwatch("init", watched, "--out", tmp_path / "lab.yaml")
 
         assert (refused.returncode, "never writes to" in refused.stderr) == (78, True)
         assert {each: each.stat().st_mtime_ns for each in (watched, *watched.rglob("*"))} == before
@@ -125,7 +125,7 @@ class TestHabits:
     def test_a_folder_name_that_yaml_would_obey_is_quoted(self, emwatch: Run, tmp_path: Path) -> None:
         watched = samples(tmp_path / 'a: "b" #c\ntargets: [', frames=1)
 
-        made = emwatch("init", watched, "--output", tmp_path / "lab.yaml")
+        made = emwatch("init", watched, "--out", tmp_path / "lab.yaml")
 
         assert made.returncode == 0, made.stderr
         assert loaded(tmp_path / "lab.yaml").watch.directory == (watched,)
@@ -152,7 +152,7 @@ class TestWishes:
             "/mnt/sem",
         ]
 
-        made = emwatch("init", watched, "--output", tmp_path / "lab.yaml", *wishes)
+        made = emwatch("init", watched, "--out", tmp_path / "lab.yaml", *wishes)
         config = loaded(tmp_path / "lab.yaml")
 
         assert made.returncode == 0, made.stderr
@@ -166,16 +166,16 @@ class TestWishes:
         watched, file = samples(tmp_path / "frames", frames=1), tmp_path / "lab.yaml"
         file.write_text("mine", "utf-8")
 
-        refused = emwatch("init", watched, "--output", file)
+        refused = emwatch("init", watched, "--out", file)
         kept = file.read_text("utf-8")
-        forced = emwatch("init", watched, "--output", file, "--force")
+        forced = emwatch("init", watched, "--out", file, "--force")
 
         assert (refused.returncode, kept, forced.returncode) == (1, "mine", 0)
 
     def test_a_configuration_that_would_not_be_valid_is_not_written(self, emwatch: Run, tmp_path: Path) -> None:
         watched = samples(tmp_path / "frames", frames=1)
 
-        refused = emwatch("init", watched, "--output", tmp_path / "lab.yaml", "--alert-command", "horn {nonsense}")
+        refused = emwatch("init", watched, "--out", tmp_path / "lab.yaml", "--alert-command", "horn {nonsense}")
 
         assert refused.returncode == 78
         assert "{nonsense}" in refused.stderr
@@ -183,7 +183,7 @@ class TestWishes:
         assert sorted(each.name for each in tmp_path.iterdir() if each.name.endswith((".yaml", ".none"))) == []
 
     def test_it_is_printed_if_it_is_to_go_elsewhere(self, emwatch: Run, tmp_path: Path) -> None:
-        made = emwatch("init", samples(tmp_path / "frames", frames=1), "--output", "-")
+        made = emwatch("init", samples(tmp_path / "frames", frames=1), "--out", "-")
         (tmp_path / "lab.yaml").write_text(made.stdout, "utf-8")
 
         assert loaded(tmp_path / "lab.yaml").watch.directory == (tmp_path / "frames",)
@@ -219,7 +219,7 @@ def on_a_terminal(file: Path, answers: str) -> tuple[int, str]:
     """Run it on a terminal on which these answers are typed; its exit code and what it said."""
     pty = pytest.importorskip("pty")
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "emwatch", "init", "--output", file]
+    command = [sys.executable, "-m", "emwatch", "init", "--out", file]
     with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave) as process:
         os.close(slave)
         os.write(master, answers.encode())

@@ -133,7 +133,7 @@ def test_a_configuration_that_cannot_be_used_is_told_without_its_values(tmp_path
 
 def test_the_command_says_what_is_in_the_file_and_keeps_it_private(tmp_path: Path, loaded: Loaded) -> None:
     file = tmp_path / "bundle.zip"
-    command = [sys.executable, "-m", "emwatch", "support-bundle", "--config", tmp_path / "lab.yaml", "--output", file]
+    command = [sys.executable, "-m", "emwatch", "support-bundle", "--config", tmp_path / "lab.yaml", "--out", file]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     again = subprocess.run(command, capture_output=True, text=True, check=False)
 

@@ -132,7 +132,7 @@ def test_without_a_valid_configuration_nothing_is_installed(tmp_path: Path) -> N
     refused = emwatch("service", "install", "--config", missing)
 
     assert refused.returncode == 78
-    assert f"emwatch init --output {missing}" in refused.stderr
+    assert f"emwatch init --out {missing}" in refused.stderr
 
 
 def test_an_instance_does_not_take_the_unit_file_of_the_others_to_another_configuration(tmp_path: Path) -> None:
