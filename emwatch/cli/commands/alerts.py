@@ -33,7 +33,7 @@ _LISTED: Final = (
     Column("Target"),
     Column("State", whole=True, spare=2),
     Column("Why", spare=1),
-    Column("File"),
+    Column("File", shorten=True),
 )
 _DURATION: Final = re.compile(r"(\d{1,5})\s*(m|min|h|d)")
 _MINUTES: Final = {"m": 1, "min": 1, "h": 60, "d": 24 * 60}

@@ -41,7 +41,7 @@ _COLUMNS = (
     Column("Else", style="dim", whole=True, spare=3),
     Column("Magnification", align="right", spare=1),
     Column("Tilt °", align="right", spare=2),
-    Column("File"),
+    Column("File", shorten=True),
 )
 
 

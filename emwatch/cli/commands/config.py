@@ -96,12 +96,12 @@ def _text(value: Any) -> str:
         return ", ".join(f"{key}: {_text(each)}" for key, each in value.items())
     if isinstance(value, (list, tuple)):
         separator = "; " if any(isinstance(each, dict) for each in value) else ", "
-        return separator.join(_text(each) for each in value) or "none"
+        return separator.join(_text(each) for each in value) or "[]"
     if isinstance(value, Path):
         return path_to_text(value)
     if isinstance(value, float):
         return f"{value:g}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value) or '""'
 
 
 def _doubts(config: Config) -> Iterator[str]:

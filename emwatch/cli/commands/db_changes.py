@@ -11,7 +11,7 @@ from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.parameter_types import moment
-from emwatch.cli.terminal.display import print_json, printable
+from emwatch.cli.terminal.display import counted, print_json, printable
 from emwatch.clock import SystemClock
 from emwatch.errors import LedgerError
 from emwatch.frame import path_to_text
@@ -200,8 +200,8 @@ def _merged(other: Path, merged: Merged, lost: int) -> dict[str, Any]:
 def _merged_text(document: dict[str, Any]) -> str:
     if "error" in document:
         return printable(document["error"])
-    lost = f", {document['places_lost']:,} places could not be read" if document["places_lost"] else ""
+    lost = f", {counted(document['places_lost'], 'place')} could not be read" if document["places_lost"] else ""
     return (
-        f"{printable(document['path'])}: {document['frames']:,} rows taken over, {document['known']:,} were known, "
-        f"{document['alerts']:,} alerts{lost}"
+        f"{printable(document['path'])}: {counted(document['frames'], 'row')} taken over, {document['known']:,} known already, "
+        f"{counted(document['alerts'], 'alert')}{lost}"
     )

@@ -19,7 +19,7 @@ from emwatch.cli.options import (
     json_option,
     logging_options,
 )
-from emwatch.cli.terminal.display import is_terminal
+from emwatch.cli.terminal.display import counted, is_terminal
 from emwatch.cli.terminal.log_rows import print_fields, print_json_rows, print_ndjson, print_rows
 from emwatch.frame import FrameState
 
@@ -102,7 +102,7 @@ def _hints(reader: LedgerReader, session: str | None, target: str | None, config
     if session not in (None, "last"):
         sessions = reader.sessions()
         if all(session not in (each.name, str(each.id)) for each in sessions):
-            last = "; ".join(f"{each.id} = {each.name} ({each.frames} frames)" for each in sessions[:5])
+            last = "; ".join(f"{each.id} = {each.name} ({counted(each.frames, 'frame')})" for each in sessions[:5])
             yield f"there is no session {session!r}; {f'the last are {last}' if last else 'there is none at all'}"
     if target is not None and target not in configured and target not in (met := reader.targets()):
         names = ", ".join(repr(name) for name in dict.fromkeys([*met, *configured]))

@@ -11,7 +11,7 @@ from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
-from emwatch.cli.terminal.display import Column, print_json, print_table, printable
+from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable
 from emwatch.cli.terminal.progress import counting
 from emwatch.clock import SystemClock
 from emwatch.errors import ModelError
@@ -152,7 +152,7 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
     words += [f"{result.known} were before"] if result.known else []
     words += [f"{result.embedded} got the embedding they lacked"] if result.embedded else []
     words += [f"{sum(result.moves.values())} of another category than before", *counts]
-    words += [f"{result.alerts} alerts queued; 'emwatch run' delivers them"] if result.alerts else []
+    words += [f"{counted(result.alerts, 'alert')} queued for 'emwatch run' to deliver"] if result.alerts else []
     words += [f"{result.held_back} too old for an alert (alerts.max_age_days)"] if result.held_back else []
     words += [] if finished else ["stopped; the same command goes on from here"]
     click.echo("; ".join(words), err=True)

@@ -37,7 +37,7 @@ _LISTED = (
     Column("Verdict"),
     Column("Counts", whole=True, spare=2),
     Column("Note", spare=1),
-    Column("File"),
+    Column("File", shorten=True),
 )
 
 

@@ -8,7 +8,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
-from emwatch.cli.terminal.display import print_json, printable
+from emwatch.cli.terminal.display import print_json, printable, result_words
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run(
     if as_json:
         print_json(counts)
     else:
-        words = ", ".join(f"{counts[key]} {key}" for key in ("recorded", "hits", "failed", "skipped"))
-        click.echo(f"{words}; ledger {printable(path_to_text(config.ledger.path))}", err=True)
+        words = result_words(progress.frames, progress.hits, progress.failed, progress.skipped)
+        click.echo(f"{', '.join(words)}; ledger {printable(path_to_text(config.ledger.path))}", err=True)
     if once and progress.failed:
         raise click.exceptions.Exit(Exit.SOME_FAILED)

@@ -13,7 +13,7 @@ import click
 from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
-from emwatch.cli.terminal.display import print_json, printable, tell_warning
+from emwatch.cli.terminal.display import print_json, printable, result_words, tell_warning
 from emwatch.cli.terminal.progress import counting
 from emwatch.clock import SystemClock
 from emwatch.errors import ConfigError
@@ -162,7 +162,7 @@ def _report(result: Scanned, seconds: float, config: Config, *, as_json: bool, f
     if as_json:
         print_json({**asdict(result), "finished": finished, "seconds": round(seconds, 3), "ledger": ledger})
         return
-    words = [f"{getattr(result, name):,} {name}" for name in ("recorded", "hits", "failed", "skipped")]
+    words = result_words(result.recorded, result.hits, result.failed, result.skipped)
     if not result.done:
         words = ["nothing new"]
     elif seconds:

@@ -26,16 +26,16 @@ _FOUND: Final = (
     Column("Score", align="right"),
     Column("Frame", align="right"),
     Column("Recorded", whole=True, spare=2),
-    Column("Category", spare=1),
-    Column("File"),
+    Column("Category", whole=True, spare=1),
+    Column("File", shorten=True),
 )
 _LISTED: Final = (
-    Column("Target"),
+    Column("Target", shorten=True),
     Column("Version", align="right"),
-    Column("Examples", align="right"),
+    Column("Examples", align="right", spare=1),
     Column("Recall", align="right"),
     Column("False alarms", align="right"),
-    Column("Learned", whole=True),
+    Column("Learned", whole=True, spare=2),
 )
 
 
@@ -158,7 +158,7 @@ def list_targets(ledger: Path | None, config_file: Path | None, as_json: bool) -
                     str(each.facts.get("wanted", "")),
                     _share(each.facts.get("recall")),
                     _share(each.facts.get("false_alarms")),
-                    each.learned_at,
+                    each.learned_at[:16].replace("T", " "),
                 )
                 for each in found
             ],

@@ -56,6 +56,15 @@ def test_the_table_goes_to_stdout_and_the_verdict_to_stderr(emwatch: Run, sem: P
     assert ended.stderr.splitlines()[-1] == "the configuration is valid (no file, defaults only)"
 
 
+def test_what_is_empty_is_shown_as_it_stands_in_a_file(emwatch: Run, sem: Path) -> None:
+    lines = emwatch("config", "check", sem).stdout.splitlines()
+    shown = {line.split()[0]: line.split(maxsplit=1)[1].rsplit(maxsplit=1)[0].strip() for line in lines}
+
+    assert (shown["ledger.server"], shown["targets"], shown["watch.instrument"]) == ("null", "[]", "[]")
+    assert 'timezone: "",' in shown["alerts.policy"]
+    assert "quiet_hours: []" in shown["alerts.policy"]
+
+
 def test_mistakes_end_with_78_and_are_told_also_in_json(emwatch: Run, tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("wach: {}\nlog: {level: loud}\n", encoding="utf-8")

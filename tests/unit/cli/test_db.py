@@ -140,7 +140,7 @@ def test_merging_a_ledger_into_a_new_one_takes_all_of_it(emwatch: Run, ledger: P
     merged = emwatch("db", "merge", ledger, "--ledger", new)
     again = emwatch("db", "merge", ledger, "--ledger", new, "--json")
 
-    assert merged.stdout == f"{ledger}: 7 rows taken over, 0 were known, 1 alerts\n"
+    assert merged.stdout == f"{ledger}: 7 rows taken over, 0 known already, 1 alert\n"
     assert json.loads(again.stdout)["frames"] == 0
     assert emwatch("log", "--count", "--all", "--ledger", new).stdout == "7\n"
     assert emwatch("db", "merge", new, "--ledger", new).returncode == 1

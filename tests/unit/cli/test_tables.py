@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from typing import TYPE_CHECKING
 
+import pytest
+
+import emwatch.cli
 from emwatch.cli.terminal import display
 from emwatch.cli.terminal.display import Column, fitting_widths, print_table
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 COLUMNS = (
     Column("Category", whole=True),
@@ -67,3 +72,63 @@ def test_a_name_is_shortened_in_its_middle_and_stays_on_its_line(
     assert lines[2].split()[1].startswith("first_")
     assert "…" in lines[2]
     assert lines[2].endswith("_0001.tif")
+
+
+#: Long values of columns that a table of frames may have; others are numbers.
+LONG = {
+    "Category": "MEMS_devices_and_electrodes ?",
+    "Else": "Porous_Sponge 0.12",
+    "Recorded": "2026-11-29 16:05:03",
+    "Reviewed": "2026-11-29 16:05:03",
+    "Queued": "2026-11-29 16:05:03",
+    "Learned": "2026-11-29 16:05",
+    "Magnification": "250,000",
+    "Magn.": "250,000",
+    "Recall": "100 % (80-100)",
+    "False alarms": "12 % (3-24)",
+    "Target": "nanowires on the left",
+    "File": "session_of_the_whole_night/frame_0003.tif",
+}
+
+
+def _tables() -> Iterator[tuple[str, tuple[Column, ...]]]:
+    """Yield the columns of every table that a module of the command line keeps, with the module's name."""
+    for module in pkgutil.walk_packages(emwatch.cli.__path__, "emwatch.cli."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if isinstance(value, tuple) and value and all(isinstance(each, Column) for each in value):
+                yield f"{module.name}{name}", value
+
+
+TABLES = dict(_tables())
+
+
+@pytest.mark.parametrize("columns", [pytest.param(each, id=name) for name, each in TABLES.items()])
+def test_names_of_files_are_never_broken_over_lines(columns: tuple[Column, ...]) -> None:
+    assert all(each.shorten or each.whole for each in columns if each.title == "File")
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["commands.classify_COLUMNS", "commands.target_FOUND", "commands.target_LISTED", "terminal.log_rows_COLUMNS"],
+)
+def test_at_80_columns_a_row_of_frames_is_a_line_and_no_word_of_a_title_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], table: str
+) -> None:
+    monkeypatch.setattr(display, "is_terminal", lambda _stream: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    columns = TABLES[f"emwatch.cli.{table}"]
+    print_table(columns, [[LONG.get(column.title, "12") for column in columns]] * 2)
+    drawn, told = capsys.readouterr()
+    title, rows = drawn.split("─", 1)
+
+    left_out = told.removeprefix("no room for: ").strip().split(", ")
+    assert {word for column in columns if column.title not in left_out for word in column.title.split()} == set(
+        title.split()
+    )
+    assert len([line for line in rows.splitlines()[1:] if line.strip()]) == 2
+    assert max(map(len, drawn.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("hits", "words"), [(0, "0 hits"), (1, "1 hit"), (1200, "1,200 hits")])
+def test_a_number_agrees_with_its_noun(hits: int, words: str) -> None:
+    assert words in display.result_words(1, hits, 0, 0)
