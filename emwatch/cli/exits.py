@@ -17,7 +17,7 @@ class Exit(IntEnum):
     USAGE = 2  #: the command line is wrong
     NOTHING_FOUND = 3  #: the question was fine, and nothing answers to it
     SOME_FAILED = 4  #: done, but some frames could not be read
-    NOT_PROVED = 5  #: a check found something wrong: files without a row, a ledger or backup that is not sound
+    NOT_PROVED = 5  #: a check found something wrong: files without a row, a ledger that is not sound, a silent daemon
     BAD_CONFIG = 78  #: the configuration cannot be used (EX_CONFIG of sysexits.h)
     INTERRUPTED = 130  #: stopped by Ctrl-C
 

@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 
     from emwatch.config import Config
 
-#: A frame may take its reader two tries of `watch.read_seconds`; a loop silent for much longer hangs.
-_SILENT_S: Final = 60.0
+#: The status file is renewed every 5 s while nothing hangs: three missed in a row are worth a word.
+_NO_SIGN_S: Final = 20.0
+#: A loop that is silent for longer than any frame may take its reader (two tries of `watch.read_seconds`) hangs.
+_SILENT_S: Final = 30.0
+_BEYOND_READING_S: Final = 10.0
+_ALERTS_LATE_S: Final = 60.0
 _LITTLE_SPACE_BYTES: Final = 1 << 30
 #: From this release on, a checkpoint racing a commit cannot corrupt a WAL (https://sqlite.org/wal.html).
 _SOUND_SQLITE: Final = (3, 51, 3)
@@ -46,12 +50,14 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
     summary, trouble = _summary(ledger)
     silent_s = _age_s(told.get("written_at"), now)
     last_frame_at = summary.last_frame_at or told.get("last_frame_at")
+    state = _state(pid, told, silent_s, config)
     document: dict[str, Any] = {
         "running": pid is not None,
-        "state": _state(pid, told, silent_s, config),
+        "state": state,
         "pid": pid,
         "started_at": told.get("started_at") if pid is not None else None,
         "last_sign_of_life_at": told.get("written_at"),
+        "no_sign_of_life_s": silent_s if _is_quiet(state, silent_s) else None,
         "directories": _directories(config, told, running=pid is not None),
         "frames": _frames(summary, told, running=pid is not None),
         "lag_s": told.get("lag_s"),
@@ -81,7 +87,7 @@ def status_document(config: Config, now: datetime) -> dict[str, Any]:
             **({"daemon": told.get("versions")} if told.get("versions") else {}),
         },
     }
-    document["warnings"] = list(_warnings(document, silent_s, now))
+    document["warnings"] = list(_warnings(document, now))
     return document
 
 
@@ -109,9 +115,14 @@ def _state(pid: int | None, told: dict[str, Any], silent_s: float | None, config
         return "not running" if told.get("state", "ended") == "ended" else "not running (it was killed)"
     if told.get("pid") != pid:
         return "starting"
-    if silent_s is not None and silent_s > max(_SILENT_S, 3 * config.watch.read_seconds):
+    if silent_s is not None and silent_s > max(_SILENT_S, 2 * config.watch.read_seconds + _BEYOND_READING_S):
         return "silent"
     return str(told.get("state", "starting"))
+
+
+def _is_quiet(state: str, silent_s: float | None) -> bool:
+    """Return whether the daemon gave no sign of life for too long; loading a model at the start may take its time."""
+    return state == "silent" or (state == "watching" and silent_s is not None and silent_s > _NO_SIGN_S)
 
 
 def _summary(ledger: Path) -> tuple[Summary, str]:
@@ -227,9 +238,9 @@ def sqlite_is_sound(release: tuple[int, ...]) -> bool:
     )
 
 
-def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -> Iterator[str]:
-    if document["state"] == "silent":
-        yield f"no sign of life for {silent_s:.0f} s: the daemon waits, most likely for a share that does not answer"
+def _warnings(document: dict[str, Any], now: datetime) -> Iterator[str]:
+    if document["no_sign_of_life_s"] is not None:
+        yield _about_silence(document["no_sign_of_life_s"], document["state"])
     if document["ledger"]["trouble"]:
         yield document["ledger"]["trouble"]
     if (document["ledger"]["wal_bytes"] or 0) > LARGE_WAL_BYTES:
@@ -250,6 +261,14 @@ def _warnings(document: dict[str, Any], silent_s: float | None, now: datetime) -
     backup = document["ledger"]["backup"] or {}
     if backup.get("trouble"):
         yield f"the last backup failed: {backup['trouble']}"
+
+
+def _about_silence(silent_s: float, state: str) -> str:
+    maybe = "" if state == "silent" else "it reads a difficult file, "
+    return (
+        f"no sign of life for {silent_s:.0f} s: the daemon hangs: {maybe}a share does not answer, or its process is stopped "
+        "(kill -CONT)"
+    )
 
 
 def _warnings_about_the_configuration(last_read: dict[str, Any]) -> Iterator[str]:
@@ -278,5 +297,5 @@ def _warnings_about_alerts(alerts: dict[str, Any], now: datetime) -> Iterator[st
     for name, of in alerts.items():
         if of["dead"]:
             yield f"alerts: {name}: {of['dead']} given up; see them with: emwatch log --hits"
-        if (age_s := _age_s(of["oldest_pending_at"], now)) is not None and age_s > _SILENT_S:
+        if (age_s := _age_s(of["oldest_pending_at"], now)) is not None and age_s > _ALERTS_LATE_S:
             yield f"alerts: {name}: {of['pending']} wait, the oldest for {age_s:.0f} s {of['last_error']}".rstrip()

@@ -26,7 +26,7 @@ def status(ledger: Path | None, config_file: Path | None, as_json: bool) -> None
     """
     Show the state of the daemon: directories, frames, alerts, ledger, disk, model, versions.
 
-    The exit code is 0 while it runs, else 3. The watched directories are not accessed: their state is what the daemon
+    The exit code is 0 while it runs, 5 if it runs and gives no sign of life, else 3. The watched directories are not accessed: their state is what the daemon
     wrote last, so the answer comes at once even if a share hangs.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
@@ -45,6 +45,8 @@ def status(ledger: Path | None, config_file: Path | None, as_json: bool) -> None
             tell_warning(warning)
     if not document["running"]:
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+    if document["state"] == "silent":
+        raise click.exceptions.Exit(Exit.NOT_PROVED)
 
 
 def _rows(document: dict[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
@@ -84,7 +86,9 @@ def _daemon(document: dict[str, Any], now: datetime) -> str:
         return str(document["state"])
     process = f", process {document['pid']}" if document["pid"] else ""
     since = _ago(document["started_at"], now)
-    return f"{document['state']}{process}{f', started {since}' if since else ''}"
+    silent_s = document["no_sign_of_life_s"]
+    silence = "" if silent_s is None else f", no sign of life for {age_text(silent_s)}"
+    return f"{document['state']}{process}{f', started {since}' if since else ''}{silence}"
 
 
 def _directory(each: dict[str, Any], now: datetime) -> str:

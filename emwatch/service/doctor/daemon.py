@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 _TOLD_ELSEWHERE: Final = ("alerts: ", "MB are left on the ledger's disk")
 
 _MENDS: Final = (
-    ("no sign of life", "findmnt; mount the share that hangs again. If all shares answer: systemctl restart emwatch"),
+    (
+        "no sign of life",
+        "findmnt; mount the share that hangs again; kill -CONT a stopped process. If all shares answer: systemctl restart emwatch",
+    ),
     ("unavailable", "mount the directory; what was written meanwhile is found"),
     ("degraded", "emwatch doctor: see watch.limit; then: systemctl restart emwatch"),
     ("events were lost", "sudo sysctl fs.inotify.max_queued_events=131072"),

@@ -10,7 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from emwatch.cli.main import cli
 from emwatch.config import load
 from emwatch.frame import FrameState, Match, Outcome, Prediction, StatKey
 from emwatch.ingest.events import FrameDone
@@ -154,15 +156,35 @@ def test_where_no_new_file_can_be_made_the_old_one_is_written_over(rig: Rig, loc
     assert rig.ask()["state"] == "not running"
 
 
+def test_a_daemon_that_is_silent_is_not_well_for_a_script(rig: Rig, lock: SingleInstance, tmp_path: Path) -> None:
+    settings = tmp_path / "lab.yaml"
+    settings.write_text(f"watch: {{directory: {rig.root}}}\nledger: {{path: {rig.ledger}}}\n", encoding="utf-8")
+    with Ledger(rig.ledger):
+        rig.status_file.become("watching")
+        later = CliRunner().invoke(cli, ["status", "--config", str(settings)])
+    lock.release()
+
+    assert later.exit_code == 5
+    assert "silent, process" in later.stdout
+    assert "no sign of life for" in later.stdout
+    assert "no sign of life for" in later.stderr
+
+
 def test_a_daemon_that_no_longer_writes_is_silent(rig: Rig, lock: SingleInstance) -> None:
     rig.status_file.become("watching")
-    rig.clock.advance(59)
-    assert rig.ask()["state"] == "watching"
+    rig.clock.advance(19)
+    assert rig.ask()["no_sign_of_life_s"] is None
+    rig.clock.advance(2)
+    quiet = rig.ask()
+    rig.clock.advance(28)
+    assert rig.ask()["state"] == "watching"  # a file may take its reader two tries of 20 s
     rig.clock.advance(2)
     asked = rig.ask()
 
+    assert (quiet["state"], quiet["no_sign_of_life_s"]) == ("watching", 21.0)
+    assert any("no sign of life for 21 s" in warning for warning in quiet["warnings"])
     assert asked["state"] == "silent"
-    assert any("no sign of life for 61 s" in warning for warning in asked["warnings"])
+    assert any("no sign of life for 51 s" in warning for warning in asked["warnings"])
     rig.status_file.become("ended")
     lock.release()
     assert rig.ask()["state"] == "not running"
