@@ -1,4 +1,4 @@
-"""What all painters begin with: a height map to draw on, and random numbers to draw with."""
+"""What both painters begin with: a height map to draw on, and random numbers to draw with."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from emwatch.errors import EmwatchError
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.simulate.acquisition import Acquisition, Shot
 from emwatch.simulate.data_bar import Barred, with_data_bar
-from emwatch.simulate.painter import PAINTERS, Drawing, draw_frame
+from emwatch.simulate.painter import Drawing, draw_frame
 from emwatch.simulate.vendors import COMMON, VENDORS, vendor_named
 
 if TYPE_CHECKING:
@@ -124,16 +124,15 @@ def take_picture(
     width: int = 1024,
     height: int = 768,
     acquired_at: datetime = SESSION_START,
-    painter: str = PAINTERS[0],
 ) -> SimulatedFrame:
     """
     Draw a frame with a data bar, as an instrument of this vendor would show it; ``barred.pixels`` are what is seen.
 
-    ``painter``: one of `emwatch.simulate.painter.PAINTERS`. The bar's style and every setting follow from seed and vendor alone, never from the category.
+    The bar's style and every setting follow from seed and vendor alone, never from the category.
     """
     rng = np.random.Generator(np.random.PCG64([_SHOT_STREAM, seed]))
     maker = vendor_named(vendor)
-    drawing = draw_frame(category, seed, width, height, painter=painter)
+    drawing = draw_frame(category, seed, width, height)
     acquisition = _acquisition(drawing, maker, width, rng, acquired_at)
     style = bar_style(seed, vendor)
     return SimulatedFrame(drawing, acquisition, maker, style, with_data_bar(drawing.pixels, style, acquisition, rng))
@@ -146,8 +145,7 @@ class Microscope:
     ``rate``: frames a second (0 or the burst mode: as fast as they can be drawn). ``vendor``: a name of `VENDORS`, or
     ``mixed`` to change between the common makers after every frame, ``all`` to go through every format. ``categories``: those to draw, in balanced turns; all ten by default.
     ``manifest``: by default ``<out>.manifest.ndjson`` beside the directory. ``pause_s``: between two chunks of a slow write,
-    and before a late sidecar. ``first_number``: of the first file name. ``painter``: who draws, one of
-    `emwatch.simulate.painter.PAINTERS`. Raises `EmwatchError` if an argument or the
+    and before a late sidecar. ``first_number``: of the first file name. Raises `EmwatchError` if an argument or the
     directory cannot be used, and rather than overwrite a file.
     """
 
@@ -169,7 +167,6 @@ class Microscope:
         pause_s: float = 0.05,
         session_start: datetime = SESSION_START,
         first_number: int = 1,
-        painter: str = PAINTERS[0],
     ) -> None:
         self.out = out
         self.frames = frames
@@ -177,7 +174,6 @@ class Microscope:
         self.manifest = manifest if manifest is not None else out.with_name(f"{out.name}.manifest.ndjson")
         self._rate = rate
         self._vendors = _vendors_named(vendor)
-        self._painter = painter
         self._seed = seed
         self._categories = _known(categories)
         self._size = (width, height)
@@ -221,7 +217,6 @@ class Microscope:
             width=self._size[0],
             height=self._size[1],
             acquired_at=self._session_start + timedelta(seconds=41 * index),
-            painter=self._painter,
         )
 
     def category_of(self, index: int) -> str:

@@ -1,7 +1,7 @@
 """
 Draws SEM-like frames of the ten categories: fixtures, demo and training material.
 
-Three painters draw, with nothing in common but their random numbers' source: each has its own scenes, its own way to build
+Two painters draw, with nothing in common but their random numbers' source: each has its own scenes, its own way to build
 them and its own imaging model. What is drawn and how it is imaged come from separate random streams: the scene's depends
 on painter, seed and category, the imaging's on painter and seed, so that no imaging setting can tell the category.
 """
@@ -17,8 +17,7 @@ import numpy as np
 
 from emwatch.errors import EmwatchError
 from emwatch.frame import CATEGORIES
-from emwatch.simulate import bodies, scenes, specimens
-from emwatch.simulate.bodies.light import picture_of as seen_bodies
+from emwatch.simulate import scenes, specimens
 from emwatch.simulate.scenes.imaging import picture_of as seen_scene
 from emwatch.simulate.specimens.electrons import picture_of as seen_specimen
 
@@ -67,7 +66,6 @@ _PAINTERS: Final[Mapping[str, _Painter]] = MappingProxyType(
     {
         "scenes": _Painter(scenes.KINDS, seen_scene, 1, 2),
         "specimens": _Painter(specimens.KINDS, seen_specimen, 3, 4),
-        "bodies": _Painter(bodies.KINDS, seen_bodies, 5, 6),
     }
 )
 

@@ -18,9 +18,6 @@ from emwatch.frame import CATEGORIES, path_to_text, text_to_path
 #: Written out, so that help needs no numpy; a test holds them against the simulator's own.
 MODES: Final = ("plain", "atomic", "tmp-rename", "slow-write", "prealloc", "sidecar-late", "burst", "truncated")
 
-#: The painters, written out for the same reason.
-PAINTERS: Final = ("scenes", "specimens", "bodies")
-
 #: Names for more than one vendor: the common makers in turn, and every format in turn.
 SEVERAL: Final = ("mixed", "all")
 
@@ -75,13 +72,6 @@ def _vendor(context: click.Context, parameter: click.Parameter, value: str) -> s
     multiple=True,
     type=Category(),
     help="Draw only this category; can be repeated.",
-)
-@click.option(
-    "--painter",
-    type=click.Choice(PAINTERS),
-    default=PAINTERS[0],
-    show_default=True,
-    help="Who draws. The model that comes with emwatch has learned frames of scenes and specimens, none of bodies.",
 )
 @click.option(
     "--first-number",

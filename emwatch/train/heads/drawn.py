@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 #: Large enough for the network's 170 pixels, small enough to draw thousands.
 _WIDTH_PX: Final = 512
 
-#: The painters whose frames teach heads, in turn.
-TEACHERS: Final = ("scenes", "specimens")
-
 #: Every second frame wears a bar, whatever its category.
 _BAR_SHARE: Final = 0.5
 
@@ -49,14 +46,14 @@ def drawn_frames(per_category: int, seed: int) -> list[DrawnFrame]:
     """
     Return the drawn frames of a seed, category after category.
 
-    The painters that teach draw in turn. Each takes its kinds in turn, so that none is rare by chance, and counts its own seeds: its
+    The painters draw in turn. Each takes its kinds in turn, so that none is rare by chance, and counts its own seeds: its
     frames are the first ones of a longer list, too.
     """
     return [
         DrawnFrame(category, painter, kinds[turn % len(kinds)], _first(seed) + turn)
         for category, name in enumerate(CATEGORIES)
         for number in range(per_category)
-        for turn, painter in [(number // len(TEACHERS), TEACHERS[number % len(TEACHERS)])]
+        for turn, painter in [(number // len(PAINTERS), PAINTERS[number % len(PAINTERS)])]
         for kinds in [kinds_of(name, painter)]
     ]
 

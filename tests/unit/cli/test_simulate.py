@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from emwatch.cli.commands.simulate import MODES, PAINTERS
+from emwatch.cli.commands.simulate import MODES
 from emwatch.cli.main import cli
 
 Run = Callable[..., Any]
@@ -19,31 +19,6 @@ def test_the_modes_are_the_simulators() -> None:
     from emwatch.simulate.microscope import WriteMode
 
     assert tuple(WriteMode) == MODES
-
-
-def test_the_painters_are_the_simulators() -> None:
-    from emwatch.simulate import painter
-
-    assert painter.PAINTERS == PAINTERS
-
-
-def test_the_help_says_truly_whose_frames_the_model_has_learned() -> None:
-    from emwatch.train.heads.drawn import TEACHERS
-
-    assert set(PAINTERS) - set(TEACHERS) == {"bodies"}
-
-
-def test_another_painter_draws_other_pictures_of_the_same_categories(tmp_path: Path) -> None:
-    drawn = {}
-    for painter in PAINTERS:
-        arguments = ["--rate", "0", "--category", "Tips", "--frames", "1", "--painter", painter]
-        result = CliRunner().invoke(cli, ["simulate", "--out", str(tmp_path / painter), *arguments])
-        assert result.exit_code == 0
-        truth = json.loads((tmp_path / f"{painter}.manifest.ndjson").read_text(encoding="utf-8"))
-        drawn[truth["sha256"]] = truth["category"], truth["data_bar"]
-
-    assert len(drawn) == len(PAINTERS)
-    assert len(set(drawn.values())) == 1
 
 
 def test_frames_their_truth_and_a_summary_are_written(emwatch: Run, tmp_path: Path) -> None:
@@ -86,7 +61,6 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         (["--frames", "0"], "x>=1"),
         (["--rate", "-1"], "x>=0"),
         (["--category", "Dust"], "is not one of"),
-        (["--painter", "nobody"], "is not one of"),
     ],
 )
 def test_a_wrong_option_is_a_usage_error(tmp_path: Path, arguments: list[str], says: str) -> None:

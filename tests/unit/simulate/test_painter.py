@@ -12,7 +12,7 @@ import pytest
 
 from emwatch.errors import EmwatchError
 from emwatch.frame import CATEGORIES
-from emwatch.simulate import bodies, scenes, specimens
+from emwatch.simulate import scenes, specimens
 from emwatch.simulate.painter import PAINTERS, draw_frame, kinds_of
 from emwatch.simulate.scenes.imaging import Imaging, seen
 
@@ -27,16 +27,15 @@ def test_a_category_has_at_least_five_kinds(painter: str, category: str) -> None
     assert len(set(kinds)) == len(kinds) >= 5
 
 
-@pytest.mark.parametrize("wing", [scenes, specimens, bodies], ids=PAINTERS)
+@pytest.mark.parametrize("wing", [scenes, specimens], ids=PAINTERS)
 def test_no_kind_belongs_to_two_categories_under_the_same_paint(wing: type[scenes]) -> None:
     paints = Counter(kind.paint for kinds in wing.KINDS.values() for kind in kinds)
 
     assert max(paints.values()) == 1
 
 
-@pytest.mark.parametrize("wing", [specimens, bodies], ids=["specimens", "bodies"])
-def test_each_kind_of_a_later_painter_names_where_it_is_known_from(wing: type[specimens]) -> None:
-    sources = {kind.name: kind.source for kinds in wing.KINDS.values() for kind in kinds}
+def test_each_kind_of_the_second_painter_names_where_it_is_known_from() -> None:
+    sources = {kind.name: kind.source for kinds in specimens.KINDS.values() for kind in kinds}
 
     assert [name for name, source in sources.items() if len(source) < 10] == []
 
@@ -85,7 +84,7 @@ def test_another_seed_draws_another_picture(painter: str, category: str) -> None
 
 def test_the_painters_share_no_way_to_build_or_to_image() -> None:
     """Each may use planes of numbers, an empty height map and the record of a kind, nothing else but its own."""
-    for wing, name in ((scenes, "scenes"), (specimens, "specimens"), (bodies, "bodies")):
+    for wing, name in ((scenes, "scenes"), (specimens, "specimens")):
         allowed = (
             f"emwatch.simulate.{name}",
             "emwatch.simulate.planes",
@@ -145,9 +144,7 @@ def test_brightness_and_contrast_do_not_tell_the_category(painter: str) -> None:
     assert max(means.values()) - min(means.values()) < 60
 
 
-@pytest.mark.parametrize(
-    ("painter", "kind"), [("scenes", "pillars"), ("specimens", "dots"), ("bodies", "rows of pillars")]
-)
+@pytest.mark.parametrize(("painter", "kind"), [("scenes", "pillars"), ("specimens", "dots")])
 def test_a_tilt_asked_for_is_the_tilt_drawn(painter: str, kind: str) -> None:
     flat, tilted = (
         draw_frame("Patterned_surface", 2, 256, 192, painter=painter, kind=kind, stage_tilt_deg=tilt)
@@ -165,7 +162,7 @@ def test_the_field_width_fits_the_kind() -> None:
 
 
 def test_an_unknown_painter_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(EmwatchError, match="unknown painter 'nobody': choose one of scenes, specimens, bodies"):
+    with pytest.raises(EmwatchError, match="unknown painter 'nobody': choose one of scenes, specimens"):
         draw_frame("Tips", 1, 64, 48, painter="nobody")
 
 
