@@ -37,7 +37,7 @@ _TARGETS_AFTER_A_CHANGE_S: Final = 5.0
 #: The daemon does within this time what a page asked of it.
 _EXPECTED_S: Final = 15.0
 #: A new frame is told of when its pictures are drawn, or after this time.
-_DRAWN_WITHIN_S: Final = 0.4
+_DRAWN_WITHIN_S: Final = 0.2
 _COMMENT_EVERY_S: Final = 15.0
 #: A page that takes nothing for so many events is cut off, and catches up when it connects again.
 _MOST_WAITING: Final = 200
