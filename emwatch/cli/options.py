@@ -30,6 +30,9 @@ VERBOSITY: Final = "emwatch.verbosity"
 
 _SERVERS: Final = ("postgresql:", "postgresql+psycopg:")
 _CONFIGURED: Final = "server"
+_ANSWERED_BY_SERVERS: Final = (
+    "emwatch log, stats, show, tail, plot, map, sheet, report, review --list, session list and session show"
+)
 
 
 class AnyPath(click.Path):
@@ -48,8 +51,7 @@ class AnyPath(click.Path):
             self.fail("is empty; was it meant to come from a variable that is not set?", param, ctx)
         if os.fspath(value).startswith(_SERVERS):
             self.fail(
-                "is a server, and this needs a file: the ledger of a microscope. A server answers emwatch log, stats, show, "
-                "tail, session list and session show",
+                f"is a server, and this needs a file: the ledger of a microscope. A server answers {_ANSWERED_BY_SERVERS}",
                 param,
                 ctx,
             )

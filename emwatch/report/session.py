@@ -53,8 +53,14 @@ class SessionReport:
         return sorted(hits, key=lambda each: -(each.probability or 0.0))[:_HITS_SHOWN]
 
 
-def session_report(reader: LedgerReader, session: SessionRow, config: Config, made_at: datetime) -> SessionReport:
-    """Return the report of a session; its numbers are those of ``emwatch log --session N --count`` with each filter."""
+def session_report(
+    reader: LedgerReader, session: SessionRow, configuration: Mapping[str, Any], made_at: datetime
+) -> SessionReport:
+    """
+    Return the report of a session; its numbers are those of ``emwatch log --session N --count`` with each filter.
+
+    ``configuration``: what is told of how the frames were recorded, by key; see `configuration_of`.
+    """
     wanted = LogFilter(session=str(session.id), newest_first=False, states=tuple(FrameState))
     rows = [each for each in reader.rows(wanted) if each.state in {FrameState.RECORDED, FrameState.FAILED}]
     alerts, models, reviews = reader.deliveries(wanted), reader.models_used(wanted), reader.reviews(wanted)
@@ -99,7 +105,7 @@ def session_report(reader: LedgerReader, session: SessionRow, config: Config, ma
         ],
         "notes": [{"file": path_to_text(each.path), "text": each.notes} for each in rows if each.notes],
         "models": [{"name": each.name, "sha256": each.sha256, "frames": each.frames} for each in models],
-        "configuration": _configuration(config),
+        "configuration": configuration,
     }
     return SessionReport(document, reader.positions(wanted))
 
@@ -251,7 +257,7 @@ def _gaps(rows: Sequence[LogRow]) -> list[dict[str, Any]]:
     return sorted(pauses, key=lambda each: -float(each["seconds"]))
 
 
-def _configuration(config: Config) -> dict[str, Any]:
+def configuration_of(config: Config) -> dict[str, Any]:
     """Return what was looked for, and where; of channels only names and kinds, so that no secret can be in it."""
     return {
         "watch.directory": [path_to_text(each) for each in config.watch.directory],

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from emwatch.errors import LedgerError, QuestionError
-from emwatch.frame import FrameState, Review, ReviewVerdict, Window
-from emwatch.ledger.entries import Note, SessionChange
+from emwatch.frame import FrameState, Window
 from emwatch.ledger.filters import LogFilter
 from emwatch.ledger.query import LedgerReader
 from emwatch.ledger.server.connect import Server
@@ -20,13 +19,12 @@ from emwatch.ledger.server.tables import SPAN
 from emwatch.ledger.stats import GROUPS
 from emwatch.ledger.writer import Ledger
 from emwatch.session_rules import SessionRules
-from emwatch.testing import NOON, make_failure, make_metadata, make_outcome, make_prediction, make_stat_key
+from emwatch.testing import NOON
+from tests.recorded import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from conftest import Program
 
     from tests.postgres import Postgres
 
@@ -34,59 +32,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 ALL: Final = tuple(FrameState)
-PATHS: Final = (
-    *(
-        "/acq/Ana/wafer-7_scan[1].tif",
-        "/acq/Ana/wafer 7 (copy).tif",
-        "/acq/Bo/MÜLLER_Größe.tif",
-        "/acq/Bo/Mu\u0308ller2.tif",
-    ),
-    *("/acq/50%_done.tif", "/acq/back\\slash.tif", "/acq/B.tif", "/acq/a.tif", "/acq/ä.tif", "/acq/émail.tif"),
-    *("/acq/Ana/it's.tif", '/acq/Ana/"quoted".tif', "/acq/x.y-z.TIF", "/acq/scan1.tif", "/acq/scan[1].tif"),
-)
-
-
-def record(ledger: Ledger) -> None:
-    """A ledger with something of everything."""
-    for at, path in enumerate(PATHS):
-        moment = NOON + timedelta(minutes=37 * at)
-        values = {
-            "magnification": 1000.0 * at,
-            "stage_x_mm": at / 7,
-            "stage_y_mm": -at / 3,
-            "working_distance_mm": 0.1 + 0.2 * at,
-            "detector": ("ETD", "InLens", "etd_2")[at % 3],
-            "operator": ("Ana", "Bo")[at % 2],
-            "instrument": f"Quanta {at % 2}",
-        }
-        metadata = make_metadata(**(values if at % 4 else {}))
-        key = make_stat_key(moment, inode=at)
-        outcome = make_outcome(path, f"content {at}", targets=("wanted",) if at % 3 == 0 else (), stat_key=key)
-        assert outcome.reading is not None
-        said = make_prediction(
-            ("Tips", "Nanowires", "Films_Coated_Surface")[at % 3], 0.5 + at / 40, uncertain=at % 5 == 0
-        )
-        said = replace(said, margin=at / 50, novelty=None if at % 2 else at / 10)
-        ledger.record(replace(outcome, reading=replace(outcome.reading, metadata=metadata), prediction=said), moment)
-    later = NOON + timedelta(days=1)
-    ledger.record(make_failure("/acq/broken.tif", "", "truncated", state=FrameState.FAILED), later)
-    ledger.record(make_failure("/acq/notes.txt", "", "not-a-frame", state=FrameState.SKIPPED), later)
-    ledger.record(make_outcome("/acq/a.tif", "overwritten", stat_key=make_stat_key(later)), later)
-    ledger.record(make_outcome("/acq/copy.tif", "content 3", stat_key=make_stat_key(later)), later)
-    ledger.baseline(ledger.path.parent, [(ledger.path.parent / "old.tif", make_stat_key())], NOON)
-    ledger.add_reviews(
-        [
-            Review(1, ReviewVerdict.CONFIRM, "Tips", "Ana", NOON, "sharp"),
-            Review(1, ReviewVerdict.RELABEL, "Films_Coated_Surface", "Bo", later, ""),
-            Review(4, ReviewVerdict.UNSURE, None, "Bo", later, "too dark"),
-        ]
-    )
-    for text, of in (("Grain boundary, seen twice", 2), ("second note", 2), ("Größe stimmt nicht", 3)):
-        ledger.enter(Note(text, "Ana", NOON + timedelta(seconds=len(text)), frame_id=of))
-    ledger.enter(Note("vacuum was poor", "Ana", NOON, session_id=1))
-    ledger.enter(SessionChange(1, "Wafer 7", operator="Chen", sample="W7"))
-    for alert in ledger.due_alerts("terminal", later, limit=2):
-        ledger.alert_delivered(alert.id, later)
 
 
 @pytest.fixture(name="readers", scope="module")
@@ -314,29 +259,3 @@ def test_what_a_server_is_not_asked(readers: tuple[LedgerReader, LedgerReader], 
     ):
         with pytest.raises(LedgerError, match="the ledger's file"):
             ask()
-
-
-def test_commands_ask_a_server(emwatch: Program, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = postgres.database()
-    monkeypatch.setenv("PGPASSWORD", postgres.PASSWORD)  # libpq finds it by itself
-    with Ledger(emwatch.ledger) as ledger:
-        record(ledger)
-        Handover(ledger, Server(url)).hand_over(NOON)
-    for words in (
-        ("log", "--count"),
-        ("log", "--csv", "--fields", "path,magnification,uncertain,targets", "--path", "*müller*"),
-        ("stats", "--by", "category"),
-        ("tail", "-n", "3"),
-    ):
-        assert emwatch(*words, "--ledger", url).stdout == emwatch(*words).stdout != ""
-    assert f"{SPAN + 1}" in emwatch("session", "list", "--ledger", url).stdout
-    assert "Wafer 7" in emwatch("session", "show", str(SPAN + 1), "--ledger", url).stdout
-    assert "Grain boundary" in emwatch("show", str(SPAN + 2), "--ledger", url).stdout
-    for words in (("tail", "-f"), ("review", "--list"), ("sql", "SELECT 1"), ("run",), ("session", "end")):
-        assert "emwatch log" in emwatch(*words, "--ledger", url, expect=2).stderr
-    assert "ledger.server: is not configured" in emwatch("log", "--ledger", "server", expect=78).stderr
-    assert "holds a password" in emwatch("log", "--ledger", url.replace("owner@", "owner:word@"), expect=2).stderr
-    monkeypatch.setenv("PGPASSWORD", "another word")
-    refused = emwatch("log", "--ledger", url, expect=1).stderr
-    assert "refuses this user" in refused
-    assert "another word" not in refused

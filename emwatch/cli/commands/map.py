@@ -10,7 +10,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, ledger_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, asked_ledger, asked_ledger_option, config_option, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import counted
 
@@ -36,10 +36,10 @@ _THUMBNAIL_PX: Final = 192
     show_default=True,
     help="Pictures in the HTML page for at most N frames: hits first, then the newest.",
 )
-@ledger_option
+@asked_ledger_option
 @config_option
 @logging_options
-def stage_map(config_file: Path | None, ledger: Path | None, out: Path, **asked: Any) -> None:
+def stage_map(config_file: Path | None, ledger: Path | str | None, out: Path, **asked: Any) -> None:
     """
     Draw the stage with each frame's field of view to scale; a frame is drawn if it meets all filters.
 
@@ -54,12 +54,12 @@ def stage_map(config_file: Path | None, ledger: Path | None, out: Path, **asked:
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     shape = format_of(out, _FORMATS)
     wanted = replace(filter_of(asked), limit=asked["limit"])
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    config, place = asked_ledger(config_file, ledger)
     check_output(config, out)
     from emwatch.ledger.query import LedgerReader
     from emwatch.report import stage_map as drawing
 
-    with LedgerReader(config.ledger.path) as reader:
+    with LedgerReader(place) as reader:
         positions = reader.positions(wanted)
     chart = drawing.stage_map(positions, on_sample=asked["on_sample"])
     if not chart.placed:
@@ -82,7 +82,9 @@ def _thumbnails(chart: StageMap, most: int) -> dict[int, bytes]:
     from emwatch.pictures.cache import PictureCache, picture_folder
     from emwatch.pictures.thumbnails import Pictured, opened
 
-    chosen = sorted((each for each, _ in chart.placed), key=lambda each: (not each.targets, -each.frame_id))[:most]
+    # By time: on a server, numbers are in order within a ledger only.
+    rank = lambda each: (bool(each.targets), each.recorded_at, each.frame_id)  # noqa: E731 - one line says it
+    chosen = sorted((each for each, _ in chart.placed), key=rank, reverse=True)[:most]
     if not chosen:
         return {}
     with opened(PictureCache(picture_folder())) as pictures:

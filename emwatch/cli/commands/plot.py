@@ -10,7 +10,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, ledger_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, asked_ledger, asked_ledger_option, config_option, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.bars import print_bars
 from emwatch.cli.terminal.display import counted
@@ -30,10 +30,10 @@ _BARS_IN_A_PICTURE: Final = 60
 @frame_filters
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N frames, the newest.")
 @click.option("--out", metavar="FILE", type=AnyPath(), help="Write a .png or .svg file; needs emwatch[report].")
-@ledger_option
+@asked_ledger_option
 @config_option
 @logging_options
-def plot(kind: str, config_file: Path | None, ledger: Path | None, out: Path | None, **asked: Any) -> None:
+def plot(kind: str, config_file: Path | None, ledger: Path | str | None, out: Path | None, **asked: Any) -> None:
     """
     Plot how recorded frames are distributed, on the terminal or into a file; a frame counts if it meets all filters.
 
@@ -50,13 +50,13 @@ def plot(kind: str, config_file: Path | None, ledger: Path | None, out: Path | N
     if shape and importlib.util.find_spec("matplotlib") is None:
         raise ConfigError("--out needs matplotlib: pip install 'emwatch[report]', or go without --out")
     wanted = replace(filter_of(asked), limit=asked["limit"])
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    config, place = asked_ledger(config_file, ledger)
     if out is not None:
         check_output(config, out)
     from emwatch.ledger.query import LedgerReader
     from emwatch.report import distributions
 
-    with LedgerReader(config.ledger.path) as reader:
+    with LedgerReader(place) as reader:
         most = _BARS_IN_A_PICTURE if shape else _BARS_ON_A_TERMINAL
         asked_for = distributions.KINDS[kind]
         shown = asked_for.distribution(reader.stored(wanted, asked_for.columns), most)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
+from emwatch.cli.options import (
+    AnyPath,
+    asked_ledger,
+    asked_ledger_option,
+    config_option,
+    json_option,
+    logging_options,
+)
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import print_json, printable
 from emwatch.clock import SystemClock
@@ -43,12 +50,17 @@ _THUMBNAIL_PX: Final = 256
     type=AnyPath(),
     help="The notebook's token, USER:PASSWORD for ELOG; else EMWATCH_NOTEBOOK_TOKEN.",
 )
-@ledger_option
+@asked_ledger_option
 @config_option
 @json_option
 @logging_options
 def report(
-    session: str, out: Path | None, ledger: Path | None, config_file: Path | None, as_json: bool, **posting: Any
+    session: str,
+    out: Path | None,
+    ledger: Path | str | None,
+    config_file: Path | None,
+    as_json: bool,
+    **posting: Any,
 ) -> None:
     """
     Report SESSION, by its name or number or "last": summary, timeline, categories, hits, map, alerts, failures, reviews.
@@ -64,16 +76,22 @@ def report(
     from pathlib import Path
 
     from emwatch.ledger.query import LedgerReader
-    from emwatch.report.session import check_extra, page, session_report
+    from emwatch.report.session import check_extra, configuration_of, page, session_report
 
     if posting["post"] and (as_json or out is not None):
         raise click.UsageError("--post excludes --json and --out")
     shape = "json" if as_json else "html" if out is None else format_of(out, ("html", "json"))
     if shape == "html":
         check_extra()
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    config, place = asked_ledger(config_file, ledger)
+    if posting["post"] and not isinstance(place, Path):
+        raise click.UsageError(
+            "--post needs the ledger of the microscope: what waits for the notebook is kept beside it"
+        )
+    # The configuration of this PC says nothing of how another recorded its frames.
+    configuration = configuration_of(config) if isinstance(place, Path) else {"ledger.server": place.name}
     now = SystemClock().now()
-    with LedgerReader(config.ledger.path) as reader:
+    with LedgerReader(place) as reader:
         chosen = _chosen(reader, session)
         if posting["post"]:
             _post(config, reader, chosen, **posting)
@@ -81,7 +99,7 @@ def report(
         target = out or Path(f"report-{chosen.id}.html")
         if not as_json:
             check_output(config, target)
-        made = session_report(reader, chosen, config, now)
+        made = session_report(reader, chosen, configuration, now)
     if as_json:
         print_json(made.document)
     elif shape == "json":
@@ -99,13 +117,13 @@ def _post(
     token_file: Path | None,
 ) -> None:
     from emwatch.cli import notebook_post
-    from emwatch.report.session import page, session_report, summary_html
+    from emwatch.report.session import configuration_of, page, session_report, summary_html
 
     def entry(session_id: int) -> NotebookEntry | None:
         found = next((each for each in reader.session(str(session_id)) if each.id == session_id), None)
         if found is None:
             return None
-        made = session_report(reader, found, config, SystemClock().now())
+        made = session_report(reader, found, configuration_of(config), SystemClock().now())
         pictures = _thumbnails(made)
         files = {"emwatch-report.html": page(made, pictures).encode()}
         files |= {f"frame-{number}.jpg": jpeg for number, jpeg in pictures.items()}

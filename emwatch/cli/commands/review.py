@@ -13,7 +13,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
+from emwatch.cli.options import asked_ledger, asked_ledger_option, config_option, json_option, logging_options
 from emwatch.cli.parameter_types import Category
 from emwatch.cli.reviewing import login, record, review_of
 from emwatch.cli.terminal.display import Column, common_folder, counted, is_terminal, print_json, print_table, printable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from emwatch.ledger.filters import LogFilter
     from emwatch.ledger.log_row import LogRow
     from emwatch.ledger.query import ReviewRow, ToReview
+    from emwatch.ledger.server.connect import Server
 
 _LONGEST_NOTE: Final = 1000
 _PICTURE_PX: Final = 800
@@ -58,7 +59,7 @@ _LISTED = (
 @click.option("--list", "listing", is_flag=True, help="List reviews, the newest first; the filters choose frames.")
 @click.option("--yes", is_flag=True, help="Do not ask before many frames are reviewed at once.")
 @frame_filters
-@ledger_option
+@asked_ledger_option
 @config_option
 @json_option
 @logging_options
@@ -68,7 +69,7 @@ def review(
     note: str,
     listing: bool,
     yes: bool,
-    ledger: Path | None,
+    ledger: Path | str | None,
     config_file: Path | None,
     as_json: bool,
     **asked: Any,
@@ -104,10 +105,12 @@ def review(
         raise click.UsageError("say --as CATEGORY, --confirm, --reject or --unsure")
     if len(note) > _LONGEST_NOTE:
         raise click.UsageError(f"--note is longer than {_LONGEST_NOTE} characters")
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    config, place = asked_ledger(config_file, ledger)
     if listing:
-        _list(config, asked, as_json=as_json)
+        _list(place, asked, as_json=as_json)
         return
+    if not isinstance(place, Path):
+        raise click.UsageError("a server only lists reviews, with --list: to review, use the ledger of the microscope")
     name = by or login()
     if verdict is None:
         _ask(config, filter_of(asked), name, note)
@@ -238,10 +241,10 @@ def _document(path: Path, each: Review | ReviewRow) -> dict[str, Any]:
     }
 
 
-def _list(config: Config, asked: dict[str, Any], *, as_json: bool) -> None:
+def _list(place: Path | Server, asked: dict[str, Any], *, as_json: bool) -> None:
     from emwatch.ledger.query import LedgerReader
 
-    with LedgerReader(config.ledger.path) as reader:
+    with LedgerReader(place) as reader:
         rows = reader.reviews(filter_of(asked))
     if as_json:
         print_json([{"id": each.id, **_document(each.path, each), "counts": each.counts} for each in rows])

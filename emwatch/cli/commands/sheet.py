@@ -10,7 +10,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
-from emwatch.cli.options import AnyPath, config_option, ledger_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, asked_ledger, asked_ledger_option, config_option, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import counted, number_text, printable
 from emwatch.frame import path_to_text
@@ -45,10 +45,10 @@ _NO_PICTURE: Final = 225
     show_default=True,
     help="Longest side of a frame.",
 )
-@ledger_option
+@asked_ledger_option
 @config_option
 @logging_options
-def sheet(config_file: Path | None, ledger: Path | None, out: Path, **asked: Any) -> None:
+def sheet(config_file: Path | None, ledger: Path | str | None, out: Path, **asked: Any) -> None:
     """
     Print recorded frames on a contact sheet, each with a true scale bar; a frame is on it if it meets all filters.
 
@@ -63,14 +63,14 @@ def sheet(config_file: Path | None, ledger: Path | None, out: Path, **asked: Any
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     shape = format_of(out, _FORMATS)
     wanted = replace(filter_of(asked), limit=asked["limit"], newest_first=not asked["oldest_first"])
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
+    config, place = asked_ledger(config_file, ledger)
     check_output(config, out)
     from emwatch.ledger.query import LedgerReader
     from emwatch.pictures.cache import PictureCache, picture_folder
     from emwatch.pictures.thumbnails import opened
     from emwatch.report.sheet import SheetRow, contact_sheet, contact_sheets
 
-    with LedgerReader(config.ledger.path) as reader:
+    with LedgerReader(place) as reader:
         chosen = reader.positions(wanted)
         total = reader.count(replace(wanted, limit=None))
     if not chosen:

@@ -1,0 +1,162 @@
+"""Commands that ask a server answer as they do for the ledger's file that was handed over to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emwatch.ledger.server.connect import Server
+from emwatch.ledger.server.handover import Handover
+from emwatch.ledger.server.tables import SPAN
+from emwatch.ledger.writer import Ledger
+from emwatch.testing import NOON, make_metadata, make_outcome, make_stat_key
+from tests.recorded import record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Program
+
+    from tests.postgres import Postgres
+
+#: They need PostgreSQL, which `.ci/run` installs before the slow tests.
+pytestmark = pytest.mark.slow
+
+
+def record_a_picture(ledger: Ledger, path: Path) -> None:
+    """Record a frame that is really there."""
+    grey = np.random.default_rng(1).integers(0, 255, (48, 64), dtype=np.uint8)
+    Image.fromarray(grey).save(path)
+    moment = NOON + timedelta(days=1, hours=1)
+    made = make_outcome(
+        path,
+        targets=("wanted",),
+        stat_key=make_stat_key(moment),
+        metadata=make_metadata(stage_x_mm=1.0, stage_y_mm=2.0),
+    )
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert made.reading is not None
+    ledger.record(replace(made, sha256=sha256, reading=replace(made.reading, sha256=sha256)), moment)
+
+
+@pytest.fixture(name="places", scope="module")
+def _places(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> tuple[Path, str]:
+    """A ledger's file, and the address of the server that it was handed over to."""
+    folder, url = tmp_path_factory.mktemp("commands"), postgres.database()
+    with Ledger(folder / "ledger.sqlite") as ledger:
+        record(ledger)
+        record_a_picture(ledger, folder / "there.tif")
+        Handover(ledger, Server(url, lambda: postgres.PASSWORD)).hand_over(NOON)
+        return ledger.path, url
+
+
+@pytest.fixture(autouse=True)
+def _password(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", postgres.PASSWORD)  # libpq finds it by itself
+
+
+def here(text: str) -> str:
+    """What a server says, with the numbers of the ledger."""
+    return re.sub(rf"\b{str(SPAN)[:5]}(\d{{5}})\b", lambda found: str(int(found[1])), text)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("log", "--count"),
+        ("log", "--csv", "--fields", "path,magnification,uncertain,targets", "--path", "*müller*"),
+        ("stats", "--by", "category"),
+        ("tail", "-n", "3"),
+        *(("plot", kind) for kind in ("categories", "confidence", "magnification", "latency")),
+        ("plot", "magnification", "--path", "*müller*"),
+        ("review", "--list", "--json"),
+        ("review", "--list", "--json", "--category", "Tips", "--session", "Wafer 7"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_says_the_same(emwatch: Program, places: tuple[Path, str], words: tuple[str, ...]) -> None:
+    file, url = places
+    assert here(emwatch(*words, "--ledger", url).stdout) == emwatch(*words, "--ledger", file).stdout != ""
+
+
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        (("map",), "map.html"),
+        (("map", "--on-sample", "--hits"), "map.svg"),
+        (("map", "--thumbnails", "1"), "map.html"),
+        (("sheet", "--limit", "3"), "sheet.png"),
+        (("plot", "confidence"), "plot.png"),
+    ],
+    ids=str,
+)
+def test_a_command_draws_the_same(emwatch: Program, places: tuple[Path, str], words: tuple[str, ...], out: str) -> None:
+    drawn: list[bytes] = []
+    for place in places:
+        made = emwatch.home / out
+        emwatch(*words, "--out", made, "--ledger", place)
+        content = made.read_bytes()
+        drawn.append(content if out.endswith("png") else here(content.decode()).encode())
+        made.unlink()
+    assert drawn[0] == drawn[1]
+    if out == "map.html":
+        assert b"data:image/jpeg" in drawn[1]  # of the one frame that is there
+
+
+def test_a_session_is_reported_the_same(emwatch: Program, places: tuple[Path, str]) -> None:
+    documents: list[dict[str, Any]] = []
+    for place in places:
+        said = here(emwatch("report", "Wafer 7", "--json", "--ledger", place).stdout)
+        documents.append(json.loads(said) | {"made_at": ""})
+    file, server = documents
+    assert server.pop("configuration") == {"ledger.server": Server(places[1]).name}
+    assert file.pop("configuration")["watch.directory"]
+    assert server == file
+    assert server["counts"]["frames"] > 0
+
+
+def test_the_page_of_a_session_has_pictures_of_frames_that_are_there(
+    emwatch: Program, places: tuple[Path, str]
+) -> None:
+    out = emwatch.home / "report.html"
+    told = emwatch("report", "last", "--out", out, "--ledger", places[1]).stderr
+    page = out.read_text(encoding="utf-8")
+    assert "data:image/jpeg" in page
+    assert Server(places[1]).name in page
+    assert str(emwatch.watched) not in page  # of the PC that asks
+    assert "written" in told
+
+
+def test_what_changes_something_needs_the_ledger(emwatch: Program, places: tuple[Path, str]) -> None:
+    url = places[1]
+    for words in (("run",), ("session", "end"), ("similar", "1"), ("tail", "-f"), ("sql", "SELECT 1")):
+        assert "emwatch log" in emwatch(*words, "--ledger", url, expect=2).stderr
+    for words in (("review", "--confirm", "1000000001"), ("review",), ("report", "--post", "elog")):
+        assert "the ledger of the microscope" in emwatch(*words, "--ledger", url, expect=2).stderr
+
+
+def test_single_frames_and_sessions_of_a_server(emwatch: Program, places: tuple[Path, str]) -> None:
+    url = places[1]
+    assert f"{SPAN + 1}" in emwatch("session", "list", "--ledger", url).stdout
+    assert "Wafer 7" in emwatch("session", "show", str(SPAN + 1), "--ledger", url).stdout
+    assert "Grain boundary" in emwatch("show", str(SPAN + 2), "--ledger", url).stdout
+
+
+def test_a_server_that_cannot_be_asked(
+    emwatch: Program, places: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = places[1]
+    assert "ledger.server: is not configured" in emwatch("log", "--ledger", "server", expect=78).stderr
+    assert "holds a password" in emwatch("log", "--ledger", url.replace("owner@", "owner:word@"), expect=2).stderr
+    monkeypatch.setenv("PGPASSWORD", "another word")
+    refused = emwatch("log", "--ledger", url, expect=1).stderr
+    assert "refuses this user" in refused
+    assert "another word" not in refused
