@@ -259,6 +259,12 @@ class TargetConfig(Section):
         return self.min_probability
 
     @property
+    def asks_nothing(self) -> bool:
+        """Whether no condition is set, so that only frames of which the model is not sure fail to meet it."""
+        said = any(value not in (None, ()) for _, _, value in self._set()) or self.of_last is not None
+        return not said and ("min_probability" not in self.model_fields_set or self.min_probability == 0)
+
+    @property
     def asks_metadata(self) -> bool:
         """Whether a value decides that may come after the frame."""
         return any(rule.of_metadata for _, rule, _ in self._set())

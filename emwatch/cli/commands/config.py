@@ -176,6 +176,12 @@ def _doubts_about_bundle(config: Config) -> Iterator[str]:
 
 def _doubts_about_targets(config: Config) -> Iterator[str]:
     for target in config.targets:
+        if target.asks_nothing:
+            sure = f" of whose category the model is sure (min_probability {target.minimum(''):g})"
+            yield (
+                f"target {target.name!r}: has no condition, so every frame{sure if target.asks_probability else ''} meets it; "
+                "add a `category`, a `magnification` or another condition"
+            )
         for pattern in target.path:
             if config.watch.directory and not any(may_hold(pattern, each) for each in config.watch.directory):
                 yield f"target {target.name!r}: path {pattern}: lies in no watched directory, so no frame meets it"

@@ -93,6 +93,28 @@ def test_the_configuration_of_the_user_is_read(emwatch: Run, tmp_path: Path) -> 
 class TestDoubts:
     """What is valid but will not work here is a warning."""
 
+    @pytest.mark.parametrize(
+        ("target", "warned"),
+        [
+            ("{name: a}", "every frame of whose category the model is sure (min_probability 0.8) meets it"),
+            ("{name: a, min_probability: 0}", "every frame meets it"),
+            ("{name: a, alerts: [terminal], category: []}", "every frame of whose category"),
+            ("{name: a, min_probability: 0.9}", ""),
+            ("{name: a, category: Tips}", ""),
+            ("{name: a, magnification: {min: 100}}", ""),
+            ("{name: a, hours: '22:00-06:00'}", ""),
+            ("{name: a, path: '*.tif'}", ""),
+            ("{name: a, of_last: {frames: 5, at_least: 3}}", ""),
+        ],
+    )
+    def test_a_target_without_any_condition(self, sem: Path, tmp_path: Path, target: str, warned: str) -> None:
+        file = tmp_path / "lab.yaml"
+        file.write_text(f"watch: {{directory: {sem}}}\ntargets: [{target}]\n", encoding="utf-8")
+        warnings = [each for each in _warnings("--config", file) if "condition" in each]
+
+        assert len(warnings) == bool(warned)
+        assert all(warned in each for each in warnings)
+
     def test_none_where_all_is_well(self, sem: Path) -> None:
         assert _warnings(sem) == []
 
