@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 #: A name goes into file names, environment variables and one-line messages.
 NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,80}$"
@@ -25,8 +26,23 @@ class CommandMarker:
     """Marks a list of texts as a command: its first entry is resolved like a path if it has a slash."""
 
 
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, (str, Path)) else () if value is None else value
+#: The type of pydantic's error for a value that is neither one entry nor a list; its context says what an entry is.
+ONE_OR_MANY: Final = "one_or_many"
+
+
+def _one_or_many(entry: str) -> BeforeValidator:
+    """Return a validator to put after ``tuple[...]``: one value, ``entry``, may be written without the list."""
+
+    def as_tuple(value: Any) -> Any:
+        if isinstance(value, (str, Path)):
+            return (value,)
+        if value is None:
+            return ()
+        if not isinstance(value, (tuple, list)):
+            raise PydanticCustomError(ONE_OR_MANY, "expected {entry}, or a list of them", {"entry": entry})
+        return value
+
+    return BeforeValidator(as_tuple)
 
 
 def _not_empty(value: str) -> str:
@@ -35,8 +51,8 @@ def _not_empty(value: str) -> str:
     return value
 
 
-#: Put after ``tuple[...]``: one value may be written without the list.
-OneOrMany: Final = BeforeValidator(_as_tuple)
+OneOrMany: Final = _one_or_many("text")
+OnePathOrMany: Final = _one_or_many("a path")
 Text = Annotated[str, AfterValidator(_not_empty)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

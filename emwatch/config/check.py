@@ -16,7 +16,7 @@ from emwatch.alerts.registry import BY_KIND
 from emwatch.config.document import Branch, Problem, Refused, join, plain
 from emwatch.config.schema import AlertsConfig, Config
 from emwatch.config.sources import holds
-from emwatch.settings import CommandMarker
+from emwatch.settings import ONE_OR_MANY, CommandMarker
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -178,6 +178,8 @@ def _explained(detail: ErrorDetails, branch: Branch) -> str:
         "float_type": f"expected a number, found {found}",
         "finite_number": f"expected a finite number, found {found}",
         "tuple_type": f"expected a list (`- ` lines, or [a, b]), found {found}",
+        ONE_OR_MANY: f"expected {context.get('entry')}, or a list (`- ` lines, or [a, b]), found {found}"
+        + _quoting(value),
         "string_type": f"expected text, found {found}" + _quoting(value),
         "path_type": f"expected a path as text, found {found}" + _quoting(value),
         "is_instance_of": f"expected a path as text, found {found}" + _quoting(value),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -230,7 +231,9 @@ def _scalar_value(text: str, tag: str, *, plain: bool) -> tuple[str, object]:
         value = text
         problem = _half_character(text)
         if plain and _EXPONENT.fullmatch(text):
-            problem = f'YAML reads {text} as text; write {float(text):g} for the number, "{text}" in quotes for text'
+            number = float(text)
+            meant = f"write {number:g} for the number," if isfinite(number) else "no number is that large; write"
+            problem = f'YAML reads {text} as text; {meant} "{text}" in quotes for text'
     elif tag == _BOOL:
         value = text.lower() in {"true", "yes", "on", "y"}
         if text.lower() not in {"true", "false"}:

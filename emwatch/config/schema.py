@@ -21,7 +21,7 @@ from emwatch.errors import ConfigError
 from emwatch.foreign_file import read_bounded
 from emwatch.frame import path_to_text
 from emwatch.session_rules import SessionRules, folder_pattern
-from emwatch.settings import NAME_PATTERN, Name, Number, OneOrMany, Section, Text
+from emwatch.settings import NAME_PATTERN, Name, Number, OneOrMany, OnePathOrMany, Section, Text
 from emwatch.targets.conditions import TargetConfig
 from emwatch.targets.rules import Target
 
@@ -62,7 +62,7 @@ _Globs = Annotated[tuple[Text, ...], OneOrMany]
 class WatchConfig(Section):
     """The acquisition directory and how it is looked at."""
 
-    directory: Annotated[tuple[Path, ...], OneOrMany] = ()
+    directory: Annotated[tuple[Path, ...], OnePathOrMany] = ()
     instrument: Annotated[tuple[Name, ...], OneOrMany] = ()
     mode: Literal["auto", "events", "poll"] = "auto"
     recursive: bool = True
