@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from emwatch.cli.exclusive import exclusive_ledger
-from emwatch.cli.terminal.display import tell_event
+from emwatch.cli.terminal.display import tell_event, tell_warning
 from emwatch.clock import SystemClock
-from emwatch.errors import EmwatchError
+from emwatch.errors import EmwatchError, LedgerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from emwatch.config import Config
     from emwatch.ledger.entries import Entry
     from emwatch.ledger.query import LedgerReader, SessionRow
@@ -62,5 +65,28 @@ def the_session(reader: LedgerReader, which: str) -> SessionRow:
         raise EmwatchError(
             f"there is no session {which!r}; {f'the last are {last}' if last else 'there is none at all'}"
         )
-    numbers = ", ".join(f"{each.id} ({each.started_at.astimezone():%Y-%m-%d %H:%M})" for each in found)
-    raise EmwatchError(f"{len(found)} sessions are called {which!r}: name one by its number: {numbers}")
+    raise EmwatchError(f"{len(found)} sessions are called {which!r}: name one by its number: {_numbers(found)}")
+
+
+def tell_namesakes(config: Config, name: str, *, number: int | None = None, started_at: datetime | None = None) -> None:
+    """
+    Warn if other sessions have the name that a session was given: each is found by its number alone from now on.
+
+    The session is the one with the ``number``, or the one that was started at ``started_at``, which may not be recorded
+    yet. Nothing is refused: samples, and the folders of sessions, come again.
+    """
+    from emwatch.ledger.query import LedgerReader
+
+    try:
+        with LedgerReader(config.ledger.path) as reader:
+            found = reader.session(name, SystemClock().now())
+    except LedgerError:  # a daemon has just begun, and its ledger is not there yet: the session is entered all the same
+        return
+    number = next((each.id for each in found if each.started_at == started_at), number)
+    if others := [each for each in found if each.id != number]:
+        own = "`emwatch session list` shows that of this one" if number is None else f"this one is {number}"
+        tell_warning(f"another session is called {name!r}: {_numbers(others)}; name each by its number: {own}")
+
+
+def _numbers(found: Sequence[SessionRow]) -> str:
+    return ", ".join(f"{each.id} ({each.started_at.astimezone():%Y-%m-%d %H:%M})" for each in found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from emwatch.cli.entering import enter, tell_waiting, the_session
+from emwatch.cli.entering import enter, tell_namesakes, tell_waiting, the_session
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import (
     asked_ledger,
@@ -95,6 +95,7 @@ def start(name: str | None, config_file: Path | None, ledger: Path | None, *, as
     _report(
         {"recorded": recorded, "name": entry.name, "started_at": started_at, **said}, f"{entry.name}: started", as_json
     )
+    tell_namesakes(config, entry.name, started_at=started_at)
 
 
 @session.command(short_help="End a session.")
@@ -162,6 +163,8 @@ def rename(
     recorded = enter(config, entry, "rename the session")
     words = f"{found.name}: is {entry.name} now" if entry.name else f"{found.name}: changed"
     _report({"recorded": recorded, "id": found.id, "name": entry.name or found.name, **said}, words, as_json)
+    if entry.name is not None:
+        tell_namesakes(config, entry.name, number=found.id)
 
 
 @session.command("list", short_help="List sessions.")

@@ -40,6 +40,30 @@ def test_a_session_is_started_described_shown_and_ended(emwatch: Run, ledger: Pa
     }
 
 
+def test_a_name_that_another_session_has_is_said_with_both_numbers_when_it_is_given(emwatch: Run, ledger: Path) -> None:
+    def session(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return emwatch("session", *arguments, "--ledger", ledger)
+
+    def number_of_the_newest() -> int:
+        return max(each["id"] for each in json.loads(session("list", "--json").stdout))
+
+    assert session("start", "Wafer 7", "--since", "2h").stderr == ""
+    first = number_of_the_newest()
+    again = session("start", "Wafer 7", "--since", "1h")
+    second = number_of_the_newest()
+    session("start", "Wafer 8")
+    third = number_of_the_newest()
+    renamed = session("rename", "Wafer 8", "Wafer 7")
+
+    assert again.returncode == renamed.returncode == 0
+    assert f"warning: another session is called 'Wafer 7': {first} (" in again.stderr
+    assert f"name each by its number: this one is {second}\n" in again.stderr
+    assert f"{second} (" in renamed.stderr
+    assert f"this one is {third}\n" in renamed.stderr
+    assert session("rename", str(third), "Wafer 9").stderr == ""
+    assert session("rename", str(third), "--sample", "W9").stderr == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
