@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -47,6 +48,17 @@ def pytest_configure(config: pytest.Config) -> None:
         and shutil.disk_usage(_IN_MEMORY).free > _ENOUGH_BYTES
     ):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[pytest.TestReport]:
+    """Fail what needs an extra and is not slow: extras are installed only where slow tests run, so it would never run."""
+    report = yield
+    if report.skipped and not item.get_closest_marker("slow") and not item.get_closest_marker("train"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if re.search(r"could not import|needs the (extra|\w+ extra)", reason):
+            report.outcome, report.longrepr = "failed", f"{reason}: mark it slow, extras are installed for those tests"
+    return report
 
 
 def _reference_folder(variable: str, name: str) -> Path:

@@ -204,7 +204,13 @@ RIGS = {
 }
 
 
-@pytest.fixture(name="rig", params=RIGS)
+#: Their libraries are extras.
+NEEDS_EXTRA = {"mqtt", "notify"}
+
+
+@pytest.fixture(
+    name="rig", params=[pytest.param(each, marks=[pytest.mark.slow] * (each in NEEDS_EXTRA)) for each in RIGS]
+)
 def _rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     rig = RIGS[request.param](tmp_path)
     yield rig

@@ -26,6 +26,8 @@ pytest.importorskip("elabapi_python", reason="needs the notebook extra")
 pytest.importorskip("requests", reason="needs the notebook extra")
 pytest.importorskip("jinja2", reason="needs the notebook extra")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(name="server", params=SERVERS, ids=lambda each: each.kind)
 def _server(request: pytest.FixtureRequest) -> Iterator[NotebookServer]:

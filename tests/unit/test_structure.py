@@ -142,3 +142,12 @@ def test_every_module_is_short() -> None:
     lines = {name: file.read_text(encoding="utf-8").count("\n") for name, file in _modules().items()}
 
     assert {name: count for name, count in lines.items() if count >= 400} == {}
+
+
+def test_what_needs_an_extra_is_slow() -> None:
+    """Extras are installed only where slow tests run (see also the hook in ``conftest``, for what a test itself asks for)."""
+    skipping = re.compile(r"^(\w+ = )?pytest\.importorskip\(.*extra", re.MULTILINE)
+    asking = [each for each in (REPOSITORY / "tests").rglob("test_*.py") if skipping.search(each.read_text("utf-8"))]
+
+    assert asking
+    assert [each.name for each in asking if "pytest.mark.slow" not in each.read_text("utf-8")] == []

@@ -328,6 +328,7 @@ def test_named_fields_are_the_same_in_every_shape(ledger: Path) -> None:
     assert len(as_json) == 6
 
 
+@pytest.mark.slow  # one format is of an extra
 def test_every_format_holds_the_same_rows(ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emwatch.cli.terminal.separated._ROWS_AT_A_TIME", 25)
     parquet = pytest.importorskip("pyarrow.parquet")
