@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 #: A whole number of up to 64 bits, and a number with 53 significant ones: SQLite has no shorter ones.
 Whole: Final = Integer().with_variant(BigInteger(), "postgresql")
 REAL: Final[TypeEngine[float]] = _SHORT_REAL().with_variant(Double(), "postgresql")
@@ -86,7 +88,7 @@ class Document(TypeDecorator[Any]):
         """Write."""
         if value is None and self.none_as_null:
             return None
-        return plain(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+        return plain(_ENCODER.encode(value))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - the base class's signature
         """Read."""

@@ -65,7 +65,7 @@ def writing_engine(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Eng
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # Read-then-write in a deferred transaction loses updates or fails at once despite the timeout.
-        connection.exec_driver_sql(connection.info.get(BEGIN, "BEGIN IMMEDIATE"))
+        driver_of(connection).execute(connection.info.get(BEGIN, "BEGIN IMMEDIATE"))
 
     return engine
 

@@ -10,24 +10,24 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy import Connection, Insert, Select
+    from sqlalchemy import Connection, Insert, Select, Update
 
     Column = tuple[str, Callable[[Any], Any] | None]  # its name, and what writes its values
 
 
 class Prepared:
     """
-    An INSERT of one row, or a question about few; it takes the same values as ``connection.execute``.
+    An INSERT or UPDATE of one row, or a question about few; it takes the same values as ``connection.execute``.
 
     Its result is sqlite3's: a cursor's numbers, and values as they are stored.
     """
 
-    def __init__(self, statement: Insert | Select[Any]) -> None:
+    def __init__(self, statement: Insert | Update | Select[Any]) -> None:
         self._statement = statement
         self._made: dict[tuple[str, ...], tuple[str, list[Column], Mapping[str, Any]]] = {}
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> sqlite3.Cursor:
-        """Run it; the set of columns of an INSERT may differ from call to call."""
+        """Run it; the set of columns that are written may differ from call to call."""
         names = tuple(values)
         made = self._made.get(names)
         if made is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, func, insert, or_, select, text, update
 
+from emwatch.ledger.column_types import instant
 from emwatch.ledger.prepared import Prepared
 from emwatch.ledger.schema import frames, notes, sessions
 
@@ -27,6 +28,7 @@ _NEAR: Final = (
     )
     .order_by(sessions.c.started_at, sessions.c.id)
 )
+_TIMES_NEAR: Final = Prepared(_NEAR.with_only_columns(sessions.c.id, sessions.c.started_at, sessions.c.ended_at))
 _OF_FOLDER: Final = select(sessions).where(sessions.c.folder == bindparam("of_folder"), sessions.c.opened_by == FOLDER)
 #: Those that were ended take what was written before that; `text` is what the index over the open ones asks for.
 _BY_COMMAND: Final = (
@@ -47,6 +49,7 @@ _BY_COMMAND: Final = (
 _ANY_BY_COMMAND: Final = Prepared(_BY_COMMAND.with_only_columns(sessions.c.id))
 _ADD: Final = insert(sessions)
 _CHANGE: Final = update(sessions).where(sessions.c.id == bindparam("of_id"))
+_EXTEND: Final = Prepared(_CHANGE)
 
 
 def session_name(started_at: datetime) -> str:
@@ -105,7 +108,14 @@ def near_in_time(connection: Connection, written_at: datetime, gap: timedelta, i
     A frame that lies between two sessions joins them, so that the sessions do not depend on the order of arrival.
     """
     reach = {"latest": _shifted(written_at, gap), "earliest": _shifted(written_at, -gap), "of_instrument": instrument}
-    near = connection.execute(_NEAR, reach).all()
+    times = _TIMES_NEAR.run(connection, reach).fetchall()
+    at = instant(written_at)
+    if len(times) == 1 and times[0][1] <= at:  # most frames: neither joins two sessions nor is its session's first
+        only, _, ended = times[0]
+        if at > ended:
+            _EXTEND.run(connection, {"of_id": only, "ended_at": written_at})
+        return int(only)
+    near = connection.execute(_NEAR, reach).all() if times else []
     if not near:
         values = {"name": session_name(written_at), "started_at": written_at, "ended_at": written_at}
         return int(connection.execute(_ADD, {**values, "instrument": instrument or None}).lastrowid)
