@@ -31,7 +31,7 @@ VERBOSITY: Final = "emwatch.verbosity"
 _SERVERS: Final = ("postgresql:", "postgresql+psycopg:")
 _CONFIGURED: Final = "server"
 _ANSWERED_BY_SERVERS: Final = (
-    "emwatch log, stats, show, tail, plot, map, sheet, report, review --list, session list and session show"
+    "emwatch log, stats, show, tail, plot, map, sheet, report, sql, review --list, session list and session show"
 )
 
 

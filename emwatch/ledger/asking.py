@@ -60,7 +60,8 @@ _TELLING_PRAGMAS: Final = {"table_info", "table_xinfo", "table_list", "index_lis
 _STEPS_BETWEEN_LOOKS: Final = 10_000
 #: No value of a ledger is larger; one that a question makes would fill the memory.
 _LONGEST_VALUE: Final = 100_000_000
-_ONE_READ_ONLY: Final = "the ledger is only read: one SELECT, WITH ... SELECT or VALUES at a time"
+#: What is said of a statement that is no question.
+ONE_READ_ONLY: Final = "the ledger is only read: one SELECT, WITH ... SELECT or VALUES at a time"
 
 
 @contextmanager
@@ -88,18 +89,24 @@ def answers(path: Path, question: str, seconds: float | None) -> Iterator[tuple[
         try:
             cursor = connection.execute(question)
             if cursor.description is None:
-                raise QuestionError("QUESTION", f"has no rows; {_ONE_READ_ONLY}")
+                raise QuestionError("QUESTION", f"has no rows; {ONE_READ_ONLY}")
             yield [column[0] for column in cursor.description], cursor
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise _sql_error(path, error, seconds) from error
 
 
+def took_too_long(seconds: float | None) -> QuestionError:
+    """Return the error of a question that was given up."""
+    after = "it was given" if seconds is None else f"{seconds:g} s"
+    return QuestionError("QUESTION", f"took longer than {after}: ask for less, or give it more --seconds")
+
+
 def _sql_error(path: Path, error: Exception, seconds: float | None) -> Exception:
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_INTERRUPT":
-        return QuestionError("QUESTION", f"took longer than {seconds:g} s: ask for less, or give it more --seconds")
+        return took_too_long(seconds)
     if name == "SQLITE_AUTH":
-        return QuestionError("QUESTION", f"{error}: {_ONE_READ_ONLY}")
+        return QuestionError("QUESTION", f"{error}: {ONE_READ_ONLY}")
     if name in {"SQLITE_ERROR", "SQLITE_TOOBIG", "SQLITE_RANGE", "SQLITE_MISMATCH"} or not name:
-        return QuestionError("QUESTION", f"{error}" + (f"; {_ONE_READ_ONLY}" if "one statement" in str(error) else ""))
+        return QuestionError("QUESTION", f"{error}" + (f"; {ONE_READ_ONLY}" if "one statement" in str(error) else ""))
     return explained(path, error)

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
@@ -135,9 +135,78 @@ def test_the_page_of_a_session_has_pictures_of_frames_that_are_there(
     assert "written" in told
 
 
+QUESTIONS: Final = (
+    "SELECT category, count(*) AS n, avg(probability) AS p FROM v_log GROUP BY 1 ORDER BY 2 DESC, 1",
+    "SELECT path, recorded_at, uncertain, magnification, notes FROM v_log WHERE path LIKE '/acq/%' ORDER BY path, recorded_at",
+    "WITH t AS (SELECT sum(width) AS w FROM frames) SELECT w FROM t; -- all",
+    "VALUES (1, 'a', NULL), (2, 'b%s', 0.5)",
+)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("shape", ["--csv", "--json"])
+def test_questions_in_sql(emwatch: Program, places: tuple[Path, str], question: str, shape: str) -> None:
+    file, url = places
+    said, there = (emwatch("sql", question, shape, "--ledger", place).stdout for place in (file, url))
+    assert len(there.splitlines()) > 1
+    assert said == there
+
+
+def test_a_table_of_an_sql_question_to_a_server(emwatch: Program, places: tuple[Path, str]) -> None:
+    shown = emwatch("sql", "SELECT host, last_at, now() AS t, '{a,b}'::text[] AS l FROM ledgers", "--ledger", places[1])
+    assert '["a", "b"]' in shown.stdout
+    many = emwatch("sql", "SELECT generate_series(1, 1700) AS n", "--csv", "--ledger", places[1]).stdout
+    assert many.split() == ["n", *map(str, range(1, 1701))]
+    assert emwatch("sql", "SELECT 1 WHERE false", "--ledger", places[1], expect=3).stderr == "nothing found\n"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *(
+            "DELETE FROM frames",
+            "DROP TABLE frames",
+            "SELECT 1; DROP TABLE frames",
+            "SELECT 1; COMMIT; DROP TABLE frames",
+        ),
+        *("COMMIT", "WITH d AS (DELETE FROM frames RETURNING id) SELECT * FROM d", "SELECT 1 FROM frames FOR UPDATE"),
+        *(
+            "COPY frames TO STDOUT",
+            "SET TRANSACTION READ WRITE",
+            "SELECT set_config('transaction_read_only', 'off', true)",
+        ),
+        *("SELECT id INTO another FROM frames", "SELECT nextval('ledgers_number_seq')"),
+        *("", "no question", "SELECT no_such_column FROM frames", "SELECT 1 / 0"),
+    ],
+)
+def test_sql_that_would_change_a_server_is_refused(emwatch: Program, places: tuple[Path, str], statement: str) -> None:
+    url = places[1]
+    before = emwatch("log", "--count", "--ledger", url).stdout
+    refused = emwatch("sql", statement, "--ledger", url, expect=2).stderr
+    assert "QUESTION" in refused
+    assert "Traceback" not in refused
+    assert emwatch("log", "--count", "--ledger", url).stdout == before
+
+
+def test_what_sql_does_in_a_server_is_rolled_back(emwatch: Program, places: tuple[Path, str]) -> None:
+    url = places[1]
+    emwatch.forks.run(
+        ("sql", "SELECT lo_create(0)", "--ledger", url), emwatch.environ
+    )  # older servers do not refuse it
+    assert (
+        emwatch("sql", "SELECT count(*) FROM pg_largeobject_metadata", "--csv", "--ledger", url).stdout == "count\n0\n"
+    )
+
+
+@pytest.mark.parametrize("question", ["SELECT pg_sleep(60)", "SELECT pg_sleep(0.01) FROM generate_series(1, 10000)"])
+def test_sql_of_a_server_that_takes_too_long(emwatch: Program, places: tuple[Path, str], question: str) -> None:
+    refused = emwatch("sql", question, "--csv", "--seconds", "0.2", "--ledger", places[1], expect=2).stderr
+    assert "took longer than 0.2 s" in refused
+
+
 def test_what_changes_something_needs_the_ledger(emwatch: Program, places: tuple[Path, str]) -> None:
     url = places[1]
-    for words in (("run",), ("session", "end"), ("similar", "1"), ("tail", "-f"), ("sql", "SELECT 1")):
+    for words in (("run",), ("session", "end"), ("similar", "1"), ("tail", "-f")):
         assert "emwatch log" in emwatch(*words, "--ledger", url, expect=2).stderr
     for words in (("review", "--confirm", "1000000001"), ("review",), ("report", "--post", "elog")):
         assert "the ledger of the microscope" in emwatch(*words, "--ledger", url, expect=2).stderr

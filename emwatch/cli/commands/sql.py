@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import csv
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
+from emwatch.cli.options import (
+    asked_ledger,
+    asked_ledger_option,
+    config_option,
+    json_option,
+    load_config,
+    logging_options,
+)
 from emwatch.cli.parameter_types import Number
 from emwatch.cli.terminal.display import Column, csv_cell, json_text, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from contextlib import AbstractContextManager
+
+    #: Names of columns, and rows.
+    Answers = AbstractContextManager[tuple[list[str], Iterator[tuple[Any, ...]]]]
 
 _MOST_IN_A_TABLE = 1000
 
@@ -31,35 +42,46 @@ _MOST_IN_A_TABLE = 1000
     show_default=True,
     help="Give up after so many seconds; 0: never.",
 )
-@ledger_option
+@asked_ledger_option
 @config_option
 @json_option
 @logging_options
 def sql(
-    question: str, as_csv: bool, seconds: float, ledger: Path | None, config_file: Path | None, *, as_json: bool
+    question: str, as_csv: bool, seconds: float, ledger: Path | str | None, config_file: Path | None, *, as_json: bool
 ) -> None:
     """
     Ask the ledger in SQL. QUESTION is one SELECT; "-" reads it from stdin.
 
     The views v_log, v_hits and v_sessions hold what people ask for most, "emwatch docs ledger" explains all tables.
-    SQLite itself refuses what would write. Times are text in UTC. The exit code is 3 if there is no row.
+    The database itself, SQLite or the PostgreSQL of a server, refuses what would write, and its SQL is asked. Times are
+    text in UTC. The exit code is 3 if there is no row.
 
     For example:
 
     \b
       emwatch sql "SELECT category, count(*) FROM v_log GROUP BY 1 ORDER BY 2 DESC"
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
-    from emwatch.ledger.asking import answers
-
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
     if question == "-":
         question = sys.stdin.read()
-    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
-    with answers(config.ledger.path, question, seconds or None) as (names, rows):
+    with _asked(ledger, config_file, question, seconds or None) as (names, rows):
         found = _print(names, rows, "csv" if as_csv else "json" if as_json else "table")
     if not found:
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
+
+
+def _asked(ledger: Path | str | None, config_file: Path | None, question: str, seconds: float | None) -> Answers:
+    if isinstance(ledger, str):
+        _, place = asked_ledger(config_file, ledger)
+        if not isinstance(place, Path):
+            from emwatch.ledger.server import asking
+
+            return asking.answers(place, question, seconds)
+    from emwatch.ledger.asking import answers
+
+    config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)  # without SQLAlchemy, which takes longer
+    return answers(config.ledger.path, question, seconds)
 
 
 def _print(names: Sequence[str], rows: Iterator[tuple[Any, ...]], shape: str) -> int:

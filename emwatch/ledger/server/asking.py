@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import date, datetime
+from datetime import time as clock_time
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -14,16 +18,22 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from emwatch.errors import QuestionError
+from emwatch.ledger.asking import ONE_READ_ONLY, took_too_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, CursorResult
 
     from emwatch.ledger.filters import LogFilter
     from emwatch.ledger.server.connect import Server
 
 _LOCAL_TIME: Final = Path("/etc/localtime")
+_ROWS_AT_A_TIME: Final = 500
+#: Classes of SQLSTATE that are the question's own: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_OF_THE_QUESTION: Final = ("0A", "21", "22", "42", "54")
+_SYNTAX, _NO_RIGHT, _GIVEN_UP = "42601", "42501", "57014"
+_OF_TRANSACTIONS: Final = "25"  # it can only read, and stays so
 
 
 class ServerToAsk:
@@ -68,6 +78,78 @@ def _check(connection: Connection, where: str) -> None:
         columns = ", ".join(connection.exec_driver_sql("SELECT * FROM v_log LIMIT 0").keys())
         said = str(error.orig).split("\n")[0]
         raise QuestionError("where", f"{where!r}: {said}; it may use the columns of v_log: {columns}") from error
+
+
+@contextmanager
+def answers(
+    server: Server, question: str, seconds: float | None
+) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
+    """
+    Yield the names of the columns and the rows that an SQL question has, as they were at one moment.
+
+    It is the question of a cursor, for which PostgreSQL takes nothing but SELECT, WITH ... SELECT and VALUES, one at a time;
+    its transaction can only read. Values are those that a ledger's file gives: numbers, text and bytes.
+
+    Raises:
+        QuestionError: it is no question, would write, or takes longer than ``seconds``; also while rows are read.
+        LedgerError: the server cannot be asked.
+
+    """
+    until = None if seconds is None else time.monotonic() + seconds
+    with closing(ServerToAsk(server)) as asked, asked.snapshot(None) as connection:
+        try:
+            # Plans for the first rows alone can be slow for all of them.
+            connection.execute(text("SELECT set_config('cursor_tuple_fraction', '1', true)"))
+            _give_time(connection, until)
+            result = connection.execution_options(stream_results=True, max_row_buffer=_ROWS_AT_A_TIME).exec_driver_sql(
+                question.replace("%", "%%")
+            )
+            with closing(result):
+                yield list(result.keys()), _rows(connection, result, until)
+        except DBAPIError as error:
+            raise _sql_error(error, seconds) from error
+
+
+def _rows(connection: Connection, result: CursorResult[Any], until: float | None) -> Iterator[tuple[Any, ...]]:
+    while True:
+        _give_time(connection, until)
+        some = result.fetchmany(_ROWS_AT_A_TIME)
+        if not some:
+            return
+        for row in some:
+            yield tuple(map(_stored, row))
+
+
+def _give_time(connection: Connection, until: float | None) -> None:
+    """Let the next statement take what is left of the time; a timeout of 0 would be none."""
+    left_ms = 0 if until is None else max(1, round((until - time.monotonic()) * 1000))
+    connection.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": str(left_ms)})
+
+
+def _stored(value: Any) -> Any:
+    """Return a value of PostgreSQL as a ledger's file has it."""
+    if isinstance(value, bool):
+        return int(value)
+    if value is None or isinstance(value, (int, float, str, bytes)):
+        return value
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value.as_tuple().exponent == 0 else float(value)
+    if isinstance(value, (datetime, date, clock_time)):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+
+
+def _sql_error(error: DBAPIError, seconds: float | None) -> Exception:
+    """Return what an error says of the question; one that is not of the question as it is."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    said = str(error.orig).split("\n")[0]
+    if state == _GIVEN_UP:
+        return took_too_long(seconds)
+    if state == _SYNTAX or state.startswith(_OF_TRANSACTIONS):
+        return QuestionError("QUESTION", f"{said}; {ONE_READ_ONLY}")
+    if state.startswith(_OF_THE_QUESTION) and state != _NO_RIGHT:
+        return QuestionError("QUESTION", said)
+    return error
 
 
 def _zone() -> str:
