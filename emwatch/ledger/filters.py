@@ -67,6 +67,7 @@ class LogFilter:
         ids: rows with these numbers only; empty takes all.
         before: rows that come after this one, a time of recording and a number, in a listing with the newest first.
         after_id: rows with a higher number.
+        up_to_id: rows with this number or a lower one.
         superseded: also contents that were overwritten since.
         duplicates: also copies of a frame recorded under another path.
         limit: at most so many rows, after sorting.
@@ -108,6 +109,7 @@ class LogFilter:
     ids: tuple[int, ...] = ()
     before: tuple[datetime, int] | None = None
     after_id: int | None = None
+    up_to_id: int | None = None
     superseded: bool = False
     duplicates: bool = True
     limit: int | None = None
@@ -231,9 +233,14 @@ def _of_time(wanted: LogFilter) -> list[RowCondition]:
     if wanted.ids:
         of_ids = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(_PROBE.c.frame_id.in_(wanted.ids))
         conditions.append(RowCondition(_frame_id().in_(wanted.ids), of_ids))
-    if wanted.after_id is not None:
-        later = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(_PROBE.c.frame_id > wanted.after_id)
-        conditions.append(RowCondition(_frame_id() > wanted.after_id, later))
+    numbers: list[Callable[[ColumnElement[int]], ColumnElement[bool]]] = []
+    if (after := wanted.after_id) is not None:
+        numbers.append(lambda number: number > after)
+    if (up_to := wanted.up_to_id) is not None:
+        numbers.append(lambda number: number <= up_to)
+    if numbers:
+        within = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(*(each(_PROBE.c.frame_id) for each in numbers))
+        conditions.append(RowCondition(and_(*(each(_frame_id()) for each in numbers)), within))
     return conditions
 
 

@@ -261,6 +261,13 @@ class LedgerReader:
         with self._snapshot() as connection:
             return connection.scalar(select(func.max(frames.c.id))) or 0
 
+    def newest_ids(self) -> dict[int, int]:
+        """Return the highest number of each ledger of a server, by the ledger's number; those without a row are left out."""
+        if isinstance(self._asked, FileToAsk):
+            raise LedgerError("a ledger's file has numbers of its own only: ask for `newest_id`")
+        with self._snapshot() as connection:
+            return self._asked.newest_ids(connection)
+
     def image_size(self, frame_id: int) -> tuple[int, int] | None:
         """Return width and height of a frame in pixels, ``None`` for a file that was never read as one."""
         question = select(frames.c.width, frames.c.height).where(frames.c.id == frame_id)

@@ -183,14 +183,16 @@ def test_filters_by_number(readers: tuple[LedgerReader, LedgerReader]) -> None:
     for asked in (
         {"ids": (2, 3)},
         {"after_id": 10},
+        {"after_id": 4, "up_to_id": 9},
+        {"up_to_id": 9},
         {"before": (NOON + timedelta(hours=3), 5)},
         {"session": "1"},
     ):
         there = dict(asked)
         if "ids" in there:
             there["ids"] = tuple(SPAN + each for each in there["ids"])
-        if "after_id" in there:
-            there["after_id"] += SPAN
+        for name in {"after_id", "up_to_id"} & set(there):
+            there[name] += SPAN
         if "before" in there:
             there["before"] = (there["before"][0], SPAN + there["before"][1])
         if "session" in there:
@@ -219,6 +221,7 @@ def test_the_same_sessions_notes_and_single_frames(readers: tuple[LedgerReader, 
     assert [here(each) for each in server.notes(session_id=SPAN + 1)] == file.notes(session_id=1)
     assert server.targets() == file.targets()
     assert number(server.newest_id()) == file.newest_id()
+    assert server.newest_ids() == {1: server.newest_id()}
     for frame in range(1, file.newest_id() + 1):
         assert [here(each) for each in server.notes(frame_id=SPAN + frame)] == file.notes(frame_id=frame)
         assert server.metadata(SPAN + frame) == file.metadata(frame)

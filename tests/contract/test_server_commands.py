@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -204,9 +205,48 @@ def test_sql_of_a_server_that_takes_too_long(emwatch: Program, places: tuple[Pat
     assert "took longer than 0.2 s" in refused
 
 
+def test_rows_of_all_microscopes_as_they_come(emwatch: Program, postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.database()
+    server = Server(url, lambda: postgres.PASSWORD)
+
+    def recorded(ledger: Ledger, name: str, hours: int) -> None:
+        ledger.record(make_outcome(f"/acq/{name}", name), NOON + timedelta(hours=hours))
+        while Handover(ledger, server).hand_over(NOON):
+            pass
+
+    with Ledger(tmp_path / "1.sqlite") as first, Ledger(tmp_path / "2.sqlite") as second:
+        recorded(first, "a.tif", 1)
+        recorded(second, "b.tif", 2)
+        tail = emwatch.start("tail", "-f", "--ndjson", "-n", "1", "--path", "*.tif", "--ledger", url)
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        try:
+            come = lambda: json.loads(tail.stdout.readline())["path"]  # noqa: E731 - one line says it
+            assert come() == "/acq/b.tif"
+            recorded(first, "passed over.txt", 3)
+            recorded(first, "c.tif", 0)  # handed over late, by the ledger with the lower number
+            assert come() == "/acq/c.tif"
+            recorded(second, "d.tif", 4)
+            assert come() == "/acq/d.tif"
+            with Ledger(tmp_path / "3.sqlite") as third:  # one that comes while others are followed
+                third.record(make_outcome("/acq/old.tif", "old"), NOON)
+                recorded(third, "e.tif", 5)
+            assert come() == "/acq/e.tif"
+            postgres.stop()
+            assert "waiting for it" in tail.stderr.readline()
+            postgres.start()
+            recorded(second, "f.tif", 6)
+            assert come() == "/acq/f.tif"
+            tail.send_signal(signal.SIGINT)
+            assert tail.wait(20) == 0
+        finally:
+            tail.kill()
+            tail.communicate()
+
+
 def test_what_changes_something_needs_the_ledger(emwatch: Program, places: tuple[Path, str]) -> None:
     url = places[1]
-    for words in (("run",), ("session", "end"), ("similar", "1"), ("tail", "-f")):
+    for words in (("run",), ("session", "end"), ("similar", "1")):
         assert "emwatch log" in emwatch(*words, "--ledger", url, expect=2).stderr
     for words in (("review", "--confirm", "1000000001"), ("review",), ("report", "--post", "elog")):
         assert "the ledger of the microscope" in emwatch(*words, "--ledger", url, expect=2).stderr

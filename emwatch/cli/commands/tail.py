@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from emwatch.ledger.server.connect import Server
 
 _PAUSE_S: Final = 0.5
+#: Rows are handed over about every second.
+_SERVER_PAUSE_S: Final = 1.0
 _STATES: Final = (FrameState.RECORDED, FrameState.FAILED)
 
 
@@ -46,10 +48,11 @@ def tail(
     follow: bool, lines: int, ndjson: bool, ledger: Path | str | None, config_file: Path | None, **asked: Any
 ) -> None:
     """
-    Show the newest rows that meet all filters, the oldest first; with -f also those that come, from a ledger's file.
+    Show the newest rows that meet all filters, the oldest first; with -f also those that come.
 
-    A ledger that is replaced meanwhile is read on; one that cannot be read for a moment is waited for. The exit code is 3
-    if nothing is found.
+    A ledger that is replaced meanwhile is read on; one that cannot be read for a moment is waited for. From a server, rows
+    come as the microscopes hand them over: those of a microscope that was away come later, all of them. The exit code is
+    3 if nothing is found.
 
     For example:
 
@@ -59,16 +62,14 @@ def tail(
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     wanted = replace(filter_of(asked), states=_STATES)
     _, place = asked_ledger(config_file, ledger)
-    if follow and not isinstance(place, Path):
-        raise click.UsageError(
-            "--follow needs the ledger of a microscope: to a server, rows of several come in no order; ask it with "
-            "emwatch log --ledger server --since 5m"
-        )
     found = False
     try:
         with _interrupt() as interrupted:
             goes_on = lambda: follow and not interrupted.is_set()  # noqa: E731 - one line says it
-            rows = _rows(place, wanted, lines, goes_on) if isinstance(place, Path) else _newest(place, wanted, lines)
+            if isinstance(place, Path):
+                rows = _rows(place, wanted, lines, goes_on)
+            else:
+                rows = _rows_of_server(place, wanted, lines, goes_on)
             for row in rows:
                 found = True
                 click.echo(json_text(row_document(row), indent=None) if ndjson else row_line(row))
@@ -97,12 +98,43 @@ def _interrupt() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _newest(server: Server, wanted: LogFilter, lines: int) -> list[LogRow]:
-    """Return the newest rows of a server, the oldest first."""
+def _rows_of_server(server: Server, wanted: LogFilter, lines: int, follows: Callable[[], bool]) -> Iterator[LogRow]:
+    """Yield the newest rows of all ledgers, and as long as it ``follows`` those that come, in each ledger by number."""
     from emwatch.ledger.query import LedgerReader
+    from emwatch.ledger.server.tables import SPAN
 
+    trouble = ""
     with LedgerReader(server) as reader:
-        return list(reversed(list(reader.rows(replace(wanted, limit=lines))))) if lines else []
+        at_first = reader.newest_ids() if follows() else {}
+        newest = list(reader.rows(replace(wanted, limit=lines))) if lines else []
+        yield from reversed(newest)
+        began_at = max((row.recorded_at for row in newest), default=wanted.asked_at)
+        seen = dict(at_first)
+        for row in newest:
+            seen[row.id // SPAN] = max(seen.get(row.id // SPAN, 0), row.id)
+        while follows():
+            time.sleep(_SERVER_PAUSE_S)
+            if _nobody_reads():
+                raise BrokenPipeError
+            come: list[LogRow] = []
+            try:
+                now = reader.newest_ids()
+                for number, newest_id in now.items():
+                    if newest_id <= (known := seen.get(number, number * SPAN)):
+                        continue
+                    asked = replace(wanted, newest_first=False, asked_at=None, after_id=known, up_to_id=newest_id)
+                    if number not in at_first:  # one begun anew has frames of years, known by another number
+                        asked = replace(asked, since=began_at)
+                    come += reader.rows(asked)
+            except LedgerError as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    tell_warning(f"{trouble}; waiting for it")
+                continue
+            # A server restored from a backup has lower numbers for a moment, and gets the same rows again.
+            seen |= {number: newest_id for number, newest_id in now.items() if newest_id > seen.get(number, 0)}
+            trouble = ""
+            yield from sorted(come, key=lambda row: (row.recorded_at, row.id))
 
 
 def _rows(path: Path, wanted: LogFilter, lines: int, follows: Callable[[], bool]) -> Iterator[LogRow]:

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
+from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from emwatch.errors import QuestionError
 from emwatch.ledger.asking import ONE_READ_ONLY, took_too_long
+from emwatch.ledger.schema import frames
+from emwatch.ledger.server.tables import SPAN, ledgers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,6 +59,15 @@ class ServerToAsk:
             if wanted is not None and wanted.where is not None:
                 _check(connection, wanted.where)
             yield connection
+
+    @staticmethod
+    def newest_ids(connection: Connection) -> dict[int, int]:
+        """Return the highest number that each ledger has there, by an index; ledgers without a row are left out."""
+        first = ledgers.c.number * literal_column(str(SPAN))
+        of_ledger = (frames.c.id >= first) & (frames.c.id < first + literal_column(str(SPAN)))
+        newest = select(func.max(frames.c.id)).where(of_ledger).correlate(ledgers).scalar_subquery()
+        found = connection.execute(select(ledgers.c.number, newest.label("newest")))
+        return {row.number: row.newest for row in found if row.newest is not None}
 
     @staticmethod
     def as_stored(row: Sequence[Any]) -> Sequence[Any]:
