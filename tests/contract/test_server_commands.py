@@ -244,6 +244,21 @@ def test_rows_of_all_microscopes_as_they_come(emwatch: Program, postgres: Postgr
             tail.communicate()
 
 
+def test_pictures_on_a_map_are_of_the_newest_frames_of_all_ledgers(
+    emwatch: Program, postgres: Postgres, tmp_path: Path
+) -> None:
+    url = postgres.database()
+    placed = make_metadata(stage_x_mm=1.0, stage_y_mm=2.0)
+    with Ledger(tmp_path / "1.sqlite") as first, Ledger(tmp_path / "2.sqlite") as second:
+        record_a_picture(first, tmp_path / "there.tif")
+        second.record(make_outcome("/acq/gone.tif", targets=("wanted",), metadata=placed), NOON)
+        for each in (first, second):
+            Handover(each, Server(url, lambda: postgres.PASSWORD)).hand_over(NOON)
+    out = emwatch.home / "map.html"
+    emwatch("map", "--thumbnails", "1", "--out", out, "--ledger", url)
+    assert "data:image/jpeg" in out.read_text(encoding="utf-8")
+
+
 def test_what_changes_something_needs_the_ledger(emwatch: Program, places: tuple[Path, str]) -> None:
     url = places[1]
     for words in (("run",), ("session", "end"), ("similar", "1")):
