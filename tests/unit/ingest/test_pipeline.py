@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,14 @@ from emwatch.testing import ManualClock, make_prediction, make_reading
 from emwatch.watch.settle import Settle
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import numpy.typing as npt
     import pytest
 
     from emwatch.frame import Prediction
+    from emwatch.ingest.pipeline import Judge
 
 _KEY = StatKey(1, 2, 3, 4)
 
@@ -49,6 +53,22 @@ class BrokenJudge:
         raise ZeroDivisionError
 
 
+@contextmanager
+def _pipeline(folder: Path, reader: Reader, judge: Judge, clock: ManualClock, told: list[Any]) -> Iterator[Pipeline]:
+    """Yield a pipeline that writes a ledger of its own in a folder, and says what it does to ``told``."""
+    with Ledger(folder / "ledger.sqlite3", clock=clock) as ledger:
+        yield Pipeline(
+            reader=reader,
+            judge=judge,
+            targets=(),
+            ledger=ledger,
+            settle=Settle(lambda _path: 0.0, 0.0),
+            outage=LedgerOutage(clock, told.append, gives_up=True),
+            clock=clock,
+            tell=told.append,
+        )
+
+
 def test_the_stages_of_a_frame_add_up_to_its_lag(tmp_path: Path) -> None:
     clock = ManualClock()
     told: list[Any] = []
@@ -63,18 +83,7 @@ def test_the_stages_of_a_frame_add_up_to_its_lag(tmp_path: Path) -> None:
             clock.advance(2.0)
             return make_prediction()
 
-    settle, outage = Settle(lambda _path: 0.0, 0.0), LedgerOutage(clock, told.append, gives_up=True)
-    with Ledger(tmp_path / "ledger.sqlite3", clock=clock) as ledger:
-        pipeline = Pipeline(
-            reader=SlowReader(),
-            judge=SlowJudge(),
-            targets=(),
-            ledger=ledger,
-            settle=settle,
-            outage=outage,
-            clock=clock,
-            tell=told.append,
-        )
+    with _pipeline(tmp_path, SlowReader(), SlowJudge(), clock, told) as pipeline:
         clock.advance(8.0)
         frames = iter([FrameInWork(Path(f"/{number}.tif"), _KEY, clock.monotonic() - 4.0) for number in (1, 2)])
         while pipeline.take_turn(lambda: next(frames, None)):
@@ -97,18 +106,7 @@ def test_a_fault_that_meets_every_frame_costs_each_a_row_and_its_traceback_is_lo
 ) -> None:
     clock = ManualClock()
     told: list[Any] = []
-    settle, outage = Settle(lambda _path: 0.0, 0.0), LedgerOutage(clock, told.append, gives_up=True)
-    with Ledger(tmp_path / "ledger.sqlite3", clock=clock) as ledger:
-        pipeline = Pipeline(
-            reader=Reader(),
-            judge=BrokenJudge(),
-            targets=(),
-            ledger=ledger,
-            settle=settle,
-            outage=outage,
-            clock=clock,
-            tell=told.append,
-        )
+    with _pipeline(tmp_path, Reader(), BrokenJudge(), clock, told) as pipeline:
         frames = [FrameInWork(Path(f"/{number}.tif"), _KEY, 0.0) for number in range(100)]
         waiting = iter(frames)
         while pipeline.take_turn(lambda: next(waiting, None)):
