@@ -55,7 +55,7 @@ class _Event(NamedTuple):
 
 
 class Broadcast:
-    """Tells all open pages what is new. Its thread runs only while a page is open."""
+    """Holds a queue of unsent events for each open page, and the thread that fills them all while a page is open."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Broadcast:
                     self._thread = None
 
     def _tell_pages(self) -> None:
-        """Tell what is new until no page is open."""
+        """Put each new event into the queues of all pages, until none is open; a page whose queue is full is cut off."""
         news = _News(self._frames, self._status, self._targets)
         while True:
             time.sleep(_LOOK_EVERY_S)
