@@ -67,7 +67,8 @@ class Changes:
                 news[path] = key
             elif self._retry_is_due(before) and _may_be_read(path):
                 news[path] = key
-                again.update([path] if before.stat_key == key else [])
+                if before.stat_key == key:
+                    again.add(path)
             elif before.stat_key != key:
                 (touched if _is_a_touch(before, key) else news)[path] = key
         if len(touched) <= most_touched:
