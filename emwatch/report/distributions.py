@@ -16,7 +16,7 @@ from emwatch.report.timeline import bins_of, kind_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    #: Values of frames as the ledger stores them, in the order of `Kind.columns`.
+    #: Values of frames as the ledger stores them, in the order of `DistributionKind.columns`.
     Rows = Iterable[Sequence[Any]]
 
 _SURE: Final = {"certain": "#2563a8", "uncertain": "#b9cbe4", "failed": "#b0b5bb", "frames": "#2563a8"}
