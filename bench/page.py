@@ -60,7 +60,7 @@ MAP_QUERY = "state=recorded"
 
 @contextmanager
 def served(folder: Path, ledger: Path) -> Iterator[str]:
-    """Serve a ledger; returns the address."""
+    """Serve a ledger; yields the address."""
     command = [*PROGRAM, "serve", "--ledger", str(ledger), "--port", "0", "--cache", str(folder / "cache")]
     environ = os.environ | {"HOME": str(folder), "EMWATCH_WATCH_DIRECTORY": str(folder / "frames")}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ) as process:
@@ -177,9 +177,9 @@ def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
 def be_clients(pages: int, address: str) -> None:
     """Hold so many pages open, by clients that draw nothing, until the input ends."""
     _stand_back()
-    opened = [OpenPage(address) for _ in range(pages)]
+    for _ in range(pages):
+        OpenPage(address)
     sys.stdin.read()
-    del opened
 
 
 def be_browsers(pages: int, address: str) -> None:
@@ -255,7 +255,7 @@ def _lags_ms(ledger: Path, number: int) -> list[float]:
 
 @contextmanager
 def _open(clients: str, pages: int, address: str) -> Iterator[int | None]:
-    """Open pages; gives the process that holds them open."""
+    """Open pages; yields the number of the process that holds them open, ``None`` if there are none."""
     if not clients:
         time.sleep(3)
         yield None
