@@ -12,7 +12,7 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
@@ -357,9 +357,8 @@ def test_what_goes_wrong_once_does_not_end_the_events(config: Config, monkeypatc
     for name in ("_LOOK_EVERY_S", "_ASK_EVERY_S", "_STATUS_EVERY_S"):
         monkeypatch.setattr(f"emwatch.web.live.{name}", 0.005)
     frames, made = Away(config.ledger.path), itertools.count()
-    pictures = FramePictures(frames, PictureReader(), PictureCache(config.ledger.path.parent / "pictures"))
     status = Shared(lambda: {"number": next(made)}, now=lambda: next(made))
-    told = Broadcast(frames, pictures, status, Shared(dict)).events(14)
+    told = _broadcast(frames, status, config).events(14)
     for _ in range(2):
         next(told)
     frames.away.set()
@@ -375,15 +374,18 @@ def test_a_page_that_takes_nothing_is_cut_off_and_not_left_behind(
 ) -> None:
     for name, value in (("_LOOK_EVERY_S", 0.001), ("_STATUS_EVERY_S", 0.001), ("_MOST_WAITING", 5)):
         monkeypatch.setattr(f"emwatch.web.live.{name}", value)
-    frames = Frames(config.ledger.path)
-    pictures = FramePictures(frames, PictureReader(), PictureCache(config.ledger.path.parent / "pictures"))
-    broadcast = Broadcast(frames, pictures, Shared(dict), Shared(dict))
+    broadcast = _broadcast(Frames(config.ledger.path), Shared(dict), config)
     told = broadcast.events(14)
     for _ in range(2):
         next(told)
     _until(lambda: broadcast.pages == 0)
 
     assert len(list(told)) < 5, "the stream ends: the browser connects again"
+
+
+def _broadcast(frames: Frames, status: Shared[dict[str, Any]], config: Config) -> Broadcast:
+    pictures = FramePictures(frames, PictureReader(), PictureCache(config.ledger.path.parent / "pictures"))
+    return Broadcast(frames, pictures, status, Shared(dict))
 
 
 def _until(holds: Callable[[], bool]) -> None:
