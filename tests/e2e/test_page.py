@@ -36,6 +36,11 @@ QUIET = (
     *("--disable-component-update", "--disable-sync"),
 )
 PAGES = ["/", "/frames", "/frames/1", "/map", "/review", "/ask", "/frames?category=Cats"]
+#: What a page hears when its tab is hidden, or shown again.
+TURN = """(hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 SIZES = {"phone": (390, 844), "laptop": (1366, 768), "wall": (2560, 1440)}
 
 
@@ -252,24 +257,52 @@ def test_a_tab_that_nobody_sees_leaves_its_connection_to_others_and_catches_up(s
     page = site.open()
     page.wait_for_selector("#last .verdict")
 
-    def turn(*, hidden: bool) -> None:
-        page.evaluate(
-            """(hidden) => {
-                Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-                document.dispatchEvent(new Event("visibilitychange"));
-            }""",
-            hidden,
-        )
-
-    turn(hidden=True)
+    _turn(page, hidden=True)
     _until(lambda: "emwatch_open_pages 0" in site.read("/metrics"))
     before = _count(site.folder)
     site.simulate(2, 11)
     _until(lambda: _count(site.folder) == before + 2)
-    turn(hidden=False)
+    _turn(page, hidden=False)
 
     shown = page.locator("#recent .pale").filter(has_text="frame_1100")
     playwright.expect(shown).to_have_count(2)
+
+
+def test_a_tab_that_is_opened_unseen_takes_no_connection_before_it_is_seen(site: Site) -> None:
+    page = site.open("/frames")
+    page.add_init_script(f"({TURN})(true)")
+    streams: list[str] = []
+    page.on("request", lambda each: streams.extend([each.url] if "/events" in each.url else []))
+    page.goto(site.address)
+    page.wait_for_selector("#last .verdict")
+    page.wait_for_timeout(500)
+    assert streams == []
+
+    _turn(page, hidden=False)
+    page.wait_for_selector("#targets .state")
+    assert len(streams) == 1
+
+
+def test_a_tab_that_is_seen_before_it_knows_the_last_frame_is_not_told_old_ones(site: Site) -> None:
+    page = site.open("/frames")
+    streams: list[str] = []
+    page.on("request", lambda each: streams.extend([each.url] if "/events" in each.url else []))
+
+    def answer_late(route: Any) -> None:
+        _turn(page, hidden=False)
+        route.continue_()
+
+    page.route("**/api/v1/frames?limit=*", answer_late)
+    page.goto(site.address)
+    page.wait_for_selector("#targets .state")
+
+    assert len(streams) == 1
+    assert not streams[0].endswith("after=0")
+
+
+def _turn(page: Any, *, hidden: bool) -> None:
+    """Let a page believe that its tab is hidden, or shown."""
+    page.evaluate(TURN, hidden)
 
 
 def test_an_open_page_asks_for_nothing_but_the_pictures_of_new_frames(site: Site) -> None:

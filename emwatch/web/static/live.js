@@ -159,7 +159,7 @@ const TOGETHER_MS = 50;
 const SILENT_MS = 15000; // the state comes every 5 s
 const arrived = [];
 let events = null;
-let last = 0;
+let last = null; // the last frame that is shown, once it is known
 let heardAt = Date.now();
 let triedAt = heardAt;
 
@@ -180,8 +180,10 @@ function on(kind, show) {
 }
 
 // The browser connects again by itself, and names the last frame it saw; not so after an answer that is an error.
+// A browser has few connections to one server: tabs that nobody sees leave them to the others, and catch up.
 function listen() {
   events?.close();
+  if (document.hidden || last === null) return;
   events = new EventSource(`/api/v1/events?after=${last}`);
   triedAt = Date.now();
   on("status", showState);
@@ -206,11 +208,7 @@ setInterval(() => {
   }
 }, 5000);
 
-// A browser has few connections to one server: tabs that nobody sees leave them to the others, and catch up.
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) events?.close();
-  else listen();
-});
+document.addEventListener("visibilitychange", listen);
 
 async function start() {
   const { frames } = await ask(`/api/v1/frames?limit=${RECENT}`);
