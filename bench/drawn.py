@@ -74,7 +74,7 @@ def balanced(logits: np.ndarray, categories: np.ndarray) -> float:
 
 
 def figures(logits: np.ndarray, categories: np.ndarray) -> dict[str, float]:
-    """Give accuracy, balanced accuracy, top three, and the recall of each category."""
+    """Return accuracy, balanced accuracy, top three, and the recall of each category."""
     right = logits.argmax(axis=1) == categories
     first_three = (np.argsort(-logits, axis=1)[:, :3] == categories[:, np.newaxis]).any(axis=1)
     return {

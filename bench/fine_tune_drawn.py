@@ -88,7 +88,7 @@ def average_precision(rows: np.ndarray, categories: np.ndarray, sources: list[st
     Return how well five example frames find their like: a target is taught by five frames of one source and category.
 
     All other frames (but those of that source in other categories) are ranked by the cosine to the examples' mean;
-    hits are those of the category. Gives the mean over the targets of each category, rows being standardised embeddings.
+    hits are those of the category. The mean over the targets of each category is returned; rows are standardised embeddings.
     """
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     of_source, random = np.array(sources), np.random.default_rng(seed)

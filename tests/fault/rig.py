@@ -288,7 +288,7 @@ class Rig:
         """
         One row per frame with its final bytes, none twice; ``alerts``: paths that must have exactly one, delivered.
 
-        Gives how many deliveries were repeated.
+        Returns how many deliveries were repeated.
         """
         rows = self.rows()
         assert len(rows) == len(set(rows)) == len({path for path, _ in rows}), "a frame is there twice"

@@ -53,7 +53,7 @@ def _emwatch_here() -> Run:
 
 @pytest.fixture(name="emwatch")
 def _emwatch(forks: ForkServer) -> Run:
-    """The real program in its own process: gives its exit code, stdout and stderr."""
+    """The real program in its own process: returns its exit code, stdout and stderr."""
 
     def run(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
         if not environ:  # a variable may be meant for Python itself

@@ -98,7 +98,7 @@ def test_run_shows_texts_with_v_only_and_counts_them_always(run: Callable[..., t
 
 @pytest.fixture(name="run")
 def _run(tmp_path: Path, emwatch: Callable[..., object]) -> Callable[..., tuple[str, str]]:
-    """Each call watches a folder of its own with one text in it, once: gives stdout and stderr."""
+    """Each call watches a folder of its own with one text in it, once: returns stdout and stderr."""
     calls: list[Path] = []
 
     def run(*options: str) -> tuple[str, str]:

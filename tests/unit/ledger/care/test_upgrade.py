@@ -54,7 +54,7 @@ def migrate(path: Path, now: datetime, revision: str, migrations: Path = MIGRATI
 
 
 def described(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Say everything about a database's shape, as SQLite sees it and not as it was written."""
+    """Return everything about a database's shape, as SQLite sees it and not as it was written."""
     found: dict[str, Any] = {}
     master = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
     for kind, name, table, sql in master:

@@ -24,7 +24,7 @@ _ACQUISITION = acquisition()
 
 
 class Reader:
-    """Gives one line of text per look, and keeps what it was shown."""
+    """Reads one line of text per look, and keeps the shapes of what it was shown."""
 
     def __init__(self, *texts: str, at: tuple[float, float] = (20, 20)) -> None:
         self._texts, self._at = list(texts), at
