@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emwatch.ledger.query import LedgerReader, LogFilter, LogRow
+
+Row = TypeVar("Row")
 
 _COLUMNS = (
     Column("No.", align="right"),
@@ -103,6 +106,13 @@ def print_fields(reader: LedgerReader, wanted: LogFilter, names: list[str], shap
         if cells:
             print_table([Column(name) for name in names], cells)
     return found
+
+
+def in_groups(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """Yield the rows in lists of this size, the last one shorter."""
+    left = iter(rows)
+    for first in left:
+        yield list(chain([first], islice(left, size - 1)))
 
 
 def print_rows(rows: Iterable[LogRow]) -> int:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from emwatch.cli.terminal.log_rows import in_groups
 from emwatch.frame import path_to_text
 from emwatch.whole_file import written_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from emwatch.ledger.query import LogRow
@@ -39,16 +39,11 @@ def write_parquet(rows: Iterable[LogRow], names: list[str], target: Path) -> int
     schema = pa.schema([(each.name, _type(pa, str(each.type))) for each in wanted])
     found = 0
     with written_whole(target) as made, parquet.ParquetWriter(made, schema) as writer:
-        for group in _groups(iter(rows)):
+        for group in in_groups(rows, _GROUP):
             columns = {each.name: [_value(getattr(row, each.name)) for row in group] for each in wanted}
             writer.write_table(pa.table(columns, schema=schema))
             found += len(group)
     return found
-
-
-def _groups(rows: Iterator[LogRow]) -> Iterator[list[LogRow]]:
-    for first in rows:
-        yield list(chain([first], islice(rows, _GROUP - 1)))
 
 
 def _type(pa: Any, annotation: str) -> Any:

@@ -9,16 +9,16 @@ import re
 from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from emwatch.cli.terminal.display import csv_cell, local_time
+from emwatch.cli.terminal.log_rows import in_groups
 from emwatch.frame import CATEGORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from emwatch.ledger.query import LedgerReader, LogFilter
 
@@ -46,7 +46,7 @@ def print_separated(reader: LedgerReader, wanted: LogFilter, names: list[str], s
     lines = csv.writer(written, lineterminator="\n", delimiter=separator)
     lines.writerow(names or [*columns[:-1], *(f"score_{category}" for category in CATEGORIES)])
     found = 0
-    for rows in _groups(iter(reader.stored(wanted, columns))):
+    for rows in in_groups(reader.stored(wanted, columns), _ROWS_AT_A_TIME):
         found += len(rows)
         cells: list[Iterable[object]] = list(zip(*rows, strict=True))
         for at, write in writers:
@@ -60,11 +60,6 @@ def print_separated(reader: LedgerReader, wanted: LogFilter, names: list[str], s
         _pour(written)
     _pour(written)
     return found
-
-
-def _groups(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
-    for first in rows:
-        yield list(chain([first], islice(rows, _ROWS_AT_A_TIME - 1)))
 
 
 def _pour(written: io.StringIO) -> None:
