@@ -154,7 +154,13 @@ def asked_ledger(config_file: Path | None, ledger: Path | str | None) -> tuple[C
     if not isinstance(ledger, str):
         config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
         return config, config.ledger.path
-    from emwatch.ledger.server.connect import Server
+    return asked_server(config_file, ledger)
+
+
+def asked_server(config_file: Path | None, ledger: str) -> tuple[Config, Server]:
+    """Load the configuration and return the server at an address, or the configured one; raises as `asked_ledger`."""
+    with importing():
+        from emwatch.ledger.server.connect import Server
 
     config = load_config(config_file, one_shot=True)
     url = config.ledger.server if ledger == _CONFIGURED else ledger

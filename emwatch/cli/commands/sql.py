@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import (
-    asked_ledger,
     asked_ledger_option,
+    asked_server,
     config_option,
     json_option,
     load_config,
@@ -24,6 +23,7 @@ from emwatch.cli.terminal.display import Column, csv_cell, json_text, print_tabl
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     #: Names of columns, and rows.
     Answers = AbstractContextManager[tuple[list[str], Iterator[tuple[Any, ...]]]]
@@ -73,11 +73,10 @@ def sql(
 
 def _asked(ledger: Path | str | None, config_file: Path | None, question: str, seconds: float | None) -> Answers:
     if isinstance(ledger, str):
-        _, place = asked_ledger(config_file, ledger)
-        if not isinstance(place, Path):
-            from emwatch.ledger.server import asking
+        _, server = asked_server(config_file, ledger)
+        from emwatch.ledger.server import asking
 
-            return asking.answers(place, question, seconds)
+        return asking.answers(server, question, seconds)
     from emwatch.ledger.asking import answers
 
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)  # without SQLAlchemy, which takes longer
