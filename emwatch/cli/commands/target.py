@@ -11,9 +11,9 @@ import click
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.parameter_types import moment
-from emwatch.cli.terminal.display import Column, common_folder, print_json, print_table, printable
+from emwatch.cli.terminal.display import Column, common_folder, print_json, print_table, printable, tell_warning
 from emwatch.clock import SystemClock
-from emwatch.errors import EmwatchError
+from emwatch.errors import EmwatchError, ModelError
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -237,8 +237,12 @@ def import_target(file: Path, ledger: Path | None, config_file: Path | None) -> 
 
     found = TargetStore(config.ledger.path).take(file)
     click.echo(f"{printable(found.name)}, version {found.version}")
-    if trouble := trouble_with(found.name, {found.name: found}, space_in_use(config)):
-        click.echo(f"warning: {printable(trouble)}", err=True)
+    try:
+        trouble = trouble_with(found.name, {found.name: found}, space_in_use(config))
+    except ModelError as error:  # the target is kept all the same: to import it again would make one more version
+        trouble = str(error)
+    if trouble:
+        tell_warning(trouble)
     _tell_how_to_use(config, found.name)
 
 
@@ -286,14 +290,15 @@ def _tell(lesson: Lesson, *, as_json: bool) -> None:
     click.echo(f"{printable(lesson.target.name)}, version {lesson.target.version}")
     click.echo(_expected(lesson.target.facts))
     for warning in lesson.warnings:
-        click.echo(f"warning: {printable(warning)}", err=True)
+        tell_warning(warning)
 
 
 def _tell_how_to_use(config: Config, name: str) -> None:
     if not any(each.learned == name for each in config.targets):
+        quoted = json.dumps(name, ensure_ascii=False)
         click.echo(
             f"find it in the log: emwatch target apply {shlex.quote(printable(name))}; to be told of frames to come, add "
-            f"under 'targets:' in the configuration: {{name: {json.dumps(name, ensure_ascii=False)}, learned: {json.dumps(name, ensure_ascii=False)}}}",
+            f"under 'targets:' in the configuration: {{name: {quoted}, learned: {quoted}}}",
             err=True,
         )
 

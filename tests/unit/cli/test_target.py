@@ -66,6 +66,19 @@ def test_one_from_another_computer_that_does_not_fit_is_taken_and_said_not_to_wo
     assert target("target", "apply", "gold rods").returncode == 1
 
 
+def test_a_target_is_taken_once_though_the_model_in_use_cannot_be_looked_at(target: Run, tmp_path: Path) -> None:
+    file, config = tmp_path / "rods.json", tmp_path / "lab.yaml"
+    assert target("target", "export", "gold rods", file).returncode == 0
+    gone = f"model: {{bundle: {tmp_path}/gone}}"
+    config.write_text(config.read_text("utf-8").replace("model: {engine: stub}", gone), "utf-8")
+
+    taken = target("target", "import", file)
+
+    assert (taken.returncode, taken.stdout) == (0, "gold rods, version 2\n")
+    assert "warning: " in taken.stderr
+    assert f"{tmp_path}/gone" in taken.stderr
+
+
 def test_a_search_ends_with_3_if_nothing_is_found_and_says_what_a_time_is(target: Run) -> None:
     everything = json.loads(target("similar", "1", "--json").stdout)
     limited = json.loads(target("similar", "1", "--since", "1h", "--limit", "2", "--json").stdout)
