@@ -66,7 +66,7 @@ class Elog:
 
     def __init__(self, url: str, user: str, password: str, attributes: Mapping[str, str]) -> None:
         self._url = url
-        self._logbook = unquote(url.rstrip("/").rpartition("/")[2])
+        self._name = url.rstrip("/").rpartition("/")[2]  #: of the logbook, as it stands in addresses
         self._user, self._password = user, password
         self._attributes = {"Author": user or "emwatch", **attributes}
         self._session = requests.Session()
@@ -80,7 +80,7 @@ class Elog:
         number, stored = found if found is not None else (None, _Stored({}, [], ""))
         form = stored.attributes | self._attributes | {"Subject": f"{entry.title} [{entry.key}]"}
         fields = {re.sub(r"[^0-9A-Za-z]", "_", name): value for name, value in form.items()}
-        fields |= {"cmd": "Submit", "exp": self._logbook, "Encoding": "HTML"}
+        fields |= {"cmd": "Submit", "exp": unquote(self._name), "Encoding": "HTML"}
         if number is not None:
             fields |= {"edit_id": str(number), "skiplock": "1"}
         names = {each.name for each in entry.attachments}
@@ -104,8 +104,7 @@ class Elog:
         """Return the entry that holds a key; the oldest, if a break made two."""
         query = {"subtext": key, "mode": "summary", "reverse": "0", "npp": str(_MOST_FOUND)}
         page = self._asked("GET", self._url, params=query).text
-        place = re.escape(urlsplit(self._url).path.rstrip("/").rpartition("/")[2])
-        numbers = {int(each) for each in re.findall(rf"""href=["'][^"']*?\b{place}/(\d+)["'?]""", page)}
+        numbers = {int(each) for each in re.findall(rf"""href=["'][^"']*?\b{re.escape(self._name)}/(\d+)["'?]""", page)}
         for number in sorted(numbers):
             stored = _parsed(self._asked("GET", f"{self._url}{number}", params={"cmd": "download"}).text)
             if stored is not None and key in stored.text:

@@ -1,4 +1,4 @@
-"""The notebooks that emwatch can write to. A new one is one module and one line in `NOTEBOOKS`."""
+"""The notebooks that emwatch can write to. A new one is one module, and one line in `NOTEBOOKS` and in `ADDRESSES`."""
 
 from __future__ import annotations
 

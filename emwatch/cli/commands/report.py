@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -19,10 +20,9 @@ from emwatch.cli.options import (
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import print_json, printable
 from emwatch.clock import SystemClock
+from emwatch.notebooks.registry import NOTEBOOKS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from emwatch.config import Config
     from emwatch.ledger.query import LedgerReader
     from emwatch.ledger.session_rows import SessionRow
@@ -36,7 +36,10 @@ _THUMBNAIL_PX: Final = 256
 @click.argument("session", default="last")
 @click.option("--out", metavar="FILE", type=AnyPath(), help="Write this .html or .json file; default: report-N.html.")
 @click.option(
-    "--post", metavar="KIND", type=click.Choice(["elabftw", "elog"]), help="Post into this notebook: elabftw or elog."
+    "--post",
+    metavar="KIND",
+    type=click.Choice(list(NOTEBOOKS)),
+    help=f"Post into this notebook: {' or '.join(NOTEBOOKS)}.",
 )
 @click.option(
     "--notebook-url",
@@ -73,8 +76,6 @@ def report(
     waits beside the ledger and goes with the next --post. Attributes that an ELOG logbook asks for stand behind a
     question mark in its address: https://elog.example:8080/SEM/?Type=Routine.
     """
-    from pathlib import Path
-
     from emwatch.ledger.query import LedgerReader
     from emwatch.report.session import check_extra, configuration_of, page, session_report
 
