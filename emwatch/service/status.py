@@ -19,6 +19,7 @@ from emwatch.errors import LedgerError
 from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.frame import path_to_text, text_to_path
 from emwatch.ledger.care.backups import backups_of, made_at
+from emwatch.ledger.server.address import server_name
 from emwatch.ledger.sqlite_file import beside
 from emwatch.ledger.summary import Summary, summarise
 from emwatch.service.ledger_watch import LARGE_WAL_BYTES, wal_trouble
@@ -193,7 +194,7 @@ def _server(config: Config, summary: Summary, told: dict[str, Any], *, running: 
     """Return how the handover to the server is; the server itself is not asked, which may take long."""
     if config.ledger.server is None:
         return None
-    found = {"name": config.ledger.server.rpartition("@")[2], "away_since": None, "trouble": "", "last_at": None}
+    found = {"name": server_name(config.ledger.server), "away_since": None, "trouble": "", "last_at": None}
     found |= (told.get("server") or {}) if running else {}
     return found | {"waiting": found.get("waiting") if summary.to_hand_over is None else summary.to_hand_over}
 

@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from emwatch.errors import AlertError, LedgerError
 from emwatch.ledger.schema import REVISION
+from emwatch.ledger.server.address import server_name
 from emwatch.ledger.server.tables import make_tables, revision_there
 from emwatch.ledger.sqlite_file import LedgerUnavailableError
 
@@ -62,8 +63,7 @@ class Server:
     @property
     def name(self) -> str:
         """The server as messages name it."""
-        url = make_url(self.url)
-        return f"{url.host or url.query.get('host') or 'localhost'}{f':{url.port}' if url.port else ''}/{url.database}"
+        return server_name(self.url)
 
     def engine(self, pool: type[Pool] = NullPool) -> Engine:
         """

@@ -14,9 +14,11 @@ from click.testing import CliRunner
 
 from emwatch.cli.main import cli
 from emwatch.config import load
+from emwatch.config.schema import server_url
 from emwatch.frame import FrameState, Match, Outcome, Prediction, StatKey
 from emwatch.ingest.events import FrameDone
 from emwatch.ledger.care.backups import make_backup
+from emwatch.ledger.server.connect import Server
 from emwatch.ledger.summary import summarise
 from emwatch.ledger.writer import Ledger
 from emwatch.service.lock import SingleInstance, holder, lock_file
@@ -78,6 +80,22 @@ def outcome(rig: Rig, name: str, *, state: FrameState = FrameState.RECORDED, mat
     said = prediction if state is FrameState.RECORDED else None
     at = int(rig.clock.now().timestamp() * 1e9)
     return Outcome(rig.root / name, state, StatKey(1, at, at, 4), sha256=name, prediction=said, matches=matches)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql+psycopg://owner@127.0.0.1:1/emwatch", "127.0.0.1:1/emwatch"),
+        ("postgresql://db.lab/emwatch", "db.lab/emwatch"),
+        ("postgresql://a%40b@db.lab:5433/my%20log?sslmode=require", "db.lab:5433/my log"),
+        ("postgresql:///emwatch?host=/run/postgresql", "/run/postgresql/emwatch"),
+    ],
+)
+def test_a_server_has_one_name_whether_the_daemon_told_it_or_not(config: Config, url: str, name: str) -> None:
+    ledger = config.ledger.model_copy(update={"server": server_url(url)})
+    asked = status_document(config.model_copy(update={"ledger": ledger}), ManualClock().now())
+
+    assert asked["server"]["name"] == Server(url).name == name
 
 
 def test_without_a_daemon_or_a_ledger_it_says_so(config: Config, tmp_path: Path) -> None:
