@@ -64,7 +64,7 @@ class ServerHandover:
 
     def start(self) -> None:
         """Start the thread."""
-        self._say(self._waiting())
+        self._say()
         self.worker.start()
 
     def stop(self) -> None:
@@ -79,7 +79,7 @@ class ServerHandover:
                 self._came_back()
                 if number:
                     self._last_at = self._clock.now()
-                    self._say(self._waiting())
+                    self._say()
                 # After less than a batch: what comes meanwhile goes with the next step, together.
                 if number < changes.BATCH or self.worker.stopping.wait(_BETWEEN_BATCHES_S):
                     break
@@ -95,7 +95,6 @@ class ServerHandover:
         return _EVERY_S
 
     def _went_away(self, why: str) -> None:
-        waiting = self._waiting()
         if self._away_since is None:
             self._away_since = self._clock.now()
             self._tell(
@@ -107,14 +106,14 @@ class ServerHandover:
                 )
             )
         self._trouble = why
-        self._say(waiting)
+        self._say()
 
     def _came_back(self) -> None:
         if self._away_since is None:
             return
         seconds = (self._clock.now() - self._away_since).total_seconds()
         self._away_since, self._trouble = None, ""
-        self._say(self._waiting())
+        self._say()
         self._tell(Notice("info", f"the server {self._server.name} takes rows again, after {seconds:.0f} s"))
 
     def _waiting(self) -> int | None:
@@ -123,11 +122,11 @@ class ServerHandover:
         except LedgerError:  # told by those who record
             return None
 
-    def _say(self, waiting: int | None) -> None:
+    def _say(self) -> None:
         self._note(
             {
                 "name": self._server.name,
-                "waiting": waiting,
+                "waiting": self._waiting(),
                 "away_since": None if self._away_since is None else self._away_since.isoformat(timespec="seconds"),
                 "trouble": self._trouble,
                 "last_at": None if self._last_at is None else self._last_at.isoformat(timespec="seconds"),
