@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from unicodedata import normalize
 
-from sqlalchemy import Boolean, Integer, Text, cast, func, literal, literal_column, type_coerce
+from sqlalchemy import Boolean, Integer, Text, cast, func, literal, literal_column, or_, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import UserDefinedType
@@ -113,8 +113,8 @@ def path_meets(path: ColumnElement[str], glob: str, readings: tuple[str, ...]) -
     else:
         lower = func.lower(path)
         any_of = [lower.op("GLOB", is_comparison=True)(each.lower().replace("[!", "[^")) for each in readings]
-        here = any_of[0] if len(any_of) == 1 else any_of[0] | any_of[1]
-    return spelled(here, there[0] if len(there) == 1 else there[0] | there[1])
+        here = or_(*any_of)
+    return spelled(here, or_(*there))
 
 
 def _expression(glob: str) -> str:
