@@ -20,7 +20,7 @@ from emwatch.ledger.schema import acquisition, alerts, frames, matches, reviews,
 from emwatch.ledger.words import terms_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sqlalchemy import Column, ColumnElement, CompoundSelect, Select
 
@@ -184,15 +184,18 @@ def _of_state(wanted: LogFilter) -> list[RowCondition]:
     if set(wanted.states) != set(FrameState):
         by_index = None
         if FrameState.RECORDED not in wanted.states:
-            by_index = select(_PROBE.c.at_us, _PROBE.c.frame_id).where(
-                text("probe.state <> 'recorded'"), _PROBE.c.state.in_(wanted.states)
-            )
+            by_index = _in_states(wanted.states, _PROBE.c.at_us, _PROBE.c.frame_id)
         found.append(RowCondition(search.c.state.in_(wanted.states), by_index))
     if not wanted.superseded:
         found.append(RowCondition(search.c.is_current))
     if not wanted.duplicates:
         found.append(RowCondition(~search.c.is_copy))
     return found
+
+
+def _in_states(states: Collection[FrameState], *columns: ColumnElement[Any]) -> Select[Any]:
+    """Return the question for rows in states other than "recorded", by the index that has only those."""
+    return select(*columns).where(text("probe.state <> 'recorded'"), _PROBE.c.state.in_(states))
 
 
 def left_out(wanted: LogFilter) -> list[Select[Any]] | None:
@@ -208,8 +211,7 @@ def left_out(wanted: LogFilter) -> list[Select[Any]] | None:
     others = [state for state in FrameState if state not in wanted.states]
     found = []
     if others:
-        in_others = select(_PROBE.c.frame_id).where(text("probe.state <> 'recorded'"), _PROBE.c.state.in_(others))
-        found.append(in_others)
+        found.append(_in_states(others, _PROBE.c.frame_id))
     if not wanted.superseded:
         found.append(select(frames.c.id).where(frames.c.superseded_by.is_not(None)))
     if not wanted.duplicates:
