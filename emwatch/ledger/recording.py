@@ -32,10 +32,8 @@ if TYPE_CHECKING:
 
 
 # Statements are made once: building one costs more than running it.
-_HAS_ROW: Final = Prepared(
-    select(frames.c.id).where(frames.c.path == bindparam("path"), frames.c.superseded_by.is_(None))
-)
 _ROW_OF_PATH: Final = select(frames).where(frames.c.path == bindparam("path"), frames.c.superseded_by.is_(None))
+_HAS_ROW: Final = Prepared(_ROW_OF_PATH.with_only_columns(frames.c.id))
 _ROW_OF_CONTENT: Final = select(frames).where(
     frames.c.path == bindparam("path"), frames.c.sha256 == bindparam("sha256")
 )
