@@ -15,7 +15,7 @@ from emwatch.ledger.filters import LogFilter
 from emwatch.ledger.query import LedgerReader
 from emwatch.ledger.server.connect import Server
 from emwatch.ledger.server.handover import Handover
-from emwatch.ledger.server.tables import SPAN
+from emwatch.ledger.server.tables import NUMBERS, SPAN
 from emwatch.ledger.stats import GROUPS
 from emwatch.ledger.writer import Ledger
 from emwatch.session_rules import SessionRules
@@ -61,7 +61,7 @@ def number(value: int | None) -> int | None:
 
 def here(row: Any) -> Any:
     """A row of the server with the numbers of the ledger."""
-    names = {"id", "frame_id", "session_id", "supersedes", "superseded_by", "duplicate_of"} & set(type(row).__slots__)
+    names = NUMBERS & set(type(row).__slots__)
     return replace(row, **{name: number(getattr(row, name)) for name in names})
 
 

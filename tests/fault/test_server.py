@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rig import Rig, sized
 
-from emwatch.ledger.server.tables import SPAN
+from emwatch.ledger.server.tables import NUMBERS, SPAN
 from tests.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -79,8 +79,6 @@ def compare(server: Postgres, url: str, number: int, ledger: Path) -> int:
 
 
 def _plain(row: tuple[Any, ...], columns: list[str] | None = None, base: int = 0) -> tuple[Any, ...]:
-    from emwatch.ledger.server.tables import NUMBERS
-
     names = columns or [""] * len(row)
     return tuple(
         int(value) if isinstance(value, bool) else value - base if name in NUMBERS and value is not None else value

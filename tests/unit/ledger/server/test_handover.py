@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import traceback
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from emwatch.ledger.entries import Note
 from emwatch.ledger.server import changes
 from emwatch.ledger.server.connect import Server
 from emwatch.ledger.server.handover import Handover
-from emwatch.ledger.server.tables import OF_FRAMES, SPAN, server_tables
+from emwatch.ledger.server.tables import NUMBERS, OF_FRAMES, SPAN, server_tables
 from emwatch.ledger.writer import Ledger
 from emwatch.testing import make_prediction
 
@@ -50,8 +52,6 @@ def _ledger(row: Any) -> int:
 
 
 def _as_here(row: Any, number: int) -> dict[str, Any]:
-    from emwatch.ledger.server.tables import NUMBERS
-
     return {
         name: value - number * SPAN if name in NUMBERS and value is not None else value
         for name, value in row.items()
@@ -61,9 +61,6 @@ def _as_here(row: Any, number: int) -> dict[str, Any]:
 
 def recorded(path: Path) -> dict[str, list[dict[str, Any]]]:
     """What a ledger's file has, by table."""
-    import sqlite3
-    from contextlib import closing
-
     found = {}
     with closing(sqlite3.connect(path)) as driver:
         driver.row_factory = sqlite3.Row
