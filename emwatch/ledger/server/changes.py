@@ -140,7 +140,12 @@ def note_all(connection: Connection) -> None:
 
 
 def become_another(connection: Connection) -> None:
-    """Give the file an identity of its own: another file has the one it had."""
+    """
+    Give the file a new identity, and note everything as changed: all of it is handed over as a new ledger.
+
+    For a file that was copied or restored: under its old identity, which is added to ``follows``, the server has batches
+    that the file does not know of.
+    """
     driver = driver_of(connection)
     state = _state(driver)
     driver.execute(
