@@ -195,8 +195,8 @@ def next_batch(path: Path, most: int = BATCH) -> Batch | None:
         if not found:
             return batch
         driver.row_factory = sqlite3.Row
+        given = {kind: json.dumps(batch.ids(kind)) for kind in ("frames", "sessions")}
         for table, question in _QUESTIONS.items():
-            given = {kind: json.dumps(batch.ids(kind)) for kind in ("frames", "sessions")}
             batch.rows[table] = [dict(row) for row in driver.execute(question, given)]
     return batch
 
