@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.errors import QuestionError
-from emwatch.ledger.sqlite_file import connect_to_read, explained, must_be_there
+from emwatch.ledger.sqlite_file import any_text, connect_to_read, explained, must_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def answers(path: Path, question: str, seconds: float | None) -> Iterator[tuple[
     must_be_there(path)
     with closing(connect_to_read(path)) as connection:
         connection.execute("PRAGMA query_only=ON").close()
-        connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
+        connection.text_factory = any_text
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         only_reading(connection, also=_TELLING_PRAGMAS)

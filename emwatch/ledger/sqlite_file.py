@@ -96,6 +96,11 @@ def _is_in_use(file: Path) -> bool:
         return False
 
 
+def any_text(stored: bytes) -> str:
+    """Return a text of a file, with what is no UTF-8 as escapes: a ``text_factory`` that reads whatever was written there."""
+    return stored.decode("utf-8", "backslashreplace")
+
+
 def _is_in_wal_mode(file: Path) -> bool:
     """Return whether a database keeps a -wal: so says its header (https://sqlite.org/fileformat.html, offset 19)."""
     try:

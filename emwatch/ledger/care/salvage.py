@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emwatch.errors import LedgerError
 from emwatch.frame import FrameState
 from emwatch.ledger.care.replacement import connect_to_evidence
+from emwatch.ledger.sqlite_file import any_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ class Salvage:
         return self
 
     def _look(self) -> None:
-        self._connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
+        self._connection.text_factory = any_text
         # What answers questions (log_search, log_text) is made anew from the rest, and not even opened.
         named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'log\\_%' ESCAPE '\\'"
         try:

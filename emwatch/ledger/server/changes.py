@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.ledger.database import driver_of
 from emwatch.ledger.schema import REVISION
-from emwatch.ledger.sqlite_file import connect_to_read, explained, must_be_there
+from emwatch.ledger.sqlite_file import any_text, connect_to_read, explained, must_be_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -229,7 +229,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
     must_be_there(path)
     try:
         with closing(connect_to_read(path)) as driver:
-            driver.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
+            driver.text_factory = any_text
             driver.execute("BEGIN")
             named = "SELECT count(*) FROM sqlite_master WHERE name IN ('handover_state', 'handover_changes')"
             yield driver if driver.execute(named).fetchone() == (2,) else None
