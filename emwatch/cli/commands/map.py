@@ -13,6 +13,7 @@ from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, asked_ledger, asked_ledger_option, config_option, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import counted
+from emwatch.cli.thumbnails import thumbnails
 
 if TYPE_CHECKING:
     from emwatch.report.stage_map import StageMap
@@ -79,16 +80,7 @@ def stage_map(config_file: Path | None, ledger: Path | str | None, out: Path, **
 
 def _thumbnails(chart: StageMap, most: int) -> dict[int, bytes]:
     """Return pictures of the most interesting frames by number."""
-    from emwatch.pictures.cache import PictureCache, picture_folder
-    from emwatch.pictures.thumbnails import Pictured, opened
-
     # By time: on a server, numbers are in order within a ledger only.
     rank = lambda each: (bool(each.targets), each.recorded_at, each.frame_id)  # noqa: E731 - one line says it
     chosen = sorted((each for each, _ in chart.placed), key=rank, reverse=True)[:most]
-    if not chosen:
-        return {}
-    with opened(PictureCache(picture_folder())) as pictures:
-        made = {each.frame_id: pictures.jpeg(Pictured.of(each), _THUMBNAIL_PX) for each in chosen}
-    if pictures.failed:
-        click.echo(f"no picture of {len(pictures.failed):,}: {next(iter(pictures.failed.values()))}", err=True)
-    return {frame_id: jpeg for frame_id, jpeg in made.items() if jpeg is not None}
+    return thumbnails(chosen, _THUMBNAIL_PX)

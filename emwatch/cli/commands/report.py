@@ -19,6 +19,7 @@ from emwatch.cli.options import (
 )
 from emwatch.cli.output_file import check_output, format_of, write_output
 from emwatch.cli.terminal.display import print_json, printable
+from emwatch.cli.thumbnails import thumbnails
 from emwatch.clock import SystemClock
 from emwatch.notebooks.registry import NOTEBOOKS
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from emwatch.ledger.query import LedgerReader
     from emwatch.ledger.session_rows import SessionRow
     from emwatch.notebooks.registry import NotebookEntry
-    from emwatch.report.session import SessionReport
 
 _THUMBNAIL_PX: Final = 256
 
@@ -106,7 +106,7 @@ def report(
     elif shape == "json":
         write_output(target, json.dumps(made.document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        write_output(target, page(made, _thumbnails(made)))
+        write_output(target, page(made, thumbnails(made.shown_hits, _THUMBNAIL_PX)))
 
 
 def _post(
@@ -125,7 +125,7 @@ def _post(
         if found is None:
             return None
         made = session_report(reader, found, configuration_of(config), SystemClock().now())
-        pictures = _thumbnails(made)
+        pictures = thumbnails(made.shown_hits, _THUMBNAIL_PX)
         files = {"emwatch-report.html": page(made, pictures).encode()}
         files |= {f"frame-{number}.jpg": jpeg for number, jpeg in pictures.items()}
         return notebook_post.entry_of(config, session_id, found.name, summary_html(made), files)
@@ -144,16 +144,3 @@ def _chosen(reader: LedgerReader, wanted: str) -> SessionRow:
         numbers = ", ".join(str(each.id) for each in found)
         raise click.UsageError(f"several sessions are called {printable(wanted)!r}: name one by its number, {numbers}")
     return found[0]
-
-
-def _thumbnails(made: SessionReport) -> dict[int, bytes]:
-    from emwatch.pictures.cache import PictureCache, picture_folder
-    from emwatch.pictures.thumbnails import Pictured, opened
-
-    if not made.shown_hits:
-        return {}
-    with opened(PictureCache(picture_folder())) as pictures:
-        drawn = {each.frame_id: pictures.jpeg(Pictured.of(each), _THUMBNAIL_PX) for each in made.shown_hits}
-    if pictures.failed:
-        click.echo(f"no picture of {len(pictures.failed):,}: {next(iter(pictures.failed.values()))}", err=True)
-    return {frame_id: jpeg for frame_id, jpeg in drawn.items() if jpeg is not None}

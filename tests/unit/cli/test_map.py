@@ -44,6 +44,15 @@ def test_a_map_is_drawn_though_the_files_are_gone(lab: Path) -> None:
     assert (lab / "map.svg").read_text("utf-8").startswith("<svg ")
 
 
+def test_the_name_of_a_frame_without_a_picture_steers_no_terminal(lab: Path) -> None:
+    at = make_metadata("Zeiss", stage_x_mm=1.0, stage_y_mm=2.0, horizontal_field_width_um=100.0)
+    with Ledger(lab / "ledger.sqlite3") as ledger:
+        ledger.record(make_outcome("/gone/\x1b]0;owned\x07.tif", "c", metadata=at, targets=("odd",)), NOON)
+    ended = run(lab, "--out", str(lab / "map.html"), "--target", "odd")
+    assert r"no picture of 1: /gone/\x1b]0;owned\x07.tif" in ended.stderr
+    assert "\x1b" not in ended.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
