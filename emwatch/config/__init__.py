@@ -5,8 +5,8 @@ What the operator configures: one frozen tree, from flags, the environment and f
 """
 
 from emwatch.config.document import Origin
-from emwatch.config.load import Loaded, load
+from emwatch.config.load import Loaded, load, load_alone
 from emwatch.config.schema import Config
 from emwatch.config.sources import Leaf, leaf_keys
 
-__all__ = ["Config", "Leaf", "Loaded", "Origin", "leaf_keys", "load"]
+__all__ = ["Config", "Leaf", "Loaded", "Origin", "leaf_keys", "load", "load_alone"]

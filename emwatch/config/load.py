@@ -83,6 +83,12 @@ def load(
     return Loaded(config, _origins(tree), tuple(files), tuple(warnings))
 
 
+def load_alone(file: Path) -> Loaded:
+    """Load a configuration file by itself: no other file counts, and no environment. Raises `ConfigError`."""
+    nothing = file / "none"  # below a file there is nothing
+    return load(file, environ={}, user_file=nothing, system_file=nothing)
+
+
 def _from_home(text: str) -> Path:
     try:
         return Path(text).expanduser()

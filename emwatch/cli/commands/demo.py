@@ -70,11 +70,10 @@ def _show(folder: Path, frames: int, rate: float, seed: int) -> None:
     watched.mkdir()
     config_file.write_text(_CONFIG, encoding="utf-8")
     from emwatch.cli.terminal.foreground import run_in_foreground
-    from emwatch.config.load import load
+    from emwatch.config import load_alone
 
     # What is configured on this PC is for its own frames: its ledger and its channels must not hear of pretended ones.
-    nothing = folder / "no-such-file"
-    config = load(config_file, environ={}, user_file=nothing, system_file=nothing).config
+    config = load_alone(config_file).config
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EMWATCH_")}
 
     click.echo(

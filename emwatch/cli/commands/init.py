@@ -167,16 +167,16 @@ def _write(target: Path, habits: Habits, wishes: Wishes) -> None:
 
 def _checked(habits: Habits, wishes: Wishes) -> str:
     """Return the configuration, valid by itself, whatever other files say. Raises `ConfigError`."""
-    from emwatch.config import load
+    from emwatch.config import load_alone
     from emwatch.service.first_configuration import first_configuration
     from emwatch.service.roots import checked_roots
 
     text = first_configuration(habits, wishes)
     with tempfile.TemporaryDirectory() as folder:
-        made, nothing = Path(folder, "config.yaml"), Path(folder, "none")
+        made = Path(folder, "config.yaml")
         made.write_text(text, encoding="utf-8")
         try:
-            checked_roots(load(made, environ={}, user_file=nothing, system_file=nothing).config)
+            checked_roots(load_alone(made).config)
         except ConfigError as error:
             raise ConfigError(re.sub(rf"{re.escape(os.fspath(made))}(:\d+)*: ", "", str(error))) from error
     return text
