@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         cli.main(args=None if arguments is None else list(arguments), prog_name="emwatch")
-    except KeyboardInterrupt:  # while starting, before a command runs
+    except KeyboardInterrupt:  # after a command has run; before it, Ctrl-C ends the process at once
         leave(Exit.INTERRUPTED)
     except SystemExit as ended:
         end_when_interrupted()  # all is done, and said

@@ -26,8 +26,8 @@ def status(ledger: Path | None, config_file: Path | None, as_json: bool) -> None
     """
     Show the state of the daemon: directories, frames, alerts, ledger, disk, model, versions.
 
-    The exit code is 0 while it runs, 5 if it runs and gives no sign of life, else 3. The watched directories are not accessed: their state is what the daemon
-    wrote last, so the answer comes at once even if a share hangs.
+    The exit code is 0 while it runs, 5 if it runs and gives no sign of life, else 3. The watched directories are not
+    accessed: their state is what the daemon wrote last, so the answer comes at once even if a share hangs.
     """
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.service.status import status_document
