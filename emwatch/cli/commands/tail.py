@@ -103,7 +103,6 @@ def _rows_of_server(server: Server, wanted: LogFilter, lines: int, follows: Call
     from emwatch.ledger.query import LedgerReader
     from emwatch.ledger.server.tables import SPAN
 
-    trouble = ""
     with LedgerReader(server) as reader:
         at_first = reader.newest_ids() if follows() else {}
         newest = list(reader.rows(replace(wanted, limit=lines))) if lines else []
@@ -112,29 +111,22 @@ def _rows_of_server(server: Server, wanted: LogFilter, lines: int, follows: Call
         seen = dict(at_first)
         for row in newest:
             seen[row.id // SPAN] = max(seen.get(row.id // SPAN, 0), row.id)
-        while follows():
-            time.sleep(_SERVER_PAUSE_S)
-            if _nobody_reads():
-                raise BrokenPipeError
+
+        def look() -> list[LogRow]:
             come: list[LogRow] = []
-            try:
-                now = reader.newest_ids()
-                for number, newest_id in now.items():
-                    if newest_id <= (known := seen.get(number, number * SPAN)):
-                        continue
-                    asked = replace(wanted, newest_first=False, asked_at=None, after_id=known, up_to_id=newest_id)
-                    if number not in at_first:  # one begun anew has frames of years, known by another number
-                        asked = replace(asked, since=began_at)
-                    come += reader.rows(asked)
-            except LedgerError as error:
-                if str(error) != trouble:
-                    trouble = str(error)
-                    tell_warning(f"{trouble}; waiting for it")
-                continue
+            now = reader.newest_ids()
+            for number, newest_id in now.items():
+                if newest_id <= (known := seen.get(number, number * SPAN)):
+                    continue
+                asked = replace(wanted, newest_first=False, asked_at=None, after_id=known, up_to_id=newest_id)
+                if number not in at_first:  # one begun anew has frames of years, known by another number
+                    asked = replace(asked, since=began_at)
+                come += reader.rows(asked)
             # A server restored from a backup has lower numbers for a moment, and gets the same rows again.
-            seen |= {number: newest_id for number, newest_id in now.items() if newest_id > seen.get(number, 0)}
-            trouble = ""
-            yield from sorted(come, key=lambda row: (row.recorded_at, row.id))
+            seen.update({number: newest_id for number, newest_id in now.items() if newest_id > seen.get(number, 0)})
+            return sorted(come, key=lambda row: (row.recorded_at, row.id))
+
+        yield from _as_they_come(look, _SERVER_PAUSE_S, follows)
 
 
 def _rows(path: Path, wanted: LogFilter, lines: int, follows: Callable[[], bool]) -> Iterator[LogRow]:
@@ -147,31 +139,43 @@ def _rows(path: Path, wanted: LogFilter, lines: int, follows: Callable[[], bool]
     yield from reversed(newest)
     seen = max((seen, *(row.id for row in newest)))
     last_at = max((row.recorded_at for row in newest), default=wanted.asked_at)
+
+    def look() -> list[LogRow]:
+        nonlocal seen, file, last_at
+        now = _identity(path)
+        with LedgerReader(path) as reader:
+            newest_id = reader.newest_id()
+            # Another file, or one restored from a backup: its numbers mean other rows.
+            anew = now != file and newest_id < seen
+            if newest_id == seen and now == file:
+                return []
+            asked = replace(wanted, newest_first=False, asked_at=None)
+            asked = replace(asked, since=last_at) if anew else replace(asked, after_id=seen)
+            come = list(reader.rows(asked))
+        seen, file = max((newest_id, *(row.id for row in come))), now
+        for row in come:
+            last_at = row.recorded_at if last_at is None else max(last_at, row.recorded_at)
+        return come
+
+    yield from _as_they_come(look, _PAUSE_S, follows)
+
+
+def _as_they_come(look: Callable[[], list[LogRow]], pause_s: float, follows: Callable[[], bool]) -> Iterator[LogRow]:
+    """Yield what each look finds, one every ``pause_s`` seconds; a ledger that cannot be read is waited for."""
     trouble = ""
     while follows():
-        time.sleep(_PAUSE_S)
+        time.sleep(pause_s)
         if _nobody_reads():
             raise BrokenPipeError
         try:
-            now = _identity(path)
-            with LedgerReader(path) as reader:
-                newest_id = reader.newest_id()
-                # Another file, or one restored from a backup: its numbers mean other rows.
-                anew = now != file and newest_id < seen
-                if newest_id == seen and now == file:
-                    continue
-                asked = replace(wanted, newest_first=False, asked_at=None)
-                asked = replace(asked, since=last_at) if anew else replace(asked, after_id=seen)
-                come = list(reader.rows(asked))
-            seen, file, trouble = max((newest_id, *(row.id for row in come))), now, ""
-        except LedgerError as error:  # it is just being replaced, or a share is away
+            come = look()
+        except LedgerError as error:  # it is just being replaced, or a share or the server is away
             if str(error) != trouble:
                 trouble = str(error)
                 tell_warning(f"{trouble}; waiting for it")
             continue
-        for row in come:
-            last_at = row.recorded_at if last_at is None else max(last_at, row.recorded_at)
-            yield row
+        trouble = ""
+        yield from come
 
 
 def _nobody_reads() -> bool:
