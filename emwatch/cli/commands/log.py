@@ -20,7 +20,7 @@ from emwatch.cli.options import (
     logging_options,
 )
 from emwatch.cli.terminal.display import counted, is_terminal
-from emwatch.cli.terminal.log_rows import print_fields, print_json_rows, print_ndjson, print_rows
+from emwatch.cli.terminal.log_rows import print_fields, print_rows
 from emwatch.frame import FrameState
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def log(config_file: Path | None, ledger: Path | str | None, **asked: Any) -> No
             click.echo(reader.count(wanted))
             return
         shape = formats[0] if formats else "table"
-        if shape in {"table", "json", "ndjson"} and not names:
-            found = _print(reader, wanted, shape, limited=asked["limit"] is not None)
+        if shape == "table" and not names:
+            found = _print_table(reader, wanted, limited=asked["limit"] is not None)
         else:
             found = print_fields(reader, wanted, names, shape, asked["parquet"])
         if not found:
@@ -139,12 +139,8 @@ def _fields(text: str | None, formats: list[str]) -> list[str]:
     return names
 
 
-def _print(reader: LedgerReader, wanted: LogFilter, shape: str, *, limited: bool) -> int:
-    """Print the rows. Returns their number."""
-    if shape == "json":
-        return print_json_rows(reader.rows(wanted))
-    if shape == "ndjson":
-        return print_ndjson(reader.rows(wanted))
+def _print_table(reader: LedgerReader, wanted: LogFilter, *, limited: bool) -> int:
+    """Print the rows for people, on a terminal a screenful. Returns their number."""
     screenful = is_terminal(sys.stdout) and not limited
     found = print_rows(reader.rows(replace(wanted, limit=SCREENFUL) if screenful else wanted))
     if not found:

@@ -18,7 +18,7 @@ from emwatch.cli.options import (
     logging_options,
 )
 from emwatch.cli.parameter_types import Number
-from emwatch.cli.terminal.display import Column, csv_cell, json_text, print_table
+from emwatch.cli.terminal.display import Column, csv_cell, print_json_list, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,10 +87,7 @@ def _print(names: Sequence[str], rows: Iterator[tuple[Any, ...]], shape: str) ->
     """Print the rows as they come; a table all at once. Returns their number."""
     found = 0
     if shape == "json":
-        for found, row in enumerate(rows, start=1):
-            document = dict(zip(names, map(_plain, row), strict=True))
-            click.echo(f"{',' if found > 1 else '['}\n{json_text(document, indent=None)}", nl=False)
-        click.echo("\n]" if found else "[]")
+        found = print_json_list(dict(zip(names, map(_plain, row), strict=True)) for row in rows)
     elif shape == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)

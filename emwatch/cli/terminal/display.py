@@ -96,6 +96,23 @@ def print_json(document: Any) -> None:
     click.echo(json_text(document))
 
 
+def print_json_list(documents: Iterable[Any]) -> int:
+    """Print a JSON list as it comes, one document a line. Returns their number."""
+    found = 0
+    for found, document in enumerate(documents, start=1):
+        click.echo(f"{',' if found > 1 else '['}\n{json_text(document, indent=None)}", nl=False)
+    click.echo("\n]" if found else "[]")
+    return found
+
+
+def print_ndjson(documents: Iterable[Any]) -> int:
+    """Print one JSON document a line. Returns their number."""
+    found = 0
+    for found, document in enumerate(documents, start=1):  # noqa: B007 - counted on the way
+        click.echo(json_text(document, indent=None))
+    return found
+
+
 def csv_cell(value: object) -> str:
     """
     Return a value as a CSV cell that a spreadsheet does not read as a formula.

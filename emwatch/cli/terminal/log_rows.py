@@ -8,16 +8,15 @@ from dataclasses import fields
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
 from emwatch.cli.terminal.display import (
     Column,
     common_folder,
     degrees_text,
     is_terminal,
-    json_text,
     local_time,
     number_text,
+    print_json_list,
+    print_ndjson,
     print_table,
     printable,
 )
@@ -62,24 +61,6 @@ def row_document(row: LogRow) -> dict[str, Any]:
     return document
 
 
-def print_json_rows(rows: Iterable[LogRow]) -> int:
-    """Print a JSON list, one row a line. Returns the number of rows."""
-    found = 0
-    for row in rows:
-        click.echo(f"{',' if found else '['}\n{json_text(row_document(row), indent=None)}", nl=False)
-        found += 1
-    click.echo("\n]" if found else "[]")
-    return found
-
-
-def print_ndjson(rows: Iterable[LogRow]) -> int:
-    """Print one JSON object a line. Returns the number of rows."""
-    found = 0
-    for found, row in enumerate(rows, start=1):  # noqa: B007 - counted on the way
-        click.echo(json_text(row_document(row), indent=None))
-    return found
-
-
 def print_fields(reader: LedgerReader, wanted: LogFilter, names: list[str], shape: str, parquet: Path | None) -> int:
     """Print the named fields of rows, all if none is named, in one of the shapes; return the number of rows."""
     if shape in {"csv", "tsv"}:
@@ -91,15 +72,13 @@ def print_fields(reader: LedgerReader, wanted: LogFilter, names: list[str], shap
         from emwatch.cli.terminal.parquet import write_parquet
 
         return write_parquet(rows, names, parquet)
-    documents = ({name: row_document(row)[name] for name in names} for row in rows)
-    found = 0
+    documents: Iterable[dict[str, Any]] = map(row_document, rows)
+    if names:
+        documents = ({name: document[name] for name in names} for document in documents)
     if shape == "ndjson":
-        for found, document in enumerate(documents, start=1):  # noqa: B007 - counted on the way
-            click.echo(json_text(document, indent=None))
+        found = print_ndjson(documents)
     elif shape == "json":
-        for found, document in enumerate(documents, start=1):
-            click.echo(f"{',' if found > 1 else '['}\n{json_text(document, indent=None)}", nl=False)
-        click.echo("\n]" if found else "[]")
+        found = print_json_list(documents)
     else:
         cells = [["" if value is None else str(value) for value in document.values()] for document in documents]
         found = len(cells)
