@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, StatementError
 from sqlalchemy.pool import NullPool
@@ -67,10 +67,10 @@ class Server:
 
     def engine(self, pool: type[Pool] = NullPool) -> Engine:
         """
-        Return an engine; by default it makes a connection each time it is asked for one.
+        Return an engine; by default it makes a connection each time it is asked for one. Each reads the password anew.
 
         Raises:
-            LedgerError: there is no driver, or the password cannot be read.
+            LedgerError: there is no driver.
 
         """
         url = make_url(self.url).set(drivername="postgresql+psycopg")
@@ -78,11 +78,7 @@ class Server:
         url = url.difference_update_query(["options"]).update_query_dict(
             {"application_name": url.query.get("application_name", "emwatch")}
         )
-        try:
-            secret = self.password()
-        except AlertError as error:
-            raise LedgerError(f"ledger.server_password: {error}") from error
-        options: dict[str, Any] = {
+        options = {
             "connect_timeout": _CONNECTING_S,
             "tcp_user_timeout": _NO_ANSWER_MS,
             "keepalives_idle": 10,
@@ -90,12 +86,20 @@ class Server:
             "client_encoding": "utf8",
             "options": f"-c statement_timeout={_LONGEST_STATEMENT_MS} {more}".rstrip(),
         }
-        if secret:
-            options["password"] = secret
         try:
-            return create_engine(url, poolclass=pool, connect_args=options, hide_parameters=True, pool_pre_ping=True)
+            engine = create_engine(url, poolclass=pool, connect_args=options, hide_parameters=True, pool_pre_ping=True)
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise LedgerError(_NO_DRIVER) from error
+        event.listen(engine, "do_connect", self._give_password)
+        return engine
+
+    def _give_password(self, _dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+        try:
+            secret = self.password()
+        except AlertError as error:
+            raise LedgerError(f"ledger.server_password: {error}") from error
+        if secret:
+            options["password"] = secret
 
     def probe(self) -> str:
         """
@@ -131,22 +135,20 @@ class Server:
             raise (error.orig or error) from error
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, engine: Engine | None = None) -> Iterator[Connection]:
         """
-        Yield a connection for transactions that write, with all tables there.
+        Yield a connection for transactions that write, with all tables there; ``engine``: made before.
 
         Raises:
             LedgerError: it cannot be used; `LedgerUnavailableError` if trying again helps.
 
         """
-        with self.errors():
-            engine = self.engine()
-            with engine.connect() as connection:
-                with connection.begin():
-                    if not _fits(self.name, revision_there(connection)):
-                        _check_encoding(self.name, connection)
-                        make_tables(connection)
-                yield connection
+        with self.errors(), (engine or self.engine()).connect() as connection:
+            with connection.begin():
+                if not _fits(self.name, revision_there(connection)):
+                    _check_encoding(self.name, connection)
+                    make_tables(connection)
+            yield connection
 
     @contextmanager
     def reading(self, engine: Engine | None = None) -> Iterator[Connection]:

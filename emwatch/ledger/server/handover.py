@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Boolean, bindparam, delete, exists, or_, select, update
@@ -22,9 +23,10 @@ from emwatch.ledger.server.tables import NUMBERS, OF_FRAMES, SHARED, SPAN, ledge
 from emwatch.ledger.words import vector
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection, Row, Table
+    from sqlalchemy import ColumnElement, Connection, Engine, Row, Table
 
     from emwatch.ledger.server.changes import Batch, HandoverState
     from emwatch.ledger.server.connect import Server
@@ -52,6 +54,7 @@ class Handover:
     def __init__(self, ledger: Ledger, server: Server) -> None:
         self._ledger = ledger
         self._server = server
+        self._engine: Engine | None = None
         self._run = str(uuid.uuid4())
         self._noted_for = ""  # the identity for which this start's mark is written down
         self.news: list[str] = []
@@ -67,7 +70,7 @@ class Handover:
         batch = self._batch()
         if not batch.changed and self._noted_for == batch.state.identity:
             return 0
-        with self._server.writing() as connection:
+        with self._writing() as connection:
             if self._noted_for != batch.state.identity:
                 with connection.begin():
                     registered = _registered(connection, batch.state, self._ledger, now)
@@ -89,6 +92,18 @@ class Handover:
                 connection.execute(update(ledgers).where(same).values(values))
         self._ledger.handover_changes(lambda here: changes.handed_over(here, batch, batches))
         return len(batch.changed)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """Yield a connection to write. What is known of the server is kept until an error: it may be another one then."""
+        if self._engine is None:
+            self._engine = self._server.engine()
+        try:
+            with self._server.writing(self._engine) as connection:
+                yield connection
+        except LedgerError:
+            self._engine = None
+            raise
 
     def _batch(self) -> Batch:
         batch = changes.next_batch(self._ledger.path)

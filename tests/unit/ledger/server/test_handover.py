@@ -287,6 +287,23 @@ def test_words_for_what_is_wrong(server: Server, postgres: Postgres) -> None:
             ask()
 
 
+def test_a_password_that_is_changed_is_read_for_the_next_connection(
+    ledger: Ledger, server: Server, frame_of: Make, noon: datetime, postgres: Postgres
+) -> None:
+    postgres.query(server.url, "CREATE ROLE changing LOGIN SUPERUSER PASSWORD 'before'")
+    said = ["before"]
+    handover = Handover(ledger, Server(server.url.replace("owner@", "changing@"), lambda: said[-1]))
+    ledger.record(frame_of(), noon)
+    all_of(handover, noon)
+    postgres.query(server.url, "ALTER ROLE changing PASSWORD 'after'")
+    ledger.record(frame_of("/acq/b.tif", "B"), noon)
+    with pytest.raises(LedgerError, match="refuses this user"):
+        handover.hand_over(noon)
+    said.append("after")
+    all_of(handover, noon)
+    assert held(server) == recorded(ledger.path)
+
+
 def test_options_for_libpq_in_the_address_are_kept(server: Server) -> None:
     asked = Server(f"{server.url}?application_name=lab&options=-c%20work_mem%3D7MB", server.password)
     with asked.writing() as connection:
