@@ -30,8 +30,9 @@ VERBOSITY: Final = "emwatch.verbosity"
 
 _SERVERS: Final = ("postgresql:", "postgresql+psycopg:")
 _CONFIGURED: Final = "server"
-_ANSWERED_BY_SERVERS: Final = (
-    "emwatch log, stats, show, tail, plot, map, sheet, report, sql, review --list, session list and session show"
+_NEEDS_A_FILE: Final = (
+    "is a server, and this needs a file: the ledger of a microscope. A server answers emwatch log, stats, show, tail, "
+    "plot, map, sheet, report, sql, review --list, session list and session show"
 )
 
 
@@ -50,11 +51,17 @@ class AnyPath(click.Path):
         if os.fspath(value) == "":
             self.fail("is empty; was it meant to come from a variable that is not set?", param, ctx)
         if os.fspath(value).startswith(_SERVERS):
-            self.fail(
-                f"is a server, and this needs a file: the ledger of a microscope. A server answers {_ANSWERED_BY_SERVERS}",
-                param,
-                ctx,
-            )
+            self.fail(_NEEDS_A_FILE, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class LedgerFile(AnyPath):
+    """A ledger's file. ``server`` is refused: a file of that name was made where somebody meant the server."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse the word that means the configured server."""
+        if os.fspath(value) == _CONFIGURED:
+            self.fail(f"{_NEEDS_A_FILE}; a file of this name is ./{_CONFIGURED}", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -75,7 +82,9 @@ class LedgerPlace(AnyPath):
             self.fail(str(error), param, ctx)
 
 
-ledger_option = click.option("--ledger", metavar="FILE", type=AnyPath(), help="Use this ledger instead of ledger.path.")
+ledger_option = click.option(
+    "--ledger", metavar="FILE", type=LedgerFile(), help="Use this ledger instead of ledger.path."
+)
 config_option = click.option(
     "--config",
     "config_file",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import VERBOSITY, AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import VERBOSITY, AnyPath, LedgerFile, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import counted, print_json, printable, wants_colour
 from emwatch.clock import SystemClock
 
@@ -21,7 +21,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 @click.command(short_help="Find what is wrong with this installation, and what mends it.")
 @click.argument("directories", metavar="[DIRECTORY]...", nargs=-1, type=AnyPath())
-@click.option("--ledger", type=AnyPath(), help="Examine this ledger instead of ledger.path.")
+@click.option("--ledger", type=LedgerFile(), help="Examine this ledger instead of ledger.path.")
 @config_option
 @json_option
 @logging_options

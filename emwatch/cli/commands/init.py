@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, logging_options
+from emwatch.cli.options import AnyPath, LedgerFile, logging_options
 from emwatch.cli.terminal.display import is_terminal, printable
 from emwatch.errors import ConfigError, EmwatchError
 from emwatch.frame import CATEGORIES
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--alert-command", metavar="COMMAND", help="Alert with this program as well, for example 'notify-send {category}'."
 )
-@click.option("--ledger", metavar="FILE", type=AnyPath(), help="Record into this file.")
+@click.option("--ledger", metavar="FILE", type=LedgerFile(), help="Record into this file.")
 @click.option("--only-new", is_flag=True, help="Do not record the frames that are there already.")
 @click.option(
     "--without-samples", is_flag=True, help="Write it although no frame is there yet: every file is looked at."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.lazy import Entry, LazyGroup
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, LedgerFile, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable
 from emwatch.cli.terminal.train_progress import TrainingProgress
 from emwatch.cli.train_options import drawn_option, seed_option, threads_option
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 bundle_argument = click.argument("wanted", metavar="[BUNDLE]", required=False)
 ledger_option = click.option(
-    "--ledger", metavar="FILE", type=AnyPath(), help="Use the bundles beside this ledger instead of ledger.path."
+    "--ledger", metavar="FILE", type=LedgerFile(), help="Use the bundles beside this ledger instead of ledger.path."
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, LedgerFile, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import print_json, printable, result_words
 from emwatch.frame import path_to_text
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--once", is_flag=True, help="Process the files that exist, then exit; the exit code is 4 if some frames failed."
 )
-@click.option("--ledger", type=AnyPath(), help="Record into this file instead of ledger.path.")
+@click.option("--ledger", type=LedgerFile(), help="Record into this file instead of ledger.path.")
 @click.option("--bundle", type=AnyPath(), help="Classify with this model bundle instead of model.bundle.")
 @click.option("--engine", help="Run the model with this engine instead of model.engine.")
 @click.option("--plain", is_flag=True, help="Print plain lines, also on a terminal.")

@@ -12,7 +12,7 @@ import click
 
 from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, LedgerFile, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import print_json, printable, result_words, tell_warning
 from emwatch.cli.terminal.progress import counting
 from emwatch.clock import SystemClock
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dask", metavar="ADDRESS", help="Let the Dask cluster work whose scheduler is there, as tcp://host:8786."
 )
-@click.option("--ledger", type=AnyPath(), help="Record into this file instead of ledger.path.")
+@click.option("--ledger", type=LedgerFile(), help="Record into this file instead of ledger.path.")
 @click.option("--bundle", type=AnyPath(), help="Classify with this model bundle instead of model.bundle.")
 @click.option("--engine", help="Run the model with this engine instead of model.engine.")
 @config_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emwatch.cli.options import AnyPath, config_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, LedgerFile, config_option, load_config, logging_options
 from emwatch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Serve the local page: live view, gallery, review, ask.")
 @config_option
-@click.option("--ledger", type=AnyPath(), help="Show this ledger instead of that of ledger.path.")
+@click.option("--ledger", type=LedgerFile(), help="Show this ledger instead of that of ledger.path.")
 @click.option("--host", help="Listen on this address instead of web.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead of web.port; 0: a free one.")
 @click.option("--cache", type=AnyPath(), help="Keep pictures in this folder instead of the user's cache.")

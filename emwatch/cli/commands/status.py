@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
+from emwatch.cli.options import LedgerFile, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import Column, print_json, print_table, tell_warning
 from emwatch.clock import SystemClock
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show the state of the daemon, its ledger and its alerts.")
-@click.option("--ledger", type=AnyPath(), help="Show the daemon of this ledger instead of ledger.path.")
+@click.option("--ledger", type=LedgerFile(), help="Show the daemon of this ledger instead of ledger.path.")
 @config_option
 @json_option
 @logging_options

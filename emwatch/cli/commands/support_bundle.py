@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from emwatch.cli.options import AnyPath, config_option, load_settings, logging_options
+from emwatch.cli.options import AnyPath, LedgerFile, config_option, load_settings, logging_options
 from emwatch.cli.terminal.display import Column, print_table
 from emwatch.clock import SystemClock
 from emwatch.errors import ConfigError, EmwatchError
@@ -19,7 +19,7 @@ from emwatch.errors import ConfigError, EmwatchError
     "--out", metavar="FILE", type=AnyPath(), help="Write this ZIP file; default: emwatch-support-TIME.zip here."
 )
 @click.option("--with-paths", is_flag=True, help="Leave names of folders, frames, machine and users as they are.")
-@click.option("--ledger", type=AnyPath(), help="Describe this ledger instead of ledger.path.")
+@click.option("--ledger", type=LedgerFile(), help="Describe this ledger instead of ledger.path.")
 @config_option
 @logging_options
 def support_bundle(out: Path | None, with_paths: bool, ledger: Path | None, config_file: Path | None) -> None:

@@ -28,6 +28,7 @@ from emwatch.cli import logging_setup
 from emwatch.cli.exits import Exit
 from emwatch.cli.lazy import importing
 from emwatch.cli.main import COMMANDS, cli
+from emwatch.cli.options import LedgerPlace
 from emwatch.cli.terminal.display import json_text, number_text, printable
 from emwatch.errors import ConfigError, EmwatchError
 
@@ -99,6 +100,16 @@ class TestHelp:
     @pytest.mark.parametrize("path", PRESENT)
     def test_where_a_result_is_written_has_one_name_everywhere(self, path: tuple[str, ...]) -> None:
         assert "--output" not in {name for option in ALL[path].params for name in option.opts}
+
+    @pytest.mark.parametrize("path", PRESENT)
+    def test_a_ledger_option_never_takes_the_server_for_a_file(self, path: tuple[str, ...]) -> None:
+        for option in [each for each in ALL[path].params if "--ledger" in each.opts]:
+            assert option.type.convert("./server", option, None) == Path("server")
+            if isinstance(option.type, LedgerPlace):
+                assert option.type.convert("server", option, None) == "server"
+                continue
+            with pytest.raises(click.BadParameter, match="is a server, and this needs a file"):
+                option.type.convert("server", option, None)
 
     @pytest.mark.parametrize("path", PRESENT)
     def test_every_command_and_option_says_what_it_does(self, path: tuple[str, ...]) -> None:
