@@ -110,10 +110,10 @@ def session_report(
     return SessionReport(document, reader.positions(wanted))
 
 
-def check_extra() -> None:
-    """Raise `ConfigError` if jinja2 is not installed, which makes the page; the JSON document needs nothing."""
+def check_extra(extra: str, instead: str = "") -> None:
+    """Raise `ConfigError`, which names the extra and what can be done ``instead``, if jinja2 is not installed."""
     if importlib.util.find_spec("jinja2") is None:
-        raise ConfigError("the page needs jinja2: pip install 'emwatch[report]', or use --json")
+        raise ConfigError(f"the page needs jinja2: pip install 'emwatch[{extra}]'{instead}")
 
 
 def page(report: SessionReport, thumbnails: Mapping[int, bytes]) -> str:

@@ -82,8 +82,10 @@ def report(
     if posting["post"] and (as_json or out is not None):
         raise click.UsageError("--post excludes --json and --out")
     shape = "json" if as_json else "html" if out is None else format_of(out, ("html", "json"))
-    if shape == "html":
-        check_extra()
+    if posting["post"]:
+        check_extra("notebook")
+    elif shape == "html":
+        check_extra("report", instead=", or use --json")
     config, place = asked_ledger(config_file, ledger)
     if posting["post"] and not isinstance(place, Path):
         raise click.UsageError(

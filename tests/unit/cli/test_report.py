@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from dataclasses import replace
@@ -140,3 +141,19 @@ def test_what_cannot_be_reported_is_said(lab: Path, arguments: tuple[str, ...], 
     ended = run(lab, "report", *(each.format(lab=lab) for each in arguments))
     assert said in ended.output
     assert ended.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "the page needs jinja2: pip install 'emwatch[report]', or use --json"),
+        (["--post", "elog", "--notebook-url", "http://127.0.0.1:1/SEM/"], "jinja2: pip install 'emwatch[notebook]'\n"),
+    ],
+)
+def test_the_extra_that_is_missing_is_named(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # noqa: ARG005 - the same signature
+    ended = run(lab, "report", *arguments)
+    assert ended.exit_code == 78
+    assert told in ended.stderr
