@@ -28,6 +28,17 @@ def format_of(path: Path, known: Sequence[str]) -> str:
     return suffix
 
 
+def refuse_watched_output(config: Config, path: Path, option: str = "--out") -> None:
+    """Raise `ConfigError` if a file that is to be written lies in a watched directory."""
+    place = path.resolve()
+    for root in config.watch.directory:
+        if place.is_relative_to(root.resolve()):
+            raise ConfigError(
+                f"{option}: {path_to_text(place)} lies in the watched directory {path_to_text(root)}, which emwatch never "
+                "writes to; choose a place outside it"
+            )
+
+
 def check_output(config: Config, path: Path) -> None:
     """
     Check, before long work, that a file can be written.
@@ -37,13 +48,8 @@ def check_output(config: Config, path: Path) -> None:
         EmwatchError: the place cannot be written.
 
     """
+    refuse_watched_output(config, path)
     place = path.resolve()
-    for root in config.watch.directory:
-        if place.is_relative_to(root.resolve()):
-            raise ConfigError(
-                f"--out: {path_to_text(place)} lies in the watched directory {path_to_text(root)}, which emwatch never "
-                "writes to; choose a place outside it"
-            )
     if place.is_dir():
         raise EmwatchError(f"--out: {path_to_text(place)} is a directory; name a file")
     try:

@@ -19,6 +19,7 @@ from emwatch.cli.options import (
     json_option,
     logging_options,
 )
+from emwatch.cli.output_file import refuse_watched_output
 from emwatch.cli.terminal.display import counted, is_terminal
 from emwatch.cli.terminal.log_rows import print_fields, print_rows
 from emwatch.frame import FrameState
@@ -74,6 +75,8 @@ def log(config_file: Path | None, ledger: Path | str | None, **asked: Any) -> No
     wanted = _filter(**asked)
     names = _fields(asked["fields"], formats)
     config, place = asked_ledger(config_file, ledger)
+    if asked["parquet"]:
+        refuse_watched_output(config, asked["parquet"], "--parquet")
     from emwatch.ledger.query import LedgerReader
 
     with LedgerReader(place) as reader:

@@ -10,6 +10,7 @@ import click
 
 from emwatch.cli.commands.model import ledger_option, progress
 from emwatch.cli.options import AnyPath, config_option, json_option, load_settings, logging_options
+from emwatch.cli.output_file import refuse_watched_output
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable
 from emwatch.clock import SystemClock
 from emwatch.errors import ModelError
@@ -138,6 +139,7 @@ def export(wanted: str | None, out: Path | None, ledger: Path | None, config_fil
     from emwatch.classify.bundles.store import in_use, store_of
 
     loaded = _settings(config_file, ledger)
+    refuse_watched_output(loaded.config, out or Path.cwd())
     store = store_of(loaded.config)
     kept = store.find_at(in_use(loaded.config).directory) if wanted is None else store.find(wanted)
     if kept.trouble:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from emwatch.cli.options import AnyPath, LedgerFile, config_option, load_settings, logging_options
+from emwatch.cli.output_file import refuse_watched_output
 from emwatch.cli.terminal.display import Column, print_table
 from emwatch.clock import SystemClock
 from emwatch.errors import ConfigError, EmwatchError
@@ -41,6 +42,7 @@ def support_bundle(out: Path | None, with_paths: bool, ledger: Path | None, conf
     except ConfigError as error:
         parts = parts_without_configuration(error)
     else:
+        refuse_watched_output(loaded.config, target)
         parts = support_parts(loaded, now.astimezone(), with_paths=with_paths)
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as opened, zipfile.ZipFile(opened, "w", zipfile.ZIP_DEFLATED) as archive:

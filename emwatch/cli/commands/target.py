@@ -10,6 +10,7 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
+from emwatch.cli.output_file import refuse_watched_output
 from emwatch.cli.parameter_types import moment
 from emwatch.cli.terminal.display import Column, common_folder, print_json, print_table, printable, tell_warning
 from emwatch.clock import SystemClock
@@ -216,6 +217,7 @@ def export(name: str, file: Path, ledger: Path | None, config_file: Path | None)
     from emwatch.teaching.store import TargetStore
 
     content = TargetStore(config.ledger.path).get(name).to_bytes()
+    refuse_watched_output(config, file, "FILE")
     try:
         with file.open("xb") as made:
             made.write(content)
