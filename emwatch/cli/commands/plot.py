@@ -47,12 +47,12 @@ def plot(kind: str, config_file: Path | None, ledger: Path | str | None, out: Pa
       emwatch plot magnification --category Nanowires --out wires.svg
     """  # noqa: D301 - click reads the backspace: it keeps the lines below as they are
     shape = "" if out is None else format_of(out, ("png", "svg"))
-    if shape and importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError("--out needs matplotlib: pip install 'emwatch[report]', or go without --out")
     wanted = replace(filter_of(asked), limit=asked["limit"])
     config, place = asked_ledger(config_file, ledger)
     if out is not None:
         check_output(config, out)
+    if shape and importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError("--out needs matplotlib: pip install 'emwatch[report]', or go without --out")
     from emwatch.ledger.query import LedgerReader
     from emwatch.report import distributions
 

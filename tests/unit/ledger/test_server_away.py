@@ -15,7 +15,10 @@ def test_a_server_without_its_driver_names_the_extra(monkeypatch: pytest.MonkeyP
             pass
 
 
+@pytest.mark.slow
 def test_a_password_that_cannot_be_read_names_its_key() -> None:
+    pytest.importorskip("psycopg", reason="needs the postgres extra")
+
     def password() -> str:
         raise AlertError("variable WORD: the secret is empty or not there")
 
