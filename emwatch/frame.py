@@ -6,6 +6,7 @@ Standard library only, no input or output. Units are part of the names; a value 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import dataclass, field
@@ -80,45 +81,48 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AcquisitionField:
-    """One acquisition value of a frame; the unit is part of the name."""
+    """One acquisition value of a frame; the unit is part of the name. ``ends``: no instrument has a number outside."""
 
     name: str
     kind: FieldKind
     title: str
+    ends: tuple[float, float]
 
 
 _NUMBER, _TEXT, _FLAG, _TIME = FieldKind
+_ANY: Final = (-math.inf, math.inf)
+_ANGLE, _PLACE_MM, _PIXEL_NM = (-3600.0, 3600.0), (-1e4, 1e4), (1e-4, 1e7)
 
 #: Every acquisition field, in the order in which they are shown and stored.
 FIELDS: Final[Mapping[str, AcquisitionField]] = MappingProxyType(
     {
-        name: AcquisitionField(name, kind, title)
-        for name, kind, title in (
-            ("magnification", _NUMBER, "Magnification (x)"),
-            ("horizontal_field_width_um", _NUMBER, "Horizontal field width (µm)"),
-            ("pixel_size_nm", _NUMBER, "Pixel size, x (nm)"),
-            ("pixel_size_y_nm", _NUMBER, "Pixel size, y (nm)"),
-            ("stage_tilt_deg", _NUMBER, "Stage tilt (°)"),
-            ("stage_rotation_deg", _NUMBER, "Stage rotation (°)"),
-            ("stage_x_mm", _NUMBER, "Stage x (mm)"),
-            ("stage_y_mm", _NUMBER, "Stage y (mm)"),
-            ("stage_z_mm", _NUMBER, "Stage z (mm)"),
-            ("working_distance_mm", _NUMBER, "Working distance (mm)"),
-            ("accelerating_voltage_kv", _NUMBER, "Accelerating voltage (kV)"),
-            ("beam_current_na", _NUMBER, "Beam current (nA)"),
-            ("beam", _TEXT, "Beam"),
-            ("detector", _TEXT, "Detector"),
-            ("dwell_time_us", _NUMBER, "Dwell time (µs)"),
-            ("scan_rotation_deg", _NUMBER, "Scan rotation (°)"),
-            ("tilt_correction", _FLAG, "Tilt correction on"),
-            ("tilt_correction_deg", _NUMBER, "Tilt correction angle (°)"),
-            ("instrument", _TEXT, "Instrument"),
-            ("serial", _TEXT, "Serial number"),
-            ("software", _TEXT, "Software"),
-            ("operator", _TEXT, "Operator"),
-            ("sample", _TEXT, "Sample"),
-            ("acquired_at", _TIME, "Acquired at"),
-            ("data_bar_height_px", _NUMBER, "Data bar height (px)"),
+        name: AcquisitionField(name, kind, title, ends)
+        for name, kind, title, ends in (
+            ("magnification", _NUMBER, "Magnification (x)", (1e-2, 1e9)),
+            ("horizontal_field_width_um", _NUMBER, "Horizontal field width (µm)", (1e-4, 1e6)),
+            ("pixel_size_nm", _NUMBER, "Pixel size, x (nm)", _PIXEL_NM),
+            ("pixel_size_y_nm", _NUMBER, "Pixel size, y (nm)", _PIXEL_NM),
+            ("stage_tilt_deg", _NUMBER, "Stage tilt (°)", (-360.0, 360.0)),
+            ("stage_rotation_deg", _NUMBER, "Stage rotation (°)", _ANGLE),
+            ("stage_x_mm", _NUMBER, "Stage x (mm)", _PLACE_MM),
+            ("stage_y_mm", _NUMBER, "Stage y (mm)", _PLACE_MM),
+            ("stage_z_mm", _NUMBER, "Stage z (mm)", _PLACE_MM),
+            ("working_distance_mm", _NUMBER, "Working distance (mm)", (1e-3, 1e3)),
+            ("accelerating_voltage_kv", _NUMBER, "Accelerating voltage (kV)", (1e-3, 1e3)),
+            ("beam_current_na", _NUMBER, "Beam current (nA)", (0.0, 1e9)),
+            ("beam", _TEXT, "Beam", _ANY),
+            ("detector", _TEXT, "Detector", _ANY),
+            ("dwell_time_us", _NUMBER, "Dwell time (µs)", (1e-6, 1e12)),
+            ("scan_rotation_deg", _NUMBER, "Scan rotation (°)", _ANGLE),
+            ("tilt_correction", _FLAG, "Tilt correction on", _ANY),
+            ("tilt_correction_deg", _NUMBER, "Tilt correction angle (°)", (-360.0, 360.0)),
+            ("instrument", _TEXT, "Instrument", _ANY),
+            ("serial", _TEXT, "Serial number", _ANY),
+            ("software", _TEXT, "Software", _ANY),
+            ("operator", _TEXT, "Operator", _ANY),
+            ("sample", _TEXT, "Sample", _ANY),
+            ("acquired_at", _TIME, "Acquired at", _ANY),
+            ("data_bar_height_px", _NUMBER, "Data bar height (px)", (0.0, 1e6)),
         )
     }
 )

@@ -62,7 +62,7 @@ def field_width_um(metadata: AcquisitionMetadata, width_px: int) -> float | None
     stated = metadata.number("horizontal_field_width_um")
     pixel_nm = metadata.number("pixel_size_nm")
     computed = None if pixel_nm is None or width_px <= 0 else pixel_nm * width_px / 1000
-    if stated is None or computed is None:
+    if stated is None or not computed:  # 0 is in ledgers of before
         found = computed if stated is None else stated
     else:
         found = stated if abs(stated / computed - 1) <= _AGREES_WITHIN else None

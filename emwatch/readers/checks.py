@@ -1,5 +1,5 @@
 """
-Do the values of one frame agree? Pure checks that flag and never change a value.
+Are the values of one frame possible, and do they agree? Pure checks: what contradicts is flagged, and no value is changed.
 
 Only values that the file states itself are compared: a computed one agrees with what it was computed from.
 """
@@ -11,6 +11,8 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from emwatch.frame import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,6 +143,26 @@ def _clock(readings: Mapping[str, Reading], modified_s: float | None) -> str:
     if modified_s is None or acquired_s - modified_s <= (3600.0 if zoned else _ZONES_S):
         return ""
     return f"acquired at {stamp.value}, after the file was last written: the instrument's clock is ahead, or the file's is wrong"
+
+
+def only_possible(readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """
+    Return the readings, without the value of a number that no instrument has; its text stays, with the reason.
+
+    Software writes 0 or -1 for what it does not know, and a damaged text can be any number: a field width of 0 would meet
+    every target that asks for a narrow one.
+    """
+    return {name: _possible(name, reading) for name, reading in readings.items()}
+
+
+def _possible(name: str, reading: Reading) -> Reading:
+    low, high = FIELDS[name].ends
+    if not isinstance(reading.value, (int, float)) or low <= reading.value <= high:
+        return reading
+    reason = f"{reading.value:g} is not possible: instruments have {low:g} to {high:g}"
+    if reading.computed:
+        reason = f"{reason}; {reading.reason}"
+    return replace(reading, value=None, reason=reason)
 
 
 def with_context(readings: Mapping[str, Reading]) -> dict[str, Reading]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import AcquisitionMetadata
 from emwatch.readers import tiff
-from emwatch.readers.checks import disagreements, with_context
+from emwatch.readers.checks import disagreements, only_possible, with_context
 from emwatch.readers.vendors import (
     fibics,
     fibsem_os,
@@ -59,10 +59,11 @@ def read_header(frame: RawFrame) -> tuple[AcquisitionMetadata, float | None]:
     if reader is None:
         return AcquisitionMetadata(flags=pages), None
     findings = reader.read(frame)
+    readings = only_possible(findings.readings)
     doubts = disagreements(
-        findings.readings, frame.width, display_width_mm=findings.display_width_mm, modified_s=frame.modified_s
+        readings, frame.width, display_width_mm=findings.display_width_mm, modified_s=frame.modified_s
     )
-    readings = with_context(findings.readings)
+    readings = with_context(readings)
     flags = (*findings.flags, *doubts, *pages)
     return AcquisitionMetadata(reader.vendor, readings, flags, findings.sidecar), findings.scale_bar_nm
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from emwatch.frame import CATEGORIES, Candidate, Window
+from emwatch.frame import CATEGORIES, FIELDS, Candidate, Window
 from emwatch.hours import Hours, ZoneName, cover_the_day, is_within, zone_of
 from emwatch.settings import Name, Number, OneOrMany, Section, Text
 
@@ -78,8 +78,9 @@ class Rule:
     always: bool = False
 
 
-def within(title: str, unit: str, low: float, high: float) -> Rule:
-    """Return the rule of a window on the acquisition field with the condition's key; instruments go from low to high."""
+def within(field: str, title: str, unit: str) -> Rule:
+    """Return the rule of a window on an acquisition field, whose name is that of the condition's key."""
+    low, high = FIELDS[field].ends
 
     def ask(asked: RuleInput) -> Answer:
         value, window = asked.frame.metadata.number(asked.key), asked.value
@@ -90,7 +91,7 @@ def within(title: str, unit: str, low: float, high: float) -> Rule:
 
     def check(window: WindowConfig) -> None:
         possible = f"no frame has that: {title} is from {_number(low)}{unit} to {_number(high)}{unit}"
-        if window.max is not None and window.max <= low:
+        if window.max is not None and window.max < low:
             raise ValueError(f"`max` {window.max:g}: {possible}")
         if window.min is not None and window.min > high:
             raise ValueError(f"`min` {window.min:g}: {possible}")
@@ -211,12 +212,14 @@ class TargetConfig(Section):
     min_probability: _Probability = DEFAULT_PROBABILITY
     min_margin: Annotated[_Share | None, Rule(_margin)] = None
     learned: Annotated[Name | None, Rule(_likeness)] = None
-    magnification: Annotated[WindowConfig | None, within("magnification", "x", 0, 1e9)] = None
-    stage_tilt_deg: Annotated[WindowConfig | None, within("stage tilt", "°", -360, 360)] = None
-    working_distance_mm: Annotated[WindowConfig | None, within("working distance", " mm", 0, 1000)] = None
-    accelerating_voltage_kv: Annotated[WindowConfig | None, within("voltage", " kV", 0, 1000)] = None
-    pixel_size_nm: Annotated[WindowConfig | None, within("pixel size", " nm", 0, 1e7)] = None
-    horizontal_field_width_um: Annotated[WindowConfig | None, within("field width", " µm", 0, 1e6)] = None
+    magnification: Annotated[WindowConfig | None, within("magnification", "magnification", "x")] = None
+    stage_tilt_deg: Annotated[WindowConfig | None, within("stage_tilt_deg", "stage tilt", "°")] = None
+    working_distance_mm: Annotated[WindowConfig | None, within("working_distance_mm", "working distance", " mm")] = None
+    accelerating_voltage_kv: Annotated[WindowConfig | None, within("accelerating_voltage_kv", "voltage", " kV")] = None
+    pixel_size_nm: Annotated[WindowConfig | None, within("pixel_size_nm", "pixel size", " nm")] = None
+    horizontal_field_width_um: Annotated[
+        WindowConfig | None, within("horizontal_field_width_um", "field width", " µm")
+    ] = None
     path: Annotated[tuple[Text, ...], OneOrMany, Rule(_path)] = ()
     hours: Annotated[Hours, OneOrMany, Rule(_hours, _not_all_day)] = ()
     timezone: ZoneName = ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from emwatch import units
 from emwatch.frame import DATA_BAR_SOURCE, Reading
+from emwatch.readers.checks import only_possible
 from emwatch.readers.data_bar.scale import (
     LENGTH,
     NUMBER,
@@ -95,7 +96,8 @@ def parse(lines: Iterable[TextLine], scale: ScaleBar | None) -> tuple[dict[str, 
     label = None if scale is None else find_label(sure, scale, taken)
     if label is not None and scale is not None and "pixel_size_nm" not in readings:
         readings["pixel_size_nm"] = pixel_size(label, scale)
-    return agreeing(readings, scale, style)
+    possible = only_possible(readings)
+    return agreeing({name: possible[name] for name in readings if possible[name] is readings[name]}, scale, style)
 
 
 def _clean(line: TextLine) -> TextLine:

@@ -41,6 +41,7 @@ def test_a_width_that_contradicts_the_pixel_size_raises_no_doubt() -> None:
     assert field_width_um(_metadata(horizontal_field_width_um=100.0, pixel_size_nm=1.0), 1000) is None
     assert field_width_um(_metadata(pixel_size_nm=2.0), 1000) == 2.0
     assert field_width_um(_metadata(), 1000) is None
+    assert field_width_um(_metadata(horizontal_field_width_um=100.0, pixel_size_nm=0.0), 1000) == 100.0
 
 
 def test_a_width_that_contradicts_the_pixel_size_is_told_with_both() -> None:

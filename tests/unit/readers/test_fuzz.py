@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from emwatch.readers import image, registry
 from emwatch.readers.frame_reader import read_frame
 from emwatch.readers.raw_frame import RawFrame
 from emwatch.readers.sandbox.limits import Limits
+from emwatch.readers.sandbox.wire import metadata_as_message
 from emwatch.readers.tiff import parse_pages
 from tests.beside import texts_beside
 
@@ -72,15 +75,6 @@ def test_a_mutated_file_is_a_frame_or_a_frame_error(build: Any, written: Callabl
     assert unnamed == 0
     assert outcomes["frame"] > _MUTANTS / 10
     assert outcomes["refused"] > _MUTANTS / 10
-
-
-#: Where each number of a vendor's golden header must stay, whatever happens to its text: a value outside is one whose unit
-#: or key was confused. Mutation may change digits, so a range spans what digits can do to a text of that length.
-_PLAUSIBLE = {
-    "magnification": (0.0, 1e12),
-    "stage_tilt_deg": (-1e9, 1e9),
-    "data_bar_height_px": (0.0, 30.0),
-}
 
 
 def _cases(build: Any) -> dict[str, tuple[bytes, Callable[[bytes], RawFrame]]]:
@@ -147,7 +141,7 @@ def _mutants_of(build: Any, vendor: str, count: int) -> tuple[int, int]:
             if not isinstance(reading.value, float):
                 continue
             numbers += 1
-            low, high = _PLAUSIBLE.get(name, (-1e300, 1e300))
+            low, high = FIELDS[name].ends
             assert low <= reading.value <= high, (name, reading)
             before = golden.get(name)
             # The same digits and unit from the same key must give the same number: nothing else may decide about its unit.
@@ -234,6 +228,35 @@ def test_a_value_that_is_none_costs_itself_and_says_why(build: Any, vendor: str,
                     assert lost or other.value == golden[each].value, (name, other)
 
     assert tried > 0
+
+
+_DIGITS = re.compile(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?")
+
+
+@pytest.mark.parametrize("vendor", [each for each in _VENDORS if each != "sis"])
+def test_a_number_that_no_instrument_has_is_unknown(build: Any, vendor: str) -> None:
+    """Software writes 0 or -1 for what it does not know; whatever is computed from it is unknown as well."""
+    header, make = _cases(build)[vendor]
+    golden = registry.read_header(make(header))[0].readings
+    refused = 0
+    for before in golden.values():
+        number = _DIGITS.search(before.raw) if isinstance(before.value, float) else None
+        for encoding in ("cp1252", "utf-16-le"):
+            digits = number[0].encode(encoding) if number else b""
+            if len(digits) < 2 or header.count(digits) != 1:
+                continue
+            for wrong in ("0", "-1", "1e308", "1e-290", "nan"):
+                found = registry.read_header(make(header.replace(digits, wrong.encode(encoding))))[0]
+                json.dumps(metadata_as_message(found), allow_nan=False)
+                for name, reading in found.readings.items():
+                    if isinstance(reading.value, float):
+                        low, high = FIELDS[name].ends
+                        assert low <= reading.value <= high, (name, reading)
+                    else:
+                        refused += "is not possible" in reading.reason
+                        assert reading.value is not None or reading.reason, name
+
+    assert refused > 0
 
 
 @pytest.mark.parametrize("vendor", ["zeiss", "fei"])

@@ -217,3 +217,9 @@ def test_dates_keep_only_what_the_bar_says(text: str, expected: str) -> None:
 
 def test_text_of_a_megabyte_is_ignored() -> None:
     assert _values([TextLine("9 " * 500_000, 1.0, 0, 0, 100, 20)]) == {}
+
+
+def test_a_length_that_no_instrument_has_is_left_out() -> None:
+    lines = _row("EHT = 10.00 KV", "Width = 0.00 um", "Image Pixel Size = 0.0 nm", "Stage at Z = 99999 mm")
+
+    assert _values(lines) == {"accelerating_voltage_kv": 10.0}
