@@ -43,7 +43,15 @@ class QuestionError(EmwatchError, ValueError):
 
 
 class AlertError(EmwatchError):
-    """A channel did not take an alert; the outbox tries again."""
+    """
+    A channel did not take an alert; the outbox tries again.
+
+    ``retry_after_s``: the receiver asked not to be sent anything for so long; ``None``: it said nothing of that.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class TargetError(EmwatchError):

@@ -43,12 +43,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(308, "/moved")
         elif mood == "refuse":
             self._answer(503)
+        elif mood == "busy":
+            self._answer(429, retry_after=sink.retry_after)
         else:
             sink.posts.append((dict(self.headers), body))
             self._answer(204)
 
-    def _answer(self, status: int, location: str = "") -> None:
+    def _answer(self, status: int, location: str = "", retry_after: str = "") -> None:
         self.send_response(status)
+        if retry_after:
+            self.send_header("Retry-After", retry_after)
         if location:
             self.send_header("Location", location)
         self.send_header("Content-Length", "0")
@@ -76,13 +80,15 @@ class _Server(ThreadingHTTPServer):
 
 class HttpSink:
     """
-    Takes posts on 127.0.0.1; ``mood`` decides: take, refuse, hang, drip, away (to another host), moved (here).
+    Takes posts on 127.0.0.1; ``mood`` decides: take, refuse, busy (429 with ``retry_after``), hang, drip, away (to
+    another host), moved (here).
 
     ``posts`` holds what was taken: headers and bodies. ``seen`` counts every request.
     """
 
     def __init__(self) -> None:
         self.mood = "take"
+        self.retry_after = ""
         self.posts: list[tuple[dict[str, str], bytes]] = []
         self.seen = 0
         self._server = _Server(("127.0.0.1", 0), _Handler)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import SystemRandom
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from emwatch.alerts.alert import Alert
 from emwatch.alerts.channel import is_silent, shows_pictures
@@ -25,10 +25,11 @@ from emwatch.errors import AlertError, LedgerError
 from emwatch.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from emwatch.alerts.channel import Channel
+    from emwatch.alerts.store import AlertStore
     from emwatch.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -41,36 +42,6 @@ MOST_ANNOUNCEMENTS: Final = 20
 
 #: How long a ledger that cannot be written is left alone.
 _LEDGER_PAUSE = timedelta(seconds=5)
-
-
-class AlertStore(Protocol):
-    """The store of waiting alerts; every method raises `LedgerError` if the ledger cannot be used."""
-
-    def due_alerts(
-        self, channel: str, now: datetime, limit: int, *, not_after: datetime | None, policy: Policy | None
-    ) -> Sequence[Alert]:
-        """Return what to tell now of the alerts due by ``now``, or set to wait beyond ``not_after``, oldest first."""
-        ...
-
-    def next_alert_at(self, channel: str) -> datetime | None:
-        """Return the time at which the next alert of a channel is due."""
-        ...
-
-    def alert_delivered(self, alert_id: int, at: datetime, escalate_at: datetime | None) -> None:
-        """Note a delivery, and when it is passed on if nobody acknowledges it."""
-        ...
-
-    def alert_failed(self, alert_id: int, error: str, next_try_at: datetime) -> None:
-        """Note a failure and the next try."""
-        ...
-
-    def alert_dead(self, alert_id: int, error: str) -> None:
-        """Mark an alert as dead: it is not tried again."""
-        ...
-
-    def retry_alerts(self, channel: str, now: datetime) -> None:
-        """Make all waiting alerts of a channel due."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +67,18 @@ class Patience:
     least_tried_s: float = 600.0
     most_attempts: int = 1000
 
-    def pause(self, failures: int, chance: float, longest_s: float | None = None) -> timedelta:
-        """Return the delay after ``failures`` consecutive failures; ``chance`` in [0, 1) spreads it over its upper half."""
+    def pause(
+        self, failures: int, chance: float, longest_s: float | None = None, asked_for_s: float | None = None
+    ) -> timedelta:
+        """
+        Return the delay after ``failures`` consecutive failures; ``chance`` in [0, 1) spreads it over its upper half.
+
+        ``asked_for_s``: the receiver asked for so long a pause; it gets that, but for more than the longest one.
+        """
         longest_s = self.longest_pause_s if longest_s is None else longest_s
         doubled_s = self.first_pause_s * 2.0 ** min(failures - 1, 30)
-        return timedelta(seconds=min(doubled_s, longest_s) * (0.5 + 0.5 * chance))
+        asked_for_s = min(asked_for_s or 0.0, self.longest_pause_s)
+        return timedelta(seconds=max(min(doubled_s, longest_s) * (0.5 + 0.5 * chance), asked_for_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +105,17 @@ class _Line:
         default_factory=dict
     )  #: delivered, but the ledger could not be told yet
     announcements: deque[Alert] = field(default_factory=lambda: deque(maxlen=MOST_ANNOUNCEMENTS))
+    announce_at: datetime | None = None  #: when a refused announcement is tried again
     guard: threading.Lock = field(default_factory=threading.Lock)  #: over the two events together
     asked: threading.Event = field(default_factory=threading.Event)
     at_rest: threading.Event = field(default_factory=threading.Event)
     successor: Channel | None = None  #: the same channel as it is configured now; the line's thread takes it over
     retired: bool = False  #: configured no more; its thread idles, so that no alert is in two hands if it comes back
+
+    def recover(self) -> None:
+        """Forget every refusal: the channel takes alerts, or is another one now."""
+        self.refused.clear()
+        self.failures, self.down_until, self.failing_since, self.announce_at = 0, None, None, None
 
 
 class Outbox:
@@ -200,6 +184,9 @@ class Outbox:
             return Step(0, line.down_until)
         delivered = 0
         policy = None if is_silent(line.channel) else self._policy
+        passed_on = channel == self._policy.escalate_to
+        if passed_on:
+            self._store.pass_on(channel, now, self._policy)
         for alert in self._store.due_alerts(channel, now, IN_FLIGHT, not_after=now + longest, policy=policy):
             if self._stopping or line.retired:
                 break
@@ -207,14 +194,14 @@ class Outbox:
                 delivered += 1
             elif line.down_until is not None:
                 return Step(delivered, line.down_until)
-        return Step(delivered, self._store.next_alert_at(channel))
+        return Step(delivered, self._store.next_alert_at(channel, passed_on=passed_on))
 
     def _deliver(self, line: _Line, alert: Alert, now: datetime) -> bool:
         line.in_hand = alert
         try:
             line.channel.send(self._with_picture(line.channel, alert))
         except AlertError as error:
-            self._failed(line, alert, str(error), now)
+            self._failed(line, alert, str(error), now, error.retry_after_s)
             return False
         line.in_hand = None
         passed_on = self._policy.escalate_to not in {None, alert.channel}
@@ -223,8 +210,7 @@ class Outbox:
         if line.down_until is not None:
             _log.info("alerts: %s takes alerts again", alert.channel)
             self._store.retry_alerts(alert.channel, now)
-        line.refused.clear()
-        line.failures, line.down_until, line.failing_since = 0, None, None
+        line.recover()
         return True
 
     def _with_picture(self, channel: Channel, alert: Alert) -> Alert:
@@ -236,8 +222,7 @@ class Outbox:
             successor, line.successor = line.successor, None
         if successor is not None:
             line.channel = successor
-            line.refused.clear()
-            line.failures, line.down_until, line.failing_since = 0, None, None
+            line.recover()
             self._store.retry_alerts(name, now)
 
     def _mark(self, line: _Line) -> None:
@@ -245,16 +230,17 @@ class Outbox:
             self._store.alert_delivered(alert_id, at, escalate_at)
             del line.unmarked[alert_id]
 
-    def _failed(self, line: _Line, alert: Alert, error: str, now: datetime) -> None:
+    def _failed(self, line: _Line, alert: Alert, error: str, now: datetime, retry_after_s: float | None = None) -> None:
         line.in_hand = None
         line.failures += 1
         moment = self._clock.monotonic()
         line.failing_since = moment if line.failing_since is None else line.failing_since
         failed_for_s = moment - line.refused.setdefault(alert.id, moment)
-        if len(line.refused) > 1:
+        pause = partial(self._patience.pause, chance=self._chance(), asked_for_s=retry_after_s)
+        if len(line.refused) > 1 or retry_after_s:
             if line.down_until is None:
                 _log.warning("alerts: %s is down, alerts wait: %s", alert.channel, error)
-            line.down_until = now + self._patience.pause(line.failures, self._chance(), self._patience.longest_probe_s)
+            line.down_until = now + pause(line.failures, longest_s=self._patience.longest_probe_s)
         attempts = alert.attempts + 1
         age = now - datetime.fromisoformat(alert.queued_at)
         old = age > self._patience.give_up_after and failed_for_s >= self._patience.least_tried_s
@@ -264,7 +250,7 @@ class Outbox:
             return
         if attempts == 1:
             _log.warning('alerts: %s: "%s" will be tried again: %s', alert.channel, alert.target, error)
-        self._store.alert_failed(alert.id, error, now + self._patience.pause(attempts, self._chance()))
+        self._store.alert_failed(alert.id, error, now + pause(attempts))
 
     def start(self) -> None:
         """Start one thread per channel; what waits in the ledger from before is delivered now."""
@@ -304,7 +290,8 @@ class Outbox:
         """
         Send a text that is about no frame on every channel except terminals, once; it is not kept in the ledger.
 
-        It goes out as an alert for the target ``emwatch`` with the text as its reason. Returns at once.
+        It goes out as an alert for the target ``emwatch`` with the text as its reason, and is tried again while it is
+        refused, for as long as an alert. Returns at once.
         """
         at = self._clock.now().isoformat()
         for name, line in self._lines.items():
@@ -342,15 +329,18 @@ class Outbox:
     def _run(self, name: str, line: _Line) -> None:
         while True:
             line.asked.clear()
-            self._send_announcements(line)
+            now = self._clock.now()
+            self._send_announcements(line, now)
             if self._stopping:
                 return
-            now = self._clock.now()
             try:
                 due = self.deliver_due(name, now).next_due
             except LedgerError as error:
                 _log.warning("alerts: %s waits for the ledger: %s", name, error)
                 due = now + _LEDGER_PAUSE
+            due = min((each for each in (due, line.announce_at) if each is not None), default=None)
+            if line.announcements and line.announce_at is None:
+                continue  # what was refused while the channel was down may go now
             if due is not None and due <= self._clock.now():
                 continue
             with line.guard:
@@ -362,10 +352,21 @@ class Outbox:
                 pause_s = min(pause_s, (due - now).total_seconds())
             line.asked.wait(pause_s)
 
-    def _send_announcements(self, line: _Line) -> None:
+    def _send_announcements(self, line: _Line, now: datetime) -> None:
+        """Send what was announced, oldest first; one that is refused is tried again later, before the others."""
+        longest = timedelta(seconds=self._patience.longest_pause_s)
+        if line.announce_at is not None and now < line.announce_at <= now + longest:
+            return
+        line.announce_at = None
         while line.announcements:
             alert = line.announcements.popleft()
             try:
                 line.channel.send(alert)
             except AlertError as error:
-                _log.warning("alerts: %s did not take an announcement: %s", alert.channel, error)
+                attempts = alert.attempts + 1
+                if attempts == 1:
+                    _log.warning("alerts: %s did not take an announcement; tried again: %s", alert.channel, error)
+                if attempts < self._patience.most_attempts and len(line.announcements) < MOST_ANNOUNCEMENTS:
+                    line.announcements.appendleft(replace(alert, attempts=attempts))
+                line.announce_at = now + self._patience.pause(attempts, self._chance(), asked_for_s=error.retry_after_s)
+                return

@@ -133,7 +133,7 @@ class WebhookChannel:
             url = self._url()
             first = _place(url)
             for _ in range(_MOST_REDIRECTS + 1):
-                status, location = self._post(_place(url), body, headers, deadline)
+                status, location, retry_after_s = self._post(_place(url), body, headers, deadline)
                 if status not in _KEEPS_THE_METHOD or not location:
                     break
                 url = urljoin(url, location)
@@ -142,10 +142,16 @@ class WebhookChannel:
         except ValueError as error:
             raise AlertError(f"webhook: {error}") from error
         if not 200 <= status < 300:
-            raise AlertError(f"webhook {first.host}: answered {status}")
+            raise AlertError(f"webhook {first.host}: answered {status}", retry_after_s=retry_after_s)
 
-    def _post(self, place: _Place, body: bytes, headers: dict[str, str], deadline: float) -> tuple[int, str]:
-        """Return status and Location of one exchange; a timer ends it even if the other side sends a byte a second."""
+    def _post(
+        self, place: _Place, body: bytes, headers: dict[str, str], deadline: float
+    ) -> tuple[int, str, float | None]:
+        """
+        Return status, Location and Retry-After in seconds of one exchange.
+
+        A timer ends it even if the other side sends a byte a second.
+        """
         import http.client  # with what it needs more than a megabyte, for those who have a webhook only
 
         over = threading.Event()
@@ -168,7 +174,11 @@ class WebhookChannel:
                 answer = connection.getresponse()
                 if over.is_set():  # headers that were cut off by the timer look like an answer
                     raise TimeoutError
-                return answer.status, answer.headers.get("Location", "")
+                return (
+                    answer.status,
+                    answer.headers.get("Location", ""),
+                    _seconds(answer.headers.get("Retry-After", "")),
+                )
             except (OSError, http.client.HTTPException) as error:
                 if over.is_set() or isinstance(error, TimeoutError):
                     raise AlertError(f"webhook {place.host}: no answer within {self._timeout_s:g} s") from error
@@ -187,6 +197,12 @@ def webhook_document(alert: Alert) -> dict[str, object]:
 def signature(secret: str, body: bytes) -> str:
     """Return the value of ``X-Emwatch-Signature``: HMAC-SHA256 (RFC 2104) of the body's bytes, in hexadecimal."""
     return f"sha256={hmac.new(secret.encode('utf-8'), body, hashlib.sha256).hexdigest()}"
+
+
+def _seconds(text: str) -> float | None:
+    """Return the pause that a Retry-After asks for (RFC 9110, 10.2.3); of a date, which few send, ``None``."""
+    text = text.strip()
+    return float(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 class _Place(NamedTuple):

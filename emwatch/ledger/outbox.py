@@ -198,14 +198,18 @@ def _alert(row: Row[Any]) -> Alert:
     )
 
 
-def next_at(connection: Connection, channel: str) -> datetime | None:
-    """Return when the next alert of a channel is due, ``None`` if none waits."""
-    found: datetime | None = connection.scalar(
-        select(func.min(alerts.c.next_try_at, type_=alerts.c.next_try_at.type)).where(
-            _PENDING, alerts.c.channel == channel
-        )
-    )
-    return found
+def next_at(connection: Connection, channel: str, *, passed_on: bool = False) -> datetime | None:
+    """
+    Return when the next alert of a channel is due, ``None`` if none waits.
+
+    ``passed_on``: what nobody acknowledges goes to this channel, and waits for its time as well.
+    """
+    soonest = select(func.min(alerts.c.next_try_at, type_=alerts.c.next_try_at.type))
+    questions = [soonest.where(_PENDING, alerts.c.channel == channel)]
+    if passed_on:
+        questions.append(select(func.min(alerts.c.escalate_at, type_=alerts.c.escalate_at.type)))
+    times: list[datetime | None] = [connection.scalar(each) for each in questions]
+    return min((each for each in times if each is not None), default=None)
 
 
 def settle(connection: Connection, alert_id: int, **values: Any) -> int:

@@ -57,8 +57,6 @@ def to_tell(
     A digest gets its key and its members here, before it is sent: tried again, it is the same one.
     """
     _count_from_now(connection, now)
-    if channel == policy.escalate_to:
-        _escalate(connection, channel, now, policy)
     snoozed = snoozed_until(connection, now)
     together = policy.windows or snoozed or policy.quiet_until(now)
     waiting = _waiting(connection, is_due(channel, now, not_after), _MOST_TOGETHER if together else limit)
@@ -66,7 +64,7 @@ def to_tell(
         return ()
     made = plan(waiting, _told(connection, channel, now, policy), policy, now, snoozed)
     _write(connection, made, now)
-    return tuple(_telling(connection, unit) for unit in made.tell[:limit])
+    return tuple(_telling(connection, unit, policy) for unit in made.tell[:limit])
 
 
 def snoozed_until(connection: Connection, now: datetime) -> dict[str, datetime]:
@@ -196,17 +194,20 @@ def _write(connection: Connection, made: TellingPlan, now: datetime) -> None:
         )
 
 
-def _telling(connection: Connection, unit: Sequence[int]) -> Alert:
+def _telling(connection: Connection, unit: Sequence[int], policy: Policy) -> Alert:
     members = by_id(connection, unit)
     first = members[0]
     if len(members) == 1:
         return first
     digest: str = connection.scalar(select(alerts.c.digest).where(alerts.c.id == first.id)) or _digest_key(members)
     connection.execute(update(alerts).where(alerts.c.id.in_(_numbers(unit))).values(digest=digest))
+    fresh = select(alerts.c.id).where(alerts.c.id.in_(_numbers(unit)), ~alerts.c.escalation).limit(1)
+    late = connection.scalar(fresh) is None
+    reason = digest_reason(members[:_BEST], len(members))
     return replace(
         first,
         key=digest,
-        reason=digest_reason(members[:_BEST], len(members)),
+        reason=_unheard(policy, reason) if late else reason,
         queued_at=min(each.queued_at for each in members),
         attempts=max(each.attempts for each in members),
         count=len(members),
@@ -218,18 +219,29 @@ def _digest_key(members: Sequence[Alert]) -> str:
     return hashlib.sha256(" ".join(sorted(each.key for each in members)).encode("ascii")).hexdigest()[:32]
 
 
-def _escalate(connection: Connection, channel: str, now: datetime, policy: Policy) -> None:
-    columns = (alerts.c.id, alerts.c.frame_id, alerts.c.target, alerts.c.reason, frames.c.path, frames.c.sha256)
+def _unheard(policy: Policy, reason: str) -> str:
+    return f"nobody acknowledged within {policy.escalate_after_minutes:g} min: {reason}"
+
+
+def pass_on(connection: Connection, channel: str, now: datetime, policy: Policy) -> None:
+    """Queue for a channel what nobody acknowledged in time: what was told as a digest is a digest there, too."""
+    of_alert = (alerts.c.id, alerts.c.frame_id, alerts.c.target, alerts.c.reason, alerts.c.digest)
     latest = now + policy.escalate_after  # beyond it only if the clock was put back, or the policy has changed
     connection.execute(update(alerts).where(alerts.c.escalate_at > latest).values(escalate_at=latest))
-    late = select(*columns).select_from(_JOINED).where(alerts.c.escalate_at <= now).order_by(alerts.c.id)
+    late = (
+        select(*of_alert, frames.c.path, frames.c.sha256)
+        .select_from(_JOINED)
+        .where(alerts.c.escalate_at <= now)
+        .order_by(alerts.c.id)
+    )
     for row in connection.execute(late).all():
         passed_on = {
             "key": alert_key(row.path, row.sha256, row.target, channel),
             "frame_id": row.frame_id,
             "channel": channel,
             "target": row.target,
-            "reason": f"nobody acknowledged within {policy.escalate_after_minutes:g} min: {row.reason}",
+            "reason": _unheard(policy, row.reason),
+            "digest": row.digest and hashlib.sha256(f"{row.digest} {channel}".encode()).hexdigest()[:32],
             "state": "pending",
             "next_try_at": now,
             "created_at": now,

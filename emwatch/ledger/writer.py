@@ -326,10 +326,15 @@ class Ledger:
         with self._file.transaction() as connection:
             return tellings.to_tell(connection, channel, now, limit, not_after, policy)
 
-    def next_alert_at(self, channel: str) -> datetime | None:
-        """Return when the next alert of a channel is due, ``None`` if none waits."""
+    def next_alert_at(self, channel: str, *, passed_on: bool = False) -> datetime | None:
+        """Return when the next alert of a channel is due; ``passed_on``: what nobody acknowledges goes to it as well."""
         with self._file.transaction(READING) as connection:
-            return outbox.next_at(connection, channel)
+            return outbox.next_at(connection, channel, passed_on=passed_on)
+
+    def pass_on(self, channel: str, now: datetime, policy: Policy) -> None:
+        """Queue for a channel what nobody acknowledged in time; what was told together stays together."""
+        with self._file.transaction() as connection:
+            tellings.pass_on(connection, channel, now, policy)
 
     def alert_delivered(self, alert_id: int, at: datetime, escalate_at: datetime | None = None) -> None:
         """Note that a channel took an alert or a digest, and when it is passed on if nobody acknowledges it."""

@@ -245,7 +245,7 @@ def _lists(known: _Known) -> Iterator[tuple[str, tuple[Column, ...], list[tuple[
             Column("Told", whole=True),
         ),
         [
-            (_at(each.created_at), each.channel, each.target, each.held or each.state, _at(each.delivered_at))
+            (_at(each.created_at), each.channel, each.target, _how(each), _at(each.delivered_at))
             for each in known.alerts
         ],
     )
@@ -279,3 +279,8 @@ def _lists(known: _Known) -> Iterator[tuple[str, tuple[Column, ...], list[tuple[
 
 def _at(moment: Any) -> str:
     return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _how(alert: Any) -> str:
+    """Return the state of an alert; of one that waits, what holds it back."""
+    return str(alert.held if alert.held and alert.state == "pending" else alert.state)

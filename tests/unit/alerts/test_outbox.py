@@ -10,7 +10,7 @@ import pytest
 
 from emwatch.alerts.outbox import Outbox, Patience, Step
 from emwatch.clock import SystemClock
-from emwatch.errors import LedgerError
+from emwatch.errors import AlertError, LedgerError
 from emwatch.testing import ManualClock, RecordingChannel, make_alert
 
 if TYPE_CHECKING:
@@ -53,7 +53,11 @@ class MemoryStore:
         ]
         return due[:limit]
 
-    def next_alert_at(self, channel: str) -> datetime | None:
+    def pass_on(self, channel: str, now: datetime, policy: object) -> None:
+        """Nothing is passed on here: tests/unit/ledger/test_tellings.py."""
+
+    def next_alert_at(self, channel: str, *, passed_on: bool) -> datetime | None:
+        del passed_on
         return min((s.next_try_at for s in self._waiting(channel)), default=None)
 
     def _settle(self, alert_id: int, **values: object) -> None:
@@ -388,6 +392,61 @@ def test_an_announcement_goes_to_every_channel_but_terminals_and_needs_no_store(
         "phone",
     )
     assert terminal.taken == []
+
+
+@pytest.mark.parametrize("refusals", [1, 3])
+def test_an_announcement_that_is_refused_comes_again_and_holds_up_no_alert(
+    store: MemoryStore, clock: ManualClock, refusals: int
+) -> None:
+    told = threading.Event()
+
+    class Phone(RecordingChannel):
+        def send(self, alert: Alert) -> None:
+            self.refuses = alert.target == "emwatch" and len(self.refused) < refusals
+            super().send(alert)
+            if alert.reason == "the disk is full":
+                told.set()
+
+    phone = Phone()
+    outbox = Outbox(store, {"phone": phone}, SystemClock(), patience=Patience(first_pause_s=0.01))
+    store.add("a", "phone", clock.now())
+    outbox.announce("the directory is gone", Path("/frames"))
+    outbox.announce("the disk is full", Path("/ledger"))
+    outbox.start()
+
+    assert told.wait(5)
+    assert outbox.stop(5)
+    assert [each.reason for each in phone.refused] == refusals * ["the directory is gone"]
+    assert [each.reason for each in phone.taken if not each.frame_id] == ["the directory is gone", "the disk is full"]
+    assert phone.taken[0].key == "a"
+    assert len({each.key for each in [*phone.refused, *phone.taken]}) == 3
+
+
+@pytest.mark.parametrize(("asked_for_s", "pause_s"), [(30, 30), (86_400, 300)])
+def test_a_receiver_that_asks_for_a_pause_gets_it_before_anything_else_is_sent(
+    store: MemoryStore, clock: ManualClock, asked_for_s: float, pause_s: float
+) -> None:
+    class Busy(RecordingChannel):
+        def send(self, alert: Alert) -> None:
+            try:
+                super().send(alert)
+            except AlertError as error:
+                raise AlertError(str(error), retry_after_s=asked_for_s) from error
+
+    channel = Busy()
+    outbox = Outbox(store, {"lamp": channel}, clock, chance=lambda: 1.0)
+    channel.refuses = True
+    for key in "abc":
+        store.add(key, "lamp", clock.now())
+    step = outbox.deliver_due("lamp", clock.now())
+
+    assert (keys(channel.refused), step) == (["a"], Step(0, clock.now() + timedelta(seconds=pause_s)))
+    channel.refuses = False
+    clock.advance(pause_s - 1)
+    assert outbox.deliver_due("lamp", clock.now()).delivered == 0
+    clock.advance(1)
+    outbox.deliver_due("lamp", clock.now())
+    assert sorted(keys(channel.taken)) == ["a", "b", "c"]
 
 
 def test_a_channel_that_is_exchanged_takes_at_once_what_the_one_before_refused(

@@ -120,3 +120,17 @@ def test_an_address_that_cannot_be_posted_to_is_refused_when_it_is_configured(ke
         WebhookSettings(kind="webhook", **keys)
 
     assert "T0K3N" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "retry_after_s"),
+    [("7", 7.0), (" 120 ", 120.0), ("", None), ("soon", None), ("-1", None), ("9" * 400, None)],
+)
+def test_a_pause_that_the_receiver_asks_for_is_passed_on(
+    sink: HttpSink, said: str, retry_after_s: float | None
+) -> None:
+    sink.mood, sink.retry_after = "busy", said
+
+    with pytest.raises(AlertError, match="answered 429") as refused:
+        WebhookChannel(lambda: sink.url).send(make_alert())
+    assert refused.value.retry_after_s == retry_after_s

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from emwatch.alerts.policy import Policy
 from emwatch.ledger.writer import Ledger
 from emwatch.service.alert_inbox import AlertRequest, alert_inbox, hand_over
 from emwatch.service.lock import SingleInstance
@@ -50,6 +51,21 @@ def test_list_shows_the_newest_first_and_what_went_wrong(emwatch: Run, config: P
     assert "exit status 8" in shown.stdout
     assert "b.tif" in shown.stdout
     assert emwatch("alerts", "list", "--target", "none", "--config", config).returncode == 3
+
+
+def test_a_frame_s_alert_that_was_held_back_and_then_told_is_told(emwatch: Run, config: Path) -> None:
+    path = config.parent / "ledger.sqlite3"
+    with Ledger(path) as ledger:
+        ledger.record(make_outcome("/acq/d.tif", "d", targets=("tips",), channels=("phone",)), NOON)
+        ledger.snooze_alerts("tips", NOON + timedelta(hours=1), NOON)
+        assert ledger.due_alerts("phone", NOON, policy=Policy()) == ()
+        held = emwatch("show", "4", "--no-picture", "--config", config)
+        ledger.alert_delivered(4, NOON)
+    told = emwatch("show", "4", "--no-picture", "--config", config)
+
+    assert "snoozed" in held.stdout
+    assert "snoozed" not in told.stdout
+    assert "delivered" in told.stdout
 
 
 def test_ack_and_retry_without_a_daemon(emwatch: Run, config: Path) -> None:

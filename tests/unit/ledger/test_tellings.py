@@ -34,6 +34,7 @@ class Phone(RecordingChannel):
         super().__init__()
         self._clock = clock
         self.told: list[tuple[datetime, Alert]] = []
+        self.silent = False
 
     def send(self, alert: Alert) -> None:
         super().send(alert)
@@ -86,7 +87,8 @@ class Room:
         end = self.clock.now() + minutes * MINUTE
         longest = MINUTE if self.policy.escalate_to else end - self.clock.now()
         while self.clock.now() < end:
-            dues = [self.ledger.next_alert_at(name) for name in self.channels]
+            to = self.policy.escalate_to
+            dues = [self.ledger.next_alert_at(name, passed_on=name == to) for name in self.channels]
             due = min((each for each in dues if each is not None), default=end)
             pause = min(max(due - self.clock.now(), timedelta(seconds=1)), longest, end - self.clock.now())
             self.clock.advance(pause.total_seconds())
@@ -251,6 +253,34 @@ def test_acknowledging_a_digest_acknowledges_all_of_it(room: Room) -> None:
     room.pass_minutes(60)
 
     assert [alert.path.name for _, alert in room.channels["pager"].told] == ["1.tif"]
+
+
+@with_policy("pager", escalate_to="pager", escalate_after_minutes=15)
+def test_what_was_told_together_is_passed_on_together_and_says_why(room: Room) -> None:
+    room.ledger.snooze_alerts("t", room.clock.now() + 10 * MINUTE, room.clock.now())
+    room.hit(number=5)
+    room.pass_minutes(11)
+    assert room.counts() == [5]
+    room.pass_minutes(60)
+
+    [(_, alert)] = room.channels["pager"].told
+    assert alert.count == 5
+    assert alert.reason.startswith("nobody acknowledged within 15 min: 5 hits: ")
+    assert alert.key != room.phone.told[0][1].key
+
+
+@with_policy("pager", escalate_to="pager", escalate_after_minutes=15)
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_channel_of_any_kind_is_told_at_the_minute_what_nobody_acknowledged(room: Room, silent: bool) -> None:
+    pager = room.channels["pager"]
+    pager.silent = silent  # as a lamp on an MQTT broker is
+    room.hit()
+    room.deliver()
+    late = room.clock.now() + 15 * MINUTE
+
+    assert room.outbox.deliver_due("pager", room.clock.now()).next_due == late
+    room.pass_minutes(60)
+    assert [at for at, _ in pager.told] == [late]
 
 
 def test_alerts_given_up_are_tried_again_when_asked_for(room: Room) -> None:
