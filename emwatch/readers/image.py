@@ -290,8 +290,10 @@ def _tiff_samples(name: str, page: tiff.Page) -> npt.NDArray[Any] | None:
             )
         return None
     if palette:
-        # The colour map holds 16 bits: all reds, all greens, all blues.
-        colours = (page.numbers(_COLOUR_MAP).reshape(3, 256).T >> np.uint64(8)).astype(np.uint8)
+        # The colour map holds 16 bits: all reds, all greens, all blues. Some programs write 8 there, which were black.
+        stored = page.numbers(_COLOUR_MAP)
+        shift = np.uint64(8 if stored.max() > 255 else 0)
+        colours = (stored.reshape(3, 256).T >> shift).astype(np.uint8)
         return _through_palette(samples[..., 0].astype(np.uint8, copy=False), colours)
     if photometric == _WHITE_IS_ZERO:
         samples = np.concatenate([_inverted(samples[..., :1]), samples[..., 1:]], axis=2)

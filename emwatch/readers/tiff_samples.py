@@ -24,12 +24,13 @@ from emwatch.readers import tiff
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-#: By (sample format, bits); sample format 1 unsigned, 2 signed, 3 float.
+#: By (sample format, bits); sample format 1 unsigned, 2 signed, 3 float; 4, undefined, is read as 1 (TIFF 6.0, page 80).
 _TYPES: Final = {
     (1, 8): "u1", (1, 16): "u2", (1, 32): "u4", (1, 64): "u8", (2, 8): "i1", (2, 16): "i2", (2, 32): "i4", (2, 64): "i8",
     (3, 16): "f2", (3, 32): "f4", (3, 64): "f8",
 }  # fmt: skip
 
+_UNDEFINED: Final = 4
 _NONE: Final = 1
 _PACKBITS: Final = 32773
 _PREDICTED: Final = frozenset({5, 8, 32946, 34925, 50000})  # LZW, Deflate, old Deflate, LZMA, Zstandard
@@ -79,7 +80,8 @@ def read_samples(name: str, page: tiff.Page) -> npt.NDArray[Any] | None:
 
 def _layout(page: tiff.Page) -> _Layout | None:
     bits = {int(n) for n in page.numbers(tiff.BITS)}
-    dtype = _TYPES.get((page.number(tiff.SAMPLE_FORMAT, 1), max(bits, default=1)))
+    kind = page.number(tiff.SAMPLE_FORMAT, 1)
+    dtype = _TYPES.get((1 if kind == _UNDEFINED else kind, max(bits, default=1)))
     compression = page.number(tiff.COMPRESSION, _NONE)
     if dtype is None or len(bits) != 1 or compression not in _LOSSLESS:
         return None

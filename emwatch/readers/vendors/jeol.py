@@ -159,7 +159,7 @@ def _maker_note(frame: RawFrame) -> str:
 
 
 def _sidecar(frame: RawFrame) -> tuple[TextBeside, str] | None:
-    found = find_sidecar(frame, (f"{frame.path.stem}.txt",), "cp1252", lambda content: "$CM_" in content)
+    found = find_sidecar(frame, (f"{frame.path.stem}.txt",), "cp1252", lambda content: "$CM_" in content.upper())
     if found is None:
         return None
     beside, content = found

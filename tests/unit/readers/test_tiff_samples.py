@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
 from typing import Any
 
 import numpy as np
@@ -133,3 +134,22 @@ def test_tiles_that_are_too_short_are_truncated() -> None:
 
     with pytest.raises(errors.Truncated):
         _decoded(bytes(data))
+
+
+@pytest.mark.parametrize("step", [257, 1], ids=["16 bits", "8 bits"])
+def test_a_colour_map_of_8_bits_is_not_black(step: int) -> None:
+    pixels = _values("u1")
+    colours = np.tile(np.arange(255, -1, -1, dtype="u2") * step, (3, 1))
+
+    actual = _decoded(_written(pixels, photometric="palette", colormap=colours))
+
+    np.testing.assert_array_equal(255 - pixels, actual)
+
+
+def test_samples_of_an_undefined_format_are_unsigned() -> None:
+    pixels = _values("u2")
+    entry = struct.pack("<HHI", 339, 3, 1)
+    signed = _written(pixels.view("i2"), byteorder="<")
+    assert signed.count(entry + b"\x02") == 1
+
+    np.testing.assert_array_equal(pixels, _decoded(signed.replace(entry + b"\x02", entry + b"\x04")))

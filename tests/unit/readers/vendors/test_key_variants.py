@@ -138,3 +138,10 @@ def test_of_a_key_that_comes_twice_the_first_with_a_value_counts() -> None:
 
 def test_the_values_of_a_section_are_those_below_its_name() -> None:
     assert dict(HeaderText([("Scan.Dwell_Time", "1"), ("Scanner.X", "2")]).below("SCAN")) == {"dwelltime": "1"}
+
+
+def test_a_jeol_text_in_small_letters_is_read() -> None:
+    found = _beside({"frame.txt": _JSM_6700F.lower().encode()}, 1280, 1024)
+
+    assert found.vendor == "JEOL"
+    assert found.number("magnification") == 250.0
