@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,15 @@ _WITH_DIRECTORY_TIMES: Final = frozenset(
     {"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "jfs", "bcachefs", "tmpfs", "nfs", "nfs4"}
 )
 _MOUNT_TABLE = Path("/proc/self/mountinfo")
+
+
+def real_path(path: Path) -> Path:
+    """
+    Return a path, absolute and without symbolic links, whether it is there or not.
+
+    Raises nothing: a ring of links stays as it is, and what is done with it says so. (`Path.resolve` raises before 3.13.)
+    """
+    return Path(os.path.realpath(path))
 
 
 def file_system_type(directory: Path, mount_table: Path = _MOUNT_TABLE) -> str:

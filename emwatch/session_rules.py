@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from emwatch.filesystem import real_path
 from emwatch.frame import path_to_text
 
 #: What may stand in braces in a rule for folders.
@@ -65,7 +66,7 @@ class SessionRules:
                 return max(known, key=lambda root: len(root.parts), default=None)
             # A watched link may lead elsewhere than before.
             for directory, name in self.instruments:
-                self._roots.update({directory.absolute(): name, directory.resolve(): name})
+                self._roots.update({directory.absolute(): name, real_path(directory): name})
         return None
 
 

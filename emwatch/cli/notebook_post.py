@@ -11,6 +11,7 @@ import click
 
 from emwatch.cli.terminal.display import printable
 from emwatch.errors import ConfigError
+from emwatch.filesystem import real_path
 from emwatch.notebooks.registry import Attachment, NotebookAwayError, NotebookEntry, NotebookError, connect
 from emwatch.notebooks.waiting import WaitingPost, WaitingPosts
 
@@ -25,7 +26,7 @@ TOKEN_VARIABLE: Final = "EMWATCH_NOTEBOOK_TOKEN"  # noqa: S105 - the name of the
 
 def entry_of(config: Config, session_id: int, name: str, body_html: str, files: dict[str, bytes]) -> NotebookEntry:
     """Return the entry of a session; its key is that of this machine's ledger and the session's number."""
-    place = f"{platform.node()}|{config.ledger.path.resolve()}|{session_id}"
+    place = f"{platform.node()}|{real_path(config.ledger.path)}|{session_id}"
     key = f"emwatch-{hashlib.sha256(os.fsencode(place)).hexdigest()[:12]}"
     attached = tuple(Attachment(each, content, "made by emwatch") for each, content in files.items())
     return NotebookEntry(key, f"SEM session {printable(name)}", body_html, attached)

@@ -9,6 +9,7 @@ import click
 
 from emwatch.cli.terminal.display import printable
 from emwatch.errors import ConfigError, EmwatchError
+from emwatch.filesystem import real_path
 from emwatch.frame import path_to_text
 from emwatch.whole_file import check_writable, written_whole
 
@@ -30,9 +31,9 @@ def format_of(path: Path, known: Sequence[str]) -> str:
 
 def refuse_watched_output(config: Config, path: Path, option: str = "--out") -> None:
     """Raise `ConfigError` if a file that is to be written lies in a watched directory."""
-    place = path.resolve()
+    place = real_path(path)
     for root in config.watch.directory:
-        if place.is_relative_to(root.resolve()):
+        if place.is_relative_to(real_path(root)):
             raise ConfigError(
                 f"{option}: {path_to_text(place)} lies in the watched directory {path_to_text(root)}, which emwatch never "
                 "writes to; choose a place outside it"
@@ -49,7 +50,7 @@ def check_output(config: Config, path: Path) -> None:
 
     """
     refuse_watched_output(config, path)
-    place = path.resolve()
+    place = real_path(path)
     if place.is_dir():
         raise EmwatchError(f"--out: {path_to_text(place)} is a directory; name a file")
     try:

@@ -10,6 +10,7 @@ import click
 
 from emwatch.cli.options import AnyPath
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable
+from emwatch.filesystem import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def told(options: dict[str, Any], dataset: Path, recipe: str) -> dict[str, Any]:
     left["by"] = "random" if left.pop("at_random") else "source"
     if left.pop("from_nothing"):
         left["weights"] = "none"
-    left["out"] = left["out"] or Path(f"{recipe}-{dataset.resolve().stem}")
+    left["out"] = left["out"] or Path(f"{recipe}-{real_path(dataset).stem}")
     return left
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emwatch.errors import FrameError
-from emwatch.filesystem import crosses_network, file_system_type, lacks_events
+from emwatch.filesystem import crosses_network, file_system_type, lacks_events, real_path
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import Limits
 from emwatch.watch.patterns import Patterns, frames_beside
@@ -124,7 +124,7 @@ def learn(folder: Path, excluded: Sequence[str]) -> Habits:
     others.update(path.suffix.lower() for path in not_frames if path.suffix.lower() not in {*others, *known})
     return Habits(
         folder=folder,
-        file_system=file_system_type(folder.resolve()),
+        file_system=file_system_type(real_path(folder)),
         files=len(listed),
         cut=len(listed) >= _MOST_FILES or time.monotonic() > until,
         folders=len({path.parent for path in listed}),

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from emwatch.errors import ConfigError
+from emwatch.filesystem import real_path
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ def checked_roots(config: Config) -> tuple[Path, ...]:
     """
     roots = []
     for configured in config.watched_directories():
-        root = configured.resolve()
+        root = real_path(configured)
         check_root(config, configured, root)
         roots.append(root)
-    ledger = config.ledger.path.resolve()
+    ledger = real_path(config.ledger.path)
     if os.path.isdir(ledger):  # noqa: PTH112 - a Path raises where it may not look
         raise ConfigError(f"ledger.path: {path_to_text(ledger)} is a directory; name a file in it")
     return tuple(roots)
@@ -47,7 +48,7 @@ def check_root(config: Config, configured: Path, root: Path) -> None:
         raise ConfigError(f"watch.directory: {name} is a file; name the directory that frames come into")
     directories = list(config.watched_directories())
     directories.remove(configured)
-    for other in (each.resolve() for each in directories):
+    for other in (real_path(each) for each in directories):
         if root.is_relative_to(other) or other.is_relative_to(root):
             raise ConfigError(f"watch.directory: {name} and {path_to_text(other)} overlap; name each directory once")
     _refuse_inside(config, root)
@@ -62,7 +63,7 @@ def refuse_watched(config: Config) -> None:
 
     """
     for root in config.watch.directory:
-        _refuse_inside(config, root.resolve())
+        _refuse_inside(config, real_path(root))
 
 
 def _refuse_inside(config: Config, root: Path) -> None:
@@ -70,10 +71,10 @@ def _refuse_inside(config: Config, root: Path) -> None:
     places = (
         (
             "ledger.path",
-            path.parent.resolve() / path.name,
+            real_path(path.parent) / path.name,
         ),  # of a link both ends: the lock and the reviews lie beside it
-        ("ledger.path", path.resolve()),
-        ("ledger.backup_directory", backups.resolve()),
+        ("ledger.path", real_path(path)),
+        ("ledger.backup_directory", real_path(backups)),
     )
     for key, place in places:
         if place.is_relative_to(root):

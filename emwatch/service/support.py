@@ -19,6 +19,7 @@ from emwatch import __version__
 from emwatch.alerts.secrets import HIDDEN, hushed
 from emwatch.errors import AlertError, ConfigError, LedgerError
 from emwatch.escape import escaped
+from emwatch.filesystem import real_path
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.ledger.sqlite_file import connect_to_read, must_be_there
 from emwatch.service.doctor import Machine, examine
@@ -223,7 +224,7 @@ def _places(config: Config) -> Iterator[tuple[str, str]]:
     """Yield names and what stands for them, the longest first, so that a folder is not named by one above it."""
     found: dict[str, str] = {}
     for number, directory in enumerate(config.watch.directory, 1):
-        for path in (directory, directory.resolve()):
+        for path in (directory, real_path(directory)):
             found[os.fspath(path)] = f"<directory {number}>"
     found[os.fspath(config.ledger.backups)] = "<backups>"
     found[os.fspath(config.ledger.path.parent)] = "<ledger>"

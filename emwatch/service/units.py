@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from emwatch.errors import EmwatchError
+from emwatch.filesystem import real_path
 from emwatch.shipped import shipped
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def program() -> str:
 
 def closed_to_others(path: Path) -> Path | None:
     """Return the first folder on the way to a program, links followed, that other users may not enter; ``None``: they may."""
-    for place in (path, path.resolve()):
+    for place in (path, real_path(path)):
         for folder in reversed(place.parents):
             if folder.exists() and not folder.stat().st_mode & 0o001:
                 return folder

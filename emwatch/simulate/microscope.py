@@ -19,6 +19,7 @@ import numpy as np
 
 from emwatch.clock import Clock, SystemClock
 from emwatch.errors import EmwatchError
+from emwatch.filesystem import real_path
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.simulate.acquisition import Acquisition, Shot
 from emwatch.simulate.data_bar import Barred, with_data_bar
@@ -272,7 +273,7 @@ class Microscope:
 
     def _write_elsewhere(self, path: Path, data: bytes) -> None:
         """Write beside the directory if that is the same file system, else under a hidden name in it; then rename."""
-        beside = self.out.resolve().parent
+        beside = real_path(self.out).parent
         if beside.stat().st_dev == self.out.stat().st_dev and os.access(beside, os.W_OK):
             unfinished = beside / f".{self.out.name}-{path.name}.part"
         else:

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from emwatch.errors import ConfigError, WatchError
-from emwatch.filesystem import crosses_network, file_system_type, keeps_directory_times, lacks_events
+from emwatch.filesystem import crosses_network, file_system_type, keeps_directory_times, lacks_events, real_path
 from emwatch.watch.events import Events, why_unwatched
 from emwatch.watch.hints import ASKED
 from emwatch.watch.names import Names
@@ -59,7 +59,7 @@ class WatchedDirectory:
         check: Callable[[Path], None] = lambda _root: None,
     ) -> None:
         self.configured = configured
-        self.root = configured.resolve()
+        self.root = real_path(configured)
         self.patterns = Patterns(settings.include, settings.exclude)
         self._settings = settings
         self._hints = hints

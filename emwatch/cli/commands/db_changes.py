@@ -14,6 +14,7 @@ from emwatch.cli.parameter_types import moment
 from emwatch.cli.terminal.display import counted, print_json, printable
 from emwatch.clock import SystemClock
 from emwatch.errors import LedgerError
+from emwatch.filesystem import real_path
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def prune(ledger: Path | None, config_file: Path | None, apply: bool, as_json: b
     config = load_config(config_file, {"ledger.path": ledger}, one_shot=True)
     from emwatch.ledger.care.prune import Prune
 
-    roots = [each.resolve() for each in config.watch.directory]
+    roots = [real_path(each) for each in config.watch.directory]
     with exclusive_ledger(config, what=_WHAT, must_exist=True) as opened:
         if apply:
             _back_up(config)

@@ -13,6 +13,7 @@ from emwatch.cli.options import config_option, json_option, ledger_option, load_
 from emwatch.cli.terminal.display import Column, print_json, print_table
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
+from emwatch.filesystem import real_path
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _meant(reader: LedgerReader, what: str, *, of_session: bool) -> dict[str, An
     """Return the number of a frame or a session, by what it is called. Raises `EmwatchError` if there is none."""
     if not of_session:
         number = int(what) if what.isascii() and what.isdecimal() and len(what) < 19 else None
-        frame = reader.to_review(Path(what) if number is None else number) or reader.to_review(Path(what).resolve())
+        frame = reader.to_review(Path(what) if number is None else number) or reader.to_review(real_path(Path(what)))
         if frame is not None:
             return {"frame_id": frame.frame_id}
         if number is not None:

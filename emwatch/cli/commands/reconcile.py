@@ -11,6 +11,7 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.parameter_types import Number
 from emwatch.cli.terminal.display import counted, is_terminal, json_text, printable
+from emwatch.filesystem import real_path
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _areas(config: Config, directories: Sequence[Path]) -> list[Area]:
     watch = config.watch
     patterns = Patterns(watch.include, watch.exclude)
     roots = checked_roots(config) if watch.directory or not directories else ()
-    starts = [each.resolve() for each in directories] or list(roots)
+    starts = [real_path(each) for each in directories] or list(roots)
     return [
         Area(
             next((root for root in roots if start.is_relative_to(root)), start),

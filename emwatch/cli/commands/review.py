@@ -18,6 +18,7 @@ from emwatch.cli.parameter_types import Category
 from emwatch.cli.reviewing import login, record, review_of
 from emwatch.cli.terminal.display import Column, common_folder, counted, is_terminal, print_json, print_table, printable
 from emwatch.errors import EmwatchError
+from emwatch.filesystem import real_path
 from emwatch.frame import Review, ReviewVerdict, path_to_text
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _frames(config: Config, named: Sequence[str]) -> list[ToReview]:
         for name in named:
             number = int(name) if name.isascii() and name.isdecimal() and len(name) < 19 else None
             if number is None:
-                frame = reader.to_review(Path(name)) or reader.to_review(Path(name).resolve())
+                frame = reader.to_review(Path(name)) or reader.to_review(real_path(Path(name)))
             else:
                 frame = reader.to_review(number)
             if frame is None:

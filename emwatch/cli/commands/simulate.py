@@ -13,6 +13,7 @@ from emwatch.cli.options import json_option, logging_options
 from emwatch.cli.parameter_types import Category, Number
 from emwatch.cli.terminal.display import number_text, print_json, printable
 from emwatch.cli.terminal.frames import GivenFile, Tally
+from emwatch.filesystem import real_path
 from emwatch.frame import CATEGORIES, path_to_text, text_to_path
 
 #: Written out, so that help needs no numpy; a test holds them against the simulator's own.
@@ -104,7 +105,7 @@ def simulate(as_json: bool, categories: tuple[str, ...], **given: Any) -> None:
     began_s = time.monotonic()
     out: Path = given.pop("out")
     frames: int = given.pop("frames")
-    if not out.resolve().name and given["manifest"] is None:  # beside the root of a disk there is nothing
+    if not real_path(out).name and given["manifest"] is None:  # beside the root of a disk there is nothing
         raise click.BadParameter("it is the root of a disk: name a folder, or the manifest", param_hint="'--out'")
     microscope = Microscope(out.absolute(), frames, categories=categories or None, **given)
     tally = Tally(frames)

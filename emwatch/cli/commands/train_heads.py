@@ -14,6 +14,7 @@ from emwatch.cli.terminal.display import Column, counted, print_json, print_tabl
 from emwatch.cli.terminal.train_progress import TrainingProgress
 from emwatch.cli.train_options import drawn_option, seed_option, threads_option
 from emwatch.errors import DatasetError
+from emwatch.filesystem import real_path
 from emwatch.frame import CATEGORIES, path_to_text
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def heads(
     filters = {key: value for key, value in asked.items() if key not in _ORDER}
     if not from_log and any(value not in {None, False, ()} for value in filters.values()):
         raise click.UsageError("filters go with --from-log")
-    directory = out or Path("heads-from-log" if dataset is None else f"heads-{dataset.resolve().stem}")
+    directory = out or Path("heads-from-log" if dataset is None else f"heads-{real_path(dataset).stem}")
     made = HeadOrder(
         backbone=backbone or default_directory(),
         out=directory,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from emwatch.config.schema import WatchConfig
+from emwatch.errors import WatchError
 from emwatch.watch.directory import WatchedDirectory
 from emwatch.watch.hints import HintBox
 
@@ -27,3 +30,16 @@ def test_a_directory_that_was_away_for_a_moment_only_has_events_again_at_once(tm
         assert directory.mode() == ("events", "")
     finally:
         directory.disarm()
+
+
+def test_a_directory_that_is_a_ring_of_links_is_waited_for(tmp_path: Path) -> None:
+    ring = tmp_path / "frames"
+    ring.symlink_to(ring)
+    directory = WatchedDirectory(ring, WatchConfig(mode="poll"), HintBox())
+    with pytest.raises(WatchError, match="not available"):
+        list(directory.sweep())
+
+    ring.unlink()
+    ring.mkdir()
+
+    assert [each.folder for each in directory.sweep()] == [ring]
