@@ -241,7 +241,7 @@ def sqlite_is_sound(release: tuple[int, ...]) -> bool:
 
 def _warnings(document: dict[str, Any], now: datetime) -> Iterator[str]:
     if document["no_sign_of_life_s"] is not None:
-        yield _about_silence(document["no_sign_of_life_s"], document["state"])
+        yield _about_silence(document["no_sign_of_life_s"], document["state"], document["pid"])
     if document["ledger"]["trouble"]:
         yield document["ledger"]["trouble"]
     if (document["ledger"]["wal_bytes"] or 0) > LARGE_WAL_BYTES:
@@ -264,12 +264,24 @@ def _warnings(document: dict[str, Any], now: datetime) -> Iterator[str]:
         yield f"the last backup failed: {backup['trouble']}"
 
 
-def _about_silence(silent_s: float, state: str) -> str:
+def _about_silence(silent_s: float, state: str, pid: int) -> str:
+    silence = f"no sign of life for {silent_s:.0f} s"
+    scheduled = _scheduled(pid)
+    if scheduled in {"T", "t"}:
+        return f"{silence}: its process is stopped, and goes on after: kill -CONT {pid}"
+    if scheduled == "D":
+        return f"{silence}: the daemon waits for a disk or a share that does not answer"
     maybe = "" if state == "silent" else "it reads a difficult file, "
-    return (
-        f"no sign of life for {silent_s:.0f} s: the daemon hangs: {maybe}a share does not answer, or its process is stopped "
-        "(kill -CONT)"
-    )
+    stopped = "" if scheduled else f", or its process is stopped (kill -CONT {pid})"
+    return f"{silence}: the daemon hangs: {maybe}a share does not answer{stopped}"
+
+
+def _scheduled(pid: int) -> str:
+    """Return the letter by which Linux names the state of a process (proc(5)): T is stopped; "" where it is not known."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
 
 
 def _warnings_about_the_configuration(last_read: dict[str, Any]) -> Iterator[str]:

@@ -64,6 +64,11 @@ def _any_of(patterns: tuple[str, ...]) -> Callable[[str], object]:
     return re.compile("|".join(translate(each.lower()) for each in patterns)).match
 
 
+def is_named_like_a_picture(name: str) -> bool:
+    """Return whether a name ends as those of pictures do that emwatch decodes; hidden files are none."""
+    return name.lower().endswith(_IMAGE_SUFFIXES) and not name.startswith(".")
+
+
 def frames_beside(sidecar: Path) -> tuple[Path, ...]:
     """
     Return the frames that a sidecar's name fits, whether they exist or not; empty for a file that is no sidecar.

@@ -8,9 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+
+from emwatch.config import load
+from emwatch.service.doctor import Machine
+from emwatch.service.doctor.daemon import check
 
 if TYPE_CHECKING:
     from conftest import Program
@@ -57,6 +62,11 @@ def test_it_answers_while_the_daemon_stands_still(emwatch: Program) -> None:
         daemon.send_signal(signal.SIGSTOP)
         asked = json.loads(emwatch("status", "--json").stdout)
         assert (asked["running"], asked["pid"]) == (True, daemon.pid)
+        config = load(None, {"watch.directory": emwatch.watched, "ledger.path": emwatch.ledger}, environ={}).config
+        later = datetime.now(UTC) + timedelta(minutes=2)
+        [finding] = [each for checked in check(config, Machine(later)) for each in checked.findings]
+        assert "its process is stopped" in finding.found
+        assert finding.mend == f"kill -CONT {daemon.pid}"
     finally:
         daemon.send_signal(signal.SIGCONT)
         daemon.send_signal(signal.SIGTERM)

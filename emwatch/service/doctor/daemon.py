@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.service.doctor.finding import Checked, Finding, Level
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
 #: Warnings that another check gives, with more to go by: how they begin, or what they hold.
 _TOLD_ELSEWHERE: Final = ("alerts: ", "MB are left on the ledger's disk")
 
+#: The command that a stopped process goes on after.
+_GOES_ON: Final = re.compile(r"kill -CONT \d+$")
+
 _MENDS: Final = (
     (
         "no sign of life",
-        "findmnt; mount the share that hangs again; kill -CONT a stopped process. If all shares answer: systemctl restart emwatch",
+        "findmnt; mount the share that hangs again. If all shares answer: systemctl restart emwatch",
     ),
     ("unavailable", "mount the directory; what was written meanwhile is found"),
     ("degraded", "emwatch doctor: see watch.limit; then: systemctl restart emwatch"),
@@ -56,6 +60,8 @@ def _is_told_here(warning: str) -> bool:
 
 def _warning(text: str) -> Finding:
     mend = next((mend for words, mend in _MENDS if words in text), "emwatch status; emwatch docs operations")
+    if stopped := _GOES_ON.search(text):
+        mend = stopped[0]
     return Finding("daemon", Level.WARNING, text, "a daemon without warnings", mend)
 
 

@@ -15,7 +15,7 @@ from emwatch.frame import path_to_text
 from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time
 from emwatch.service.roots import checked_roots
 from emwatch.watch.events import Events
-from emwatch.watch.patterns import Patterns
+from emwatch.watch.patterns import Patterns, is_named_like_a_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,7 @@ def _look(root: Path, watch: WatchConfig) -> _Looked:
     folders, tried = 0, 0
     closed_folders: list[Path] = []
     closed_files: list[Path] = []
+    unwanted: list[str] = []
     for place, below, files in os.walk(root, onerror=lambda error: closed_folders.append(Path(error.filename))):
         relative = Path(place).relative_to(root)
         folders += 1
@@ -82,12 +83,29 @@ def _look(root: Path, watch: WatchConfig) -> _Looked:
                 tried += 1
                 if not os.access(Path(place, name), os.R_OK):
                     closed_files.append(Path(place, name))
+            elif not tried and len(unwanted) < _FILES_TRIED and is_named_like_a_picture(name):
+                unwanted.append(name)
         deep = len(relative.parts) >= watch.max_depth
         below[:] = (
             [] if deep or not watch.recursive else [each for each in below if patterns.wants_folder(relative / each)]
         )
     closed = [*closed_folders, *closed_files]
-    return _Looked(folders, (_closed(root, closed),) if closed else ())
+    findings = [_closed(root, closed)] if closed else []
+    if unwanted and not tried:
+        findings.append(_unwanted(root, unwanted, watch))
+    return _Looked(folders, tuple(findings))
+
+
+def _unwanted(root: Path, names: list[str], watch: WatchConfig) -> Finding:
+    endings = ", ".join(f'"*{ending}"' for ending in sorted({Path(name).suffix.lower() for name in names}))
+    return Finding(
+        "watch.include",
+        Level.WARNING,
+        f"{path_to_text(root)} holds pictures, such as {path_to_text(names[0])}, and watch.include "
+        f"({', '.join(watch.include)}) and watch.exclude let none of them pass",
+        "frames that are read",
+        f"write in the configuration: watch: {{include: [{endings}]}}, or leave both out; then: systemctl restart emwatch",
+    )
 
 
 def _closed(root: Path, closed: list[Path]) -> Finding:
@@ -103,10 +121,21 @@ def _closed(root: Path, closed: list[Path]) -> Finding:
 
 
 def _unusable(error: ConfigError) -> Finding:
+    found = str(error).splitlines()[0]
+    key = found.partition(":")[0]
+    if key.startswith("ledger."):
+        mend = f"correct {key}, then: emwatch config check"
+        return Finding(
+            key,
+            Level.ERROR,
+            found.removeprefix(f"{key}: "),
+            "a place outside the watched directories",
+            mend,
+        )
     return Finding(
         "watch.directory",
         Level.ERROR,
-        str(error).splitlines()[0].removeprefix("watch.directory: ").rstrip(":"),
+        found.removeprefix("watch.directory: ").rstrip(":"),
         "an acquisition directory that emwatch may watch",
         "emwatch init; or set watch.directory, then: emwatch config check",
     )

@@ -23,6 +23,7 @@ _FURTHER: Final = (
     "emwatch.service.doctor.space",
     "emwatch.service.doctor.clocks",
     "emwatch.service.doctor.model",
+    "emwatch.service.doctor.taught",
     "emwatch.service.doctor.channels",
     "emwatch.service.doctor.daemon",
 )

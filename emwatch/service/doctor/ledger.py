@@ -111,7 +111,9 @@ def _content(ledger: Path, backups: Path) -> Checked:
     if not ledger.exists():
         return Checked("ledger", f"{path_to_text(ledger)}: none yet, the first `emwatch run` makes it")
     mend = "systemctl stop emwatch && emwatch db repair && systemctl start emwatch"
-    if not looks_like_ours(ledger, backups):  # `run` and `db repair` refuse it if it is damaged
+    if ledger.is_dir():
+        mend = "correct ledger.path, then: emwatch config check"
+    elif not looks_like_ours(ledger, backups):  # `run` and `db repair` refuse it if it is damaged
         name = path_to_text(ledger)
         mend = f"give another path as `ledger.path`; if it was the ledger: mv {name} {name}.damaged && systemctl restart emwatch"
     try:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: The default model takes a second; an fp32 one on a slow PC some more.
 _LONGEST_S: Final = 120.0
 _PASSES: Final = "a model that passes its self-test"
+_CORRECT: Final = (
+    "emwatch model verify; correct model.bundle, or leave it out: then the model that comes with emwatch is used"
+)
 _VERIFY: Final = "emwatch model verify; or go back to the model before: emwatch model rollback"
 
 
@@ -39,6 +42,7 @@ def check(config: Config, machine: Machine) -> Iterator[Checked]:
 
 
 def _tested(used: InUse, config: Config, machine: Machine) -> Finding | None:
+    mend = _VERIFY if config.model.bundle is None else _CORRECT
     job = {
         "directory": os.fspath(used.directory),
         "sha256": used.sha256,
@@ -50,13 +54,13 @@ def _tested(used: InUse, config: Config, machine: Machine) -> Finding | None:
             [*machine.self_test, json.dumps(job)], capture_output=True, text=True, timeout=_LONGEST_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return Finding("model", Level.ERROR, f"no result after {_LONGEST_S:.0f} s", _PASSES, _VERIFY)
+        return Finding("model", Level.ERROR, f"no result after {_LONGEST_S:.0f} s", _PASSES, mend)
     if ended.returncode == 0:
         return None
     if ended.returncode < 0:
         return _killed(-ended.returncode, config.model.engine)
     last = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
-    return Finding("model", Level.ERROR, last, _PASSES, _VERIFY)
+    return Finding("model", Level.ERROR, last, _PASSES, mend)
 
 
 def _killed(number: int, engine: str) -> Finding:

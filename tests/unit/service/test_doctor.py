@@ -31,6 +31,7 @@ from emwatch.service.doctor import (
     model,
     processor,
     space,
+    taught,
     versions,
 )
 from emwatch.service.doctor.finding import NoAnswerError, answer_in_time
@@ -571,3 +572,77 @@ def test_a_package_that_is_missing_or_too_old_names_what_to_install() -> None:
     )
 
     assert [each.mend for each in findings] == ["pip install 'click>=99.1'", "pip install 'not-there-at-all>=2'"]
+
+
+class TestCauses:
+    """What is told is what mends it, also where one key's fault shows up while another is checked."""
+
+    @pytest.mark.parametrize(
+        ("key", "place"), [("ledger.path", "frames/x"), ("ledger.path", ""), ("ledger.backup_directory", "frames/b")]
+    )
+    def test_a_place_of_the_ledger_is_not_blamed_on_the_watched_directory(
+        self, machine: Machine, configure: Callable[..., Config], tmp_path: Path, key: str, place: str
+    ) -> None:
+        config = configure()
+        section = config.ledger.model_copy(update={key.removeprefix("ledger."): tmp_path / place})
+
+        finding = only(directories.check(config.model_copy(update={"ledger": section}), machine))
+
+        assert finding.check == key
+        assert finding.mend.startswith(f"correct {key}, ")
+
+    def test_a_directory_instead_of_a_ledger_is_not_to_be_repaired(
+        self, machine: Machine, configure: Callable[..., Config], tmp_path: Path
+    ) -> None:
+        (tmp_path / "state").mkdir()
+
+        finding = only(ledger.check(configure(ledger__path=tmp_path / "state"), machine))
+
+        assert "is a directory" in finding.found
+        assert finding.mend.startswith("correct ledger.path")
+
+    def test_a_bundle_that_is_configured_is_not_mended_by_a_rollback(
+        self, machine: Machine, configure: Callable[..., Config], tmp_path: Path
+    ) -> None:
+        finding = only(model.check(configure(model__bundle=tmp_path / "none"), machine))
+
+        assert "correct model.bundle" in finding.mend
+        assert "rollback" not in finding.mend
+
+    def test_pictures_that_no_pattern_lets_pass_are_told(
+        self, machine: Machine, configure: Callable[..., Config], tmp_path: Path
+    ) -> None:
+        config = configure("watch: {include: ['*.tif']}")
+        (tmp_path / "frames" / "notes.txt").write_text("no picture")
+        assert none(directories.check(config, machine))
+        (tmp_path / "frames" / "a.PNG").write_bytes(b"")
+
+        finding = only(directories.check(config, machine))
+        (tmp_path / "frames" / "b.tif").write_bytes(b"")
+
+        assert (finding.check, finding.level) == ("watch.include", Level.WARNING)
+        assert "such as a.PNG" in finding.found
+        assert 'include: ["*.png"]' in finding.mend
+        assert none(directories.check(config, machine))
+
+    def test_a_target_that_no_frame_can_meet_is_told(self, machine: Machine, configure: Callable[..., Config]) -> None:
+        config = configure("model: {engine: stub}\ntargets: [{name: rods, learned: gold rods}]")
+
+        finding = only(taught.check(config, machine))
+
+        assert "'gold rods'" in finding.found
+        assert "emwatch target learn" in finding.mend
+
+    @pytest.mark.parametrize("key", ["watch.directory", "ledger.path", "ledger.backup_directory"])
+    def test_a_ring_of_links_is_a_finding(
+        self, machine: Machine, configure: Callable[..., Config], tmp_path: Path, key: str
+    ) -> None:
+        ring = tmp_path / "ring"
+        ring.symlink_to(ring)
+        place = ring / "ledger.sqlite3" if key == "ledger.path" else ring
+        config = configure("model: {engine: stub}", **{key.replace(".", "__"): place})
+
+        found = examine(config, machine)
+
+        assert not found.healthy
+        assert any("Too many levels of symbolic links" in each.found for each in found.findings)
