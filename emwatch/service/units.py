@@ -16,11 +16,15 @@ from emwatch.shipped import shipped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from emwatch.config import Loaded
+
 #: The first line of a unit that `emwatch service install` wrote and may replace.
 MARK: Final = "# Written by `emwatch service install`, and replaced by it. Change it with `systemctl edit`."
 _PROGRAM: Final = "/opt/emwatch/bin/emwatch"
 _CONFIG: Final = "/etc/emwatch/config.yaml"
 _DOCUMENTATION: Final = "file:///usr/share/doc/emwatch/"
+#: What a service may always write to; a user's own may write wherever its user may.
+_OF_THE_SERVICE: Final = (Path("/var/lib/emwatch"), Path("/var/cache/emwatch"))
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 #: What a user's own systemd may not do without privileges (systemd.exec(5)), and targets that it does not have.
 _NOT_FOR_USERS: Final = re.compile(
@@ -67,6 +71,7 @@ class Unit:
         config: the configuration file; ``None`` for the usual place.
         root: the tree to install into instead of the running system, as for an image.
         program: how emwatch is started.
+        written: folders outside the service's own that the configuration has it write to; see `written_elsewhere`.
 
     """
 
@@ -76,6 +81,7 @@ class Unit:
     config: Path | None = None
     root: Path | None = None
     program: str = ""
+    written: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a name that is none. Raises `EmwatchError`."""
@@ -137,6 +143,19 @@ class Unit:
         text = text.replace(for_instances(_CONFIG) if self.instance else _CONFIG, _quoted(os.fspath(config)))
         text = text.replace(_DOCUMENTATION, f"file://{shipped('docs')}/".replace("%", "%%"))
         return f"{MARK}\n{text.replace(_PROGRAM, self.program or program())}"
+
+    @property
+    def drop_in(self) -> Path:
+        """Where what this configuration needs beyond the unit is written; a drop-in of `systemctl edit` stays beside it."""
+        return self._folder / f"{self.name}.d" / "emwatch-writes.conf"
+
+    def drop_in_text(self) -> str:
+        """Return the drop-in: the folders that may be written, although all else is read-only; "" if there are none."""
+        if not self.written or self.scope == "user":
+            return ""
+        # A disk that is not there must not keep the service from starting: the dash.
+        places = "".join(f"ReadWritePaths={_quoted_path(f'-{each}')}\n" for each in self.written)
+        return f"{MARK}\n[Service]\n{places}"
 
     def manager(self, *words: str) -> Command:
         """Return a call of systemctl."""
@@ -206,6 +225,7 @@ def to_install(unit: Unit, *, force: bool = False, user_exists: bool = True, sta
     if unit.scope == "system" and not user_exists and unit.root is None:
         home = ("--home-dir", "/var/lib/emwatch", "--shell", "/usr/sbin/nologin")
         yield Command(("useradd", "--system", *home, "emwatch"))
+    yield from _drop_in(unit)
     packaged = unit.scope == "system" and instructions(_read(unit.packaged) or "") == instructions(text)
     if packaged and found is not None:
         yield Remove(unit.file)
@@ -220,10 +240,34 @@ def to_install(unit: Unit, *, force: bool = False, user_exists: bool = True, sta
         yield unit.manager("enable", unit.name)
 
 
+def _drop_in(unit: Unit) -> Iterator[Step]:
+    found, wanted = _read(unit.drop_in), unit.drop_in_text()
+    if wanted and found != wanted:
+        yield Write(unit.drop_in, wanted)
+    elif not wanted and (found or "").startswith(MARK):
+        yield Remove(unit.drop_in)
+
+
+def written_elsewhere(loaded: Loaded, instance: str = "") -> tuple[Path, ...]:
+    """
+    Return the folders that a configuration has the daemon write to, and that the machine's unit leaves read-only.
+
+    What lies in the home of the user who asks is left out: the service has another one, its state directory.
+    """
+    config = loaded.config
+    places = [config.ledger.path.parent] if loaded.origins["ledger.path"].kind != "default" else []
+    places += [config.ledger.backup_directory] if config.ledger.backup_directory is not None else []
+    places += [folder for each in config.alerts.channels.values() if (folder := each.written_folder()) is not None]
+    own = [Path.home(), *(each / instance for each in _OF_THE_SERVICE)]
+    return tuple(dict.fromkeys(each for each in places if not any(each.is_relative_to(one) for one in own)))
+
+
 def to_uninstall(unit: Unit) -> Iterator[Step]:
     """Return the steps that remove a unit. The configuration, the ledger and the user stay."""
     stop = unit.manager("disable", unit.name) if unit.root else unit.manager("disable", "--now", unit.name)
     yield Command(stop.argv, may_fail=True)
+    if (_read(unit.drop_in) or "").startswith(MARK):
+        yield Remove(unit.drop_in)
     if unit.file.exists() and not (unit.instance and _others(unit)):
         yield Remove(unit.file)
     if unit.root is None:
@@ -260,6 +304,12 @@ def _quoted(path: str) -> str:
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     escaped = re.sub(r"%(?!i\.yaml$)", "%%", escaped)
     return f'"{escaped}"' if re.search(r"[\s'\"\\]", escaped) else escaped
+
+
+def _quoted_path(path: str) -> str:
+    """Quote a path for a list of paths such as ReadWritePaths= (systemd.exec(5)): only ``%`` is escaped there."""
+    escaped, quote = path.replace("%", "%%"), "'" if '"' in path else '"'
+    return f"{quote}{escaped}{quote}" if re.search(r"[\s'\"]", escaped) else escaped
 
 
 def _user_configuration() -> Path:

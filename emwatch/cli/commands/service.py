@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from emwatch.cli.exits import Exit
-from emwatch.cli.options import AnyPath, json_option, load_config, logging_options
+from emwatch.cli.options import AnyPath, json_option, load_settings, logging_options
 from emwatch.cli.terminal.display import print_json, printable, tell_warning
 from emwatch.errors import ConfigError, EmwatchError
 from emwatch.frame import path_to_text
@@ -83,7 +85,7 @@ def install(
 
     unit = _unit(scope, page, instance, root, config_file)
     if root is None:
-        _check_configuration(unit, dry_run=dry_run)
+        unit = _checked(unit, dry_run=dry_run)
     if unit.scope == "system" and (folder := closed_to_others(Path(sys.executable))) is not None:
         tell_warning(f"the user emwatch may not enter {folder}, where this emwatch lies: install it into /opt/emwatch")
     steps = list(to_install(unit, force=force, user_exists=_user_exists("emwatch"), start=not no_start))
@@ -156,13 +158,23 @@ def _unit(scope: str | None, page: bool, instance: str, root: Path | None, confi
     return Unit("user" if scope == "user" else "system", page, instance, config, root and root.absolute())
 
 
-def _check_configuration(unit: Unit, *, dry_run: bool) -> None:
+def _checked(unit: Unit, *, dry_run: bool) -> Unit:
+    """Check the configuration; returns the unit with the folders that it has the daemon write to."""
+    from emwatch.service.units import written_elsewhere
+
     try:
-        load_config(unit.config_file, one_shot=True)
+        loaded = load_settings(unit.config_file, one_shot=True)
     except ConfigError as error:
         if not dry_run:
             raise ConfigError(f"{error}\nwrite it first: emwatch init --out {unit.config_file}") from error
         click.echo(f"# the configuration has to be mended first: {printable(str(error).splitlines()[0])}")
+        return unit
+    written = written_elsewhere(loaded, unit.instance) if unit.scope == "system" else ()
+    for place in written:
+        if not place.is_dir():
+            make = f"install -d -o emwatch -g emwatch {shlex.quote(path_to_text(place))}"
+            tell_warning(f"{path_to_text(place)} is not there, and the service may not make it: {make}")
+    return replace(unit, written=written)
 
 
 def _user_exists(name: str) -> bool:
@@ -184,8 +196,6 @@ def _take(steps: Iterable[Step], unit: Unit, *, dry_run: bool) -> None:
 
 
 def _print(step: Step) -> None:
-    import shlex
-
     from emwatch.service.units import Remove, Write
 
     if isinstance(step, Write):

@@ -28,6 +28,7 @@ _MENDS: Final = (
     ("unavailable", "mount the directory; what was written meanwhile is found"),
     ("degraded", "emwatch doctor: see watch.limit; then: systemctl restart emwatch"),
     ("events were lost", "sudo sysctl fs.inotify.max_queued_events=131072"),
+    ("Read-only file system", "emwatch service install: the service may then write where its configuration says"),
     ("the last backup failed", "emwatch db backup"),
     ("the configuration was not taken over", "emwatch config check; then: systemctl reload emwatch"),
     ("the page is not served", "correct what it says; emwatch tries again by itself within a minute"),

@@ -12,8 +12,20 @@ import pytest
 from click.testing import CliRunner
 
 from emwatch.cli.main import cli
+from emwatch.config import load
 from emwatch.errors import EmwatchError
-from emwatch.service.units import MARK, Remove, Unit, closed_to_others, for_instances, program, to_install, to_uninstall
+from emwatch.service.units import (
+    MARK,
+    Remove,
+    Unit,
+    Write,
+    closed_to_others,
+    for_instances,
+    program,
+    to_install,
+    to_uninstall,
+    written_elsewhere,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((ROOT / "systemd").glob("*.service"))
@@ -196,3 +208,65 @@ def test_the_unit_of_a_package_is_used_where_it_does_the_same(tmp_path: Path) ->
     assert not own.exists()
     assert (own.parent / "multi-user.target.wants/emwatch.service").is_symlink()
     assert emwatch("service", "status", *image).stdout.splitlines()[1] == f"{packaged}: there"
+
+
+_WRITES = """watch: {directory: /srv/sem}
+ledger: {path: "/data/em watch/ledger.sqlite3", backup_directory: /export/100%/backups}
+alerts:
+  hits: {kind: folder, folder: /srv/hits}
+  home: {kind: folder, folder: ~/hits}
+  kept: {kind: folder, folder: /var/lib/emwatch/fib/hits}
+"""
+
+
+def _with_places(tmp_path: Path, text: str, instance: str = "") -> Unit:
+    file = tmp_path / f"{instance or 'lab'}.yaml"
+    file.write_text(text, "utf-8")
+    return Unit(instance=instance, config=file, root=tmp_path, written=written_elsewhere(load(file), instance))
+
+
+@pytest.mark.parametrize("instance", ["", "fib"])
+def test_what_the_configuration_has_it_write_is_writable_for_the_service(tmp_path: Path, instance: str) -> None:
+    """All else is read-only for it: a backup on another disk, as the documentation advises, failed each day."""
+    unit = _with_places(tmp_path, _WRITES, instance)
+    for step in to_install(unit):
+        if isinstance(step, Write):
+            step.path.parent.mkdir(parents=True, exist_ok=True)
+            step.path.write_text(step.text, "utf-8")
+
+    assert unit.drop_in.parent.name == f"{unit.name}.d"
+    assert lines(unit.drop_in.read_text("utf-8")) == [
+        "[Service]",
+        'ReadWritePaths="-/data/em watch"',
+        "ReadWritePaths=-/export/100%%/backups",
+        "ReadWritePaths=-/srv/hits",
+    ]
+    if shutil.which("systemd-analyze") is not None:
+        whole = unit.file.read_text("utf-8") + unit.drop_in.read_text("utf-8")
+        (tmp_path / "whole.service").write_text(whole.replace("%i", "fib"), "utf-8")
+        command = ["systemd-analyze", "verify", "--man=no", tmp_path / "whole.service"]
+        verified = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "ReadWritePaths" not in verified.stderr
+
+    plain = _with_places(tmp_path, "watch: {directory: /srv/sem}\n", instance)
+    assert Remove(plain.drop_in) in list(to_install(plain))
+    assert Remove(plain.drop_in) in list(to_uninstall(plain))
+
+
+def test_what_somebody_else_wrote_beside_a_unit_stays(tmp_path: Path) -> None:
+    unit = _with_places(tmp_path, "watch: {directory: /srv/sem}\n")
+    unit.drop_in.parent.mkdir(parents=True)
+    unit.drop_in.write_text("[Service]\nNice=5\n", "utf-8")
+
+    assert not [step for step in (*to_install(unit), *to_uninstall(unit)) if step == Remove(unit.drop_in)]
+
+
+def test_a_dry_run_shows_what_may_be_written_and_names_what_is_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(_WRITES, "utf-8")
+
+    printed = CliRunner().invoke(cli, ["service", "install", "--system", "--dry-run", "--config", os.fspath(file)])
+
+    assert printed.exit_code == 0, printed.stderr
+    assert "    ReadWritePaths=-/srv/hits" in printed.stdout
+    assert "install -d -o emwatch -g emwatch '/data/em watch'" in printed.stderr
