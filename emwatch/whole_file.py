@@ -13,18 +13,22 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def written_whole(path: Path, *, suffix: str = "") -> Iterator[Path]:
+def written_whole(path: Path, *, suffix: str = "", new: bool = False) -> Iterator[Path]:
     """
     Yield a name to write to, and rename the file to ``path`` when its bytes are on the disk.
 
     At any moment, whatever fails, the old file or the new one is there. ``suffix``: what the other name must end in, for
-    libraries that insist on one. Raises `OSError`, which names ``path``.
+    libraries that insist on one. ``new``: there must be no file of this name, also if two programs make it at once. Raises
+    `OSError`, which names ``path``, with ``new`` also `FileExistsError`.
     """
     made = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
     try:
         yield made
         flush(made)
-        made.replace(path)
+        if new:
+            _name(made, path)
+        else:
+            made.replace(path)
         flush(path.parent)
     except OSError as error:
         if error.filename in {None, os.fspath(made)} and error.filename2 is None:
@@ -33,6 +37,16 @@ def written_whole(path: Path, *, suffix: str = "") -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the disk is gone: what is raised says so
             made.unlink(missing_ok=True)
+
+
+def _name(made: Path, path: Path) -> None:
+    """Give a file a name that no file has. Raises `FileExistsError`."""
+    try:
+        os.link(made, path)
+    except OSError as error:
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path)) from error
+        made.replace(path)  # a file system without hard links
 
 
 def check_writable(directory: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from emwatch.ingest.events import Notice
 from emwatch.teaching.doubts import doubts
-from emwatch.teaching.store import TargetStore, judged_by
+from emwatch.teaching.store import TargetStore, judged_by, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,10 +73,12 @@ class LearnedTargets:
 
     def _apply(self) -> None:
         self._seen = self._state()
-        found, troubles = self._store.survey()
-        if troubles:
-            in_use = [each for each in self._known.values() if each.name not in found]
-            found |= {each.name: each for each in in_use}
+        found, unreadable = self._store.survey()
+        troubles = list(unreadable.values())
+        for known in self._known.values():  # what was forgotten has no file, and alerts no more
+            newest = max((version_of(path, known.name) for path in unreadable), default=0)
+            if newest >= known.version and (known.name not in found or found[known.name].version < known.version):
+                found[known.name] = known
         for trouble in troubles:
             if trouble not in self._troubles:
                 self._tell(Notice("error", f"{trouble}; what was learned before stays in use"))

@@ -12,6 +12,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -35,6 +36,11 @@ logger = logging.getLogger(__name__)
 FORMAT: Final = 1
 #: About ten thousand examples.
 _CAP_BYTES: Final = 16 * 1024**2
+_MOST_VERSIONS: Final = 1_000_000
+_MOST_RIVALS: Final = 100
+_COUNTS: Final = ("wanted", "unwanted", "background")
+_SHARES: Final = ("recall", "false_alarms", "precision_at_5_percent")
+_TEXTS: Final = ("backbone_sha256",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +115,31 @@ class TargetStore:
     def all(self) -> list[LearnedTarget]:
         """Return the newest version of each target; a file that cannot be read is logged and left out."""
         found, troubles = self.survey()
-        for trouble in troubles:
+        for trouble in troubles.values():
             logger.warning("%s", trouble)
         return list(found.values())
 
-    def survey(self) -> tuple[dict[str, LearnedTarget], list[str]]:
-        """Return the newest version of each target by name, and what is wrong with each file that cannot be read."""
+    def survey(self) -> tuple[dict[str, LearnedTarget], dict[Path, str]]:
+        """
+        Return the newest version of each target by name, and what is wrong with each file that cannot be read.
+
+        A file in whose place a newer version is used is no trouble any more.
+        """
         newest: dict[str, LearnedTarget] = {}
-        troubles = []
+        troubles = {}
         for path in self._files():
             try:
                 found = self._read(path)
             except TargetError as error:
-                troubles.append(str(error))
+                troubles[path] = str(error)
                 continue
             if found.name not in newest or newest[found.name].version < found.version:
                 newest[found.name] = found
+        superseded = [
+            path for path in troubles if any(0 < version_of(path, each.name) < each.version for each in newest.values())
+        ]
+        for path in superseded:
+            del troubles[path]
         return newest, troubles
 
     def get(self, name: str) -> LearnedTarget:
@@ -138,11 +153,25 @@ class TargetStore:
         )
 
     def next_version(self, name: str) -> int:
-        """Return the number of the version to come."""
-        return max((each.version for each in self.all() if each.name == name), default=0) + 1
+        """Return the number of the version to come; a file that cannot be read keeps its own."""
+        read = (each.version for each in self.all() if each.name == name)
+        called = (version_of(path, name) for path in self._files())
+        return max([0, *read, *called]) + 1
+
+    def keep_next(self, target: LearnedTarget) -> LearnedTarget:
+        """Write a target as the next version of its name, also while another is learned. Raises as `keep` does."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for _ in range(_MOST_RIVALS):
+            target = replace(target, version=self.next_version(target.name))
+            try:
+                self.keep(target)
+            except FileExistsError:  # somebody else learned it in this moment
+                continue
+            return target
+        raise TargetError(f"{target.name}: others learn it at the same time; try again")
 
     def keep(self, target: LearnedTarget) -> Path:
-        """Write a version. Raises `OSError`, and `TargetError` for one that could not be read again."""
+        """Write a version. Raises `OSError` also if there is this one, `TargetError` for one that could not be read again."""
         check_name(target.name)
         content = target.to_bytes()
         if len(content) > _CAP_BYTES:
@@ -151,23 +180,25 @@ class TargetStore:
             )
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"{_safe(target.name)}-{target.version:03}.json"
-        with written_whole(path) as made:
+        with written_whole(path, new=True) as made:
             made.write_bytes(content)
         return path
 
     def take(self, file: Path) -> LearnedTarget:
         """Take over a target from a file, as the next version of its name. Raises `TargetError`."""
-        found = self._read(file, "expected a file that 'emwatch target export' wrote")
-        target = replace(found, version=self.next_version(found.name))
-        self.keep(target)
-        return target
+        return self.keep_next(self._read(file, "expected a file that 'emwatch target export' wrote"))
 
     def forget(self, name: str) -> int:
-        """Remove all versions of a target; returns how many. Raises `TargetError` if there is none."""
-        self.get(name)
+        """
+        Remove all versions of a target, also those that cannot be read; returns how many.
+
+        Raises `TargetError` if there is none.
+        """
         paths = [path for path in self._files() if self._is_of(path, name)]
+        if not paths:
+            self.get(name)  # says which there are
         for path in paths:
-            path.unlink()
+            path.unlink(missing_ok=True)
         return len(paths)
 
     def state(self) -> tuple[tuple[str, int], ...]:
@@ -181,7 +212,7 @@ class TargetStore:
         try:
             return self._read(path).name == name
         except TargetError:
-            return False
+            return version_of(path, name) > 0
 
     def _read(self, path: Path, remedy: str = "learn it again") -> LearnedTarget:
         try:
@@ -190,6 +221,12 @@ class TargetStore:
             why = error.strerror if isinstance(error, OSError) else error
             raise TargetError(f"{path_to_text(path)}: cannot be read: {why}; {remedy}") from error
         return LearnedTarget.from_bytes(content, path_to_text(path), remedy)
+
+
+def version_of(path: Path, name: str) -> int:
+    """Return which version of a target a file holds by what it is called, 0 if it is of another one."""
+    found = re.fullmatch(f"{re.escape(_safe(name))}-([0-9]{{3,9}})[.]json", path.name)
+    return 0 if found is None else int(found[1])
 
 
 def check_name(name: str) -> None:
@@ -220,14 +257,34 @@ def _read_document(found: Any) -> LearnedTarget:
         raise ValueError("holds numbers that are not finite")
     if re.fullmatch(NAME_PATTERN, str(found["name"])) is None:
         raise ValueError(f"the name {found['name']!r} cannot be used")
+    if type(found["version"]) is not int or not 0 < found["version"] < _MOST_VERSIONS:
+        raise ValueError(f"the version {str(found['version'])[:40]!r} is no number from 1 on")
+    datetime.fromisoformat(found["learned_at"])
     return LearnedTarget(
         str(found["name"]),
-        int(found["version"]),
+        found["version"],
         LinearClassifier(str(found["space_sha256"]), weights, threshold),
         tuple(_example(each, len(weights)) for each in found["examples"]),
         str(found["learned_at"]),
-        found["facts"] if isinstance(found["facts"], dict) else {},
+        _facts(found["facts"]),
     )
+
+
+def _facts(found: Any) -> dict[str, Any]:
+    """Return the estimates that are what they should be: they are only shown, and the target works without them."""
+    if not isinstance(found, dict):
+        return {}
+    counts = {key: found[key] for key in _COUNTS if type(found.get(key)) is int}
+    shares = {key: found[key] for key in _SHARES if _is_share(found.get(key))}
+    texts = {key: found[key] for key in _TEXTS if isinstance(found.get(key), str)}
+    return {**counts, **shares, **texts}
+
+
+def _is_share(found: Any) -> bool:
+    """Return whether something is a share and its interval: three numbers from 0 to 1, or nothing in their place."""
+    if not isinstance(found, list) or len(found) != 3:
+        return False
+    return all(each is None or (type(each) in {int, float} and 0 <= each <= 1) for each in found)
 
 
 def _example(found: Any, width: int) -> Example:

@@ -204,7 +204,7 @@ def _learn(
     kept = tuple(each.example for each in shown)
     target = LearnedTarget(name, store.next_version(name), head, kept, now.isoformat(timespec="seconds"), facts)
     if keep:
-        store.keep(target)
+        target = store.keep_next(target)
     return Lesson(target, estimate, tuple(_warnings(estimate, wanted, unwanted)))
 
 

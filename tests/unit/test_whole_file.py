@@ -40,6 +40,27 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_takes_the_name_of_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    def refuse(*_paths: Path) -> None:
+        raise PermissionError(errno.EPERM, "this file system has no hard links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+
+    def write(text: str) -> None:
+        with written_whole(tmp_path / "file", new=True) as made:
+            made.write_text(text, encoding="utf-8")
+
+    write("first")
+    with pytest.raises(FileExistsError) as refused:
+        write("second")
+
+    assert refused.value.filename == str(tmp_path / "file")
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "first"
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
 def test_the_other_name_ends_as_a_library_insists(tmp_path: Path) -> None:
     with written_whole(tmp_path / "best.weights.h5", suffix=".weights.h5") as made:
         assert made.name.endswith(".weights.h5")

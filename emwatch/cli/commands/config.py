@@ -191,7 +191,7 @@ def _doubts_about_targets(config: Config) -> Iterator[str]:
     from emwatch.teaching.store import TargetStore
 
     learned, troubles = TargetStore(config.ledger.path).survey()
-    yield from troubles
+    yield from troubles.values()
     try:
         space = space_in_use(config)
     except ModelError:

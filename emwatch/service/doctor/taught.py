@@ -26,7 +26,7 @@ def check(config: Config, _machine: Machine) -> Iterator[Checked]:
         space = space_in_use(config)
     except ModelError:  # told by the model's own check
         return
-    said = [*troubles, *doubts(config.wanted(), learned, space)]
+    said = [*troubles.values(), *doubts(config.wanted(), learned, space)]
     yield Checked("targets", f"{taught} taught", tuple(map(_finding, said)))
 
 

@@ -142,6 +142,11 @@ class TestStore:
             {"examples": [{"path": "", "sha256": "", "wanted": True, "views": "AAAA", "count": 1}]},
             {"name": "a\nb"},
             {"version": None},
+            {"version": 0},
+            {"version": -3},
+            {"version": "1"},
+            {"learned_at": "\x1b[2J"},
+            {"learned_at": 5},
         ],
     )
     def test_a_file_that_is_none_is_refused_by_name(
@@ -152,6 +157,61 @@ class TestStore:
         file.write_text(json.dumps(document), encoding="utf-8")
         with pytest.raises(TargetError, match=r"given\.json"):
             TargetStore(tmp_path / "l.sqlite").take(file)
+
+    def test_two_who_learn_one_name_at_once_are_two_versions(self, near: Callable[..., Any], tmp_path: Path) -> None:
+        rival = replace(taught(near), learned_at="2026-01-01T00:00:00+00:00")
+
+        class InBetween(TargetStore):
+            """A store in which somebody else is always quicker once."""
+
+            def next_version(self, name: str) -> int:
+                number = super().next_version(name)
+                if number == 1:
+                    self.keep(rival)
+                return number
+
+        kept = InBetween(tmp_path / "l.sqlite").keep_next(taught(near))
+        files = sorted((tmp_path / "targets").iterdir())
+        assert kept.version == 2
+        assert [each.name for each in files] == ["rods-001.json", "rods-002.json"]
+        assert files[0].read_bytes() == rival.to_bytes()
+
+    def test_a_place_that_is_no_folder_is_an_error_and_no_endless_search(
+        self, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        (tmp_path / "targets").touch()
+        with pytest.raises(FileExistsError):
+            TargetStore(tmp_path / "l.sqlite").keep_next(taught(near))
+
+    def test_a_version_that_cannot_be_read_is_healed_by_learning_again_and_forgotten_with_the_others(
+        self, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        store = TargetStore(tmp_path / "l.sqlite")
+        store.keep(taught(near))
+        broken = store.directory / "rods-002.json"
+        broken.write_bytes(b"{")
+        assert list(store.survey()[1]) == [broken]
+
+        assert store.keep_next(taught(near)).version == 3
+        assert broken.read_bytes() == b"{"
+        assert store.survey()[1] == {}
+        (store.directory / "rods-004.json").write_bytes(b"{")
+        (store.directory / "balls-001.json").write_bytes(b"{")
+        assert store.forget("rods") == 4
+        assert store.forget("balls") == 1
+        assert list(store.directory.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "share", [["a", "b", "c"], [0.5], 0.5, [True, 0, 1], [0.5, 0.4, 1e9], {"x": 1}, "\x1b[2J", None]
+    )
+    def test_estimates_that_are_none_are_not_shown_and_the_target_works(
+        self, share: Any, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        facts = {"wanted": share, "recall": share, "false_alarms": [0.1, None, 0.2], "further": share}
+        document = json.loads(taught(near).to_bytes()) | {"facts": facts}
+        file = tmp_path / "given.json"
+        file.write_text(json.dumps(document), encoding="utf-8")
+        assert TargetStore(tmp_path / "l.sqlite").take(file).facts == {"false_alarms": [0.1, None, 0.2]}
 
 
 class TestSearch:
@@ -252,6 +312,37 @@ class TestDaemon:
         assert live._troubles == []
         assert len(told) == 1
         assert store.next_version("rods") == 2
+
+    def test_what_was_forgotten_alerts_no_more_though_another_file_cannot_be_read(
+        self, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        store = TargetStore(tmp_path / "l.sqlite")
+        store.keep(taught(near))
+        user = Matching(embedding(near(0, 0.1, 1)[0]))
+        live = LearnedTargets(
+            tmp_path / "l.sqlite", (make_target("mine", learned="rods"),), lambda _: None, (user,), lambda: SPACE
+        )
+        (store.directory / "balls-001.json").write_bytes(b"{")
+        live.tick(10.0)
+        assert len(user.found[-1]) == 1
+        store.forget("rods")
+        live.tick(20.0)
+        assert user.found[-1] == ()
+
+    def test_a_version_in_use_that_cannot_be_read_any_more_is_not_replaced_by_an_older_one(
+        self, near: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        store = TargetStore(tmp_path / "l.sqlite")
+        never = replace(taught(near), head=replace(taught(near).head, threshold=99.0))
+        store.keep(never)
+        path = store.keep(taught(near, version=2))
+        user = Matching(embedding(near(0, 0.1, 1)[0]))
+        live = LearnedTargets(
+            tmp_path / "l.sqlite", (make_target("mine", learned="rods"),), lambda _: None, (user,), lambda: SPACE
+        )
+        path.write_bytes(b"{")
+        live.tick(10.0)
+        assert len(user.found[-1]) == 1
 
     def test_a_broken_file_hinders_no_command(self, near: Callable[..., Any], tmp_path: Path) -> None:
         store = TargetStore(tmp_path / "l.sqlite")
