@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,6 +20,16 @@ from emwatch.settings import ONE_OR_MANY, CommandMarker
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+
+#: So many keys of a section are named where the section is written wrongly.
+_FEW: Final = 4
+_NO_BLANK: Final = re.compile(r"[a-z_]+:[^\s/\\]")
+#: Three digits after a comma may be thousands as well as decimals.
+_FOR_PEOPLE: Final = re.compile(
+    r"(?P<number>[-+]?\d{1,15}(?:\.\d{1,15}|,(?!\d{3}\b)\d{1,15})?)\s*(?P<unit>[^\d.,\s-][^\d.,]{0,7})?"
+)
+_FACTORS: Final = {"%": 0.01, "k": 1000.0, "K": 1000.0}
 
 
 def check(tree: Branch) -> tuple[Config | None, list[Problem]]:
@@ -144,7 +154,7 @@ def _as_problem(detail: ErrorDetails, tree: Branch) -> Problem | None:
         branch = replace(branch, value=str(detail["loc"][-2]), origin=branch.key_origin or branch.origin)
     if kind == "union_tag_invalid" and branch.mapping and "kind" in branch.mapping:
         branch, key = branch.mapping["kind"], join(key, "kind")
-    return Problem(branch.origin, key, _explained(detail, branch))
+    return Problem(branch.origin, key, _explained(detail, branch, _known_keys(key, tree)))
 
 
 def _found(location: tuple[int | str, ...], tree: Branch) -> tuple[Branch, str, list[int | str]]:
@@ -168,14 +178,15 @@ def _found(location: tuple[int | str, ...], tree: Branch) -> tuple[Branch, str, 
     return branch, key, rest
 
 
-def _explained(detail: ErrorDetails, branch: Branch) -> str:
+def _explained(detail: ErrorDetails, branch: Branch, known: list[str]) -> str:
+    """Return what is wrong with a value, and what to write; ``known``: the keys that could stand below it."""
     kind, context = detail["type"], detail.get("ctx", {})
     value = plain(branch)
     found = _shown(value)
     simple = {
         "bool_type": f"expected true or false, found {found}",
-        "int_type": f"expected a whole number, found {found}",
-        "float_type": f"expected a number, found {found}",
+        "int_type": f"expected a whole number, found {found}" + _number_meant(value),
+        "float_type": f"expected a number, found {found}" + _number_meant(value),
         "finite_number": f"expected a finite number, found {found}",
         "tuple_type": f"expected a list (`- ` lines, or [a, b]), found {found}",
         ONE_OR_MANY: f"expected {context.get('entry')}, or a list (`- ` lines, or [a, b]), found {found}"
@@ -191,7 +202,9 @@ def _explained(detail: ErrorDetails, branch: Branch) -> str:
     if kind in simple:
         return simple[kind]
     if kind in {"model_type", "model_attributes_type", "dict_type", "mapping_type", "is_mapping"}:
-        return f"expected keys on indented lines below (`key: value`), found {found}"
+        keys = ", ".join(f"`{each}: ...`" for each in known) if 0 < len(known) <= _FEW else "`key: value`"
+        blank = "; a blank is missing after the `:`" if isinstance(value, str) and _NO_BLANK.match(value) else ""
+        return f"expected keys on indented lines below ({keys}), found {found}{blank}"
     if kind in {"literal_error", "union_tag_invalid"}:
         choices = re.findall(r"'([^']*)'", str(context.get("expected") or context.get("expected_tags")))
         if kind == "union_tag_invalid":
@@ -208,6 +221,17 @@ def _explained(detail: ErrorDetails, branch: Branch) -> str:
     if kind == "value_error":
         return str(context["error"])
     return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}, found {found}"
+
+
+def _number_meant(value: object) -> str:
+    """Return ``; write 0.8`` for a number as people write it (0,8, 80%, 5k, 20 kV), else an empty text."""
+    read = _FOR_PEOPLE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if read is None:
+        return ""
+    number, unit = float(read["number"].replace(",", ".")), read["unit"]
+    if unit in _FACTORS:
+        return f"; write {number * _FACTORS[unit]:.10g}"
+    return "; write the number alone, in the unit that the key is in" if unit else f"; write {number:.10g}"
 
 
 def _quoting(value: object) -> str:
@@ -268,5 +292,5 @@ def _meant(word: str, choices: list[str]) -> str:
     folded = {re.sub(r"[\s_-]+", "_", choice.lower()): choice for choice in choices}
     plainly = re.sub(r"[\s_-]+", "_", word.lower())
     near = [each for each in folded if len(plainly) > 3 and (plainly in each or each in plainly)]
-    near = get_close_matches(plainly, near or folded, n=1, cutoff=0.0 if near else 0.6)
+    near = get_close_matches(plainly, near or folded, n=1, cutoff=0.0 if near else 0.65)
     return f"; did you mean `{folded[near[0]]}`?" if near else ""

@@ -196,9 +196,7 @@ class _NodeReader:
                 continue
             here = join(path, key)
             if key_node.tag != _STR:
-                self.problems.append(
-                    Problem(origin, here, f'a key must be text; write "{key}" in quotes if you mean it')
-                )
+                self.problems.append(Problem(origin, here, _odd_key(key, key_node.tag, value_node)))
                 continue
             if key in mapping:
                 first = mapping[key].key_origin
@@ -217,6 +215,13 @@ class _NodeReader:
         if problem:
             self.problems.append(Problem(origin, path, problem))
         return Refused if problem else value
+
+
+def _odd_key(key: str, tag: str, value: yaml.Node) -> str:
+    """Return what is wrong with a key that is no text. In braces, ``0,8`` is the value 0 and a key 8 without a value."""
+    if tag == _INT and value.tag == _NULL:
+        return f"a key `{key}` without a value; the decimals of a number stand after a point: 0.{key}, not 0,{key}"
+    return f'a key must be text; write "{key}" in quotes if you mean it'
 
 
 class Refused:

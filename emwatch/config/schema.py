@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -55,6 +57,7 @@ class TroubleConfig(Section):
 DEFAULT_EXCLUDE: Final = (".*", "*.tmp", "*.part", "*.crdownload", "~$*", "Thumbs.db", "desktop.ini", "@eaDir")
 _SERVER_EXAMPLE: Final = "postgresql+psycopg://USER@HOST/DATABASE"
 _LONGEST_TOKEN_FILE_BYTES: Final = 65_536
+_SHORTEST_TOKEN: Final = 16
 
 _Globs = Annotated[tuple[Text, ...], OneOrMany]
 
@@ -223,6 +226,43 @@ class WebConfig(Section):
         if not token:
             raise ConfigError(f"web.token_file: {self.token_file}: is empty; write a token into it")
         return token
+
+    def trouble(self) -> str:
+        """Return why this machine would not serve the page with the daemon, "" if it would, or need not."""
+        if not self.serve:
+            return ""
+        try:
+            self.token_to_serve_with()
+        except ConfigError as error:
+            return str(error)
+        return "" if page_is_installed() else "web.serve: the page needs the web extra: pip install 'emwatch[web]'"
+
+    def token_to_serve_with(self) -> str:
+        """
+        Return the token of the page, "" if only this machine can reach it and none is configured.
+
+        Raises `ConfigError` if other machines could reach the page without one, and as `read_token` does.
+        """
+        token = self.read_token()
+        if len(token) < _SHORTEST_TOKEN and not _is_loopback(self.host):
+            raise ConfigError(
+                f"web.host: {self.host} can be reached from other machines, and there is no token: write web.token_file, "
+                f"the path of a file with at least {_SHORTEST_TOKEN} characters; or write web.host: 127.0.0.1"
+            )
+        return token
+
+
+def page_is_installed() -> bool:
+    """Return whether the extra that serves the page is there."""
+    return all(find_spec(each) is not None for each in ("flask", "waitress"))
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach an address; a name other than ``localhost`` is taken for reachable."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class LogConfig(Section):

@@ -55,7 +55,9 @@ def main() -> int:
 
 
 def _end_with_the_daemon() -> None:
-    while sys.stdin.buffer.read(1):
+    while os.read(
+        sys.stdin.fileno(), 4096
+    ):  # not through the buffer: a thread that waits in it makes Python's own end fatal
         pass
     os._exit(0)  # requests that are being answered are of no use to anybody
 

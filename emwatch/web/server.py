@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
-from emwatch.errors import ConfigError, EmwatchError
+from emwatch.errors import EmwatchError
 from emwatch.pictures.cache import picture_folder
 from emwatch.web.app import Settings, create_app
-from emwatch.web.security import Access, is_loopback
+from emwatch.web.security import Access
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 #: Each open page holds one thread for its events; the rest answers requests.
 _THREADS: Final = 48
-_SHORTEST_TOKEN: Final = 16
 
 
 def serve_page(config: Config, cache: Path | None, ready: Callable[[str], None]) -> None:
@@ -33,12 +32,7 @@ def serve_page(config: Config, cache: Path | None, ready: Callable[[str], None])
     from waitress import create_server
 
     web = config.web
-    token = web.read_token()
-    if not is_loopback(web.host) and len(token) < _SHORTEST_TOKEN:
-        raise ConfigError(
-            f"web.host: {web.host} can be reached from other machines, and there is no token: write web.token_file, the "
-            f"path of a file with at least {_SHORTEST_TOKEN} characters; or write web.host: 127.0.0.1"
-        )
+    token = web.token_to_serve_with()
     names = frozenset({"localhost", "127.0.0.1", "::1", web.host, *web.names})
     app = create_app(config, Settings(Access(names, token), cache or picture_folder(), web.ask_per_minute))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,8 @@ def _doubts(config: Config) -> Iterator[str]:
         yield "watch.directory: not given; `emwatch run` needs it there, or as DIRECTORY"
     if not config.watch.include:
         yield 'watch.include: is empty, so no file is looked at; leave it out, or write ["*"]'
+    for key, patterns in (("include", config.watch.include), ("exclude", config.watch.exclude)):
+        yield from (f"watch.{key}: {doubt}" for pattern in patterns for doubt in _doubts_about_pattern(pattern))
     for directory in config.watch.directory:
         yield from _doubts_about_directory(directory, config)
     yield from _doubts_about_ledger(config.ledger.path)
@@ -118,6 +121,18 @@ def _doubts(config: Config) -> Iterator[str]:
     yield from _doubts_about_targets(config)
     for name, channel in config.alerts.channels.items():
         yield from (f"alerts.{name}.{doubt}" for doubt in channel.doubts())
+    if trouble := config.web.trouble():
+        yield f"the page will not be served: {trouble}"
+
+
+def _doubts_about_pattern(pattern: str) -> Iterator[str]:
+    """Yield what a pattern of names hardly means: several patterns in one text, which fits no file."""
+    several = re.split(r"[\s,;|]+(?=\*)", pattern)
+    if len(several) > 1:
+        meant = ", ".join(f'"{each}"' for each in several)
+        yield f"{pattern!r} is one pattern, which hardly any file fits; for several write a list: [{meant}]"
+    elif re.search(r"\{[^}]*,", pattern):
+        yield f'{pattern!r}: braces stand for themselves; write a list: ["*.tif", "*.jpg"]'
 
 
 def _doubts_about_directory(directory: Path, config: Config) -> Iterator[str]:

@@ -130,6 +130,9 @@ def _print_lines(comparison: Comparison, findings: Iterable[CheckedFile], areas:
         if (number := comparison.counts[verdict])  # type: ignore[index]  # as above
     ]
     said = f"complete, but for {' and '.join(but)}" if but else "complete"
+    if not comparison.counts.total():
+        click.echo(f"{where}: nothing to check: no file there that watch.include and watch.exclude let through")
+        return
     how = "" if comparison.deep else " (by size and times; --deep compares contents)"
     click.echo(f"{where}: {said if comparison.complete else 'NOT complete'}{how}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 import click
@@ -29,7 +28,9 @@ def serve(
 
     It reads the ledger and needs no running daemon. Off this machine it is reachable only with a token (web.token_file).
     """
-    if any(importlib.util.find_spec(each) is None for each in ("flask", "waitress")):
+    from emwatch.config.schema import page_is_installed
+
+    if not page_is_installed():
         raise ConfigError("the page needs the web extra: pip install 'emwatch[web]'")
     config = load_config(config_file, {"ledger.path": ledger, "web.host": host, "web.port": port})
     from emwatch.web.server import serve_page

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from emwatch.service.doctor.finding import Machine
 
 #: Warnings that another check gives, with more to go by: how they begin, or what they hold.
-_TOLD_ELSEWHERE: Final = ("alerts: ", "MB are left on the ledger's disk")
+_TOLD_ELSEWHERE: Final = ("alerts: ", "MB are left on the ledger's disk", "the page is not served: web.")
 
 #: The command that a stopped process goes on after.
 _GOES_ON: Final = re.compile(r"kill -CONT \d+$")

@@ -25,6 +25,7 @@ _FURTHER: Final = (
     "emwatch.service.doctor.model",
     "emwatch.service.doctor.taught",
     "emwatch.service.doctor.channels",
+    "emwatch.service.doctor.page",
     "emwatch.service.doctor.daemon",
 )
 

@@ -206,6 +206,38 @@ class TestDoubts:
 
         assert _warnings(sem) == [f"model.bundle: {tmp_path / 'b'}: no model bundle there (no card.yaml)"]
 
+    @pytest.mark.parametrize(
+        ("patterns", "says"),
+        [
+            ("include: '*.tif, *.jpg'", """include: '*.tif, *.jpg' is one pattern, which hardly any file fits"""),
+            ("include: '*.tif;*.jpg'", 'for several write a list: ["*.tif", "*.jpg"]'),
+            ("exclude: ['*.tmp *.part']", "exclude: '*.tmp *.part' is one pattern"),
+            ("include: '*.{tif,jpg}'", "braces stand for themselves"),
+        ],
+    )
+    def test_several_patterns_in_one_text(self, sem: Path, tmp_path: Path, patterns: str, says: str) -> None:
+        file = tmp_path / "c.yaml"
+        file.write_text(f"watch:\n  {patterns}\n", encoding="utf-8")
+
+        [warning] = _warnings(sem, "--config", file)
+
+        assert warning.startswith("watch.")
+        assert says in warning
+
+    def test_patterns_with_blanks_and_commas_that_mean_one_name(self, sem: Path, tmp_path: Path) -> None:
+        file = tmp_path / "c.yaml"
+        file.write_text("watch: {include: ['wafer 7, left*.tif', 'w{7}.tif', 'My scans/*']}", encoding="utf-8")
+
+        assert _warnings(sem, "--config", file) == []
+
+    def test_a_page_for_other_machines_without_a_token(self, sem: Path, tmp_path: Path) -> None:
+        file = tmp_path / "c.yaml"
+        file.write_text("web: {serve: true, host: 0.0.0.0}", encoding="utf-8")
+
+        [warning] = _warnings(sem, "--config", file)
+
+        assert warning.startswith("the page will not be served: web.host: 0.0.0.0")
+
     def test_a_program_that_is_not_there(self, sem: Path, tmp_path: Path) -> None:
         file = tmp_path / "c.yaml"
         file.write_text("alerts: {a: {kind: command, argv: [./horn]}}", encoding="utf-8")

@@ -51,6 +51,18 @@ def test_it_ends_with_0_only_if_nothing_is_missing(emwatch: Run, watched: Path, 
     assert "\x1b" not in lacking.stdout
 
 
+def test_a_directory_of_which_no_file_is_looked_at_is_not_called_complete(
+    emwatch: Run, watched: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(f"watch: {{directory: {watched}, include: '*.bmp'}}")
+    ended = emwatch("reconcile", "--config", config, "--ledger", tmp_path / "ledger.sqlite")
+
+    assert ended.returncode == 0
+    assert "nothing to check: no file there that watch.include" in ended.stdout
+    assert "complete" not in ended.stdout
+
+
 def test_a_file_that_failed_is_told_apart_from_complete(emwatch: Run, watched: Path, tmp_path: Path) -> None:
     failed = watched / "c.tif"
     failed.write_text("c")

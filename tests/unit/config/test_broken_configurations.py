@@ -69,6 +69,34 @@ BROKEN = {
     "number as text": Broken(
         "model:\n  threads: two\n", "2:12", "model.threads", "expected a whole number, found 'two'"
     ),
+    "decimal comma": Broken(
+        "targets:\n- name: a\n  min_probability: 0,8\n", "3:20", "targets[0].min_probability", "write 0.8"
+    ),
+    "decimal comma in braces": Broken(
+        "targets:\n- {name: a, min_probability: 0,8}\n", "2:32", "targets[0].8", "0.8, not 0,8"
+    ),
+    "thousands": Broken(
+        "targets:\n- name: a\n  magnification:\n    min: 1,000\n",
+        "4:10",
+        "targets[0].magnification.min",
+        "expected a number, found '1,000'",
+    ),
+    "per cent": Broken(
+        "targets:\n- {name: a, min_probability: 80%}\n", "2:30", "targets[0].min_probability", "write 0.8"
+    ),
+    "thousands as k": Broken(
+        "targets:\n- {name: a, magnification: {min: 2.5k}}\n", "2:34", "targets[0].magnification.min", "write 2500"
+    ),
+    "number with its unit": Broken(
+        "ledger:\n  session_gap_minutes: 2h\n", "2:24", "ledger.session_gap_minutes", "write the number alone"
+    ),
+    "window as in the options": Broken(
+        "targets:\n- {name: a, magnification: 10k..50k}\n",
+        "2:28",
+        "targets[0].magnification",
+        "(`min: ...`, `max: ...`), found '10k..50k'",
+    ),
+    "no blank after the colon": Broken("watch:\n  mode:poll\n", "2:3", "watch", "a blank is missing after the `:`"),
     "quoted number": Broken('model:\n  threads: "2"\n', "2:12", "model.threads", "expected a whole number"),
     "fraction": Broken("model:\n  threads: 1.5\n", "2:12", "model.threads", "expected a whole number"),
     "too small": Broken("model:\n  threads: 0\n", "2:12", "model.threads", "at least 1, found 0"),
@@ -282,6 +310,13 @@ def test_one_mistake_gives_one_message(tmp_path: Path, name: str) -> None:
     file.write_text(BROKEN[name].text, encoding="utf-8")
 
     assert len(_message(file).splitlines()) == 1
+
+
+def test_no_choice_is_proposed_that_is_not_like_what_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("alerts:\n  mail: {kind: email}\n", encoding="utf-8")
+
+    assert _message(file).endswith("notify; found 'email'")
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

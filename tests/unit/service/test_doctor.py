@@ -29,6 +29,7 @@ from emwatch.service.doctor import (
     examine,
     ledger,
     model,
+    page,
     processor,
     space,
     taught,
@@ -532,6 +533,31 @@ class TestChannels:
         assert finding.level == Level.ERROR
         assert "1 alerts waiting" in finding.found
         assert "exit status 1" in finding.found
+
+
+class TestPage:
+    def test_a_page_that_other_machines_could_read_without_a_token(
+        self, machine: Machine, configure: Callable[..., Config]
+    ) -> None:
+        finding = only(page.check(configure("web: {serve: true, host: 0.0.0.0}"), machine))
+
+        assert (finding.check, finding.level) == ("web.serve", Level.WARNING)
+        assert "web.token_file" in finding.found
+
+    def test_a_page_whose_extra_is_not_installed(
+        self, machine: Machine, configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("emwatch.config.schema.find_spec", lambda _name: None)
+
+        assert "pip install 'emwatch[web]'" in only(page.check(configure("web: {serve: true}"), machine)).found
+
+    def test_one_that_can_be_served_or_need_not_be(
+        self, machine: Machine, configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("emwatch.config.schema.find_spec", lambda _name: "there")
+
+        assert none(page.check(configure("web: {serve: true}"), machine))
+        assert none(page.check(configure("web: {host: 0.0.0.0}"), machine))
 
 
 class TestDaemon:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -112,6 +115,23 @@ def test_a_page_that_does_not_listen_is_stopped_at_once(rig: Rig) -> None:
     assert time.monotonic() - began < 2
     assert psutil.Process().children() == []
     assert rig.noted[-1] == {"address": "", "trouble": ""}
+
+
+def test_the_process_says_why_it_cannot_serve_and_nothing_else() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "emwatch.web.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdin is not None
+    child.stdin.write(pickle.dumps(Config(web=WebConfig(serve=True, host="0.0.0.0"))))
+    child.stdin.flush()  # and not closed: the daemon goes on
+    status = child.wait(20)
+    said, complaints = child.communicate()
+
+    assert (status, complaints) == (1, b"")
+    assert json.loads(said)["trouble"]
 
 
 def test_another_configuration_is_served_from_then_on(rig: Rig) -> None:

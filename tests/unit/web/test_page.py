@@ -11,12 +11,14 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
+from emwatch.config.schema import WebConfig
+from emwatch.errors import ConfigError
 from emwatch.ledger.entries import Note
 from emwatch.ledger.writer import Ledger
 from emwatch.pictures.cache import PictureCache
@@ -28,7 +30,6 @@ from emwatch.web.frame_pictures import FramePictures
 from emwatch.web.frames import Frames
 from emwatch.web.live import Broadcast
 from emwatch.web.metrics import metrics_text
-from emwatch.web.security import is_loopback
 from emwatch.web.shared import Shared
 
 if TYPE_CHECKING:
@@ -244,8 +245,9 @@ class TestAccess:
         ("host", "only_here"),
         [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("sem-pc", False)],
     )
-    def test_what_other_machines_reach(self, host: str, only_here: bool) -> None:
-        assert is_loopback(host) is only_here
+    def test_what_other_machines_reach_needs_a_token(self, host: str, only_here: bool) -> None:
+        with nullcontext() if only_here else pytest.raises(ConfigError, match="there is no token"):
+            WebConfig(host=host).token_to_serve_with()
 
 
 class TestReviews:
