@@ -229,7 +229,9 @@ def _places(config: Config) -> Iterator[tuple[str, str]]:
     found[os.fspath(config.ledger.backups)] = "<backups>"
     found[os.fspath(config.ledger.path.parent)] = "<ledger>"
     found[os.fspath(Path.home())] = "~"
-    found[socket.gethostname()] = "<host>"
+    found |= dict.fromkeys((socket.gethostname(), *config.web.names), "<host>")
+    asked = (*config.watch.include, *config.watch.exclude, *(each for target in config.targets for each in target.path))
+    found |= dict.fromkeys((each for each in asked if "/" in each), "<pattern>")
     for place, word in sorted(found.items(), key=lambda each: -len(each[0])):
         if len(place) > 1:
             yield from ((each, word) for each in {place, path_to_text(place), escaped(place)})

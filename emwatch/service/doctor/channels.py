@@ -31,12 +31,13 @@ def check(config: Config, _machine: Machine) -> Iterator[Checked]:
 
 def _doubt(name: str, doubt: str) -> Finding:
     key = doubt.partition(": ")[0]
+    program = " (the program must be there and executable by emwatch's user)" if key == "argv" else ""
     return Finding(
         f"alerts.{name}",
         Level.ERROR,
         f"alerts.{name}.{doubt}",
         "a channel that takes alerts",
-        f"correct alerts.{name}.{key} (the program must be there and executable by emwatch's user), then: emwatch config check",
+        f"correct alerts.{name}.{key}{program}, then: emwatch config check",
     )
 
 

@@ -72,7 +72,7 @@ def _look(root: Path, watch: WatchConfig) -> _Looked:
     folders, tried = 0, 0
     closed_folders: list[Path] = []
     closed_files: list[Path] = []
-    unwanted: list[str] = []
+    unwanted: list[Path] = []
     for place, below, files in os.walk(root, onerror=lambda error: closed_folders.append(Path(error.filename))):
         relative = Path(place).relative_to(root)
         folders += 1
@@ -84,7 +84,7 @@ def _look(root: Path, watch: WatchConfig) -> _Looked:
                 if not os.access(Path(place, name), os.R_OK):
                     closed_files.append(Path(place, name))
             elif not tried and len(unwanted) < _FILES_TRIED and is_named_like_a_picture(name):
-                unwanted.append(name)
+                unwanted.append(Path(place, name))
         deep = len(relative.parts) >= watch.max_depth
         below[:] = (
             [] if deep or not watch.recursive else [each for each in below if patterns.wants_folder(relative / each)]
@@ -92,17 +92,17 @@ def _look(root: Path, watch: WatchConfig) -> _Looked:
     closed = [*closed_folders, *closed_files]
     findings = [_closed(root, closed)] if closed else []
     if unwanted and not tried:
-        findings.append(_unwanted(root, unwanted, watch))
+        findings.append(_unwanted(unwanted, watch))
     return _Looked(folders, tuple(findings))
 
 
-def _unwanted(root: Path, names: list[str], watch: WatchConfig) -> Finding:
-    endings = ", ".join(f'"*{ending}"' for ending in sorted({Path(name).suffix.lower() for name in names}))
+def _unwanted(pictures: list[Path], watch: WatchConfig) -> Finding:
+    endings = ", ".join(f'"*{ending}"' for ending in sorted({each.suffix.lower() for each in pictures}))
     return Finding(
         "watch.include",
         Level.WARNING,
-        f"{path_to_text(root)} holds pictures, such as {path_to_text(names[0])}, and watch.include "
-        f"({', '.join(watch.include)}) and watch.exclude let none of them pass",
+        f"watch.include ({', '.join(watch.include)}) and watch.exclude let none of the pictures pass that are there, such "
+        f"as {path_to_text(pictures[0])}",
         "frames that are read",
         f"write in the configuration: watch: {{include: [{endings}]}}, or leave both out; then: systemctl restart emwatch",
     )

@@ -29,14 +29,14 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECRETS = ("hunter2secret", "T00/B11/xyzzyplugh", "filetokenfiletoken", "variabletoken", "serverwordserverword")
 
 CONFIG = """
-watch: {directory: FOLDER/Patient Smith}
+watch: {directory: FOLDER/Patient Smith, include: ["*.tif", "Mrs Brown/*"]}
 ledger:
   path: FOLDER/state of Jones/ledger.sqlite3
   server: postgresql+psycopg://brown@127.0.0.1:1/emwatch
   server_password: {file: FOLDER/server word}
 model: {engine: stub}
-targets: [{name: wires, category: Nanowires, alerts: [horn, emwatch]}]
-web: {token_file: FOLDER/token}
+targets: [{name: wires, category: Nanowires, path: "Patient Smith/wires/*", alerts: [horn, emwatch]}]
+web: {token_file: FOLDER/token, names: [pc-of-jones.example.org]}
 alerts:
   horn: {kind: command, argv: [/bin/sh, -c, "exit 1", "--password=hunter2secret", SECRET_TOKEN]}
   emwatch: {kind: command, argv: [/bin/true, emwatch, "https://user:hunter2secret@hooks.example.org/T00/B11/xyzzyplugh"]}
