@@ -15,7 +15,7 @@ from emwatch.frame import path_to_text
 from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time
 from emwatch.service.roots import checked_roots
 from emwatch.watch.events import Events
-from emwatch.watch.patterns import Patterns, is_named_like_a_picture
+from emwatch.watch.patterns import Patterns, frames_beside, is_named_like_a_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +73,7 @@ def _look(root: Path, watch: WatchConfig) -> _Looked:
     closed_folders: list[Path] = []
     closed_files: list[Path] = []
     unwanted: list[Path] = []
+    texts: list[Path] = []
     for place, below, files in os.walk(root, onerror=lambda error: closed_folders.append(Path(error.filename))):
         relative = Path(place).relative_to(root)
         folders += 1
@@ -85,6 +86,7 @@ def _look(root: Path, watch: WatchConfig) -> _Looked:
                     closed_files.append(Path(place, name))
             elif not tried and len(unwanted) < _FILES_TRIED and is_named_like_a_picture(name):
                 unwanted.append(Path(place, name))
+        texts += _unwanted_texts(Path(place), relative, files, patterns) if not texts else []
         deep = len(relative.parts) >= watch.max_depth
         below[:] = (
             [] if deep or not watch.recursive else [each for each in below if patterns.wants_folder(relative / each)]
@@ -93,7 +95,31 @@ def _look(root: Path, watch: WatchConfig) -> _Looked:
     findings = [_closed(root, closed)] if closed else []
     if unwanted and not tried:
         findings.append(_unwanted(unwanted, watch))
+    if texts:
+        findings.append(_unwanted_text(texts[0], watch))
     return _Looked(folders, tuple(findings))
+
+
+def _unwanted_texts(folder: Path, relative: Path, files: list[str], patterns: Patterns) -> list[Path]:
+    """Return a text beside a frame that is read, if no pattern lets it pass."""
+    there = set(files)
+    for name in files:
+        frames = [each.name for each in frames_beside(Path(name)) if each.name in there]
+        if any(patterns.wants_file(relative / each) for each in frames) and not patterns.wants_file(relative / name):
+            return [folder / name]
+    return []
+
+
+def _unwanted_text(text: Path, watch: WatchConfig) -> Finding:
+    endings = ", ".join(f'"{each}"' for each in (*watch.include, f"*{text.suffix.lower()}"))
+    return Finding(
+        "watch.include",
+        Level.WARNING,
+        "the text of a frame that comes after it is not read, and its values stay unknown: watch.include and watch.exclude do "
+        f"not let it pass, such as {path_to_text(text)}",
+        "texts beside frames that are looked at when they come",
+        f"write in the configuration: watch: {{include: [{endings}]}}; then: systemctl restart emwatch",
+    )
 
 
 def _unwanted(pictures: list[Path], watch: WatchConfig) -> Finding:

@@ -651,6 +651,22 @@ class TestCauses:
         assert 'include: ["*.png"]' in finding.mend
         assert none(directories.check(config, machine))
 
+    def test_a_text_beside_a_frame_that_no_pattern_lets_pass_is_told(
+        self, machine: Machine, configure: Callable[..., Config], tmp_path: Path
+    ) -> None:
+        config = configure("watch: {include: ['*.tif']}")
+        for name in ("a.tif", "notes.txt"):
+            (tmp_path / "frames" / name).write_bytes(b"")
+        assert none(directories.check(config, machine))
+        (tmp_path / "frames" / "a.TXT").write_bytes(b"")
+
+        finding = only(directories.check(config, machine))
+
+        assert (finding.check, finding.level) == ("watch.include", Level.WARNING)
+        assert finding.found.endswith(os.fspath(tmp_path / "frames" / "a.TXT"))
+        assert 'include: ["*.tif", "*.txt"]' in finding.mend
+        assert none(directories.check(configure("watch: {include: ['*.tif', '*.txt']}"), machine))
+
     def test_a_target_that_no_frame_can_meet_is_told(self, machine: Machine, configure: Callable[..., Config]) -> None:
         config = configure("model: {engine: stub}\ntargets: [{name: rods, learned: gold rods}]")
 
