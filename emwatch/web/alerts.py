@@ -28,19 +28,24 @@ def ask_about_alerts(
     Hand a request about alerts to the daemon; return what was handed over.
 
     ``document``: ``{"do": "snooze", "target": "needle", "minutes": 60}``, where 0 minutes end a snooze and the target ""
-    stands for every one, or ``{"do": "acknowledge", "target": "needle"}``. Raises `AlertRequestError`.
+    stands for every one, or ``{"do": "acknowledge", "target": "needle", "up_to": 412}``: no alert with a higher number, of
+    which whoever asks cannot know yet. Raises `AlertRequestError`.
     """
     if not isinstance(document, dict):
         raise AlertRequestError("expected an object with do, target and, to snooze, minutes")
     do, target = document.get("do"), document.get("target")
     if do not in {"snooze", "acknowledge"}:
         raise AlertRequestError("do: expected snooze or acknowledge")
-    if not isinstance(target, str) or (target and target not in targets):
+    known = targets if do == "snooze" else dict.fromkeys([*targets, *frames.targets()])
+    if not isinstance(target, str) or (target and target not in known):
         raise AlertRequestError(
-            f"target: expected one of {', '.join(targets) or '(none is configured)'}; or empty for all"
+            f"target: expected one of {', '.join(known) or '(none is configured)'}; or empty for all"
         )
     if do == "acknowledge":
-        ids = frames.unacknowledged(target or None)
+        up_to = document.get("up_to")
+        if up_to is not None and (type(up_to) is not int or up_to < 0):
+            raise AlertRequestError("up_to: expected the number of an alert")
+        ids = [each for each in frames.unacknowledged(target or None) if up_to is None or each <= up_to]
         if ids:
             hand_over(ledger, AlertRequest("acknowledge", tuple(ids)), now)
         return {"do": do, "target": target, "alerts": len(ids)}

@@ -199,7 +199,7 @@ def _configured() -> list[str]:
 
 def _limit() -> int:
     text = request.args.get("limit", str(PAGE))
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:6]) <= 500:
+    if not text.isascii() or not text.isdecimal() or len(text) > 6 or not 1 <= int(text) <= 500:
         raise FilterError(f"limit: {text!r} is not a number from 1 to 500")
     return int(text)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.classify.bundles import store
 from emwatch.classify.preprocess import prepared_by
+from emwatch.classify.scale_doubt import field_width_um
 from emwatch.errors import FrameError
 from emwatch.frame import path_to_text
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
@@ -33,7 +34,11 @@ class AskedTooOftenError(RuntimeError):
 
 
 class Ask:
-    """Answers about one picture at a time. The model is loaded at the first question, the microscope's PC permitting."""
+    """
+    Answers about one picture at a time, as the daemon would.
+
+    The model is loaded at the first question, the microscope's PC permitting, and again when another one is in use.
+    """
 
     def __init__(self, config: Config, per_minute: int, now: Callable[[], float]) -> None:
         self._config = config
@@ -42,7 +47,7 @@ class Ask:
         self._asked: deque[float] = deque()
         self._turn = threading.Lock()
         self._sandbox: Sandbox | None = None
-        self._classifier: Classifier | None = None
+        self._loaded: tuple[store.InUse, Classifier] | None = None
 
     def about(self, name: str, content: FileStorage) -> dict[str, Any]:
         """
@@ -76,10 +81,12 @@ class Ask:
         if self._sandbox is None:
             self._sandbox = Sandbox(prepared_by(config.model.views), reading_limits(config))
             self._sandbox.start()
-        if self._classifier is None:
-            self._classifier = store.in_use(config).load(config.model.engine, config.model.threads)
+        in_use = store.in_use(config)
+        if self._loaded is None or self._loaded[0] != in_use:
+            self._loaded = in_use, in_use.load(config.model.engine, config.model.threads)
         reading = self._sandbox.read(path)
-        prediction = self._classifier.classify(reading.views, reading.coloured_share)
+        width_um = field_width_um(reading.metadata, reading.width) if config.model.doubt_by_scale else None
+        prediction = self._loaded[1].classify(reading.views, reading.coloured_share, width_um)
         reading = replace(reading, views=reading.views[:0])
         return {
             "category": prediction.category,

@@ -232,17 +232,24 @@ class Frames:
             for name in dict.fromkeys([*names, *reader.targets()]):
                 wanted = LogFilter(target=name)
                 last = next(reader.rows(replace(wanted, limit=1)), None)
+                unheard = reader.unacknowledged(target=name, ids=None)
                 seen.append(
                     {
                         "name": name,
                         "configured": name in names,
                         "count": reader.count(wanted),
                         "last": None if last is None else frame_document(last),
-                        "unacknowledged": len(reader.unacknowledged(target=name, ids=None)),
+                        "unacknowledged": len(unheard),
+                        "newest_alert": max(unheard, default=None),
                         "snoozed_until": _text(snoozed.get(name)),
                     }
                 )
         return {"targets": seen, "all_snoozed_until": _text(snoozed.get(""))}
+
+    def targets(self) -> tuple[str, ...]:
+        """Return the names of all targets that were ever met, also of those that are configured no more."""
+        with self._reader() as reader:
+            return tuple(reader.targets())
 
     def unacknowledged(self, target: str | None) -> list[int]:
         """Return the numbers of alerts that were told and that nobody has acknowledged; ``None``: of every target."""

@@ -27,8 +27,8 @@ def review_frames(ledger: Path, document: Any, row: Callable[[int], LogRow], now
     """
     Hand a review of one or more frames to the daemon; return what was handed over.
 
-    ``document``: ``{"frames": [412], "verdict": "relabel", "category": "Nanowires", "note": ""}``. Raises `ReviewError`,
-    or what ``row`` raises for a number that no frame has.
+    ``document``: ``{"frames": [412], "verdict": "relabel", "category": "Nanowires", "note": ""}``; ``category`` of what is
+    confirmed is what was shown, if it is there. Raises `ReviewError`, or what ``row`` raises for a number that no frame has.
     """
     if not isinstance(document, dict):
         raise ReviewError("expected an object with frames, verdict and, to relabel, category")
@@ -48,13 +48,23 @@ def review_frames(ledger: Path, document: Any, row: Callable[[int], LogRow], now
         Review(number, verdict, _category(verdict, document, row(number)), _user(), now, note) for number in numbers
     ]
     hand_over(ledger, given)
-    return [{"frame_id": each.frame_id, "verdict": each.verdict.value, "category": each.category} for each in given]
+    return [
+        {
+            "frame_id": each.frame_id,
+            "verdict": each.verdict.value,
+            "category": each.category,
+            "reviewed_at": each.reviewed_at.isoformat(),
+        }
+        for each in given
+    ]
 
 
 def _category(verdict: ReviewVerdict, document: dict[str, Any], row: LogRow) -> str | None:
     if verdict is ReviewVerdict.CONFIRM:
         if row.category is None:
             raise ReviewError(f"frame {row.id} was given no category that could be confirmed")
+        if document.get("category", row.category) != row.category:  # by another model, since the page was opened
+            raise ReviewError(f"frame {row.id} is {row.category} now: look at it again")
         return row.category
     if verdict is ReviewVerdict.RELABEL:
         category = document.get("category")

@@ -219,9 +219,32 @@ def test_alerts_are_acknowledged_and_snoozed_from_the_page(site: Site) -> None:
     playwright.expect(card.get_by_role("button", name="Acknowledge")).to_have_count(0, timeout=15_000)
 
     card.get_by_role("combobox").select_option(label="for 1 hour")
+    card.get_by_role("button", name="Snooze").click()
     playwright.expect(card.get_by_text("silent until")).to_be_visible(timeout=15_000)
     card.get_by_role("button", name="Alert again").click()
     playwright.expect(card.get_by_role("combobox")).to_be_visible(timeout=15_000)
+
+
+def test_a_menu_that_has_the_focus_keeps_back_no_hit_and_arrow_keys_in_it_snooze_nothing(site: Site) -> None:
+    page = site.open()
+    card = page.locator("[data-target=needle]")
+    menu = card.get_by_role("combobox")
+    menu.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+    handle = menu.element_handle()
+    before = card.inner_text()
+    site.simulate(2, 12)
+
+    playwright.expect(card).not_to_have_text(before, timeout=15_000)
+    playwright.expect(card.get_by_role("button", name="Acknowledge 2")).to_be_visible(timeout=15_000)
+    assert page.evaluate("(menu) => menu === document.activeElement", handle)
+    assert menu.input_value() == "240"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    playwright.expect(card.get_by_role("button", name="Alert again")).to_be_focused(timeout=15_000)
+    page.keyboard.press("Enter")
+    playwright.expect(card.get_by_role("button", name="Snooze")).to_be_focused(timeout=15_000)
 
 
 def test_a_page_that_was_killed_comes_back_and_misses_nothing(site: Site) -> None:
@@ -335,6 +358,25 @@ def test_frames_are_reviewed_by_keyboard_alone(site: Site) -> None:
     playwright.expect(page.locator("#done li")).to_have_count(1)
 
     _until(lambda: _count(site.folder, "--reviewed") == reviewed + 2)
+
+
+def test_two_who_review_at_once_are_told_and_do_nothing_twice(site: Site) -> None:
+    pages = [site.open("/review") for _ in range(2)]
+    first, second = (page.locator("#shown .verdict + p") for page in pages)
+    playwright.expect(second).to_have_text(first.inner_text())
+    shown = first.inner_text()
+    reviewed = _count(site.folder, "--reviewed")
+    pages[0].keyboard.press("5")
+    _until(lambda: _count(site.folder, "--reviewed") == reviewed + 1)
+
+    pages[1].keyboard.press("r")
+    playwright.expect(pages[1].locator("#said")).to_contain_text("reviewed meanwhile")
+    assert second.inner_text() == shown
+    pages[0].keyboard.press("5")
+    _until(lambda: _count(site.folder, "--reviewed") == reviewed + 2)
+    pages[1].keyboard.press("Space")
+    playwright.expect(second).to_have_text(first.inner_text())
+    assert pages[1].locator("#done li").count() == 0
 
 
 def test_a_key_pressed_twice_reviews_one_frame_and_skips_none(site: Site) -> None:

@@ -23,7 +23,10 @@ export async function ask(path, options = {}) {
   const response = await fetch(path, options);
   theirClock(response.headers.get("Date"));
   const document_ = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(document_.error ? `${document_.error.message}. ${document_.error.advice}` : `status ${response.status}`);
+  if (!response.ok) {
+    const words = document_.error ? `${document_.error.message}. ${document_.error.advice}` : `status ${response.status}`;
+    throw Object.assign(new Error(words), { status: response.status });
+  }
   return document_;
 }
 

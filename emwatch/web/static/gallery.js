@@ -23,6 +23,8 @@ more?.addEventListener("click", async () => {
     teaching.refresh();
     if (found.before) more.dataset.before = found.before;
     else more.remove();
+  } catch (error) {
+    document.getElementById("count").textContent = error.message;
   } finally {
     more.disabled = false;
   }

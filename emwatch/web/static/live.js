@@ -50,19 +50,24 @@ async function about(request, words) {
   }
 }
 
+// A button beside the menu: in a closed menu, each press of an arrow key is a choice.
 function snoozing(target, until) {
   const what = target || "everything";
+  const button = (words, action) => {
+    const made = element("button", { type: "button", class: "plain", "data-key": `snooze ${target}` }, words);
+    made.addEventListener("click", () => action(made));
+    return made;
+  };
   if (until) {
-    const again = element("button", { type: "button", class: "plain" }, "Alert again");
-    again.addEventListener("click", () => about({ do: "snooze", target, minutes: 0 }, `${what}: alerts again`));
+    const again = button("Alert again", () => about({ do: "snooze", target, minutes: 0 }, `${what}: alerts again`));
     return [element("span", {}, `silent until ${new Date(until).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })} `), again];
   }
-  const choice = element("select", { "aria-label": `Snooze alerts of ${what}` },
-    element("option", { value: "" }, "Snooze…"), ...SNOOZES.map(([words, minutes]) => element("option", { value: minutes }, words)));
-  choice.addEventListener("change", () => {
-    if (choice.value) about({ do: "snooze", target, minutes: Number(choice.value) }, `${what}: no alerts ${choice.selectedOptions[0].textContent}`);
-  });
-  return [choice];
+  const choice = element("select", { "aria-label": `How long to snooze alerts of ${what}`, "data-key": `how long ${target}` },
+    ...SNOOZES.map(([words, minutes]) => element("option", { value: minutes }, words)));
+  return [choice, button("Snooze", (made) => {
+    const chosen = made.parentElement.querySelector("select").selectedOptions[0];
+    about({ do: "snooze", target, minutes: Number(chosen.value) }, `${what}: no alerts ${chosen.textContent}`);
+  })];
 }
 
 const isFresh = (iso) => secondsSince(iso) < 60;
@@ -71,7 +76,7 @@ function card(each) {
   const actions = each.configured ? snoozing(each.name, each.snoozed_until) : [];
   if (each.unacknowledged) {
     const seen = element("button", { type: "button", "data-key": `seen ${each.name}` }, `Acknowledge ${each.unacknowledged} alert${each.unacknowledged > 1 ? "s" : ""}`);
-    seen.addEventListener("click", () => about({ do: "acknowledge", target: each.configured ? each.name : "" }, `${each.name}: acknowledged`));
+    seen.addEventListener("click", () => about({ do: "acknowledge", target: each.name, up_to: each.newest_alert }, `${each.name}: acknowledged`));
     actions.unshift(seen);
   }
   const last = each.last?.recorded_at;
@@ -86,26 +91,44 @@ function card(each) {
   );
 }
 
-let held = null; // what came while a menu was open
-
-function showTargets(found) {
-  const at = document.getElementById("targets");
-  // A menu that is open must not vanish under the hand.
-  if (at.querySelector("select:focus") || document.querySelector("#everything select:focus")) {
-    held = found;
+// A menu that is open or chosen from must not vanish under the hand; all around it is made new.
+function renew(at, fresh) {
+  const menu = at.querySelector("select");
+  const place = fresh.findIndex((each) => each.tagName === "SELECT");
+  if (!menu || place < 0) {
+    at.replaceChildren(...fresh);
     return;
   }
-  held = null;
-  const { targets, all_snoozed_until } = found;
-  const focus = at.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  at.replaceChildren(
-    ...(targets.length ? targets.map(card) : [element("p", { class: "pale" }, "No target is configured: write one under targets: in the configuration.")]),
-  );
-  document.getElementById("everything").replaceChildren(...(targets.length ? ["All alerts: ", ...snoozing("", all_snoozed_until)] : []));
-  if (focus) [...at.querySelectorAll("[data-key]")].find((each) => each.dataset.key === focus)?.focus();
+  for (const each of [...at.childNodes]) if (each !== menu) each.remove();
+  menu.before(...fresh.slice(0, place));
+  menu.after(...fresh.slice(place + 1));
 }
 
-document.addEventListener("focusout", () => setTimeout(() => held && showTargets(held)));
+function renewCard(old, fresh) {
+  old.className = fresh.className;
+  if (fresh.dataset.last) old.dataset.last = fresh.dataset.last;
+  old.querySelector("a").replaceWith(fresh.querySelector("a"));
+  renew(old.querySelector(".actions"), [...fresh.querySelector(".actions").childNodes]);
+}
+
+function showTargets({ targets, all_snoozed_until }) {
+  const at = document.getElementById("targets");
+  const everything = document.getElementById("everything");
+  const focus = document.activeElement?.dataset.key;
+  const cards = targets.map(card);
+  const old = [...at.children];
+  if (old.length === cards.length && cards.every((each, place) => each.dataset.target === old[place].dataset.target)) {
+    cards.forEach((each, place) => renewCard(old[place], each));
+  } else {
+    at.replaceChildren(...cards);
+  }
+  if (!targets.length) at.replaceChildren(element("p", { class: "pale" }, "No target is configured: write one under targets: in the configuration."));
+  renew(everything, targets.length ? ["All alerts: ", ...snoozing("", all_snoozed_until)] : []);
+  if (focus && document.activeElement?.dataset.key !== focus) {
+    [...document.querySelectorAll("[data-key]")].find((each) => each.dataset.key === focus)?.focus();
+  }
+}
+
 setInterval(() => {
   for (const each of document.querySelectorAll(".target.fresh")) each.classList.toggle("fresh", isFresh(each.dataset.last));
 }, 5000);
@@ -168,8 +191,8 @@ function showArrived() {
   const frames = arrived.splice(0);
   showLast(frames.at(-1));
   for (const frame of frames.slice(-RECENT)) add(frame);
-  const hits = [...new Set(frames.flatMap((each) => each.targets))];
-  if (hits.length) document.getElementById("hit").textContent = `${hits.join(", ")}: seen on frame ${frames.at(-1).id}`;
+  const hits = new Map(frames.flatMap((each) => each.targets.map((name) => [name, each.id])));
+  if (hits.size) document.getElementById("hit").textContent = [...hits].map(([name, id]) => `${name}: seen on frame ${id}`).join("; ");
 }
 
 function on(kind, show) {

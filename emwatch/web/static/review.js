@@ -6,12 +6,16 @@ const done = document.getElementById("done");
 const queue = [];
 const answered = [];
 const seen = new Set();
+const mine = new Set(); // when the reviews of this tab were given
 let current = null;
+
+// The review that counts, if somebody else gave it: a colleague, another tab, the command line.
+const byOthers = (frame) => frame.reviews.find((each) => each.counts && !mine.has(Date.parse(each.reviewed_at)));
 
 async function fill() {
   const wanted = new URLSearchParams(location.search);
   if (wanted.has("id")) {
-    take([await ask(`/api/v1/frames/${wanted.get("id")}`)]);
+    take([{ ...(await ask(`/api/v1/frames/${wanted.get("id")}`)), asked: true }]);
     history.replaceState(null, "", "/review");
     return;
   }
@@ -33,9 +37,25 @@ function take(frames) {
   }
 }
 
+// A queue is as old as the page: what somebody reviewed meanwhile is not asked for again, and a later model may have changed its mind.
+async function renewed(frame) {
+  try {
+    const found = await ask(`/api/v1/frames/${frame.id}`);
+    return byOthers(found) && !frame.asked ? null : { ...found, asked: frame.asked, before: byOthers(found) ?? frame.before };
+  } catch (error) {
+    if (error.status === 404) return null; // pruned
+    queue.unshift(frame);
+    throw error;
+  }
+}
+
 async function next() {
-  if (!queue.length) await fill();
-  current = queue.shift() || null;
+  current = null;
+  while (!current) {
+    if (!queue.length) await fill();
+    if (!queue.length) break;
+    current = await renewed(queue.shift());
+  }
   if (!current) {
     shown.replaceChildren(element("p", { role: "status" }, "Every frame has been reviewed."));
     return;
@@ -51,18 +71,39 @@ async function next() {
 async function send(frame, verdict, category) {
   const body = { frames: [frame.id], verdict };
   if (category) body.category = category;
-  await ask("/api/v1/reviews", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const { reviews } = await ask("/api/v1/reviews", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  for (const each of reviews) mine.add(Date.parse(each.reviewed_at));
 }
 
 async function answer(verdict, category) {
-  if (!current) return;
+  if (!current) {
+    await next(); // the connection was lost before the next one was shown
+    return;
+  }
   const frame = current;
-  await send(frame, verdict, category);
+  const other = byOthers(await ask(`/api/v1/frames/${frame.id}`));
+  if (other && other.reviewed_at !== frame.before?.reviewed_at) {
+    frame.before = other;
+    said.textContent = `#${frame.id} was reviewed meanwhile: ${other.category || other.verdict} by ${other.reviewed_by}. Answer again to replace that, or skip.`;
+    return;
+  }
+  await send(frame, verdict, verdict === "confirm" ? frame.category : category);
   const words = verdict === "relabel" ? category : verdict === "confirm" ? frame.category : verdict;
   answered.push(frame);
-  said.textContent = `#${frame.id}: ${words}`;
-  done.prepend(element("li", { "data-id": frame.id }, `#${frame.id} ${frame.name}: ${words}`));
-  await next();
+  try {
+    await next();
+    said.textContent = `#${frame.id}: ${words}`;
+  } finally {
+    done.prepend(element("li", { "data-id": frame.id }, `#${frame.id} ${frame.name}: ${words}`));
+  }
+}
+
+// What somebody else had said counts again; else nobody has said anything.
+function takeBack(frame) {
+  const { before } = frame;
+  if (!before) return send(frame, "unsure");
+  const verdict = before.verdict === "confirm" && before.category !== frame.category ? "relabel" : before.verdict;
+  return send(frame, verdict, before.category);
 }
 
 async function undo() {
@@ -72,7 +113,7 @@ async function undo() {
     return;
   }
   try {
-    await send(frame, "unsure");
+    await takeBack(frame);
   } catch (error) {
     answered.push(frame);
     throw error;
@@ -80,13 +121,14 @@ async function undo() {
   done.querySelector(`[data-id="${frame.id}"]`)?.remove();
   if (current) queue.unshift(current);
   queue.unshift(frame);
-  said.textContent = `#${frame.id}: taken back`;
   await next();
+  said.textContent = `#${frame.id}: taken back`;
 }
 
-function skip() {
-  if (current) said.textContent = `#${current.id}: skipped`;
-  return next();
+async function skip() {
+  const skipped = current;
+  await next();
+  if (skipped) said.textContent = `#${skipped.id}: skipped`;
 }
 
 // A second key before the first is answered would be meant for a frame that is not shown yet.

@@ -9,6 +9,7 @@ import pytest
 from emwatch.clock import SystemClock
 from emwatch.ledger.writer import Ledger
 from emwatch.service.alert_inbox import alert_inbox
+from emwatch.testing import make_outcome
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -47,6 +48,43 @@ def test_alerts_are_acknowledged(browser: Open, config: Config) -> None:
     assert "acknowledged" in client.get(f"/frames/{number}").text
 
 
+def _told(config: Config, name: str, target: str) -> None:
+    """One more alert that a channel took."""
+    with Ledger(config.ledger.path) as ledger:
+        now = SystemClock().now()
+        found = make_outcome(f"/acq/{name}.tif", name, targets=(target,), channels=("phone",), written_at=now)
+        ledger.record(found, now)
+        [alert] = ledger.due_alerts("phone", now)
+        ledger.alert_delivered(alert.id, now)
+
+
+def test_alerts_of_a_target_that_is_configured_no_more_are_acknowledged_and_no_others(
+    browser: Open, config: Config
+) -> None:
+    _told(config, "old", "of last week")
+    others = _state(browser(), "anything")["unacknowledged"]
+
+    answer = browser().post("/api/v1/alerts", json={"do": "acknowledge", "target": "of last week"})
+    _do_what_waits(config)
+
+    assert answer.json["alerts"] == 1
+    assert _state(browser(), "of last week")["unacknowledged"] == 0
+    assert _state(browser(), "anything")["unacknowledged"] == others > 0
+
+
+def test_an_alert_that_was_not_shown_yet_is_not_acknowledged(browser: Open, config: Config) -> None:
+    _told(config, "first", "anything")
+    shown = _state(browser(), "anything")
+    _told(config, "second", "anything")
+
+    asked = {"do": "acknowledge", "target": "anything", "up_to": shown["newest_alert"]}
+    answer = browser().post("/api/v1/alerts", json=asked)
+    _do_what_waits(config)
+
+    assert answer.json["alerts"] == shown["unacknowledged"]
+    assert _state(browser(), "anything")["unacknowledged"] == 1
+
+
 @pytest.mark.parametrize("target", ["never", ""])
 def test_a_target_is_snoozed_and_told_again(browser: Open, config: Config, target: str) -> None:
     client = browser()
@@ -76,6 +114,7 @@ def test_a_target_is_snoozed_and_told_again(browser: Open, config: Config, targe
         ({"do": "snooze", "target": "never", "minutes": True}, "whole number"),
         ({"do": "snooze", "target": "never", "minutes": 10**9}, "43,200"),
         ({"do": "acknowledge", "target": ["never"]}, "anything, never"),
+        ({"do": "acknowledge", "target": "never", "up_to": "all"}, "number of an alert"),
     ],
 )
 def test_a_request_that_makes_no_sense_leaves_nothing(

@@ -12,11 +12,15 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
+from emwatch.classify.bundles import store
+from emwatch.classify.bundles.store import InUse
+from emwatch.classify.classifier import Classifier
 from emwatch.config.schema import WebConfig
 from emwatch.errors import ConfigError
 from emwatch.ledger.entries import Note
@@ -34,8 +38,8 @@ from emwatch.web.shared import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
     from emwatch.config import Config
@@ -143,6 +147,9 @@ class TestErrors:
             ("min_probability=2", "0 to 1"),
             ("colour=red", "category"),
             ("limit=0", "1 to 500"),
+            ("limit=501", "1 to 500"),
+            ("limit=000001" + "0" * 30, "1 to 500"),
+            ("limit=" + "9" * 5000, "1 to 500"),
             ("before=x", "earlier page"),
             ("hits=maybe", "1 for yes"),
         ],
@@ -154,6 +161,10 @@ class TestErrors:
 
         assert answer.status_code == 400
         assert named in answer.json["error"]["message"]
+
+    @pytest.mark.parametrize("limit", ["0", "501", "000001" + "0" * 30, "9" * 5000, "-1", "1.5", "\u0661", ""])
+    def test_a_number_of_alerts_that_makes_no_sense_is_told(self, browser: Open, limit: str) -> None:
+        assert browser().get("/api/v1/alerts", query_string={"limit": limit}).status_code == 400
 
     @pytest.mark.parametrize("number", ["99999", "9" * 30, "0"])
     def test_an_unknown_number_is_told(self, browser: Open, number: str) -> None:
@@ -258,6 +269,15 @@ class TestReviews:
 
         assert answer.status_code == 202
         assert (review["frame_id"], review["verdict"], review["category"]) == (2, "relabel", "Tips")
+        assert answer.json["reviews"] == [
+            {key: review[key] for key in ("frame_id", "verdict", "category", "reviewed_at")}
+        ]
+
+    def test_what_was_shown_is_what_is_confirmed(self, browser: Open) -> None:
+        shown = browser().get("/api/v1/frames/2").json["category"]
+        for asked in ({}, {"category": shown}):
+            answer = browser().post("/api/v1/reviews", json={"frames": [2], "verdict": "confirm", **asked})
+            assert [each["category"] for each in answer.json["reviews"]] == [shown]
 
     @pytest.mark.parametrize(
         ("document", "status"),
@@ -269,6 +289,7 @@ class TestReviews:
             ({"frames": ["2"], "verdict": "reject"}, 400),
             ({"frames": [2], "verdict": "reject", "note": "x" * 2000}, 400),
             ({"frames": [99999], "verdict": "reject"}, 404),
+            ({"frames": [2], "verdict": "confirm", "category": "what another model said"}, 400),
             ([1, 2], 400),
             (None, 400),
         ],
@@ -291,6 +312,39 @@ class TestAsk:
         assert answer["image"]["format"] == "TIFF"
         assert answer["metadata"]
         assert config.ledger.path.read_bytes() == before
+
+    def test_a_frame_is_answered_about_as_the_daemon_recorded_it(self, browser: Open, recorded: Path) -> None:
+        client = browser()
+
+        def said(of: Any) -> tuple[object, ...]:
+            return of["category"], of["uncertain"], round(of["probability"], 6)
+
+        rows = client.get("/api/v1/frames?state=recorded").json["frames"]
+        asked = {}
+        for row in rows:
+            frame = (recorded / "frames" / row["name"]).read_bytes()
+            asked[row["name"]] = _ask(browser, frame, "a.tif", client).json
+        assert {name: said(answer) for name, answer in asked.items()} == {row["name"]: said(row) for row in rows}
+
+    def test_another_model_in_use_answers_from_then_on(
+        self, browser: Open, recorded: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loaded: list[Path] = []
+        in_use = InUse(Path("first"), None)
+
+        def load(self: InUse, engine: str, threads: int) -> Classifier:
+            loaded.append(self.directory)
+            return Classifier.load(self.directory, engine, threads)
+
+        monkeypatch.setattr(store, "in_use", lambda _config: in_use)
+        monkeypatch.setattr(InUse, "load", load)
+        client, frame = browser(), (recorded / "frames" / "frame_0001.tif").read_bytes()
+
+        for _ in range(2):
+            _ask(browser, frame, "a.tif", client)
+        in_use = InUse(Path("second"), None)
+        _ask(browser, frame, "a.tif", client)
+        assert loaded == [Path("first"), Path("second")]
 
     def test_what_is_no_picture_or_a_bomb_is_explained(self, browser: Open) -> None:
         assert _ask(browser, b"no picture", "a.tif").status_code == 422
@@ -459,8 +513,8 @@ def _text(block: object) -> str:
     return block.decode() if isinstance(block, bytes) else str(block)
 
 
-def _ask(browser: Open, content: bytes, name: str) -> TestResponse:
-    answer = browser().post("/api/v1/ask", data={"picture": (io.BytesIO(content), name)})
+def _ask(browser: Open, content: bytes, name: str, client: FlaskClient | None = None) -> TestResponse:
+    answer = (client or browser()).post("/api/v1/ask", data={"picture": (io.BytesIO(content), name)})
     answer.request.environ["wsgi.input"].close()  # the test client leaves its own copy of a large upload open
     return answer
 
