@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ def written_whole(path: Path, *, suffix: str = "", new: bool = False) -> Iterato
     try:
         yield made
         flush(made)
+        give_to_owner(made)
         if new:
             _name(made, path)
         else:
@@ -47,6 +49,46 @@ def _name(made: Path, path: Path) -> None:
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path)) from error
         made.replace(path)  # a file system without hard links
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing; see `give_to_owner`, also of one that is there. Raises `OSError`."""
+    missing = [each for each in folder.parents if not os.path.lexists(each)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in (*reversed(missing), folder):
+        give_to_owner(each)
+
+
+def give_to_owner(made: Path) -> None:
+    """
+    Give what root has just made to the owner of the folder that it lies in, as SQLite does with its journals.
+
+    What root leaves beside the ledger the service's own user can then read and remove. For other users nothing happens, nor
+    if a file has a second name: whoever owns the folder may have put it there.
+    """
+    if not _asks_as_root():
+        return
+    with suppress(OSError):
+        descriptor = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            give_open_to_owner(descriptor, made.parent)
+        finally:
+            os.close(descriptor)
+
+
+def give_open_to_owner(descriptor: int, folder: Path) -> None:
+    """Do the same with an open file: to open and close a ledger once more would let go of the locks on it."""
+    if not _asks_as_root():
+        return
+    with suppress(OSError):  # a file system without owners
+        owner, found = folder.stat(), os.fstat(descriptor)
+        alone = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
+        if owner.st_uid != 0 == found.st_uid and alone:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def _asks_as_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def check_writable(directory: Path) -> None:

@@ -22,6 +22,7 @@ from typing import Final
 from emwatch.errors import LedgerError
 from emwatch.filesystem import crosses_network, file_system_type
 from emwatch.foreign_file import OPEN_FLAGS
+from emwatch.whole_file import give_open_to_owner
 
 _TRIES: Final = 10  # a process that tests the lock holds it for a moment
 _PAUSE_S: Final = 0.02
@@ -42,7 +43,9 @@ def file_key(path: Path) -> FileKey:
 
 def make_private(path: Path) -> None:
     """Make an empty file, if there is none, that others than the owner and the group cannot read. Raises `OSError`."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), PRIVATE_MODE))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), PRIVATE_MODE)
+    give_open_to_owner(descriptor, path.parent)
+    os.close(descriptor)
 
 
 def is_used_by_another(path: Path) -> bool:
@@ -103,6 +106,7 @@ class FileLock:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise LedgerError(f"{path}: is not a regular file: give the path of a file as `ledger.path`")
+            give_open_to_owner(descriptor, path.parent)
             if _can_be_locked(path):
                 lock_soon(descriptor)
                 self._descriptor, self._key = descriptor, (found.st_dev, found.st_ino)

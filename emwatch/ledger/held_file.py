@@ -23,7 +23,7 @@ from emwatch.ledger.care.upgrade import bring_up_to_date
 from emwatch.ledger.database import BEGIN, driver_of, ledger_errors, writing_engine
 from emwatch.ledger.file_lock import FileKey, FileLock, file_key
 from emwatch.ledger.sqlite_file import LedgerDamagedError, LedgerUnavailableError, beside, connect_to_read, quick_check
-from emwatch.whole_file import flush
+from emwatch.whole_file import flush, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ class HeldFile:
 
     def _begin(self) -> None:
         file = self._file
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         if file.exists():
             self._file_lock.take(file)
         wal = beside(file, "-wal")
@@ -203,7 +203,7 @@ class HeldFile:
         there is another ledger now: then that one is used, and stands in for the one that was written out.
         """
         file = self._file
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         try:
             written = replacement.write_out(driver_of(self._connection), file, self._clock.now())
         except LedgerDamagedError as error:

@@ -19,7 +19,7 @@ from emwatch.errors import EmwatchError, LedgerError
 from emwatch.foreign_file import parse_json, read_bounded
 from emwatch.frame import path_to_text
 from emwatch.ingest.events import Notice
-from emwatch.whole_file import written_whole
+from emwatch.whole_file import make_folder, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ def leave(folder: Path, document: object, now: datetime) -> Path:
     """Leave a request for the daemon. Returns its file, which goes when it is done. Raises `EmwatchError`."""
     request = folder / f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}.json"
     try:
-        request.parent.mkdir(exist_ok=True)
+        make_folder(request.parent)
         with written_whole(request) as made:
             made.write_bytes(json.dumps(document).encode("ascii"))
     except OSError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch.errors import EmwatchError
 from emwatch.foreign_file import OPEN_FLAGS
 from emwatch.ledger.file_lock import PRIVATE_MODE, is_stray_link, is_used_by_another, lock, lock_soon
+from emwatch.whole_file import give_open_to_owner, make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,9 +83,10 @@ class SingleInstance:
                 "name as `ledger.path`, or a copy"
             )
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
             descriptor = os.open(self._path, flags, PRIVATE_MODE)
+            give_open_to_owner(descriptor, self._path.parent)
         except OSError as error:
             raise EmwatchError(
                 f"{self._path}: cannot be created: {error.strerror or error}; emwatch needs a directory it may write to: "

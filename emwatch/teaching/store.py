@@ -22,7 +22,7 @@ from emwatch.foreign_file import parse_json, read_bounded
 from emwatch.frame import path_to_text
 from emwatch.settings import NAME_PATTERN
 from emwatch.targets.learned import LinearClassifier, vectors
-from emwatch.whole_file import written_whole
+from emwatch.whole_file import make_folder, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -160,7 +160,7 @@ class TargetStore:
 
     def keep_next(self, target: LearnedTarget) -> LearnedTarget:
         """Write a target as the next version of its name, also while another is learned. Raises as `keep` does."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_folder(self.directory)
         for _ in range(_MOST_RIVALS):
             target = replace(target, version=self.next_version(target.name))
             try:
@@ -178,7 +178,7 @@ class TargetStore:
             raise TargetError(
                 f"{target.name}: {len(target.examples):,} examples are too many: learn it anew from fewer, the most different"
             )
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_folder(self.directory)
         path = self.directory / f"{_safe(target.name)}-{target.version:03}.json"
         with written_whole(path, new=True) as made:
             made.write_bytes(content)

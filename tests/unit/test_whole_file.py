@@ -2,14 +2,23 @@ from __future__ import annotations
 
 import errno
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from emwatch.whole_file import check_writable, written_whole
+from emwatch.classify.bundles.store import BundleStore
+from emwatch.ledger.care.backups import make_backup
+from emwatch.ledger.writer import Ledger
+from emwatch.service.inbox import leave
+from emwatch.service.lock import SingleInstance
+from emwatch.whole_file import check_writable, give_to_owner, written_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -99,3 +108,51 @@ def test_what_cannot_be_written_is_called_by_the_name_that_was_asked_for(tmp_pat
         fail()
 
     assert raised.value.filename == os.fspath(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+class TestOwner:
+    """What root does beside a ledger: `sudo emwatch note` left a folder that the service could read and never empty."""
+
+    @pytest.fixture(name="state")
+    def _state(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "state"
+        folder.mkdir()
+        os.chown(folder, 65534, 65533)
+        return folder
+
+    @staticmethod
+    def _record(state: Path) -> None:
+        with Ledger(state / "ledger.sqlite3"):
+            pass
+
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda state: leave(state / "ledger.sqlite3.entries", {}, NOW),
+            lambda state: (state / "old").mkdir() or leave(state / "old", {}, NOW),
+            lambda state: BundleStore(state / "models")._make(),
+            lambda state: SingleInstance(state / "new" / "ledger.sqlite3").acquire(),
+            _record,
+            lambda state: TestOwner._record(state) or make_backup(state / "ledger.sqlite3", state / "backups", NOW),
+        ],
+        ids=["request", "folder of before", "models", "lock", "ledger", "backup"],
+    )
+    def test_what_root_makes_belongs_to_whom_the_folder_belongs(
+        self, state: Path, act: Callable[[Path], object]
+    ) -> None:
+        act(state)
+
+        made = list(state.rglob("*"))
+        assert made
+        assert {(each.stat().st_uid, each.stat().st_gid) for each in made} == {(65534, 65533)}
+
+    def test_a_file_with_a_second_name_and_the_target_of_a_link_stay_roots(self, tmp_path: Path, state: Path) -> None:
+        secret = tmp_path / "secret"
+        secret.write_text("root's", encoding="utf-8")
+        os.link(secret, state / "second name")
+        (state / "link").symlink_to(secret)
+        give_to_owner(state / "second name")
+        give_to_owner(state / "link")
+
+        assert secret.stat().st_uid == 0

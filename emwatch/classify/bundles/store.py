@@ -25,7 +25,7 @@ from emwatch.classify.bundles.trusted import read_trusted
 from emwatch.classify.classifier import Classifier
 from emwatch.errors import ModelError
 from emwatch.foreign_file import parse_json
-from emwatch.whole_file import flush, written_whole
+from emwatch.whole_file import flush, make_folder, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -311,7 +311,7 @@ class BundleStore:
     def _make(self) -> None:
         """Make the folder, readable for the daemon's user whoever makes it: models are no secret."""
         if not self.directory.is_dir():
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_folder(self.directory)
             self.directory.chmod(0o755)
 
     def _write(self, file: Path, document: Any) -> None:

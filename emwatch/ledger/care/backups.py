@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch.errors import LedgerError
 from emwatch.ledger.file_lock import make_private
 from emwatch.ledger.sqlite_file import connect_to_read, explained, must_be_there, quick_check
-from emwatch.whole_file import flush
+from emwatch.whole_file import flush, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +71,7 @@ def make_backup(
     backup = directory / f"{ledger.name}.backup-{now.astimezone(UTC).strftime(_TIME)}"
     unfinished = backup.with_name(f"{backup.name}.part")
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
         with suppress(FileNotFoundError):
             unfinished.unlink()
         with closing(connect_to_read(ledger)) as source:
