@@ -67,14 +67,15 @@ def shown(
     """
     Read and embed frames, named by number of the log or path, each in several crops and turns.
 
-    A frame of the log whose file is gone is taken from its stored embedding. Raises `TargetError` naming what cannot be used.
+    A frame of the log whose file is gone, or holds another frame since, is taken from its stored embedding. Raises
+    `TargetError` naming what cannot be used.
     """
     found = []
     with Sandbox(prepared_by(5), reading_limits(config)) as sandbox:
         for name in named:
             path, frame_id = located(reader, name)
             try:
-                reading = read(sandbox, path)
+                reading = read_as_named(sandbox, reader, name, path, frame_id)
             except TargetError:
                 kept = _from_ledger(reader, classifier, frame_id, wanted=wanted)
                 if kept is None:
@@ -97,6 +98,21 @@ def read(sandbox: Sandbox, path: Path) -> FrameReading:
         if isinstance(error, Vanished | NotAFrame):
             trouble += "; name frames, by path or by the number that emwatch log shows"
         raise TargetError(trouble) from error
+
+
+def read_as_named(
+    sandbox: Sandbox, reader: LedgerReader | None, name: str | int | Path, path: Path, frame_id: int | None
+) -> FrameReading:
+    """Read a frame that `located` found; a number means the recorded bytes. Raises `TargetError`, also for other ones."""
+    reading = read(sandbox, path)
+    if reader is not None and frame_id is not None and _is_number(name):
+        recorded = reader.facts([frame_id])[frame_id].sha256
+        if recorded != reading.sha256:
+            raise TargetError(
+                f"frame {frame_id}: {path_to_text(path)} was overwritten since it was recorded: name the file to mean "
+                "what it holds now"
+            )
+    return reading
 
 
 def recent(reader: LedgerReader, space_sha256: str, without: set[int]) -> Rows:
@@ -127,7 +143,7 @@ def located(reader: LedgerReader | None, name: str | int | Path) -> tuple[Path, 
     text = str(name)
     if not text:
         raise TargetError("the name of a frame is empty; was it meant to come from a variable that is not set?")
-    if isinstance(name, int) or (text.isascii() and text.isdecimal() and not Path(text).exists()):
+    if _is_number(name):
         row = None if reader is None else reader.to_review(int(text))
         if row is None:
             raise TargetError(f"{text}: no recorded frame has this number; emwatch log shows the numbers")
@@ -135,6 +151,11 @@ def located(reader: LedgerReader | None, name: str | int | Path) -> tuple[Path, 
     path = Path(text).absolute()
     row = None if reader is None else reader.to_review(path)
     return path, None if row is None else row.frame_id
+
+
+def _is_number(name: str | int | Path) -> bool:
+    text = str(name)
+    return isinstance(name, int) or (text.isascii() and text.isdecimal() and not Path(text).exists())
 
 
 def _from_ledger(

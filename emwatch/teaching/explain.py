@@ -12,7 +12,7 @@ from emwatch.ledger.column_types import moment_of_ns
 from emwatch.readers.sandbox.frame_sandbox import Sandbox
 from emwatch.readers.sandbox.limits import reading_limits
 from emwatch.targets.rules import explain
-from emwatch.teaching.examples import located, read, reader_of
+from emwatch.teaching.examples import located, read_as_named, reader_of
 from emwatch.teaching.store import with_judges
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def explain_frames(config: Config, named: Sequence[str]) -> list[dict[str, Any]]
     ):
         for name in named:
             path, frame_id = located(reader, name)
-            reading = read(sandbox, path)
+            reading = read_as_named(sandbox, reader, name, path, frame_id)
             width_um = field_width_um(reading.metadata, reading.width) if config.model.doubt_by_scale else None
             prediction = classifier.classify(reading.views, reading.coloured_share, width_um)
             frame = Candidate(prediction, reading.metadata, path, moment_of_ns(reading.stat_key.mtime_ns))

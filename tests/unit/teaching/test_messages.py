@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from emwatch.classify.classifier import STUB_SPACE
 from emwatch.config.schema import Config
 from emwatch.errors import TargetError
-from emwatch.frame import Review, ReviewVerdict
+from emwatch.frame import Embedding, Review, ReviewVerdict
 from emwatch.ledger.writer import Ledger
 from emwatch.simulate.microscope import Microscope
 from emwatch.teaching.explain import explain_frames
 from emwatch.teaching.store import TargetStore
 from emwatch.teaching.targets import learn, refine
-from emwatch.testing import NOON, make_outcome
+from emwatch.testing import NOON, make_outcome, make_prediction
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from emwatch.frame import Outcome
 
 
 @pytest.fixture(name="acq", scope="module")
@@ -40,7 +44,7 @@ def _config(acq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Confi
     """A ledger with the first frame as number 1, and a skipped file as number 2; the folder is the current one."""
     monkeypatch.chdir(acq)
     with Ledger(tmp_path / "l.sqlite") as ledger:
-        ledger.record(make_outcome(acq / "frame_0001.tif", "1"), NOON)
+        ledger.record(_of_file(acq / "frame_0001.tif"), NOON)
     return Config.model_validate(
         {
             "ledger": {"path": tmp_path / "l.sqlite"},
@@ -48,6 +52,11 @@ def _config(acq: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Confi
             "targets": ({"name": "mine", "learned": "rods"},),
         }
     )
+
+
+def _of_file(path: Path, **changes: Any) -> Outcome:
+    """Return the outcome of a file as it is now."""
+    return make_outcome(path, path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), **changes)
 
 
 FIRST, SECOND, THIRD = (f"frame_000{number}.tif" for number in (1, 2, 3))
@@ -105,6 +114,33 @@ def test_frames_are_files_and_numbers_of_the_log(config: Config) -> None:
     assert "only 2 examples: five or more make the estimate worth something" in lesson.warnings
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_number_means_the_recorded_frame_though_its_file_holds_another_one_now(
+    config: Config, acq: Path, tmp_path: Path, kept: bool
+) -> None:
+    path = tmp_path / "series.tif"
+    shutil.copy(acq / SECOND, path)
+    stored = Embedding(STUB_SPACE, bytes(range(STUB_SPACE.width)))
+    said = make_prediction(embedding=stored if kept else None)
+    with Ledger(config.ledger.path) as ledger:
+        number = ledger.record(_of_file(path, targets=("mine",), prediction=said), NOON).frame_id
+        ledger.add_reviews([Review(number, ReviewVerdict.CONFIRM, "Tips", "me", NOON)])
+    learn(config, "rods", [FIRST, THIRD], [], NOON)
+    shutil.copy(acq / "frame_0004.tif", path)
+    overwritten = f"frame {number}: .*series.tif was overwritten since"
+
+    with pytest.raises(TargetError, match=overwritten):
+        explain_frames(config, [str(number)])
+    assert explain_frames(config, [str(path)])
+    if kept:
+        [*_, example] = refine(config, "rods", NOON).target.examples
+        assert example.views == (stored.values,)
+    else:
+        for lesson in (lambda: refine(config, "rods", NOON), lambda: learn(config, "rods", [FIRST, number], [], NOON)):
+            with pytest.raises(TargetError, match=overwritten):
+                lesson()
+
+
 def test_a_test_of_what_is_no_frame_says_so_by_name(config: Config) -> None:
     for name, words in (("gone.tif", "there is no such file"), ("notes.txt", "expected a TIFF"), ("77", "emwatch log")):
         with pytest.raises(TargetError, match=words):
@@ -125,7 +161,7 @@ def test_a_match_whose_category_was_corrected_is_no_counterexample(config: Confi
     with Ledger(config.ledger.path) as ledger:
         for number in (4, 5):
             path = acq / f"frame_000{number}.tif"
-            hits[number] = ledger.record(make_outcome(path, str(number), targets=("mine",)), NOON).frame_id
+            hits[number] = ledger.record(_of_file(path, targets=("mine",)), NOON).frame_id
         ledger.add_reviews([Review(hits[4], ReviewVerdict.RELABEL, "Tips", "me", NOON)])
     with pytest.raises(TargetError, match="confirmed or rejected since"):
         refine(config, "rods", NOON)
