@@ -202,3 +202,22 @@ def test_a_terminal_that_says_it_can_is_sent_sixels(terminal: Callable[..., Term
         screen.shown += os.read(screen.master, 4096).decode("utf-8", "replace")
     screen.press("\x1b[?62;4;22c")
     assert '\x1bPq"1;1;' in screen.wait_for("q quit")
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_what_somebody_else_reviews_meanwhile_is_not_asked_for_again(
+    lab: tuple[Path, dict[str, str]], terminal: Callable[..., Terminal], left: int
+) -> None:
+    shown = terminal()
+    first = re.search(r"frame ([0-9]+)", ESCAPES.sub("", shown.wait_for("1 of 6")))
+    assert first is not None
+    others = [str(number) for number in range(1, 7) if number != int(first[1])]
+    said(*lab, "review", *others[left:], "--reject")
+
+    shown.press("u")
+    if left:
+        assert f"frame {others[0]} " in shown.wait_for(" of 6")
+        shown.press("u")
+    assert shown.end() == 0
+    found = {str(each["frame_id"]): each["verdict"] for each in reviews(lab)}
+    assert found == dict.fromkeys(others[left:], "reject") | dict.fromkeys([first[1], *others[:left]], "unsure")

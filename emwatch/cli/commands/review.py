@@ -160,6 +160,8 @@ def _ask(config: Config, wanted: LogFilter, by: str, note: str) -> None:
             "without a terminal, name frames and say --as CATEGORY, --confirm, --reject or --unsure; or ask with --list"
         )
     from emwatch.cli.terminal.review_queue import ReviewQueue, ask, in_order
+    from emwatch.ledger.filters import LogFilter
+    from emwatch.ledger.query import LedgerReader
     from emwatch.pictures.reader import PictureReader
     from emwatch.readers.sandbox.limits import reading_limits
 
@@ -167,7 +169,13 @@ def _ask(config: Config, wanted: LogFilter, by: str, note: str) -> None:
         verdict, relabel = answer
         record(config, [review_of(row.id, row.path, row.category, verdict, relabel, by, note)], wait=False)
 
-    queue = ReviewQueue(in_order(_unreviewed(config, wanted)), save)
+    def is_open(row: LogRow) -> bool:
+        if wanted.reviewed:  # meant to be reviewed once more
+            return True
+        with LedgerReader(config.ledger.path) as reader:
+            return reader.count(LogFilter(ids=(row.id,), reviewed=False)) > 0
+
+    queue = ReviewQueue(in_order(_unreviewed(config, wanted)), save, is_open)
     with closing(PictureReader(reading_limits(config))) as pictures:
         ask(
             queue,

@@ -50,14 +50,18 @@ class ReviewQueue:
     Frames and the answers given, which `press` changes key by key.
 
     ``save`` records an answer. The last answer is saved with the next one, or by `finish`, so that undoing it leaves
-    no trace; one further back is answered anew, and the newest review counts.
+    no trace; one further back is answered anew, and the newest review counts. Frames that ``is_open`` says no to are
+    passed over: somebody else has reviewed them since the queue was made.
     """
 
     frames: Sequence[LogRow]
     save: Callable[[LogRow, Answer], None]
+    is_open: Callable[[LogRow], bool] = lambda _frame: True
     at: int = 0
     said: str = ""
     saved: int = 0
+    passed: int = 0
+    _own: set[int] = field(default_factory=set)
     _last: tuple[int, Answer] | None = field(default=None)
 
     @property
@@ -73,11 +77,12 @@ class ReviewQueue:
         if key in _UNDO:
             self._go_back()
         elif key == _SKIP:
-            self.at += 1
+            self._go_on()
         elif (answer := self._answer(key)) is not None:
             self.finish()
             self._last = (self.at, answer)
-            self.at += 1
+            self._own.add(self.at)
+            self._go_on()
         return self.frame is not None
 
     def finish(self) -> None:
@@ -87,6 +92,13 @@ class ReviewQueue:
             self._last = None
             self.save(self.frames[at], answer)
             self.saved += 1
+
+    def _go_on(self) -> None:
+        self.at += 1
+        while (frame := self.frame) is not None and self.at not in self._own and not self.is_open(frame):
+            self.at += 1
+            self.passed += 1
+            self.said = f"passed over what somebody else has reviewed meanwhile: {self.passed} so far"
 
     def _go_back(self) -> None:
         if self.at == 0:
