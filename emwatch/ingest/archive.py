@@ -203,6 +203,17 @@ class LocalWorkers:
         """Drop what was not begun, and end the processes."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
+    def kill(self) -> None:
+        """
+        End the processes at once: they only read, and the next scan goes on with what is not recorded.
+
+        Waited for, each would first end its batch; a second Ctrl-C would then leave processes that wait for one another.
+        """
+        import multiprocessing
+
+        for each in multiprocessing.active_children():
+            each.kill()
+
     def _start(self) -> Executor:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
@@ -216,5 +227,8 @@ def local_workers(count: int) -> Iterator[LocalWorkers]:
     workers = LocalWorkers(count)
     try:
         yield workers
+    except BaseException:
+        workers.kill()
+        raise
     finally:
         workers.close()

@@ -29,6 +29,8 @@ class ClusterWorkers:
     def __init__(self, address: str) -> None:
         self._address = address
         try:
+            # A client of an address that cannot be one is half made, and complains at the end of the process.
+            distributed.comm.get_address_host_port(address)
             self._client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:  # a time-out is an OSError
             raise EmwatchError(

@@ -10,6 +10,7 @@ from emwatch.filesystem import real_path
 from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from emwatch.config import Config
@@ -66,7 +67,29 @@ def refuse_watched(config: Config) -> None:
         _refuse_inside(config, real_path(root))
 
 
-def _refuse_inside(config: Config, root: Path) -> None:
+def archive_roots(config: Config, directories: Sequence[Path]) -> list[Path]:
+    """
+    Return archives to be scanned as they were named, links and all: a cluster sees them by these names.
+
+    One that is another, or lies in it, is left out: its files would be read twice, and recorded under two paths.
+
+    Raises:
+        ConfigError: the ledger or its backups would lie in one.
+
+    """
+    named = {
+        each.resolve(): each.resolve() if ".." in each.parts else each.absolute() for each in reversed(directories)
+    }
+    for root in named:
+        _refuse_inside(config, root, "archive")
+    return [
+        name
+        for root, name in reversed(named.items())
+        if not any(root != other and root.is_relative_to(other) for other in named)
+    ]
+
+
+def _refuse_inside(config: Config, root: Path, what: str = "watched directory") -> None:
     path, backups = config.ledger.path, config.ledger.backups
     places = (
         (
@@ -79,6 +102,6 @@ def _refuse_inside(config: Config, root: Path) -> None:
     for key, place in places:
         if place.is_relative_to(root):
             raise ConfigError(
-                f"{key}: {path_to_text(place)} lies in the watched directory {path_to_text(root)}, which emwatch never "
+                f"{key}: {path_to_text(place)} lies in the {what} {path_to_text(root)}, which emwatch never "
                 "writes to; choose a place outside it"
             )

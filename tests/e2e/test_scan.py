@@ -97,17 +97,29 @@ def test_an_archive_is_recorded_with_its_hits_and_raises_no_alert(emwatch: Progr
     assert scanned(emwatch, archive)["recorded"] == 0
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("how", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGINT, 5), (signal.SIGKILL, 1)]
+)
 def test_a_scan_that_ends_early_goes_on_with_the_rest_and_leaves_no_process(
-    emwatch: Program, archive: Path, how: signal.Signals
+    emwatch: Program, archive: Path, how: signal.Signals, times: int
 ) -> None:
-    process = emwatch.start("scan", archive, "--engine", "stub", "--workers", "1")
+    process = emwatch.start("scan", archive, "--engine", "stub", "--workers", "2")
     _wait_for(lambda: emwatch.ledger.exists() and len(_states_or_none(emwatch)) >= 16)
     children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(how)
-    process.communicate(timeout=60)
+    for _ in range(times):  # by somebody who does not wait for the first Ctrl-C to be heard
+        process.send_signal(how)
+        time.sleep(0.05)
+    process.communicate(timeout=30)
     assert not psutil.wait_procs(children, timeout=30)[1]
     scanned(emwatch, archive)
+    assert_complete(emwatch, archive)
+
+
+def test_a_place_named_twice_is_recorded_once(emwatch: Program, archive: Path) -> None:
+    link = emwatch.home / "link"
+    link.symlink_to(archive)
+    done = scanned(emwatch, archive, str(archive / ".." / archive.name), str(link))
+    assert (done["recorded"], done["skipped"]) == (FRAMES, 1)
     assert_complete(emwatch, archive)
 
 
@@ -207,6 +219,15 @@ def test_an_address_without_a_scheduler_is_told(emwatch: Program, archive: Path)
     pytest.importorskip("distributed")
     done = emwatch("scan", archive, "--engine", "stub", "--dask", "tcp://127.0.0.1:9", expect=1)
     assert "tcp://127.0.0.1:9: no Dask scheduler answers there" in done.stderr
+
+
+def test_an_address_that_is_none_is_told_in_one_line(emwatch: Program, archive: Path) -> None:
+    pytest.importorskip("distributed")
+    process = emwatch.start("scan", archive, "--engine", "stub", "--dask", "head")
+    _out, told = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert told.startswith("error: head: no Dask scheduler answers there")
+    assert told.count("\n") == 1
 
 
 def _states_or_none(program: Program) -> dict[str, tuple[str, int]]:

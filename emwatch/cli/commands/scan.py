@@ -76,11 +76,13 @@ def scan(
     flags = {"ledger.path": ledger, "model.bundle": bundle, "model.engine": engine}
     config = load_config(config_file, flags, one_shot=True)
     from emwatch.ingest.archive import Scanned
+    from emwatch.service.roots import archive_roots
 
+    roots = archive_roots(config, directories)
     began, result, finished = time.monotonic(), Scanned(), False
     with exclusive_ledger(config, what="scan") as opened:
         try:
-            _work(config, opened, [each.absolute() for each in directories], (workers, dask), result)
+            _work(config, opened, roots, (workers, dask), result)
             finished = True
         finally:
             if finished or result.done:
