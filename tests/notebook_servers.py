@@ -41,6 +41,7 @@ class NotebookServer(ThreadingHTTPServer):
     def __init__(self, answers: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), answers)
         self.status = 0  #: answered to everything, unless 0
+        self.refused = b""  #: what holds this is answered by 400, unless empty
         self.asked: list[tuple[str, str]] = []
 
     @property
@@ -78,12 +79,14 @@ class Answers(BaseHTTPRequestHandler):
         self.server.asked.append((self.command, address.path))
         if self.server.status:
             return self.answer(self.server.status, b"out of order")
+        if self.server.refused and self.server.refused in body:
+            return self.answer(400, b"not that")
         return self.handle_asked(address.path, parse_qs(address.query), body)
 
     def handle_asked(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
         raise NotImplementedError
 
-    do_GET = do_POST = do_PATCH = _handle  # noqa: N815 - the names that the library asks for
+    do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names that the library asks for
 
     def parts(self, body: bytes) -> list[tuple[str, str | None, bytes]]:
         """Return the parts of a form: name, file name, content."""
@@ -137,7 +140,7 @@ class ELabAnswers(Answers):
             found = [each for each in experiments.values() if query["q"][0] in each["title"] + each["body"]]
             return self._json(200, found)
         if place == "/experiments" and self.command == "POST":
-            number = len(experiments) + 1
+            number = max(experiments, default=0) + 1
             experiments[number] = {"id": number, "title": "Untitled", "body": ""}
             return self._json(201, location=f"/experiments/{number}")
         number, rest = re.fullmatch(r"/experiments/(\d+)(/uploads(?:/\d+)?)?", place).groups()
@@ -145,6 +148,9 @@ class ELabAnswers(Answers):
         if rest is None and self.command == "PATCH":
             experiments[number] |= json.loads(body)
             return self._json(200, experiments[number])
+        if self.command == "DELETE":
+            del experiments[number]
+            return self._json(204)
         files = uploads.setdefault(number, {})
         if self.command == "GET":
             return self._json(200, [{"id": key, **each} for key, each in files.items()])

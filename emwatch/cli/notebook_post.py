@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from emwatch.cli.terminal.display import printable
+from emwatch.cli.terminal.display import printable, tell_warning
 from emwatch.errors import ConfigError
 from emwatch.filesystem import real_path
 from emwatch.notebooks.registry import Attachment, NotebookAwayError, NotebookEntry, NotebookError, connect
@@ -38,7 +38,8 @@ def post(
     """
     Post a session, and before it what waits for the same notebook.
 
-    ``make`` returns the entry of a session by its number, ``None`` if the session is gone. Raises `NotebookError`; if the notebook does not answer, the session waits in a file beside the ledger.
+    ``make`` returns the entry of a session by its number, ``None`` if the session is gone. Raises `NotebookError`; if the
+    notebook does not answer, the session waits in a file beside the ledger. One that waited and is refused holds up no other.
     """
     notebook = connect(kind, url, token)
     waiting = WaitingPosts(config.ledger.path)
@@ -56,6 +57,15 @@ def post(
             raise NotebookError(
                 f"{error}; session {session_id} waits in {os.fspath(waiting.path)} and goes with the next --post"
             ) from error
+        except NotebookError as error:
+            if each == wanted:
+                waiting.remove(each)
+                raise
+            tell_warning(
+                f"session {each.session_id}, which waited, is refused: {printable(str(error))}; it goes on waiting, until "
+                f"`emwatch report {each.session_id} --post {kind}` is posted or refused by itself"
+            )
+            continue
         waiting.remove(each)
         click.echo(f"posted: session {each.session_id} at {printable(address)}", err=True)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,9 +28,15 @@ _MOST_FOUND: Final = 100
 
 def connect(url: str, token: str) -> ELabFTW:
     """Return the notebook at ``url``, such as ``https://elab.example/api/v2``."""
+    if not token.isascii():  # a header of others cannot be sent, and the library would show it
+        raise NotebookError("the notebook's token is no API key of eLabFTW: it has letters beyond ASCII")
     settings = elabapi_python.Configuration()
     settings.host = url.rstrip("/")
+    settings.logger["urllib3_logger"].setLevel(logging.ERROR)  # what fails in the end is said once, here
     client = elabapi_python.ApiClient(settings)
+    # Threads for requests at a time, of which there are none here: ended late, they complain about a closed pipe.
+    client.pool.close()
+    client.pool.join()
     client.set_default_header("Authorization", token)
     return ELabFTW(settings.host, client)
 
@@ -43,9 +51,16 @@ class ELabFTW:
 
     def put(self, entry: NotebookEntry) -> str:
         """Write an experiment, or bring the one with its key up to date. Returns its address."""
-        number = self._found(entry.key) or self._made()
+        found = self._found(entry.key)
+        number = self._made() if found is None else found
         title = f"{entry.title} [{entry.key}]"
-        self._asked(self._experiments.patch_experiment, {"title": title, "body": entry.body_html}, number)
+        try:
+            self._asked(self._experiments.patch_experiment, {"title": title, "body": entry.body_html}, number)
+        except NotebookError:
+            if found is None:  # it has no key yet: the next post would not find it, and make one more
+                with suppress(NotebookError):
+                    self._asked(self._experiments.delete_experiment, number)
+            raise
         there = {each["real_name"]: each for each in self._read(self._uploads.read_uploads, _KIND, number)}
         for each in entry.attachments:
             self._attach(number, each, there.get(each.name))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import parse_qs, urlsplit
 
 from emwatch.errors import ConfigError, EmwatchError
 
@@ -19,6 +21,9 @@ ADDRESSES: Final = {
     "elabftw": "the server's API, https://HOST/api/v2",
     "elog": "the logbook, https://HOST:8080/LOGBOOK/?Type=Routine with the attributes that it asks for",
 }
+
+#: elogd takes a user and a password in its address as well, as ``unm`` and ``upwd``.
+_SECRET: Final = re.compile(r"passw|pwd|token|secret|api.?key", re.IGNORECASE)
 
 
 class NotebookError(EmwatchError):
@@ -60,16 +65,36 @@ class Notebook(Protocol):
 
 
 def connect(kind: str, url: str, token: str) -> Notebook:
-    """Return a notebook by its kind. Raises `ConfigError` if its library is not installed, or if something is missing."""
+    """Return a notebook by its kind. Raises `ConfigError` if its library is not installed, or for what cannot be right."""
     if not url:
         raise ConfigError(f"--notebook-url is missing: {ADDRESSES[kind]}")
+    _check_url(kind, url)
     if not token:
         raise ConfigError(
             "the notebook's token is missing (elog: USER:PASSWORD): --token-file FILE, or EMWATCH_NOTEBOOK_TOKEN"
         )
+    if not token.isprintable():  # libraries show a header that they cannot send
+        raise ConfigError("the notebook's token has several lines, or characters that nobody types: expected one line")
     try:
         module = importlib.import_module(NOTEBOOKS[kind])
         made: Notebook = module.connect(url, token)
     except ModuleNotFoundError as error:
         raise ConfigError(f"{kind} needs {error.name}: pip install 'emwatch[notebook]'") from error
     return made
+
+
+def _check_url(kind: str, url: str) -> None:
+    """Raise `ConfigError` for what is no address, and for one with a password: messages and waiting posts hold it."""
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in {"http", "https"} and parts.hostname is not None and parts.port != 0
+        names = [*parse_qs(parts.query, keep_blank_values=True)]
+    except ValueError:  # its words may hold a part of a password
+        is_one = False
+    if not is_one:
+        raise ConfigError(f"--notebook-url is no address: expected {ADDRESSES[kind]}")
+    if "@" in parts.netloc or any(_SECRET.search(name) for name in names):
+        raise ConfigError(
+            "--notebook-url holds a user or password, which would stand in messages and beside the ledger: leave it out, and "
+            "give --token-file FILE, or EMWATCH_NOTEBOOK_TOKEN"
+        )

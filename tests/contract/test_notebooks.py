@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,8 +56,15 @@ def record(lab: Path, name: str) -> None:
         ledger.record(make_outcome(path, reading=reading, sha256=sha256, targets=("tips",)), NOON)
 
 
-def post(lab: Path, server: NotebookServer, *more: str, url: str | None = None, token: str | None = None) -> Result:
-    arguments = ["report", "last", "--post", server.kind, "--config", str(lab / "lab.yaml"), *more]
+def post(
+    lab: Path,
+    server: NotebookServer,
+    *more: str,
+    url: str | None = None,
+    token: str | None = None,
+    session: str = "last",
+) -> Result:
+    arguments = ["report", session, "--post", server.kind, "--config", str(lab / "lab.yaml"), *more]
     arguments += ["--notebook-url", server.url if url is None else url]
     said = {"EMWATCH_NOTEBOOK_TOKEN": server.token if token is None else token}
     return CliRunner().invoke(cli, arguments, env=said)
@@ -113,6 +123,80 @@ def test_while_the_notebook_is_away_the_session_waits_and_goes_later(lab: Path, 
     assert "posted: session 2 at" in ended.stderr
     assert len(server.entries()) == 2
     assert json.loads((lab / "ledger.sqlite3.notebook.json").read_text("utf-8")) == []
+
+
+def test_a_session_that_waited_and_is_refused_holds_up_no_other(lab: Path, server: NotebookServer) -> None:
+    server.status = 503
+    post(lab, server)
+    server.status, server.refused = 0, b"2026-03-01"
+    with Ledger(lab / "ledger.sqlite3") as ledger:
+        later = NOON.replace(day=9)
+        ledger.record(make_outcome("/acq/later.tif", "later", written_at=later), later)
+    ended = post(lab, server)
+    assert ended.exit_code == 0, ended.output
+    assert "session 1, which waited, is refused: " in ended.stderr
+    assert "posted: session 2 at" in ended.stderr
+    (entry,) = server.entries()  # no empty one beside it
+    assert "2026-03-09" in entry.title
+    waiting = lab / "ledger.sqlite3.notebook.json"
+    assert json.loads(waiting.read_text("utf-8")) == [[server.kind, server.url, 1]]
+    ended = post(lab, server, session="1")  # by itself: somebody hears of it
+    assert ended.exit_code == 1
+    assert "answers 400" in ended.stderr
+    assert json.loads(waiting.read_text("utf-8")) == []
+    assert len(server.entries()) == 1
+
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("token", "url"),
+    [
+        *((f"{SECRET}{more}", "") for more in ("\nx", "\r\nX-Mine: 1", "\0x", "\u2028x", "\udcff")),
+        *(
+            ("right", url)
+            for url in (
+                *(f"http://anna:{SECRET}@127.0.0.1:9/api/v2", f"http://{SECRET}@127.0.0.1:9/SEM/"),
+                *(f"https://127.0.0.1:9/SEM/?unm=anna&upwd={SECRET}", f"https://127.0.0.1:9/x?api_key={SECRET}"),
+                *(f"http://anna:{SECRET}@[::1/SEM", f"http://anna:{SECRET}@host:none/SEM/", f"ftp://{SECRET}/x"),
+                *(f"anna:{SECRET}@host/SEM", f"host/{SECRET}", f"http:///{SECRET}", f"https://:8080/{SECRET}"),
+            )
+        ),
+    ],
+)
+def test_a_token_or_address_that_cannot_be_right_is_not_shown_nor_kept(
+    lab: Path, server: NotebookServer, token: str, url: str
+) -> None:
+    given = lab / "token"
+    given.write_bytes(token.encode("utf-8", "surrogateescape"))
+    ended = post(lab, server, "--token-file", str(given), url=url or None)
+    assert ended.exit_code == 78, ended.output
+    assert "--token-file" in ended.stderr or "token" in ended.stderr or "--notebook-url is no address" in ended.stderr
+    assert SECRET not in ended.output
+    assert not ended.exception or isinstance(ended.exception, SystemExit)
+    assert not (lab / "ledger.sqlite3.notebook.json").exists()
+
+
+def test_a_token_of_any_letters_is_not_shown(lab: Path, server: NotebookServer) -> None:
+    ended = post(lab, server, token=f"{SECRET}\N{RIGHTWARDS ARROW}")
+    assert ended.exit_code == 1, ended.output
+    assert ended.stderr.startswith("error: ")
+    assert SECRET not in ended.output
+
+
+def test_that_there_is_no_server_is_said_in_one_line(lab: Path, server: NotebookServer) -> None:
+    """As a process of its own: libraries log, and complain at the end of Python."""
+    arguments = ["report", "last", "--post", server.kind, "--config", str(lab / "lab.yaml")]
+    done = subprocess.run(
+        [sys.executable, "-m", "emwatch", *arguments, "--notebook-url", "http://127.0.0.1:9/api/v2"],
+        env=os.environ | {"EMWATCH_NOTEBOOK_TOKEN": server.token},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_no_server_at_all_is_said(lab: Path, server: NotebookServer) -> None:
