@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 
 from emwatch.alerts.registry import BY_KIND
+from emwatch.alerts.secrets import Secret
 from emwatch.config.document import Branch, Problem, Refused, join, plain
 from emwatch.config.schema import AlertsConfig, Config
 from emwatch.config.sources import holds
@@ -154,7 +155,7 @@ def _as_problem(detail: ErrorDetails, tree: Branch) -> Problem | None:
         branch = replace(branch, value=str(detail["loc"][-2]), origin=branch.key_origin or branch.origin)
     if kind == "union_tag_invalid" and branch.mapping and "kind" in branch.mapping:
         branch, key = branch.mapping["kind"], join(key, "kind")
-    return Problem(branch.origin, key, _explained(detail, branch, _known_keys(key, tree)))
+    return Problem(branch.origin, key, _of_a_secret(detail) or _explained(detail, branch, _known_keys(key, tree)))
 
 
 def _found(location: tuple[int | str, ...], tree: Branch) -> tuple[Branch, str, list[int | str]]:
@@ -232,6 +233,16 @@ def _number_meant(value: object) -> str:
     if unit in _FACTORS:
         return f"; write {number * _FACTORS[unit]:.10g}"
     return "; write the number alone, in the unit that the key is in" if unit else f"; write {number:.10g}"
+
+
+def _of_a_secret(detail: ErrorDetails) -> str:
+    """Return what is said of a secret, "" of anything else; messages go into the log, so that what was found is not shown."""
+    where = "`{file: PATH}`, `{env: VARIABLE}` or `{credential: NAME}`"
+    if detail.get("ctx", {}).get("class_name") == Secret.__name__:
+        return f"expected where the secret is read from, {where}; found what may be the secret itself"
+    if detail["loc"][-1] in {"env", "credential"} and detail["type"].startswith("string_"):
+        return f"expected the name of a variable or a credential, as in {where}"
+    return ""
 
 
 def _quoting(value: object) -> str:

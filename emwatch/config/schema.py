@@ -104,6 +104,10 @@ def _folder_rule(rule: str) -> str:
     return rule
 
 
+#: Parameters of libpq that hold a secret, not the name of a file with one.
+_SECRET: Final = re.compile(r"password|secret|scram_\w+_key", re.IGNORECASE)
+
+
 def server_url(url: str) -> str:
     """Return the address of a server; it goes into messages. Raises `ValueError` for none, or for one with a password."""
     try:
@@ -111,14 +115,14 @@ def server_url(url: str) -> str:
         port, password = parts.port, parts.password
     except ValueError:  # its words may hold a part of a password
         raise ValueError(f"is no address; expected {_SERVER_EXAMPLE}") from None
-    if password is not None or "password" in parse_qs(parts.query):
+    if password is not None or any(_SECRET.search(name) for name in parse_qs(parts.query, keep_blank_values=True)):
         raise ValueError(
             "holds a password, which would stand in logs: leave it out, and write `server_password: {file: PATH}`, "
             "{env: VARIABLE} or {credential: NAME}"
         )
     known = parts.scheme in {"postgresql", "postgresql+psycopg"}
     if not known or not parts.path.strip("/") or port == 0 or not (parts.hostname or parse_qs(parts.query).get("host")):
-        raise ValueError(f"expected {_SERVER_EXAMPLE}, found {url!r}")
+        raise ValueError(f"is no address; expected {_SERVER_EXAMPLE}")
     return url
 
 

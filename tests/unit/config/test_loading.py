@@ -308,6 +308,13 @@ class TestTheExample:
         ("postgresql+psycopg://emwatch:hunter-two@db/emwatch", "holds a password"),
         ("postgresql+psycopg://emwatch@db/emwatch?password=hunter-two", "holds a password"),
         ("postgresql+psycopg://emwatch:hunter-two/x@db/emwatch", "is no address"),
+        *(
+            (f"postgresql+psycopg://emwatch@db/emwatch?{name}=hunter-two", "holds a password")
+            for name in ("sslpassword", "PASSWORD", "oauth_client_secret", "scram_client_key", "passw%6frd")
+        ),
+        ("postgresql+psycopg:emwatch:hunter-two@db/emwatch", "is no address"),
+        ("emwatch:hunter-two@db/emwatch", "is no address"),
+        ("host=db user=emwatch password=hunter-two", "is no address"),
         ("postgresql+psycopg://emwatch@db", "expected postgresql"),
         ("mysql://emwatch@db/emwatch", "expected postgresql"),
         ("postgresql+psycopg:///emwatch", "expected postgresql"),
@@ -320,6 +327,31 @@ def test_an_address_of_a_server_holds_no_password_and_names_all_it_needs(tmp_pat
     with pytest.raises(ConfigError, match=words) as raised:
         load(file, environ={}, user_file=NOWHERE, system_file=NOWHERE)
     assert "hunter-two" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "ledger: {{server: 'postgresql+psycopg://emwatch@db/emwatch', server_password: {}}}",
+        "alerts: {{hook: {{kind: webhook, url: 'https://lab.example/x', secret: {}}}}}",
+        "alerts: {{hook: {{kind: webhook, url_from: {}}}}}",
+    ],
+)
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *("hunter-two", "12345678", "[hunter-two]", "'hunter-two: x'", "true", "https://hooks.example/hunter-two"),
+        *("{env: hunter-two}", "{credential: 'hunter-two/x'}", "{env: 12345678}"),
+    ],
+)
+def test_a_secret_written_where_its_place_belongs_is_not_shown(tmp_path: Path, written: str, secret: str) -> None:
+    """Messages about the configuration go into the log of the service."""
+    file = tmp_path / "c.yaml"
+    file.write_text(written.format(secret) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        load(file, environ={}, user_file=NOWHERE, system_file=NOWHERE)
+    assert "credential: NAME" in str(raised.value)
+    assert not re.search("hunter-two|12345678", str(raised.value))
 
 
 def test_the_password_of_a_server_is_looked_up_when_it_is_used(tmp_path: Path) -> None:
