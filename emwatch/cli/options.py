@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 VERBOSITY: Final = "emwatch.verbosity"
 
 
-_SERVERS: Final = ("postgresql:", "postgresql+psycopg:")
+_SERVERS: Final = ("postgresql:", "postgresql+psycopg:", "postgres:")
 _CONFIGURED: Final = "server"
 _NEEDS_A_FILE: Final = (
     "is a server, and this needs a file: the ledger of a microscope. A server answers emwatch log, stats, show, tail, "

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Dialect
 
-#: A ``tsvector`` holds no place beyond 16,383, and no word of more than 2,046 bytes.
+#: A ``tsvector`` holds no place beyond 16,383, no word of more than 2,046 bytes, and a megabyte of words and places.
 _MOST_WORDS: Final = 16_000
+_MOST_BYTES: Final = 1_000_000
+_BYTES_OF_A_PLACE: Final = 6  #: two, and what aligns them
 _LONGEST_WORD: Final = 500
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -64,13 +66,20 @@ def terms_of(asked: str) -> tuple[Term, ...]:
 
 
 def vector(texts: Iterable[str | None]) -> str:
-    """Return the words of some columns as PostgreSQL reads a ``tsvector``; no phrase goes over the end of a column."""
+    """
+    Return the words of some columns as PostgreSQL reads a ``tsvector``; no phrase goes over the end of a column.
+
+    Of more than a ``tsvector`` holds, the first words are in it.
+    """
     places: dict[str, list[int]] = {}
-    at = 0
+    at = size_bytes = 0
     for text in texts:
         at += 1
         for word in islice(_words(text or ""), max(0, _MOST_WORDS - at)):
             at += 1
+            size_bytes += _BYTES_OF_A_PLACE + (0 if word in places else len(word.encode()))
+            if size_bytes > _MOST_BYTES:
+                break
             places.setdefault(word, []).append(at)
     return " ".join(f"{word}:{','.join(map(str, found))}" for word, found in places.items())
 

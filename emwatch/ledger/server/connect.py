@@ -29,11 +29,19 @@ _NO_ANSWER_MS: Final = 20_000
 _LONGEST_STATEMENT_MS: Final = 120_000
 _NO_DRIVER: Final = "the ledger's server needs psycopg, which is not installed: pip install 'emwatch[postgres]'"
 _RIGHTS: Final = "the user may not write there: give it the rights as `emwatch docs many-microscopes` says"
+_READERS_RIGHTS: Final = (
+    "the user may not read that: give it the rights of a reader as `emwatch docs many-microscopes` says"
+)
+_NO_RIGHT: Final = "42501"
+_REFUSED: Final = (
+    "the server refuses this user: look at ledger.server_password (for another address: ~/.pgpass, PGPASSWORD) and at "
+    "pg_hba.conf of the server"
+)
 #: Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html) and what to do.
 _ADVICE: Final = (
-    ("28", "the server refuses this user: look at ledger.server_password and at pg_hba.conf of the server"),
+    ("28", _REFUSED),
     ("3D000", "there is no such database: make it as `emwatch docs many-microscopes` says, or correct ledger.server"),
-    ("42501", _RIGHTS),
+    (_NO_RIGHT, _RIGHTS),
     ("25006", "the server takes no changes: it is a standby, or read-only: name the primary in ledger.server"),
     ("53100", "the disk of the server is full: make room there"),
 )
@@ -41,7 +49,7 @@ _ADVICE: Final = (
 _SAID: Final = (
     (r"password authentication failed|no password supplied|pg_hba\.conf|role .* does not exist", "28"),
     (r"database .* does not exist", "3D000"),
-    (r"permission denied", "42501"),
+    (r"permission denied", _NO_RIGHT),
 )
 _AWAY: Final = ("08", "53", "57", "40", "55")
 
@@ -125,12 +133,12 @@ class Server:
         )
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
+    def errors(self, *, reading: bool = False) -> Iterator[None]:
         """Turn the driver's errors into `LedgerError`: which server, what happened, what to do."""
         try:
             yield
         except DBAPIError as error:
-            raise explained(self.name, error) from error
+            raise explained(self.name, error, reading=reading) from error
         except StatementError as error:
             raise (error.orig or error) from error
 
@@ -153,7 +161,7 @@ class Server:
     @contextmanager
     def reading(self, engine: Engine | None = None) -> Iterator[Connection]:
         """Yield a connection for questions about one moment; ``engine``: made before. Raises `LedgerError`."""
-        with self.errors(), (engine or self.engine()).connect() as connection:
+        with self.errors(reading=True), (engine or self.engine()).connect() as connection:
             connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             revision = revision_there(connection)
             if not _fits(self.name, revision):
@@ -183,11 +191,13 @@ def _check_encoding(name: str, connection: Connection) -> None:
         raise LedgerError(f"{name}: the database is in {found}: make one with ENCODING 'UTF8' TEMPLATE template0")
 
 
-def explained(name: str, error: DBAPIError) -> LedgerError:
+def explained(name: str, error: DBAPIError, *, reading: bool = False) -> LedgerError:
     """Turn an error of the driver into ours. It holds neither values nor the password."""
     said = " ".join(str(error.orig).split("\n")[0].split()) or type(error.orig).__name__
     state = getattr(error.orig, "sqlstate", None) or next((code for words, code in _SAID if re.search(words, said)), "")
     advice = next((words for code, words in _ADVICE if state.startswith(code)), "")
+    if reading and state == _NO_RIGHT:
+        advice = _READERS_RIGHTS
     if advice:
         return LedgerError(f"{name}: {said}: {advice}")
     if not state or state.startswith(_AWAY) or error.connection_invalidated:

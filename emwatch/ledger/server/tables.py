@@ -8,6 +8,7 @@ uniqueness within a ledger are kept by the ledger itself: there, a batch may end
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
@@ -48,6 +49,8 @@ NUMBERS: Final = frozenset(
 SHARED: Final = ("bundles", "embedding_spaces")
 #: Everything of a frame but its own row.
 OF_FRAMES: Final = ("metadata", "predictions", "embeddings", "reviews", "notes", "matches", "alerts", "log_search")
+#: Texts of people and of file systems: a B-tree takes 2,704 bytes at most, and refuses the row, with all of its batch.
+_OF_ANY_LENGTH: Final = frozenset(("path", "name", "folder", "written_by", "reviewed_by"))
 _VIEWS: Final = ("v_log", "v_hits", "v_sessions")
 #: Parallel starts of many daemons make the tables once.
 _LOCK: Final = 0x656D7761
@@ -105,9 +108,15 @@ def _copied(table: Table) -> Table:
     }
     if "frame_id" in made.columns and made.name not in {"metadata", "log_search"}:
         indexed.add(("frame_id",))
-    for names in sorted(indexed - {()}):
-        Index(f"ix_{made.name}_{'_'.join(names)}", *(made.c[name] for name in names))
+    for names in sorted({_short_enough(each) for each in indexed - {()}}):
+        how = "hash" if names[0] in _OF_ANY_LENGTH else "btree"
+        Index(f"ix_{made.name}_{'_'.join(names)}", *(made.c[name] for name in names), postgresql_using=how)
     return made
+
+
+def _short_enough(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns of an index up to the first text of any length; of such a text alone, a hash is indexed."""
+    return tuple(takewhile(lambda name: name not in _OF_ANY_LENGTH, names)) or names[:1]
 
 
 _copies: Final = {name: _copied(schema.tables.tables[name]) for name in ("sessions", *SHARED, "frames", *OF_FRAMES)}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import random
 import shutil
 import sqlite3
+import string
 import traceback
 from contextlib import closing
 from dataclasses import replace
@@ -13,7 +15,9 @@ import pytest
 from emwatch.errors import LedgerError
 from emwatch.frame import Review, ReviewVerdict
 from emwatch.ledger.care.prune import Prune
-from emwatch.ledger.entries import Note
+from emwatch.ledger.entries import Note, SessionChange
+from emwatch.ledger.filters import LogFilter
+from emwatch.ledger.query import LedgerReader
 from emwatch.ledger.server import changes
 from emwatch.ledger.server.connect import Server
 from emwatch.ledger.server.handover import Handover
@@ -260,6 +264,32 @@ def test_tables_of_another_emwatch(
     assert held(server) == recorded(ledger.path)
 
 
+def test_texts_of_any_length_go_over(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime
+) -> None:
+    """One row that the server refused would hold up the whole ledger for ever."""
+    draw = random.Random(1)
+
+    def text(length: int) -> str:  # that does not compress
+        return "".join(draw.choices(string.ascii_letters, k=length))
+
+    deep = "/acq/" + "/".join(text(200) for _ in range(19))
+    first = ledger.record(frame_of(f"{deep}/a.tif"), noon).frame_id
+    assert ledger.record(frame_of(f"{deep}/a.tif", content="A2"), noon).frame_id is not None
+    all_of(handover, noon)
+    ledger.add_reviews([Review(first, ReviewVerdict.CONFIRM, "Tips", text(30_000), noon, text(30_000))])
+    ledger.enter(Note(" ".join(text(500) for _ in range(15_000)), text(30_000), noon, frame_id=first))
+    ledger.enter(
+        Note(" ".join("\N{GREEK SMALL LETTER MU}" * each for each in range(1, 500)) * 20, "Ana", noon, session_id=1)
+    )
+    ledger.enter(SessionChange(1, text(30_000), operator=text(30_000), sample=text(30_000)))
+    ledger.handover_changes(lambda here: here.exec_driver_sql("UPDATE sessions SET folder = ?", (deep,)))
+    all_of(handover, noon)
+    assert held(server) == recorded(ledger.path)
+    with LedgerReader(server) as reader:
+        assert [str(row.path) for row in reader.rows(LogFilter(path=f"{deep}/*"))] == [f"{deep}/a.tif"]
+
+
 def test_words_for_what_is_wrong(server: Server, postgres: Postgres) -> None:
     secret = "not this one"
     name = server.url.rpartition("/")[2]
@@ -279,6 +309,10 @@ def test_words_for_what_is_wrong(server: Server, postgres: Postgres) -> None:
             wrong.probe()
     assert "no tables yet" in server.probe()
     with pytest.raises(LedgerError, match="no ledger was handed over"), server.reading():
+        pass
+    with server.writing():
+        pass
+    with pytest.raises(LedgerError, match="may not read that"), reader.reading():
         pass
     postgres.query(server.url, "CREATE DATABASE bare ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
     bare = Server(server.url.replace(name, "bare"), server.password)
