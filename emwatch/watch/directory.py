@@ -90,6 +90,10 @@ class WatchedDirectory:
         return self._settings.mode == "poll" or (self._settings.mode == "auto" and lacks_events(self._kind))
 
     @property
+    def _max_depth(self) -> int:
+        return self._settings.max_depth if self._settings.recursive else 0
+
+    @property
     def settle_s(self) -> float:
         """How long a file must stay the same."""
         if self._settings.settle_seconds is not None:
@@ -298,7 +302,7 @@ class WatchedDirectory:
 
     def stat_key_of(self, path: Path) -> StatKey | None:
         """Return the present state of a file, ``None`` if it is gone or not wanted; raises `OSError` if that is not known."""
-        return stat_key_of(path, self.root, self.patterns)
+        return stat_key_of(path, self.root, self.patterns, self._max_depth)
 
     def sweep(self, start: Path | None = None) -> Iterator[Listing]:
         """List what is there, folder by folder; raises `WatchError`."""
@@ -320,7 +324,7 @@ class WatchedDirectory:
         return Names(
             self.root,
             self.patterns,
-            max_depth=self._settings.max_depth if self._settings.recursive else 0,
+            max_depth=self._max_depth,
             trusts_times=keeps_directory_times(self._kind),
         )
 

@@ -64,7 +64,7 @@ def sweep(
     while pending:
         folder, depth, inode = pending.pop()
         if depth > (max_depth if recursive else 0):
-            if recursive:
+            if recursive and depth == max_depth + 1:  # what lies below it goes without saying
                 yield Listing(folder, {}, f"{folder}: deeper than watch.max_depth ({max_depth}); not looked into")
             continue
         try:
@@ -105,15 +105,18 @@ def _listings(
         inode, trouble = None, ""
 
 
-def stat_key_of(path: Path, root: Path, patterns: Patterns) -> StatKey | None:
+def stat_key_of(path: Path, root: Path, patterns: Patterns, max_depth: int = 16) -> StatKey | None:
     """
-    Return the present state of one file, ``None`` if it is gone, not wanted, or not a regular file inside the root.
+    Return the present state of one file, ``None`` if it is gone, not wanted, too deep, or not a regular file inside the root.
 
     Raises:
         OSError: it cannot be told, because the share or the disk does not answer as it should.
 
     """
-    if not path.is_relative_to(root) or not patterns.wants_file(path.relative_to(root)):
+    if not path.is_relative_to(root):
+        return None
+    below = path.relative_to(root)
+    if len(below.parts) - 1 > max_depth or not patterns.wants_file(below):
         return None
     try:
         status: os.stat_result | None = path.lstat()

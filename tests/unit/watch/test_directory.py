@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -43,3 +43,22 @@ def test_a_directory_that_is_a_ring_of_links_is_waited_for(tmp_path: Path) -> No
     ring.mkdir()
 
     assert [each.folder for each in directory.sweep()] == [ring]
+
+
+@pytest.mark.parametrize(
+    ("settings", "deepest"), [({"max_depth": 1}, 1), ({"recursive": False}, 0), ({"max_depth": 0}, 0)]
+)
+def test_an_event_reaches_as_deep_as_a_sweep(tmp_path: Path, settings: dict[str, Any], deepest: int) -> None:
+    """What lies deeper was recorded and alerted if an event told of it, and was not looked into by the next sweep."""
+    files = [tmp_path.joinpath(*"abc"[:depth], "frame.tif") for depth in range(4)]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    directory = WatchedDirectory(tmp_path, WatchConfig(mode="poll", **settings), HintBox())
+
+    swept = [listing.folder / name for listing in directory.sweep() for name in listing.files]
+    reached = [file for file in files if directory.stat_key_of(file) is not None]
+    below = [listing.trouble for listing in directory.sweep(files[3].parent)]
+
+    assert reached == swept == files[: deepest + 1]
+    assert not any(below), "its parent was told"
