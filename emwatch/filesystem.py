@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 
 #: Types on which another machine (or layer) can write without this kernel raising an event.
 _WITHOUT_EVENTS: Final = frozenset(
@@ -32,6 +33,16 @@ _WITH_DIRECTORY_TIMES: Final = frozenset(
     {"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "jfs", "bcachefs", "tmpfs", "nfs", "nfs4"}
 )
 _MOUNT_TABLE = Path("/proc/self/mountinfo")
+
+
+def plain_name(text: str) -> str:
+    """Return a name or pattern as it is compared: capitals do not count, nor how letters are composed (macOS takes them apart)."""
+    return text.lower() if text.isascii() else normalize("NFC", normalize("NFD", text).casefold())
+
+
+def readings_of_glob(pattern: str) -> tuple[str, ...]:
+    """Return a glob as it stands, and with brackets that stand for themselves: programs name copies ``scan[1].tif``."""
+    return tuple(dict.fromkeys((pattern, pattern.replace("[", "[[]"))))
 
 
 def real_path(path: Path) -> Path:

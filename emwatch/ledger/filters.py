@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
-from unicodedata import normalize
 
 from sqlalchemy import and_, exists, literal_column, or_, select, text, union_all
 
+from emwatch.filesystem import plain_name, readings_of_glob
 from emwatch.frame import FrameState, Window
 from emwatch.ledger.dialects import flag, like_any_case, path_meets, unindexed
 from emwatch.ledger.full_text import matching, matching_sessions, with_words
@@ -336,7 +336,7 @@ def _of_path(glob: str) -> RowCondition:
     pattern = glob if os.sep in glob else f"*{os.sep}{glob}"
     path = frames.alias("path_of")
     holds = (
-        select(path_meets(path.c.path, pattern, _readings(pattern)))
+        select(path_meets(path.c.path, pattern, readings_of_glob(pattern)))
         .where(path.c.id == search.c.frame_id)
         .correlate(search)
         .scalar_subquery()
@@ -344,28 +344,19 @@ def _of_path(glob: str) -> RowCondition:
     named = with_words(pattern, "path")
     if named is not None:
         return RowCondition(holds, named, dear=_DEAR_WORDS, slow=True)
-    meeting = select(path.c.id).where(path_meets(path.c.path, pattern, _readings(pattern)))
+    meeting = select(path.c.id).where(path_meets(path.c.path, pattern, readings_of_glob(pattern)))
     return RowCondition(holds, meeting, dear=0, slow=True)
-
-
-def _readings(pattern: str) -> tuple[str, ...]:
-    """Return a glob as it stands, and with brackets that stand for themselves: programs name copies ``scan[1].tif``."""
-    return tuple(dict.fromkeys((pattern, pattern.replace("[", "[[]"))))
 
 
 def path_like(path: str, pattern: str) -> int | None:
     """Return 1 if a path meets a glob, whatever its capitals and however its letters are composed; SQLite calls it."""
-    plain = _plain(path)
+    plain = plain_name(path)
     return 1 if any(each.match(plain) for each in _compiled(pattern)) else None
 
 
 @lru_cache(maxsize=8)
 def _compiled(pattern: str) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(fnmatch.translate(each)) for each in _readings(_plain(pattern)))
-
-
-def _plain(text: str) -> str:
-    return normalize("NFC", normalize("NFD", text).casefold())
+    return tuple(re.compile(fnmatch.translate(each)) for each in readings_of_glob(plain_name(pattern)))
 
 
 def session_ids(wanted: str, asked_at: datetime | None) -> Select[Any]:

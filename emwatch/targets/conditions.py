@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
+from emwatch.filesystem import plain_name, readings_of_glob
 from emwatch.frame import CATEGORIES, FIELDS, Candidate, Window
 from emwatch.hours import Hours, ZoneName, cover_the_day, is_within, zone_of
 from emwatch.settings import Name, Number, OneOrMany, Section, Text
@@ -161,9 +162,9 @@ def _likeness(asked: RuleInput) -> Answer:
 
 
 def _path(asked: RuleInput) -> Answer:
-    whole = asked.frame.path.as_posix().lower()
+    whole = plain_name(asked.frame.path.as_posix())
     for pattern in asked.value:
-        if _fits(whole, pattern.lower()):
+        if any(_fits(whole, glob) for glob in readings_of_glob(plain_name(pattern))):
             return Answer(met=True, sentence=f"path fits {pattern}")
     return Answer(met=False, sentence=f"path fits none of {', '.join(asked.value)}")
 
@@ -179,9 +180,9 @@ def may_hold(pattern: str, directory: Path) -> bool:
     """Return whether a path below a directory can fit a pattern; only one that begins at the root may not."""
     if not PurePath(pattern).is_absolute():
         return True
-    parts = PurePath(pattern.lower()).parts
+    parts = PurePath(plain_name(pattern)).parts
     plain = PurePath(*takewhile(lambda part: not set("*?[") & set(part), parts))
-    below = PurePath(str(directory).lower())
+    below = PurePath(plain_name(str(directory)))
     return below.is_relative_to(plain) or plain.is_relative_to(below)
 
 

@@ -8,6 +8,8 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from emwatch.filesystem import plain_name, readings_of_glob
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path, PurePath
@@ -19,7 +21,7 @@ _TEXT_SUFFIXES = (".txt", ".hdr")
 @dataclass(frozen=True, slots=True)
 class Patterns:
     """
-    Globs over names; case does not matter.
+    Globs over names; neither case nor how letters are composed matters.
 
     A pattern with a slash is held against the path below the watched directory. One without is held against the file's
     name to include it, and against every part of its path to exclude it, so that ``@eaDir`` leaves out the whole folder.
@@ -31,20 +33,22 @@ class Patterns:
     def wants_file(self, relative: PurePath) -> bool:
         """Return whether a file is to be read, given its path below the watched directory."""
         parents = relative.parent.parts
-        return not any(_names(self.exclude)(part.lower()) for part in parents) and self.wants_name(
+        return not any(_names(self.exclude)(plain_name(part)) for part in parents) and self.wants_name(
             relative.parent.as_posix(), relative.name
         )
 
     def wants_name(self, folder: str, name: str) -> bool:
         """Return whether a file of an entered folder is to be read; the cheap test for many files."""
-        low, whole = name.lower(), f"{folder}/{name}".lower().removeprefix("./")
+        low, whole = plain_name(name), plain_name(f"{folder}/{name}").removeprefix("./")
         if _names(self.exclude)(low) or _paths(self.exclude)(whole):
             return False
         return bool(_names(self.include)(low) or _paths(self.include)(whole))
 
     def wants_folder(self, relative: PurePath) -> bool:
         """Return whether a folder is to be entered, given its path below the watched directory."""
-        return not (_names(self.exclude)(relative.name.lower()) or _paths(self.exclude)(relative.as_posix().lower()))
+        return not (
+            _names(self.exclude)(plain_name(relative.name)) or _paths(self.exclude)(plain_name(relative.as_posix()))
+        )
 
 
 @lru_cache(maxsize=64)
@@ -61,7 +65,8 @@ def _any_of(patterns: tuple[str, ...]) -> Callable[[str], object]:
     """Compile globs into one match; a sweep asks it once per file, and there may be 100,000."""
     if not patterns:
         return lambda _text: None
-    return re.compile("|".join(translate(each.lower()) for each in patterns)).match
+    globs = [glob for each in patterns for glob in readings_of_glob(plain_name(each))]
+    return re.compile("|".join(map(translate, globs))).match
 
 
 def is_named_like_a_picture(name: str) -> bool:

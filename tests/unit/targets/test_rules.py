@@ -129,6 +129,8 @@ TILTED = {"stage_tilt_deg": {"min": 40.0}}
         ({"path": "*.tif"}, named("/acq/w7/A1.TIF"), True, "path fits *.tif"),
         ({"path": "*.png"}, named("/acq/w7/a1.tif"), False, "path fits none of *.png"),
         ({"path": "w7/*"}, named("/acq/W7/a1.tif"), True, "path fits w7/*"),
+        ({"path": "GRÖSSE/*"}, named("/acq/gro\u0308\u00dfe/a1.tif"), True, "path fits GRÖSSE/*"),
+        ({"path": "scan[1].tif"}, named("/acq/scan[1].tif"), True, "path fits scan[1].tif"),
         ({"path": "w7/*"}, named("/acq/w70/a1.tif"), False, "path fits none of w7/*"),
         ({"path": "w7/*"}, named("/acq/new7/a1.tif"), False, "path fits none of w7/*"),
         ({"path": "w7/*"}, named("/acq/w7/left/a1.tif"), True, "path fits w7/*"),

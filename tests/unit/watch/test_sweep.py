@@ -6,6 +6,8 @@ import errno
 import os
 import tracemalloc
 from pathlib import Path, PurePosixPath
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 
@@ -220,3 +222,16 @@ def test_a_sidecar_names_the_frames_it_may_belong_to(sidecar: str, frames: set[s
 
     assert frames <= names
     assert bool(frames) == bool(names)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_pattern_fits_a_name_however_its_letters_are_composed(form: Literal["NFC", "NFD"]) -> None:
+    """macOS takes an umlaut apart; whoever writes the configuration cannot see which of both stands there."""
+    name, folder = (normalize(form, each) for each in ("Gr\u00f6\u00dfe [1].tif", "\u00c5rhus"))
+
+    for pattern in ("GR\u00d6SSE*", "gro\u0308\u00dfe [1].tif", "\u00e5rhus/*"):
+        patterns = Patterns(include=(pattern,), exclude=())
+        assert patterns.wants_file(PurePosixPath(folder, name)), pattern
+        assert not patterns.wants_file(PurePosixPath("Odense", "Vejle.tif"))
+        assert not Patterns(exclude=(pattern,)).wants_file(PurePosixPath(folder, name)), pattern
+    assert not Patterns(exclude=("\u00e5rhus",)).wants_folder(PurePosixPath(folder))
