@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from emwatch.service.doctor.finding import Checked, Finding, Level
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 #: Warnings that another check gives, with more to go by: how they begin, or what they hold.
 _TOLD_ELSEWHERE: Final = ("alerts: ", "MB are left on the ledger's disk", "the page is not served: web.")
 
+_PATH: Final = re.compile(r"/.*?(?=: )")
 #: The command that a stopped process goes on after.
 _GOES_ON: Final = re.compile(r"kill -CONT \d+$")
 
+#: Words of a warning, and what mends it; {path} is the first file in it.
 _MENDS: Final = (
     (
         "no sign of life",
@@ -28,6 +31,13 @@ _MENDS: Final = (
     ("unavailable", "mount the directory; what was written meanwhile is found"),
     ("degraded", "emwatch doctor: see watch.limit; then: systemctl restart emwatch"),
     ("events were lost", "sudo sysctl fs.inotify.max_queued_events=131072"),
+    ("locked by another program", "sudo fuser -v {path}; end the program beside emwatch that it names"),
+    ("kept the ledger open for reading", "sudo fuser -v {path}; end the program beside emwatch that it names"),
+    ("the disk is full", "df -h {path}; free some space there: recording goes on within seconds"),
+    (
+        "the disk does not take it",
+        "df -h {path}; sudo dmesg | tail: a disk that fails is replaced, one that is away mounted",
+    ),
     ("Read-only file system", "emwatch service install: the service may then write where its configuration says"),
     ("the last backup failed", "emwatch db backup"),
     ("the configuration was not taken over", "emwatch config check; then: systemctl reload emwatch"),
@@ -61,6 +71,8 @@ def _is_told_here(warning: str) -> bool:
 
 def _warning(text: str) -> Finding:
     mend = next((mend for words, mend in _MENDS if words in text), "emwatch status; emwatch docs operations")
+    if named := _PATH.search(text):
+        mend = mend.replace("{path}", shlex.quote(named[0]))
     if stopped := _GOES_ON.search(text):
         mend = stopped[0]
     return Finding("daemon", Level.WARNING, text, "a daemon without warnings", mend)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import pytest
 
 from emwatch.config import load
 from emwatch.ledger.care.backups import make_backup
+from emwatch.ledger.sqlite_file import explained
 from emwatch.ledger.writer import Ledger
 from emwatch.service.doctor import (
     Examination,
@@ -598,6 +601,28 @@ def test_a_package_that_is_missing_or_too_old_names_what_to_install() -> None:
     )
 
     assert [each.mend for each in findings] == ["pip install 'click>=99.1'", "pip install 'not-there-at-all>=2'"]
+
+
+@pytest.mark.parametrize("name", ["SQLITE_FULL", "SQLITE_BUSY", "SQLITE_IOERR_WRITE"])
+def test_what_keeps_the_running_daemon_from_recording_has_its_own_remedy(
+    machine: Machine, configure: Callable[..., Config], name: str
+) -> None:
+    config = configure()
+    record(config, made=minutes(1), recorded=minutes(1))
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = name
+    told = {"state": "watching", "pid": os.getpid(), "written_at": NOW.isoformat()}
+    told["ledger_trouble"] = str(explained(config.ledger.path, error))
+    Path(f"{config.ledger.path}.status.json").write_text(json.dumps(told))
+    lock = SingleInstance(config.ledger.path)
+    lock.acquire()
+    try:
+        finding = only(daemon.check(config, machine))
+    finally:
+        lock.release()
+
+    assert "emwatch status" not in finding.mend
+    assert os.fspath(config.ledger.path) in finding.mend
 
 
 class TestCauses:
