@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     _WindowType = click.ParamType[Window]
+    _TextType = click.ParamType[str]
 else:
-    _WindowType = click.ParamType  # takes no type argument at run time in older click
+    _WindowType = _TextType = click.ParamType  # takes no type argument at run time in older click
+
+#: How Python hands over a byte of an argument that is not UTF-8.
+_BYTE: Final = re.compile("[\udc80-\udcff]")
 
 
 class Number(click.FloatRange):
@@ -38,6 +43,21 @@ class Category(click.Choice[str]):
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
         """Return the message with all categories: click would print them in lower case."""
         return f"{value!r} is not one of {', '.join(CATEGORIES)}"
+
+
+def spelled(text: str) -> str:
+    r"""Return a text of the command line as the ledger spells it: a byte that is not UTF-8 is ``\xff``, as in paths."""
+    return _BYTE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", text)
+
+
+class Words(_TextType):
+    """Text that is kept in the ledger or looked for in it; a terminal that is not set to UTF-8 sends other bytes."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
+        """Return the text as the ledger spells it."""
+        return spelled(str(value))
 
 
 class Range(_WindowType):

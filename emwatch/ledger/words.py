@@ -56,7 +56,9 @@ def terms_of(asked: str) -> tuple[Term, ...]:
     Raises `ValueError` if there is no word in it. What a database calls operators are words like others.
     """
     terms = []
-    for phrase, word in re.findall(r'"([^"]*)"|([^\s"]+)', asked):
+    for phrase, word in re.findall(
+        r'"([^"]*)"|([^\s"]+)', asked.replace("\0", " ")
+    ):  # a NUL would end FTS5's expression
         term = phrase or word
         if any(letter.isalnum() for letter in term):
             terms.append(Term(term.rstrip("*"), word.endswith("*")))

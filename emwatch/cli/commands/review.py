@@ -14,7 +14,7 @@ import click
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import asked_ledger, asked_ledger_option, config_option, json_option, logging_options
-from emwatch.cli.parameter_types import Category
+from emwatch.cli.parameter_types import Category, Words
 from emwatch.cli.reviewing import login, record, review_of
 from emwatch.cli.terminal.display import Column, common_folder, counted, is_terminal, print_json, print_table, printable
 from emwatch.errors import EmwatchError
@@ -55,8 +55,8 @@ _LISTED = (
 @click.option("--confirm", is_flag=True, help="The model is right: the frames are of the category it gave last.")
 @click.option("--reject", is_flag=True, help="The frames are of no category, or unusable.")
 @click.option("--unsure", is_flag=True, help="The category cannot be decided; also cancels an earlier review.")
-@click.option("--by", metavar="NAME", help="The reviewer; default: the login name.")
-@click.option("--note", metavar="TEXT", default="", help="The reason, in your words.")
+@click.option("--by", metavar="NAME", type=Words(), help="The reviewer; default: the login name.")
+@click.option("--note", metavar="TEXT", type=Words(), default="", help="The reason, in your words.")
 @click.option("--list", "listing", is_flag=True, help="List reviews, the newest first; the filters choose frames.")
 @click.option("--yes", is_flag=True, help="Do not ask before many frames are reviewed at once.")
 @frame_filters

@@ -19,6 +19,7 @@ from emwatch.cli.options import (
     load_config,
     logging_options,
 )
+from emwatch.cli.parameter_types import Words
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
@@ -42,10 +43,10 @@ _LISTED: Final = (
     Column("Sample", spare=5),
 )
 _SHOWN: Final = 50
-_operator_option = click.option("--operator", metavar="NAME", help="Who works at the microscope.")
-_sample_option = click.option("--sample", metavar="NAME", help="What is looked at.")
+_operator_option = click.option("--operator", metavar="NAME", type=Words(), help="Who works at the microscope.")
+_sample_option = click.option("--sample", metavar="NAME", type=Words(), help="What is looked at.")
 _instrument_option = click.option(
-    "--instrument", metavar="NAME", help="Only frames of this instrument, as watch.instrument names it."
+    "--instrument", metavar="NAME", type=Words(), help="Only frames of this instrument, as watch.instrument names it."
 )
 
 
@@ -137,7 +138,7 @@ def end(which: str | None, at: str | None, config_file: Path | None, ledger: Pat
 @click.argument("name", required=False)
 @_operator_option
 @_sample_option
-@click.option("--instrument", metavar="NAME", help="The instrument.")
+@click.option("--instrument", metavar="NAME", type=Words(), help="The instrument.")
 @ledger_option
 @config_option
 @json_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,7 @@ from emwatch.cli.options import (
     load_config,
     logging_options,
 )
-from emwatch.cli.parameter_types import Number
+from emwatch.cli.parameter_types import Number, Words, spelled
 from emwatch.cli.terminal.display import Column, csv_cell, print_json_list, print_table
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _MOST_IN_A_TABLE = 1000
 
 
 @click.command(short_help="Ask the ledger in SQL, read-only.")
-@click.argument("question")
+@click.argument("question", type=Words())
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header.")
 @click.option(
     "--seconds",
@@ -64,7 +65,7 @@ def sql(
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
     if question == "-":
-        question = sys.stdin.read()
+        question = spelled(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"))
     with _asked(ledger, config_file, question, seconds or None) as (names, rows):
         found = _print(names, rows, "csv" if as_csv else "json" if as_json else "table")
     if not found:
@@ -87,7 +88,8 @@ def _print(names: Sequence[str], rows: Iterator[tuple[Any, ...]], shape: str) ->
     """Print the rows as they come; a table all at once. Returns their number."""
     found = 0
     if shape == "json":
-        found = print_json_list(dict(zip(names, map(_plain, row), strict=True)) for row in rows)
+        keys = _distinct(names)
+        found = print_json_list(dict(zip(keys, map(_plain, row), strict=True)) for row in rows)
     elif shape == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
@@ -95,6 +97,17 @@ def _print(names: Sequence[str], rows: Iterator[tuple[Any, ...]], shape: str) ->
             writer.writerow([csv_cell(_plain(cell)) for cell in row])
     else:
         found = _print_table(names, rows)
+    return found
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return names of columns, each once: an object of JSON has one value for each, and two tables share names like ``id``."""
+    found: list[str] = []
+    for name in names:
+        others = (f"{name}_{number}" for number in count(2))
+        found.append(
+            name if name not in found else next(each for each in others if each not in found and each not in names)
+        )
     return found
 
 

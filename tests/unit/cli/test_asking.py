@@ -152,6 +152,10 @@ class TestSql:
         assert as_json[0] == {"category": "Nanowires", "n": 2}
         assert [(row["category"], int(row["n"])) for row in as_csv] == [(row["category"], row["n"]) for row in as_json]
 
+    def test_json_has_every_column_also_of_one_name(self, ledger: Path) -> None:
+        asked = run("sql", "SELECT 1 AS id, 2 AS id, 3 AS id_2, 4 AS id, 5 AS x", "--json", "--ledger", ledger)
+        assert json.loads(asked.stdout) == [{"id": 1, "id_3": 2, "id_2": 3, "id_4": 4, "x": 5}]
+
     @pytest.mark.parametrize(
         ("question", "says"),
         [
