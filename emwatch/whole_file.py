@@ -24,6 +24,7 @@ def written_whole(path: Path, *, suffix: str = "", new: bool = False) -> Iterato
     """
     made = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
     try:
+        made.unlink(missing_ok=True)  # a link that somebody left there would lead elsewhere
         yield made
         flush(made)
         give_to_owner(made)
@@ -71,19 +72,20 @@ def give_to_owner(made: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            give_open_to_owner(descriptor, made.parent)
+            give_open_to_owner(descriptor, made)
         finally:
             os.close(descriptor)
 
 
-def give_open_to_owner(descriptor: int, folder: Path) -> None:
+def give_open_to_owner(descriptor: int, made: Path) -> None:
     """Do the same with an open file: to open and close a ledger once more would let go of the locks on it."""
     if not _asks_as_root():
         return
     with suppress(OSError):  # a file system without owners
-        owner, found = folder.stat(), os.fstat(descriptor)
+        owner, found, named = made.parent.stat(), os.fstat(descriptor), made.lstat()
         alone = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
-        if owner.st_uid != 0 == found.st_uid and alone:
+        is_there = (found.st_dev, found.st_ino) == (named.st_dev, named.st_ino)  # and not where a link leads
+        if owner.st_uid != 0 == found.st_uid and alone and is_there:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 

@@ -44,7 +44,7 @@ def file_key(path: Path) -> FileKey:
 def make_private(path: Path) -> None:
     """Make an empty file, if there is none, that others than the owner and the group cannot read. Raises `OSError`."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), PRIVATE_MODE)
-    give_open_to_owner(descriptor, path.parent)
+    give_open_to_owner(descriptor, path)
     os.close(descriptor)
 
 
@@ -106,7 +106,7 @@ class FileLock:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise LedgerError(f"{path}: is not a regular file: give the path of a file as `ledger.path`")
-            give_open_to_owner(descriptor, path.parent)
+            give_open_to_owner(descriptor, path)
             if _can_be_locked(path):
                 lock_soon(descriptor)
                 self._descriptor, self._key = descriptor, (found.st_dev, found.st_ino)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, Final
@@ -84,10 +85,13 @@ class SingleInstance:
             )
         try:
             make_folder(self._path.parent)
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+            # What a link leads to would be cut to nothing: a file of the system, if root is asked to work in others' folders.
+            flags = os.O_RDWR | os.O_CREAT | OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
             descriptor = os.open(self._path, flags, PRIVATE_MODE)
-            give_open_to_owner(descriptor, self._path.parent)
+            give_open_to_owner(descriptor, self._path)
         except OSError as error:
+            if error.errno == errno.ELOOP and self._path.is_symlink():
+                raise EmwatchError(f"{self._path}: is a link, which emwatch did not make; remove it") from error
             raise EmwatchError(
                 f"{self._path}: cannot be created: {error.strerror or error}; emwatch needs a directory it may write to: "
                 "set ledger.path"

@@ -135,12 +135,12 @@ class StatusFile:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0), PRIVATE_MODE)
+    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0), PRIVATE_MODE)
 
 
 def _write_over(file: Path, content: bytes) -> None:
     """Overwrite a file in place: this works on a full disk, and then the status matters most."""
-    with file.open("r+b") as old:
+    with open(file, "r+b", opener=_private) as old:
         old.write(content.ljust(os.fstat(old.fileno()).st_size))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from emwatch.classify.bundles.store import BundleStore
 from emwatch.ledger.care.backups import make_backup
+from emwatch.ledger.file_lock import FileLock, make_private
 from emwatch.ledger.writer import Ledger
 from emwatch.service.inbox import leave
 from emwatch.service.lock import SingleInstance
@@ -156,3 +157,24 @@ class TestOwner:
         give_to_owner(state / "link")
 
         assert secret.stat().st_uid == 0
+
+    def test_the_target_of_a_ledger_that_is_a_link_stays_roots(self, tmp_path: Path, state: Path) -> None:
+        secret = tmp_path / "secret"
+        secret.touch()
+        (state / "ledger.sqlite3").symlink_to(secret)
+        FileLock().take(state / "ledger.sqlite3")
+        make_private(state / "ledger.sqlite3")
+
+        assert secret.stat().st_uid == 0
+
+
+def test_what_is_written_goes_nowhere_else_through_a_link_that_was_left_there(tmp_path: Path) -> None:
+    victim = tmp_path / "passwd"
+    victim.write_text("root:x:0:0", encoding="utf-8")
+    (tmp_path / f".sheet.png.{os.getpid()}").symlink_to(victim)
+    with written_whole(tmp_path / "sheet.png") as made:
+        made.write_text("drawn", encoding="utf-8")
+
+    assert victim.read_text(encoding="utf-8") == "root:x:0:0"
+    assert (tmp_path / "sheet.png").read_text(encoding="utf-8") == "drawn"
+    assert not (tmp_path / "sheet.png").is_symlink()

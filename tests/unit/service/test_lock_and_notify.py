@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from emwatch.errors import EmwatchError
-from emwatch.service.lock import SingleInstance
+from emwatch.service.lock import SingleInstance, lock_file
 from emwatch.service.systemd import SystemdNotifier
 from emwatch.watch.hints import HintBox
 
@@ -116,3 +116,20 @@ def test_a_flood_of_hints_becomes_one_request_to_look_everywhere() -> None:
 
     assert len(taken.files) == 10_000
     assert len(taken.everything) == 1
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_lock_is_not_written_where_a_link_leads(tmp_path: Path, there: bool) -> None:
+    """Root is asked to work in folders of others, who may leave a link there."""
+    victim = tmp_path / "passwd"
+    if there:
+        victim.write_text("root:x:0:0\n", encoding="utf-8")
+    ledger = tmp_path / "state" / "ledger.sqlite3"
+    ledger.parent.mkdir()
+    lock_file(ledger).symlink_to(victim)
+
+    with pytest.raises(EmwatchError, match="is a link"):
+        SingleInstance(ledger).acquire()
+
+    assert victim.exists() is there
+    assert not there or victim.read_text(encoding="utf-8") == "root:x:0:0\n"

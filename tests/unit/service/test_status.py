@@ -238,6 +238,19 @@ def test_a_disk_that_takes_nothing_costs_the_file_only(rig: Rig) -> None:
     assert read_status_file(rig.ledger) is None
 
 
+@pytest.mark.parametrize("suffix", ["", ".part"])
+def test_it_is_not_written_where_a_link_leads(rig: Rig, tmp_path: Path, suffix: str) -> None:
+    victim = tmp_path / "passwd"
+    victim.write_text("root:x:0:0", encoding="utf-8")
+    status_file = status_file_path(rig.ledger)
+    status_file.with_name(f"{status_file.name}{suffix}").symlink_to(victim)
+    if not suffix:  # no new file can be made: then it is written in place
+        status_file.with_name(f"{status_file.name}.part").mkdir()
+    rig.status_file.become("watching")
+
+    assert victim.read_text(encoding="utf-8") == "root:x:0:0"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b'{"written_at": 5, "state": null}'])
 def test_a_torn_file_is_no_trouble(rig: Rig, content: bytes) -> None:
     status_file_path(rig.ledger).write_bytes(content)
