@@ -43,6 +43,8 @@ def serve_page(config: Config, cache: Path | None, ready: Callable[[str], None])
             threads=_THREADS,
             ident="emwatch",
             channel_timeout=30,
+            # Else all of a larger upload is on the disk before it is refused.
+            max_request_body_size=app.config["MAX_CONTENT_LENGTH"],
             clear_untrusted_proxy_headers=True,
         )
     except (OSError, socket.gaierror) as error:

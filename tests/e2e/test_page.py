@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -186,6 +187,22 @@ def test_every_page_fits_and_has_no_serious_barrier(site: Site, path: str) -> No
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, size
+
+
+def test_no_name_is_so_long_that_a_page_does_not_fit(site: Site) -> None:
+    before = _count(site.folder)
+    name = "wafer7" + "x" * 230 + ".tif"
+    (site.frames / name).write_bytes(next(site.frames.glob("frame_100*.tif")).read_bytes() + b"\0")
+    _until(lambda: _count(site.folder) == before + 1)
+    number = json.loads(site.read("/api/v1/frames?path=wafer7*"))["frames"][0]["id"]
+
+    for path in ("/", f"/frames/{number}", "/frames", f"/review?id={number}"):
+        page = site.open(path, "phone")
+        page.get_by_text("wafer7").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0], path
+    page.keyboard.press("u")
+    page.locator("#done li").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0]
 
 
 def test_new_frames_appear_within_a_second_of_their_rows_and_the_target_lights_up(site: Site) -> None:

@@ -24,7 +24,8 @@ export async function ask(path, options = {}) {
   theirClock(response.headers.get("Date"));
   const document_ = await response.json().catch(() => ({}));
   if (!response.ok) {
-    const words = document_.error ? `${document_.error.message}. ${document_.error.advice}` : `status ${response.status}`;
+    const bare = response.status === 413 ? "it is larger than any frame that is read; save it smaller, or raise watch.max_frame_mb in the configuration of emwatch" : `status ${response.status}`;
+    const words = document_.error ? `${document_.error.message}. ${document_.error.advice}` : bare;
     throw Object.assign(new Error(words), { status: response.status });
   }
   return document_;

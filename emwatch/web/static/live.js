@@ -245,6 +245,7 @@ async function start() {
 // The ledger may be away when the page is opened: it comes back by itself.
 const begin = () => start().catch((error) => {
   noHealth(error);
+  if (!shownId) document.getElementById("last").replaceChildren(element("p", { class: "bad" }, error.message));
   setTimeout(begin, 3000);
 });
 begin();
