@@ -34,6 +34,10 @@ class Rig:
         self.told: list[str] = []
         self.noted: list[dict[str, Any]] = []
         self.pages: list[PageProcess] = []
+        self._before = {each.pid for each in psutil.Process().children()}  # another test's program may still run
+
+    def children(self) -> list[psutil.Process]:
+        return [each for each in psutil.Process().children() if each.pid not in self._before]
 
     def page(self, script: str, web: WebConfig | None = None) -> PageProcess:
         made = PageProcess(
@@ -58,13 +62,13 @@ def _rig() -> Iterator[Rig]:
     yield rig
     for each in rig.pages:
         each.stop()
-    assert psutil.Process().children() == []
+    assert rig.children() == []
 
 
 def test_nothing_is_served_unless_it_is_asked_for(rig: Rig) -> None:
     rig.page(WAITS, WebConfig()).tick(rig.now)
 
-    assert psutil.Process().children() == []
+    assert rig.children() == []
     assert rig.noted == []
 
 
@@ -83,7 +87,7 @@ def test_one_that_ends_is_told_once_and_tried_again_after_growing_pauses(rig: Ri
     for tries in range(1, 9):
         rig.until(page, lambda tries=tries: len(rig.noted) == tries)  # type: ignore[misc]
         ended_at = rig.now
-        while not psutil.Process().children():
+        while not rig.children():
             rig.now += 0.5
             page.tick(rig.now)
         pauses.append(rig.now - ended_at)
@@ -98,7 +102,7 @@ def test_one_that_was_served_for_long_is_started_again_soon(rig: Rig) -> None:
     for _ in range(3):
         rig.until(page, lambda: rig.noted and rig.noted[-1]["address"])
         rig.now += 1000
-        [child] = psutil.Process().children()
+        [child] = rig.children()
         child.kill()
         rig.until(page, lambda: rig.noted[-1]["trouble"])
         rig.now += 1
@@ -113,7 +117,7 @@ def test_a_page_that_does_not_listen_is_stopped_at_once(rig: Rig) -> None:
     page.stop()
 
     assert time.monotonic() - began < 2
-    assert psutil.Process().children() == []
+    assert rig.children() == []
     assert rig.noted[-1] == {"address": "", "trouble": ""}
 
 
@@ -137,9 +141,9 @@ def test_the_process_says_why_it_cannot_serve_and_nothing_else() -> None:
 def test_another_configuration_is_served_from_then_on(rig: Rig) -> None:
     page = rig.page(WAITS)
     rig.until(page, lambda: rig.noted)
-    [before] = psutil.Process().children()
+    [before] = rig.children()
     page.exchange(Config(web=WebConfig(serve=True)))
-    assert psutil.Process().children() == [before], "nothing changed"
+    assert rig.children() == [before], "nothing changed"
 
     page.exchange(Config(web=WebConfig(serve=True, port=1)))
     rig.until(page, lambda: rig.noted[-1]["address"])
@@ -147,4 +151,4 @@ def test_another_configuration_is_served_from_then_on(rig: Rig) -> None:
 
     page.exchange(Config(web=WebConfig()))
     page.tick(rig.now)
-    assert psutil.Process().children() == []
+    assert rig.children() == []
