@@ -20,7 +20,7 @@ from emwatch.cli import end_when_interrupted
 from emwatch.cli.exits import Exit, leave
 from emwatch.cli.lazy import Entry, LazyGroup
 from emwatch.cli.options import VERBOSITY
-from emwatch.cli.terminal.display import printable, wants_colour
+from emwatch.cli.terminal.display import is_terminal, printable, wants_colour
 from emwatch.errors import ConfigError, DatasetError, EmwatchError, QuestionError
 
 if TYPE_CHECKING:
@@ -101,7 +101,12 @@ class CommandLine(LazyGroup):
             ctx.exit(Exit.OK)
         except KeyboardInterrupt:
             exec("")  # noqa: S102 - Python ends with SIGINT, not with the exit code, if the last `exec` was interrupted
-            click.echo("interrupted", err=True)
+            _tell_interrupted("\r\033[K" if is_terminal(sys.stderr) else "")  # in place of a line that shows progress
+            ctx.exit(Exit.INTERRUPTED)
+        except click.Abort as abort:
+            if not isinstance(abort.__context__, KeyboardInterrupt):
+                raise
+            _tell_interrupted("\n")  # the question stays to be read
             ctx.exit(Exit.INTERRUPTED)
         except QuestionError as error:
             hint = error.key if error.key.isupper() else f"--{error.key.replace('_', '-')}"
@@ -115,6 +120,10 @@ class CommandLine(LazyGroup):
             _tell(EmwatchError(f"{place}: {error.strerror or error}"), with_trace=ctx.meta.get(VERBOSITY, 0) >= 2)
             ctx.exit(Exit.RUNTIME)
         return result
+
+
+def _tell_interrupted(before: str) -> None:
+    click.echo(f"{before}interrupted", err=True)
 
 
 def _place_of(error: OSError) -> str:

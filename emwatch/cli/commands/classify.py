@@ -102,6 +102,7 @@ def classify(
             width_um = field_width_um(reading.metadata, reading.width) if config.model.doubt_by_scale else None
             prediction = classifier.classify(result.views, result.coloured_share, width_um)
             if prediction.doubt:
+                tally.clear()
                 tell_warning(f"{path_to_text(reading.path)}: {prediction.doubt}")
             documents.append(_document(reading, prediction))
             if not as_json:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from emwatch.classify.classifier import Classifier
 from emwatch.cli.main import cli
-from emwatch.frame import CATEGORIES, FIELDS
+from emwatch.frame import CATEGORIES, FIELDS, Prediction
 
 Run = Callable[..., Any]
 
@@ -123,6 +126,20 @@ def _is_number(text: str) -> bool:
 
 
 class TestClassify:
+    def test_a_warning_takes_the_place_of_the_progress(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = Classifier.classify
+
+        def doubting(self: Classifier, *given: Any) -> Prediction:
+            return replace(real(self, *given), doubt="hardly ever imaged like that")
+
+        monkeypatch.setattr(Classifier, "classify", doubting)
+        monkeypatch.setattr("emwatch.cli.terminal.frames.is_terminal", lambda _stream: True)
+        said = CliRunner().invoke(cli, ["classify", "--engine", "stub", str(folder)], color=True).stderr
+
+        before = [each.rsplit("\r\033[K", 1)[-1] for each in said.split("warning: ")[:-1]]
+        assert len(before) == 3
+        assert all(re.fullmatch(r".*\n|(\x1b\[\d+m)*", each, re.DOTALL) for each in before)
+
     def test_one_file_is_an_object_with_all_ten_scores(self, emwatch: Run, folder: Path) -> None:
         ended = emwatch("classify", "--engine", "stub", "--json", "--no-data-bar", folder / "b.tif")
         document = json.loads(ended.stdout)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +54,28 @@ def test_ctrl_c_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
 
     assert ended.returncode == 1
     assert "no ledger here yet" in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_ctrl_c_at_a_question_is_an_interruption_like_any_other(tmp_path: Path) -> None:
+    import pty
+
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "emwatch", "init", "--out", tmp_path / "lab.yaml"]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        said, asked = b"", False
+        with suppress(OSError):  # it has ended
+            while part := os.read(master, 65536):
+                said += part
+                if not asked and b"samples: " in said:
+                    process.send_signal(signal.SIGINT)
+                    asked = True
+    os.close(master)
+
+    assert process.returncode == 130
+    assert said.endswith(b"\r\ninterrupted\r\n")
+    assert not (tmp_path / "lab.yaml").exists()
 
 
 def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
