@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import socket
 import sqlite3
 import subprocess
@@ -234,7 +235,8 @@ def _places(config: Config) -> Iterator[tuple[str, str]]:
     found |= dict.fromkeys((each for each in asked if "/" in each), "<pattern>")
     for place, word in sorted(found.items(), key=lambda each: -len(each[0])):
         if len(place) > 1:
-            yield from ((each, word) for each in {place, path_to_text(place), escaped(place)})
+            in_shell = shlex.quote(path_to_text(place)).strip("'")  # as a remedy of the doctor holds it
+            yield from ((each, word) for each in {place, path_to_text(place), escaped(place), in_shell})
 
 
 def _versions() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from emwatch.errors import ConfigError, WatchError
 from emwatch.filesystem import crosses_network, file_system_type, lacks_events
 from emwatch.frame import path_to_text
-from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time
+from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time, in_shell
 from emwatch.service.roots import checked_roots
 from emwatch.watch.events import Events
 from emwatch.watch.patterns import Patterns, frames_beside, is_named_like_a_picture
@@ -135,14 +135,15 @@ def _unwanted(pictures: list[Path], watch: WatchConfig) -> Finding:
 
 
 def _closed(root: Path, closed: list[Path]) -> Finding:
-    name = path_to_text(root)
+    name = in_shell(root)
     return Finding(
         "watch.permission",
         Level.ERROR,
         f"{path_to_text(closed[0])} may not be read by this user"
         + (f", and {len(closed) - 1} more" * (len(closed) > 1)),
         "every folder and frame readable by the user that emwatch runs as",
-        f"sudo usermod -aG $(stat -c %G {name}) emwatch; for a share, the options uid=, gid= and file_mode= of its mount",
+        f"sudo usermod -aG $(stat -c %G {name}) emwatch && sudo systemctl restart emwatch; where its group may not read either: "
+        f"sudo chmod -R g+rX {name}; for a share, the options uid=, gid= and file_mode= of its mount",
     )
 
 
@@ -177,7 +178,7 @@ def _unavailable(root: Path, error: Exception) -> Finding:
         Level.ERROR,
         f"{name}: {why}",
         "a directory that answers; emwatch waits for it, and records what was written meanwhile",
-        f"findmnt --target {name}; mount it again, or correct watch.directory",
+        f"findmnt --target {in_shell(root)}; mount it again, or correct watch.directory",
     )
 
 

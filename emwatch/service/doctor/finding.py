@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from emwatch.frame import path_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +75,11 @@ class Machine:
             return int((self.proc / "sys" / name).read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
+
+
+def in_shell(path: Path) -> str:
+    """Return a path as a command for a shell holds it: labs name folders ``SEM Data``."""
+    return shlex.quote(path_to_text(path))
 
 
 class NoAnswerError(Exception):

@@ -16,7 +16,7 @@ from emwatch.ledger.care import check as care
 from emwatch.ledger.care.backups import backups_of, made_at
 from emwatch.ledger.care.replacement import looks_like_ours
 from emwatch.ledger.sqlite_file import connect_to_read, quick_check
-from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time
+from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time, in_shell
 from emwatch.service.doctor.space import existing
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def check(config: Config, machine: Machine) -> Iterator[Checked]:
             yield answer_in_time(lambda: _backups(config, machine.now), machine.patience_s)
     except NoAnswerError:
         found = f"{path_to_text(ledger)}: no answer from its disk"
-        mend = f"findmnt --target {path_to_text(ledger.parent)}; put the ledger on a local disk: ledger.path"
+        mend = f"findmnt --target {in_shell(ledger.parent)}; put the ledger on a local disk: ledger.path"
         yield Checked("ledger", found, (Finding("ledger", Level.ERROR, found, "a disk that answers", mend),))
 
 
@@ -62,8 +62,8 @@ def _folder(ledger: Path, machine: Machine) -> Checked:
                 Level.ERROR,
                 f"{name}: {why}",
                 "a folder that the user of emwatch may write to: the ledger, its lock and its backups lie there",
-                f"sudo chown -R emwatch: {name}; for a disk that is read-only: sudo mount -o remount,rw "
-                f"$(findmnt -no TARGET --target {name})",
+                f"sudo chown -R emwatch: {in_shell(place)}; for a disk that is read-only: sudo mount -o remount,rw "
+                f"$(findmnt -no TARGET --target {in_shell(place)})",
             )
         )
     elif _is_anothers(ledger):
@@ -73,7 +73,7 @@ def _folder(ledger: Path, machine: Machine) -> Checked:
                 Level.NOTE,
                 f"{path_to_text(ledger)} belongs to another user than the one who asks (root)",
                 "the service's own user: what root makes beside the ledger, the service may not write",
-                "sudo -u $(stat -c %U " + path_to_text(ledger) + ") emwatch doctor",
+                f"sudo -u $(stat -c %U {in_shell(ledger)}) emwatch doctor",
             )
         )
     kind = file_system_type(place, machine.mount_table)
@@ -114,8 +114,11 @@ def _content(ledger: Path, backups: Path) -> Checked:
     if ledger.is_dir():
         mend = "correct ledger.path, then: emwatch config check"
     elif not looks_like_ours(ledger, backups):  # `run` and `db repair` refuse it if it is damaged
-        name = path_to_text(ledger)
-        mend = f"give another path as `ledger.path`; if it was the ledger: mv {name} {name}.damaged && systemctl restart emwatch"
+        aside = ledger.with_name(f"{ledger.name}.damaged")
+        mend = (
+            f"give another path as `ledger.path`; if it was the ledger: mv {in_shell(ledger)} {in_shell(aside)} && "
+            "systemctl restart emwatch"
+        )
     try:
         checked = list(care.check(ledger))
     except (LedgerError, OSError) as error:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from emwatch.frame import path_to_text
-from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time
+from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time, in_shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def check(config: Config, machine: Machine) -> Iterator[Checked]:
             checked = answer_in_time(lambda folder=folder, what=what: _checked(what, folder, seen), machine.patience_s)  # type: ignore[misc]
         except (NoAnswerError, OSError) as error:
             found = f"{path_to_text(folder)}: {getattr(error, 'strerror', None) or 'no answer'}"
-            mend = f"mount it again: findmnt --target {path_to_text(folder)}"
+            mend = f"mount it again: findmnt --target {in_shell(folder)}"
             yield Checked(
                 f"disk.{what}", found, (Finding(f"disk.{what}", Level.ERROR, found, "a disk that answers", mend),)
             )
@@ -62,7 +62,7 @@ def _checked(what: str, folder: Path, seen: set[int]) -> Checked | None:
                 Level.ERROR if free < LITTLE_BYTES // 10 else Level.WARNING,
                 f"{free / 1e6:.0f} MB free at {name}",
                 f"at least {LITTLE_BYTES / 1e6:.0f} MB: when the disk is full no frame is recorded",
-                f"du -xh --max-depth=2 {name}; old rows go with: emwatch db prune",
+                f"du -xh --max-depth=2 {in_shell(folder)}; old rows go with: emwatch db prune",
             )
         )
     if usage.f_files and usage.f_favail < _FEW_FILES:
@@ -72,7 +72,7 @@ def _checked(what: str, folder: Path, seen: set[int]) -> Checked | None:
                 Level.ERROR,
                 f"room for {usage.f_favail} more files at {name}",
                 f"room for at least {_FEW_FILES} (inodes)",
-                f"du -x --inodes --max-depth=2 {name}",
+                f"du -x --inodes --max-depth=2 {in_shell(folder)}",
             )
         )
     return Checked(f"disk.{what}", fact, tuple(findings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -713,3 +714,28 @@ class TestCauses:
 
         assert not found.healthy
         assert any("Too many levels of symbolic links" in each.found for each in found.findings)
+
+    @pytest.mark.parametrize("fault", ["no directory", "no frame to read", "no ledger", "no disk", "no room"])
+    def test_a_command_can_be_copied_whatever_the_folders_are_called(
+        self, machine: Machine, configure: Callable[..., Config], tmp_path: Path, fault: str
+    ) -> None:
+        place = tmp_path / "SEM Data of Ann's"
+        ledger_file, gone = place / "ledger.sqlite3", place / "gone"
+        config = configure(
+            ledger__path=ledger_file, watch__directory=gone if fault == "no directory" else tmp_path / "frames"
+        )
+        place.mkdir()
+        if fault == "no directory":
+            finding, named = only(directories.check(config, machine)), gone
+        elif fault == "no frame to read":
+            finding, named = directories._closed(place, [place]), place
+        elif fault == "no ledger":
+            ledger_file.write_bytes(b"no database" * 1000)
+            finding, named = only(iter([ledger._content(ledger_file, place)])), ledger_file
+        else:
+            place.rmdir()
+            place.symlink_to(place if fault == "no disk" else "/proc")
+            finding = next(each for one in space.check(config, machine) for each in one.findings)
+            named = place
+
+        assert os.fspath(named) in shlex.split(finding.mend.replace(";", " ; ").replace(")", " )"))

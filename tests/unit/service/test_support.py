@@ -146,3 +146,16 @@ def test_the_command_says_what_is_in_the_file_and_keeps_it_private(tmp_path: Pat
     assert [secret for secret in SECRETS if secret in content] == []
     assert file.stat().st_mode & 0o777 == 0o600
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
+
+
+def test_a_remedy_for_a_shell_names_no_folder(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(
+        f'watch: {{directory: "{tmp_path}/Ann\'s Gold Rods"}}\nledger: {{path: {tmp_path}/state/l.sqlite3}}\n'
+    )
+    loaded = load(file, environ={}, user_file=tmp_path / "none", system_file=tmp_path / "none")
+
+    hidden = written(support_parts(loaded, NOW, journal=["/no/journalctl"]))
+
+    assert "findmnt --target" in hidden
+    assert "Gold Rods" not in hidden
