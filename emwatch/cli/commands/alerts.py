@@ -13,7 +13,16 @@ from emwatch.alerts.alert import Alert
 from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
-from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable, tell_event
+from emwatch.cli.terminal.display import (
+    Column,
+    counted,
+    is_narrow,
+    moment_texts,
+    print_json,
+    print_table,
+    printable,
+    tell_event,
+)
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
 from emwatch.frame import path_to_text
@@ -74,17 +83,17 @@ def list_alerts(
                 f"snoozed until {until.astimezone():%Y-%m-%d %H:%M}: {printable(name or 'everything')}", err=True
             )
         if rows:
-            print_table(_LISTED, [_cells(each) for each in rows])
+            queued = moment_texts([each.created_at for each in rows], SystemClock().now(), narrow=is_narrow())
+            print_table(_LISTED, [_cells(each, at) for each, at in zip(rows, queued, strict=True)])
         else:
-            click.echo("there are no such alerts", err=True)
+            click.echo("there are no such alerts" if state or target else "there are no alerts", err=True)
     if not rows:
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
 
 
-def _cells(row: AlertRow) -> tuple[str, ...]:
+def _cells(row: AlertRow, queued: str) -> tuple[str, ...]:
     state = "acknowledged" if row.acknowledged_at is not None else row.state
     why = row.last_error or (f"held: {row.held}" if row.state == "pending" and row.held else row.reason)
-    queued = row.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     return str(row.id), queued, row.channel, row.target, state, why, path_to_text(row.path.name)
 
 

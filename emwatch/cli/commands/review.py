@@ -16,7 +16,18 @@ from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import asked_ledger, asked_ledger_option, config_option, json_option, logging_options
 from emwatch.cli.parameter_types import Category, Words
 from emwatch.cli.reviewing import login, record, review_of
-from emwatch.cli.terminal.display import Column, common_folder, counted, is_terminal, print_json, print_table, printable
+from emwatch.cli.terminal.display import (
+    Column,
+    common_folder,
+    counted,
+    is_narrow,
+    is_terminal,
+    moment_texts,
+    print_json,
+    print_table,
+    printable,
+)
+from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
 from emwatch.filesystem import real_path
 from emwatch.frame import Review, ReviewVerdict, path_to_text
@@ -35,7 +46,7 @@ _PICTURE_PX: Final = 800
 _LISTED = (
     Column("Reviewed", whole=True),
     Column("By", spare=3),
-    Column("Frame", align="right"),
+    Column("No.", align="right"),
     Column("Verdict"),
     Column("Counts", whole=True, spare=2),
     Column("Note", spare=1),
@@ -259,16 +270,17 @@ def _list(place: Path | Server, asked: dict[str, Any], *, as_json: bool) -> None
         print_json([{"id": each.id, **_document(each.path, each), "counts": each.counts} for each in rows])
     elif rows:
         below = common_folder([each.path for each in rows])
-        print_table(_LISTED, [_cells(each, below) for each in rows])
+        moments = moment_texts([each.reviewed_at for each in rows], SystemClock().now(), narrow=is_narrow())
+        print_table(_LISTED, [_cells(each, at, below) for each, at in zip(rows, moments, strict=True)])
     else:
         click.echo("nothing was reviewed", err=True)
     if not rows:
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
 
 
-def _cells(row: ReviewRow, below: Path | None) -> tuple[str, ...]:
+def _cells(row: ReviewRow, reviewed_at: str, below: Path | None) -> tuple[str, ...]:
     return (
-        row.reviewed_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        reviewed_at,
         row.reviewed_by,
         str(row.frame_id),
         row.verdict if row.category is None else f"{row.verdict}: {row.category}",

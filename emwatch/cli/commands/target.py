@@ -12,7 +12,17 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, ledger_option, load_config, logging_options
 from emwatch.cli.output_file import refuse_watched_output
 from emwatch.cli.parameter_types import moment
-from emwatch.cli.terminal.display import Column, common_folder, print_json, print_table, printable, tell_warning
+from emwatch.cli.terminal.display import (
+    Column,
+    category_text,
+    common_folder,
+    is_narrow,
+    moment_texts,
+    print_json,
+    print_table,
+    printable,
+    tell_warning,
+)
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError, ModelError
 from emwatch.frame import path_to_text
@@ -25,7 +35,7 @@ if TYPE_CHECKING:
 
 _FOUND: Final = (
     Column("Score", align="right"),
-    Column("Frame", align="right"),
+    Column("No.", align="right"),
     Column("Recorded", whole=True, spare=2),
     Column("Category", whole=True, spare=1),
     Column("File", shorten=True),
@@ -266,17 +276,19 @@ def tell_found(found: list[ScoredFrame], *, as_json: bool) -> None:
         )
     elif found:
         below = common_folder([each.frame.path for each in found])
+        narrow = is_narrow()
+        moments = moment_texts([each.frame.recorded_at for each in found], SystemClock().now(), narrow=narrow)
         print_table(
             _FOUND,
             [
                 (
                     f"{each.score:.2f}",
                     str(each.frame.frame_id),
-                    each.frame.recorded_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-                    each.frame.category or "",
+                    at,
+                    category_text(each.frame.category or "", narrow=narrow),
                     path_to_text(each.frame.path if below is None else each.frame.path.relative_to(below)),
                 )
-                for each in found
+                for each, at in zip(found, moments, strict=True)
             ],
         )
     else:

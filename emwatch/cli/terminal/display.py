@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,10 +19,14 @@ from emwatch.frame import path_to_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-#: Widths on a terminal: the gap between columns, the least readable width of a name, and the least at all.
+#: Widths on a terminal: the gap between columns, with and without room for all, the least readable width of a name, and
+#: the least at all.
 _GAP = 3
+_NARROW_GAP = 2
 _LEAST_WIDTH = 12
 _CRUMB = 6
+#: On a narrower terminal, times and categories are shortened, so that numbers and names stay complete.
+_ROOMY = 120
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -182,7 +187,10 @@ def _draw(columns: Sequence[Column], cells: Sequence[Sequence[str]], styles: Seq
 
     console = Console()
     widths = fitting_widths(columns, cells, console.width)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    tight = widths != fitting_widths(columns, cells, sys.maxsize)
+    if tight:
+        widths = fitting_widths(columns, cells, console.width, _NARROW_GAP)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=tight, header_style="bold", show_edge=False)
     for at, width in widths.items():
         column = columns[at]
         table.add_column(Text(column.title), justify=column.align, style=column.style, width=width, overflow="fold")
@@ -209,7 +217,9 @@ def both_ends(name: str, width: int) -> str:
     return f"{head}…{tail}"
 
 
-def fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> dict[int, int]:
+def fitting_widths(
+    columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int, gap: int = _GAP
+) -> dict[int, int]:
     """
     Choose which columns of a table are drawn, and how wide: by index, the width in a terminal's cells.
 
@@ -229,7 +239,7 @@ def fitting_widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], ro
     kept = list(range(len(columns)))
 
     def left(widths: Sequence[int]) -> int:
-        return room - sum(widths[at] for at in kept) - _GAP * (len(kept) - 1)
+        return room - sum(widths[at] for at in kept) - gap * (len(kept) - 1)
 
     for spare in sorted((at for at in kept if columns[at].spare), key=lambda at: -columns[at].spare):
         if left(readable) < 0:
@@ -267,6 +277,28 @@ def common_folder(paths: Sequence[Path]) -> Path | None:
         return None
     click.echo(f"below {printable(below)}", err=True)
     return below
+
+
+def is_narrow() -> bool:
+    """Return whether standard output is a terminal too narrow for whole times and categories."""
+    return is_terminal(sys.stdout) and shutil.get_terminal_size().columns < _ROOMY
+
+
+def moment_texts(moments: Sequence[datetime], now: datetime, *, narrow: bool) -> list[str]:
+    """
+    Return the moments of a table's rows for people, by this machine's clock.
+
+    On a narrow terminal, year and month are left out if all are of the present month, else the seconds.
+    """
+    local = [each.astimezone() for each in moments]
+    of_this_month = {(each.year, each.month) for each in local} <= {(now.astimezone().year, now.astimezone().month)}
+    shape = ("%d %H:%M:%S" if of_this_month else "%Y-%m-%d %H:%M") if narrow else "%Y-%m-%d %H:%M:%S"
+    return [each.strftime(shape) for each in local]
+
+
+def category_text(category: str, *, narrow: bool) -> str:
+    """Return the name of a category for people; on a narrow terminal its first word, which no two share."""
+    return category.split("_", maxsplit=1)[0] if narrow else category
 
 
 def number_text(value: float) -> str:

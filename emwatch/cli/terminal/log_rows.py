@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from dataclasses import fields
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from emwatch.cli.terminal.display import (
     Column,
+    category_text,
     common_folder,
     degrees_text,
-    is_terminal,
+    is_narrow,
     local_time,
+    moment_texts,
     number_text,
     print_json_list,
     print_ndjson,
     print_table,
     printable,
 )
+from emwatch.clock import SystemClock
 from emwatch.frame import FrameState, path_to_text
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ _COLUMNS = (
 )
 #: Columns that most logs have no word for: one without any would waste space.
 _SELDOM = ("Note", "Reviewed")
-#: On a narrower terminal, times and categories are shortened, so that numbers and names stay complete.
-_ROOMY = 120
 _STYLES = {FrameState.FAILED: "red", FrameState.SKIPPED: "dim", FrameState.BASELINE: "dim"}
 
 
@@ -101,8 +100,9 @@ def print_rows(rows: Iterable[LogRow]) -> int:
         return 0
     below = common_folder([row.path for row in shown])
     styles = [_STYLES.get(row.state, "green" if row.targets else "") for row in shown]
-    narrow = is_terminal(sys.stdout) and shutil.get_terminal_size().columns < _ROOMY
-    cells = [list(_cells(row, below, narrow=narrow)) for row in shown]
+    narrow = is_narrow()
+    moments = moment_texts([row.recorded_at for row in shown], SystemClock().now(), narrow=narrow)
+    cells = [list(_cells(row, at, below, narrow=narrow)) for row, at in zip(shown, moments, strict=True)]
     columns = list(_COLUMNS)
     for seldom in _SELDOM:
         at = next(at for at, column in enumerate(columns) if column.title == seldom)
@@ -115,20 +115,20 @@ def print_rows(rows: Iterable[LogRow]) -> int:
 
 def row_line(row: LogRow) -> str:
     """Return a row as one line for people: time, category, probability, magnification, targets, file."""
-    _, at, said, _, probability, magnification, _, targets, _, path = _cells(row, None, narrow=False)
+    [moment] = moment_texts([row.recorded_at], row.recorded_at, narrow=False)
+    _, at, said, _, probability, magnification, _, targets, _, path = _cells(row, moment, None, narrow=False)
     line = f"{at}  {said:<28} {probability:>5} {magnification:>9}  {printable(path)}"
     return f"{line}  {printable(targets)}" if targets else line
 
 
-def _cells(row: LogRow, below: Path | None, *, narrow: bool) -> Iterator[str]:
+def _cells(row: LogRow, recorded_at: str, below: Path | None, *, narrow: bool) -> Iterator[str]:
     yield str(row.id)
-    yield row.recorded_at.astimezone().strftime("%d %H:%M:%S" if narrow else "%Y-%m-%d %H:%M:%S")
+    yield recorded_at
     if row.category is not None:
-        category = row.category.split("_")[0] if narrow else row.category
-        yield f"{category}{' ?' if row.uncertain else ''}"
+        yield f"{category_text(row.category, narrow=narrow)}{' ?' if row.uncertain else ''}"
     else:
         yield f"{row.state.value}: {row.code}" if row.code else row.state.value
-    yield (row.reviewed or "").split("_")[0] if narrow else row.reviewed or ""
+    yield category_text(row.reviewed or "", narrow=narrow)
     yield "" if row.probability is None else f"{row.probability:.2f}"
     yield "" if row.magnification is None else number_text(row.magnification)
     yield "" if row.stage_tilt_deg is None else degrees_text(row.stage_tilt_deg)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 import emwatch.cli
 from emwatch.cli.terminal import display
-from emwatch.cli.terminal.display import Column, fitting_widths, print_table
+from emwatch.cli.terminal.display import Column, fitting_widths, moment_texts, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,9 @@ ROWS = (
     ("Biological ?", "0.37", "250,000", "52.0", "zeiss_tiff_of_a_long_session_0001.tif"),
     ("Tips", "0.97", "", "", "a"),
 )
+
+
+GAPS = [(" 17", " 0.97", "frame_0003.tif"), (" 18", " 0.83", "frame_0103.tif")]
 
 
 def test_with_room_for_all_every_column_is_as_wide_as_it_wants_to_be() -> None:
@@ -48,7 +52,7 @@ def test_on_a_narrow_terminal_no_number_is_broken_and_what_is_left_out_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(display, "is_terminal", lambda _stream: True)
-    monkeypatch.setenv("COLUMNS", "55")
+    monkeypatch.setenv("COLUMNS", "52")
     monkeypatch.setenv("NO_COLOR", "1")
     print_table(COLUMNS, ROWS)
     drawn, told = capsys.readouterr()
@@ -56,8 +60,36 @@ def test_on_a_narrow_terminal_no_number_is_broken_and_what_is_left_out_is_told(
     first = next(line for line in drawn.splitlines() if line.startswith("Biological"))
     assert first.split()[:4] == ["Biological", "?", "0.37", "250,000"]
     assert first.split()[4].startswith("zeiss")
-    assert max(map(len, drawn.splitlines())) <= 55
+    assert max(map(len, drawn.splitlines())) <= 52
     assert told == "no room for: Tilt\n"
+
+
+@pytest.mark.parametrize(("columns", "gap"), [(28, 3), (27, 2), (26, 2)])
+def test_where_room_is_short_the_gaps_go_before_the_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, gap: int
+) -> None:
+    monkeypatch.setattr(display, "is_terminal", lambda _stream: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_table((Column("No.", align="right"), Column("Prob.", align="right"), Column("File", shorten=True)), GAPS)
+    lines = capsys.readouterr().out.splitlines()
+
+    assert [line.rstrip() for line in lines[2:]] == [(" " * gap).join(row) for row in GAPS]
+
+
+@pytest.mark.parametrize(
+    ("recorded_at", "narrow", "shown"),
+    [
+        ("2026-11-02T09:05:07", True, "02 09:05:07"),
+        ("2026-10-02T09:05:07", True, "2026-10-02 09:05"),
+        ("2025-11-02T09:05:07", True, "2025-11-02 09:05"),
+        ("2025-11-02T09:05:07", False, "2025-11-02 09:05:07"),
+    ],
+)
+def test_a_day_without_its_month_is_of_this_month(recorded_at: str, narrow: bool, shown: str) -> None:
+    now = datetime.fromisoformat("2026-11-29T18:00:00").astimezone()
+    other = datetime.fromisoformat("2026-11-05T18:00:00").astimezone()
+
+    assert moment_texts([other, datetime.fromisoformat(recorded_at).astimezone()], now, narrow=narrow)[1] == shown
 
 
 def test_a_name_is_shortened_in_its_middle_and_stays_on_its_line(
