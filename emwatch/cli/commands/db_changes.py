@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -55,7 +56,8 @@ def prune(ledger: Path | None, config_file: Path | None, apply: bool, as_json: b
     Remove rows of the chosen kinds recorded before WHEN (90d, 2026-01-01, ...); without --apply, count them.
 
     Rows of files that still exist stay, because the files would be read and alerted again; so do frames of which others
-    are copies. The ledger is backed up first. The file does not shrink, but its free space is used again.
+    are copies. A file counts as gone only if its place can be seen: a share that is away, and outside the watched directories a
+    folder that is not there, may have it. The ledger is backed up first. The file does not shrink, but its free space is used again.
     """
     now = SystemClock().now().astimezone()
     before = {
@@ -78,11 +80,29 @@ def prune(ledger: Path | None, config_file: Path | None, apply: bool, as_json: b
 
 
 def _is_there(path: Path, roots: Sequence[Path]) -> bool:
-    """Return whether a file is there; one of a directory that cannot be seen just now counts as there."""
+    """
+    Return whether a file is there; one that cannot be looked for just now counts as there.
+
+    Of a watched directory that is the case while it, or what is left of the way to the file, is missing or empty, as the
+    place of a share that is away. Elsewhere the file's folder must be there: it may be one of another PC, whose ledger was
+    merged, or of an archive that is not mounted.
+    """
+    seen = next((each for each in path.parents if os.path.isdir(each)), None)  # noqa: PTH112 - a Path raises where it may not look
     root = next((root for root in roots if path.is_relative_to(root)), None)
-    if root is not None and not (root.is_dir() and any(os.scandir(root))):
+    if seen is None or _shows_nothing(seen):
+        return True
+    if not seen.is_relative_to(root) if root is not None else seen != path.parent:
         return True
     return os.path.lexists(path)
+
+
+@lru_cache(maxsize=1024)
+def _shows_nothing(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 def _print_pruned(found: dict[str, Pruned], *, apply: bool, as_json: bool) -> None:

@@ -111,7 +111,16 @@ def test_commands_that_write_are_refused_while_another_has_the_ledger(emwatch: R
     lock.release()
 
 
-def test_pruning_is_only_counted_unless_asked_to(emwatch: Run, ledger: Path) -> None:
+def move_frames(ledger: Path, folder: Path) -> None:
+    """Let the rows of a ledger name files of this folder."""
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE frames SET path = replace(path, '/data/sem', ?)", (str(folder),))
+
+
+def test_pruning_is_only_counted_unless_asked_to(emwatch: Run, ledger: Path, tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "another.tif").touch()
+    move_frames(ledger, tmp_path / "archive")
     asked = ("db", "prune", "--failed-before", "now", "--frames-before", "2d", "--ledger", ledger)
     counted = emwatch(*asked)
     applied = emwatch(*asked, "--apply", "--json")
@@ -133,6 +142,39 @@ def test_a_share_that_is_away_does_not_make_its_frames_gone(emwatch: Run, ledger
     done = emwatch("db", "prune", "--frames-before", "now", "--ledger", ledger, "--config", config)
 
     assert done.stdout.splitlines() == ["frames      0 to remove, 5 old ones stay"]
+
+
+@pytest.mark.parametrize(
+    ("watched", "files", "removed"),
+    [
+        ("other", [], 0),  # of a PC whose ledger was merged
+        ("other", ["share/"], 0),  # an archive that is not mounted
+        ("other", ["share/old/"], 0),
+        ("other", ["share/old/another.tif"], 5),
+        ("share", ["share/another.tif"], 5),  # its folder was deleted
+        (
+            "share",
+            ["share/another.tif", "share/old/"],
+            0,
+        ),  # the place of a share that is away, within the watched directory
+        ("share", ["share/"], 0),
+        ("share", [], 0),
+    ],
+)
+def test_a_frame_is_gone_only_if_its_place_can_be_seen(
+    emwatch: Run, ledger: Path, tmp_path: Path, watched: str, files: list[str], removed: int
+) -> None:
+    lab = tmp_path / "lab"
+    (lab / "other").mkdir(parents=True)
+    for each in files:
+        (lab / each).parent.mkdir(parents=True, exist_ok=True)
+        (lab / each).mkdir(parents=True, exist_ok=True) if each.endswith("/") else (lab / each).touch()
+    move_frames(ledger, lab / "share" / "old")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"watch: {{directory: {lab / watched}}}\n")
+    done = emwatch("db", "prune", "--frames-before", "now", "--ledger", ledger, "--config", config, "--json")
+
+    assert json.loads(done.stdout)["rows"]["frames"] == {"removed": removed, "kept": 5 - removed}
 
 
 def test_merging_a_ledger_into_a_new_one_takes_all_of_it(emwatch: Run, ledger: Path) -> None:
