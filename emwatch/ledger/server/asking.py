@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from contextlib import closing, contextmanager
 from datetime import date, datetime
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from emwatch.ledger.server.connect import Server
 
 _LOCAL_TIME: Final = Path("/etc/localtime")
+#: A zone as POSIX writes it, such as ``CET-1CEST,M3.5.0,M10.5.0/3`` (POSIX.1-2017, 8.3).
+_RULE: Final = re.compile(
+    r"([A-Z]{3,}|<[A-Z0-9+-]+>)[-+]?\d\d?(:\d\d)?([A-Z]{3,}([-+]?\d\d?)?(,[MJ\d][\w.,/:]*)?)?", re.IGNORECASE
+)
 _ROWS_AT_A_TIME: Final = 500
 #: Classes of SQLSTATE that are the question's own: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _OF_THE_QUESTION: Final = ("0A", "21", "22", "42", "54")
@@ -164,9 +169,10 @@ def _sql_error(error: DBAPIError, seconds: float | None) -> Exception:
 
 
 def _zone() -> str:
-    """Return the name of this machine's time zone; one without a name by its offset, as POSIX writes it."""
-    names = [os.environ.get("TZ", "").removeprefix(":")]
-    if not names[0]:
+    """Return this machine's time zone for PostgreSQL: its name or rule, or else its offset of today, as POSIX writes it."""
+    said = os.environ.get("TZ", "").removeprefix(":")
+    names = [said, said.partition("zoneinfo/")[2]]
+    if not said:
         names.append(os.path.realpath(_LOCAL_TIME).partition("zoneinfo/")[2])
     for name in names:
         try:
@@ -174,5 +180,7 @@ def _zone() -> str:
                 return ZoneInfo(name).key
         except (ValueError, OSError, KeyError):
             continue
+    if _RULE.fullmatch(said):
+        return said
     offset = time.localtime().tm_gmtoff
     return f"<here>{'-' if offset >= 0 else '+'}{abs(offset) // 3600:02}:{abs(offset) // 60 % 60:02}"
