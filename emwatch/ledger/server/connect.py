@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from emwatch.errors import AlertError, LedgerError
 from emwatch.ledger.schema import REVISION
 from emwatch.ledger.server.address import server_name
-from emwatch.ledger.server.tables import make_tables, revision_there
+from emwatch.ledger.server.tables import make_tables, revision_there, tables_of_others
 from emwatch.ledger.sqlite_file import LedgerUnavailableError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Server:
             release = connection.scalar(text("SHOW server_version"))
             revision = revision_there(connection)
             _fits(self.name, revision)
-            _check_encoding(self.name, connection)
+            _check_database(self.name, connection)
             if revision is None:
                 rights = "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
             else:
@@ -154,7 +154,7 @@ class Server:
         with self.errors(), (engine or self.engine()).connect() as connection:
             with connection.begin():
                 if not _fits(self.name, revision_there(connection)):
-                    _check_encoding(self.name, connection)
+                    _check_database(self.name, connection)
                     make_tables(connection)
             yield connection
 
@@ -185,10 +185,15 @@ def _fits(name: str, revision: str | None) -> bool:
     return revision == REVISION
 
 
-def _check_encoding(name: str, connection: Connection) -> None:
-    """Raise `LedgerError` for a database that cannot hold every name of a file."""
+def _check_database(name: str, connection: Connection) -> None:
+    """Raise `LedgerError` for a database that cannot hold every name of a file, or has such tables of another program."""
     if (found := connection.scalar(text("SHOW server_encoding"))) != "UTF8":
         raise LedgerError(f"{name}: the database is in {found}: make one with ENCODING 'UTF8' TEMPLATE template0")
+    if others := tables_of_others(connection):
+        raise LedgerError(
+            f"{name}: the database holds tables of another program ({', '.join(others)}): make one for emwatch alone, as "
+            "`emwatch docs many-microscopes` says"
+        )
 
 
 def explained(name: str, error: DBAPIError, *, reading: bool = False) -> LedgerError:

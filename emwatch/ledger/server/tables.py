@@ -149,6 +149,12 @@ def revision_there(connection: Connection) -> str | None:
     return connection.scalar(select(made_by.c.revision))
 
 
+def tables_of_others(connection: Connection) -> list[str]:
+    """Return which tables of a database have names of ours though no emwatch made any there."""
+    names = set(inspect(connection).get_table_names())
+    return [] if made_by.name in names else sorted(names & set(server_tables.tables))
+
+
 def make_tables(connection: Connection) -> None:
     """Make the tables and views, or add what an older emwatch did not have; within a transaction, for one at a time."""
     connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))

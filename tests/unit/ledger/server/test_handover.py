@@ -321,6 +321,23 @@ def test_words_for_what_is_wrong(server: Server, postgres: Postgres) -> None:
             ask()
 
 
+def test_tables_of_another_program_are_left_alone(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime, postgres: Postgres
+) -> None:
+    ledger.record(frame_of(), noon)
+    postgres.query(server.url, "CREATE TABLE sessions (id bigint PRIMARY KEY, cookie text)")
+    for ask in (lambda: handover.hand_over(noon), server.probe):
+        with pytest.raises(LedgerError, match=r"tables of another program \(sessions\)"):
+            ask()
+    found = postgres.query(server.url, "SELECT relname FROM pg_class WHERE relname IN ('sessions', 'frames')")
+    assert found == [("sessions",)]
+    columns = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'sessions'"
+    assert postgres.query(server.url, columns) == [(2,)]
+    postgres.query(server.url, "DROP TABLE sessions")
+    all_of(handover, noon)
+    assert held(server) == recorded(ledger.path)
+
+
 def test_a_password_that_is_changed_is_read_for_the_next_connection(
     ledger: Ledger, server: Server, frame_of: Make, noon: datetime, postgres: Postgres
 ) -> None:
