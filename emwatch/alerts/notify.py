@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _MISSING: Final = "notify: the extra `notify` is not installed: pip install 'emwatch[notify]'"
 
+_NO_ADDRESS: Final = "holds no address: expected one a line, and lines that begin with # do not count"
+
 
 class NotifySettings(ChannelSettings):
     """Alerts through the services whose Apprise addresses stand in a secret, one a line."""
@@ -49,10 +51,12 @@ class NotifySettings(ChannelSettings):
             yield _MISSING
         elif trouble := self.urls_from.trouble():
             yield f"urls_from: {trouble}"
+        elif not (urls := addresses(self.urls_from.read())):
+            yield f"urls_from: {_NO_ADDRESS}"
         else:
             from apprise import Apprise
 
-            for number, url in enumerate(addresses(self.urls_from.read()), 1):
+            for number, url in enumerate(urls, 1):
                 if Apprise.instantiate(url, suppress_exceptions=True) is None:
                     yield f"urls_from: address {number} is none that Apprise knows"
 
@@ -82,6 +86,8 @@ class NotifyChannel:
 
         """
         urls = addresses(self._urls())
+        if not urls:
+            raise AlertError(f"notify: {_NO_ADDRESS}")
         title = f"emwatch: {escaped(alert.target)}"
         picture = base64.b64encode(alert.thumbnail).decode("ascii")
         letter = {"urls": urls, "title": title, "body": "\n".join(as_lines(alert)), "picture": picture}
