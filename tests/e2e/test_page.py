@@ -448,6 +448,38 @@ def test_the_gallery_keeps_its_filter_in_the_address(site: Site) -> None:
     page.wait_for_selector("#count:text('6 frames')")
 
 
+def test_the_filter_that_is_shown_is_that_of_the_address_also_on_the_way_back(site: Site) -> None:
+    page = site.open("/frames?category=Tips&state=all")
+    for category in ("Powder", "Particles"):
+        page.locator("select[name=category]").select_option(category)
+        page.locator("#filter button").click()
+        page.wait_for_url(f"**category={category}*")
+        assert "state=all" in page.url, "a filter that has no field of its own stays"
+    for category in ("Powder", "Tips"):
+        page.go_back()
+        page.wait_for_url(f"**category={category}*")
+        playwright.expect(page.locator("select[name=category]")).to_have_value(category)
+
+
+def test_who_comes_back_from_a_frame_finds_the_gallery_as_it_was(site: Site) -> None:
+    before = _count(site.folder)
+    site.simulate(65, 13)
+    _until(lambda: _count(site.folder) == before + 65)
+    page = site.open("/frames")
+    page.get_by_role("button", name="Show more").click()
+    tiles = page.locator("#tiles > li")
+    playwright.expect(tiles).not_to_have_count(60)
+    shown = tiles.count()
+    last = tiles.last.locator("a")
+    number = last.get_attribute("href")
+    last.click()
+    page.wait_for_url(f"**{number}")
+    page.go_back()
+
+    playwright.expect(tiles).to_have_count(shown)
+    playwright.expect(page.locator(f"a[href='{number}']")).to_be_in_viewport()
+
+
 def test_a_picture_is_enlarged_by_keys_and_its_scale_bar_stays_true(site: Site) -> None:
     page = site.open("/frames/1")
     document = page.evaluate("async () => (await fetch('/api/v1/frames/1')).json()")

@@ -14,7 +14,8 @@ const tiles = document.getElementById("tiles");
 const teaching = teach(tiles);
 
 const more = document.getElementById("more");
-more?.addEventListener("click", async () => {
+
+async function showMore() {
   more.disabled = true;
   query.set("before", more.dataset.before);
   try {
@@ -25,7 +26,21 @@ more?.addEventListener("click", async () => {
     else more.remove();
   } catch (error) {
     document.getElementById("count").textContent = error.message;
+    throw error;
   } finally {
     more.disabled = false;
   }
-});
+}
+
+more?.addEventListener("click", () => showMore().then(
+  () => history.replaceState({ ...history.state, more: (history.state?.more ?? 0) + 1 }, ""),
+  () => {}, // said
+));
+
+// Who comes back from a frame finds the gallery as it was left.
+async function comeBack({ more: times, scroll }) {
+  for (let done = 0; done < times && more.isConnected; done += 1) await showMore();
+  scrollTo(0, scroll);
+}
+if (more && history.state?.more) comeBack(history.state).catch(() => {});
+addEventListener("pagehide", () => history.replaceState({ ...history.state, scroll: scrollY }, ""));
