@@ -312,7 +312,8 @@ class Config(Section):
         if not self.watch.directory:
             raise ConfigError(
                 "watch.directory: no acquisition directory is given. Name it on the command line, "
-                "set EMWATCH_WATCH_DIRECTORY, or write it in a configuration file:\n"
+                "set EMWATCH_WATCH_DIRECTORY, or write it in a configuration file, "
+                "which is that of `emwatch init`, or of --config FILE:\n"
                 "watch:\n"
                 "  directory: /path/to/the/acquisition/directory"
             )

@@ -95,6 +95,17 @@ def answers(path: Path, question: str, seconds: float | None) -> Iterator[tuple[
             raise _sql_error(path, error, seconds) from error
 
 
+#: Part of a message of SQLite, and what to do; the first match is used.
+_ADVICE: Final = (
+    ("one statement", f"; {ONE_READ_ONLY}"),
+    (
+        "no such table",
+        "; most is in the views v_log, v_hits and v_sessions, and `emwatch docs ledger` names all tables",
+    ),
+    ("no such column", "; `emwatch docs ledger` names the columns"),
+)
+
+
 def took_too_long(seconds: float | None) -> QuestionError:
     """Return the error of a question that was given up."""
     after = "it was given" if seconds is None else f"{seconds:g} s"
@@ -108,5 +119,6 @@ def _sql_error(path: Path, error: Exception, seconds: float | None) -> Exception
     if name == "SQLITE_AUTH":
         return QuestionError("QUESTION", f"{error}: {ONE_READ_ONLY}")
     if name in {"SQLITE_ERROR", "SQLITE_TOOBIG", "SQLITE_RANGE", "SQLITE_MISMATCH"} or not name:
-        return QuestionError("QUESTION", f"{error}" + (f"; {ONE_READ_ONLY}" if "one statement" in str(error) else ""))
+        advice = next((advice for part, advice in _ADVICE if part in str(error)), "")
+        return QuestionError("QUESTION", f"{error}{advice}")
     return explained(path, error)

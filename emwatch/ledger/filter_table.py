@@ -85,7 +85,9 @@ FILTERS: Final = (
     FilterKey("until", "when", "Recorded until; a day means its end.", metavar="WHEN"),
     FilterKey("session", "text", 'A session by its name or number, or "last".', metavar="WHICH"),
     FilterKey("path", "text", 'By file name, or by the whole path if there is a "/" in it.', metavar="GLOB"),
-    FilterKey("text", "text", "All these words in path, notes or metadata; wafer* is a beginning.", metavar="WORDS"),
+    FilterKey(
+        "text", "text", "All these words in path, notes or metadata; wafer*: words that begin so.", metavar="WORDS"
+    ),
     FilterKey(
         "where", "text", "An SQL expression over the columns of v_log, as in emwatch docs ledger.", metavar="SQL"
     ),

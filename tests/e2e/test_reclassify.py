@@ -92,7 +92,7 @@ def test_files_that_are_gone_changed_or_spoilt_are_told_and_the_others_judged(
     assert "its content differs from what was recorded" in told
     assert "0 judged by default" in told
     assert "; 3 were before;" in told
-    assert emwatch("reclassify", "--path", "nothing*").stderr == "no recorded frame is meant\n"
+    assert emwatch("reclassify", "--path", "nothing*").stderr == "no recorded frame meets the filters\n"
     emwatch.watched.rename(emwatch.home / "unmounted")
     assert "nor is its folder (is the share mounted?)" in emwatch("reclassify", expect=4).stderr
 

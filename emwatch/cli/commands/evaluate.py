@@ -83,9 +83,9 @@ def evaluate(
     """
     Measure how good a model is on labelled frames: scores, confusions, calibration, and what "uncertain" catches.
 
-    BUNDLE is the name of a kept bundle, six or more digits of its sha256, or a bundle's directory. Frames are read as the
+    BUNDLE is the name of a stored bundle, six or more digits of its sha256, or a bundle's directory. Frames are read as the
     daemon reads them. Intervals say how far chance reaches, counting sources, since frames of one source are alike.
-    Frames of sources that the bundle has learned from are told, and the figures on the others stand beside. Near duplicates
+    Frames of sources that the bundle has learned from are reported, with separate figures for the others. Near duplicates
     count once. Ends with 4 when some files could not be read.
 
     --out needs the extra "report" (pip install 'emwatch[report]').

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,19 +26,26 @@ from emwatch.cli.terminal.log_rows import print_fields, print_rows
 from emwatch.frame import FrameState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from emwatch.ledger.query import LedgerReader, LogFilter
 
 #: Rows shown on a terminal unless --limit says otherwise; anything else gets all of them.
 SCREENFUL = 50
+#: So many known names of a kind are told to who asks for another one.
+_NAMED = 10
 
 
 @click.command(short_help="List recorded frames.")
 @frame_filters
 @click.option("--failed", is_flag=True, help="Show only files that could not be read.")
-@click.option("--all", "everything", is_flag=True, help="Also show files that are not frames, and the baseline.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also show files that are not frames, and those that watch.catch_up: new left out.",
+)
 @click.option("--limit", metavar="N", type=click.IntRange(min=0), help="Show at most N rows; 0: all.")
 @click.option("--oldest-first", is_flag=True, help="Show the oldest first.")
 @asked_ledger_option
@@ -89,7 +97,7 @@ def log(config_file: Path | None, ledger: Path | str | None, **asked: Any) -> No
         else:
             found = print_fields(reader, wanted, names, shape, asked["parquet"])
         if not found:
-            for hint in _hints(reader, asked["session"], asked["target"], [each.name for each in config.targets]):
+            for hint in _hints(reader, asked, [each.name for each in config.targets]):
                 click.echo(hint, err=True)
     if not found:
         raise click.exceptions.Exit(Exit.NOTHING_FOUND)
@@ -100,8 +108,9 @@ def _refuse_both(names: list[str]) -> None:
         raise click.UsageError(f"--{names[0]} and --{names[1]} exclude each other")
 
 
-def _hints(reader: LedgerReader, session: str | None, target: str | None, configured: list[str]) -> Iterator[str]:
-    """Yield a hint if a session or target does not exist at all."""
+def _hints(reader: LedgerReader, asked: Mapping[str, Any], configured: list[str]) -> Iterator[str]:
+    """Yield a hint for each filter that no frame at all meets: no such session, target, instrument, and so on."""
+    session, target, path = asked["session"], asked["target"], asked["path"]
     if session not in (None, "last"):
         sessions = reader.sessions()
         if all(session not in (each.name, str(each.id)) for each in sessions):
@@ -110,6 +119,20 @@ def _hints(reader: LedgerReader, session: str | None, target: str | None, config
     if target is not None and target not in configured and target not in (met := reader.targets()):
         names = ", ".join(repr(name) for name in dict.fromkeys([*met, *configured]))
         yield f"there is no target {target!r}; {f'known are {names}' if names else 'there is none at all'}"
+    for name in ("instrument", "operator", "sample", "detector"):
+        if (glob := asked[name]) is not None:
+            known = [str(each.keys[0]) for each in reader.stats(_everything(), (name,)) if each.keys[0] is not None]
+            if not any(fnmatchcase(each.lower(), glob.lower()) for each in known):
+                first = ", ".join(repr(each) for each in known[:_NAMED]) + ", ..." * (len(known) > _NAMED)
+                yield f"no frame has the {name} {glob!r}; {f'known are {first}' if known else 'it is known of none'}"
+    if path is not None and not set(path) & set("*?["):
+        yield f"--path {path!r} means exactly this name; a part of names: --path '*{path}*'"
+
+
+def _everything() -> LogFilter:
+    from emwatch.ledger.filters import LogFilter
+
+    return LogFilter()
 
 
 def _filter(**asked: Any) -> LogFilter:

@@ -60,7 +60,7 @@ def meta(
     Each value is shown with its source; "computed" marks one that the file does not state itself. A directory means all
     frames below it. With --json, one FILE gives an object, anything else a list; --json always holds the original text.
     Categories that are hardly ever imaged at the frame's field width are named (model.doubt_by_scale), and a field width
-    that contradicts the pixel size is told.
+    that contradicts the pixel size is reported.
 
     If the file lacks values and the extra "ocr" is installed, they are read from the data bar in the picture, which
     takes about a second per frame. A value of the file is never replaced; a bar that differs from it raises a flag.

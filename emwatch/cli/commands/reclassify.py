@@ -141,7 +141,7 @@ def _report(result: Reclassified, classifier: Classifier, *, as_json: bool, fini
     if len(result.problems) > _MOST_TOLD:
         click.echo(f"and {len(result.problems) - _MOST_TOLD} more; --json has all", err=True)
     if not (result.done or result.known):
-        click.echo("no recorded frame is meant", err=True)
+        click.echo("no recorded frame meets the filters", err=True)
         return
     rows = [(old, new, str(count)) for (old, new), count in result.moves.most_common()]
     if rows:

@@ -32,7 +32,7 @@ def service() -> None:
     """
     Install emwatch as a service of systemd, ask how it is, and remove it.
 
-    As root the service is the machine's and runs as user "emwatch"; else it is the user's own. See [service](service.md).
+    As root the service is the machine's and runs as user "emwatch"; else it is the user's own. See emwatch docs service.
     """
 
 

@@ -55,9 +55,9 @@ def session() -> None:
     """
     Start, end, list, show and rename sessions.
 
-    A session is what frames belong together in. One that "start" opens takes the frames that are written until "end".
-    Others are of a folder (ledger.session_folders), or of the time: frames with no longer pause between them than
-    ledger.session_gap_minutes. The daemon may run: it records what these commands say within seconds.
+    A session is a group of frames that belong together. One that "start" opens takes the frames that are written until
+    "end". Other frames are grouped by their folder (ledger.session_folders), or by time: a new session begins after a
+    pause longer than ledger.session_gap_minutes. The daemon may run: it records what these commands say within seconds.
     """
 
 

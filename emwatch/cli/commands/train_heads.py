@@ -75,7 +75,7 @@ def heads(
     **asked: Any,
 ) -> None:
     """
-    Train a new head: ten categories, their calibration, and the detection of unfamiliar frames. See [training](training.md).
+    Train a new head: ten categories, their calibration, and the detection of unfamiliar frames. See emwatch docs training.
 
     The head starts from what taught the head that comes with the backbone, and learns the frames of DATASET beside it, which
     may be of any number of categories: 20 frames of each of two categories of one's own instrument help. It takes about a

@@ -117,6 +117,7 @@ class TestHelp:
         silent = [each.opts for each in command.params if isinstance(each, click.Option) and not each.help]
 
         assert command.help
+        assert "](" not in command.help, "a link of Markdown on a terminal"
         assert silent == []
 
     @pytest.mark.parametrize("path", PRESENT)

@@ -289,6 +289,30 @@ def test_a_name_that_is_not_there_is_told_apart_from_one_without_frames(ledger: 
         assert says in result.stderr
 
 
+def test_who_asks_for_an_instrument_or_a_name_that_no_frame_has_is_told_which_there_are(tmp_path: Path) -> None:
+    place = tmp_path / "l.sqlite3"
+    with Ledger(place) as opened:
+        for number, instrument in enumerate(("Merlin", "Auriga", "Merlin")):
+            named = make_metadata("zeiss", instrument=instrument, detector="SE2")
+            opened.record(make_outcome(f"/sem/frame_{number}.tif", str(number), metadata=named), NOON)
+
+    def told(*arguments: str) -> list[str]:
+        result = CliRunner().invoke(cli, ["log", "--ledger", str(place), *arguments])
+        return result.stderr.splitlines()
+
+    assert told("--instrument", "Zeiss") == [
+        "nothing found",
+        "no frame has the instrument 'Zeiss'; known are 'Auriga', 'Merlin'",
+    ]
+    assert told("--instrument", "merl*", "--tilt", "89..") == ["nothing found"]
+    assert told("--operator", "ana") == ["nothing found", "no frame has the operator 'ana'; it is known of none"]
+    assert told("--path", "frame") == [
+        "nothing found",
+        "--path 'frame' means exactly this name; a part of names: --path '*frame*'",
+    ]
+    assert told("--path", "nowhere*") == ["nothing found"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -153,7 +153,7 @@ class TestDirectories:
         finding = only(directories.check(config, machine))
 
         assert finding.found.startswith("no acquisition directory is given")
-        assert finding.found.endswith("in a configuration file")
+        assert finding.found.endswith("or of --config FILE")
         assert "emwatch init" in finding.mend
 
     def test_too_few_watches_for_the_folders_name_the_setting_and_a_number_that_suffices(
