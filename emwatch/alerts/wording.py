@@ -77,4 +77,5 @@ def as_lines(alert: Alert) -> list[str]:
         lines.append(f"stage tilt {alert.stage_tilt_deg:.1f}°")
     if alert.stage_x_mm is not None and alert.stage_y_mm is not None:
         lines.append(f"stage x {alert.stage_x_mm:.4f} mm, y {alert.stage_y_mm:.4f} mm")
-    return [*lines, f"frame {alert.frame_id}, recorded {alert.recorded_at}", f"alert {alert.key}"]
+    of = f"frame {alert.frame_id}, recorded {alert.recorded_at}" if alert.frame_id else f"noticed {alert.queued_at}"
+    return [*lines, of, f"alert {alert.key}"]

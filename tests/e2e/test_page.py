@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+import yaml
 from PIL import Image
 
 from emwatch.simulate.painter import draw_frame
@@ -535,15 +536,20 @@ def test_a_target_is_taught_by_clicking_and_then_hits(site: Site) -> None:
     for item in page.locator("#tiles li").all():
         kind = "shows it" if "Particles" in item.locator(".pale").inner_text() else "does not"
         item.get_by_role("button", name=kind).click()
-    page.locator("#target-name").fill("balls")
+    name = "balls: 5 µm"  # must be quoted in YAML
+    page.locator("#target-name").fill(name)
     page.get_by_role("button", name="Show what it would have found").click()
     page.wait_for_selector("#lesson .verdict", timeout=60_000)
     assert page.locator("#lesson .tile").count() >= 5
     assert not list(site.folder.glob("*targets*/*")), "nothing is kept yet"
     page.get_by_role("button", name="Save").click()
     page.wait_for_selector("#lesson :text('is saved, version 1')", timeout=60_000)
+    [told] = yaml.safe_load(page.locator("#lesson code").inner_text())["targets"]
+    assert told == {"name": name, "learned": name}
+    page.get_by_role("button", name="Show what it would have found").click()
+    page.wait_for_selector("#lesson .warn:has-text('its version 2')", timeout=60_000)
 
-    site.configure("{name: spheres, learned: balls}")
+    site.configure(f"{{name: spheres, learned: '{name}'}}")
     site.daemon.send_signal(signal.SIGHUP)
     _until(lambda: "spheres" in site.read("/api/v1/targets"))
     live = site.open()

@@ -59,7 +59,8 @@ export function teach(tiles) {
         element("p", { class: "verdict", role: "status" }, keep ? `“${found.name}” is saved, version ${found.version}` : `It would have found ${found.count.toLocaleString("en")} frame${found.count === 1 ? "" : "s"} of the log`),
         element("p", {}, `Expect, of frames like these: ${share(found.recall)} of what is meant is found; ${share(found.false_alarms)} of other frames are false alarms.`),
         ...found.warnings.map((each) => element("p", { class: "warn" }, each)),
-        keep ? element("p", {}, "Alerts for it come once the configuration has it, after a reload: ", element("code", {}, `targets: [{name: ${found.name}, learned: ${found.name}}]`)) : null,
+        keep ? element("p", {}, "Alerts for it come once the configuration has it, after a reload: ", element("code", {}, `targets: [{name: ${JSON.stringify(found.name)}, learned: ${JSON.stringify(found.name)}}]`)) : null,
+        !keep && found.version > 1 ? element("p", { class: "warn" }, `There is a target “${found.name}” already: saved, this is its version ${found.version}, and what taught it before counts no more.`) : null,
         element("ul", { class: "tiles", "aria-label": "What it would have found, the likeliest first" }, ...found.found.map((each) => element("li", {}, tile(each, `score ${each.score.toFixed(2)}`)))),
       );
       save.disabled = keep;

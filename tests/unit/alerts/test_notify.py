@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emwatch.alerts.notify import NotifyChannel, NotifySettings
+from emwatch.alerts.wording import as_lines
 from emwatch.errors import AlertError
 from emwatch.testing import make_alert
 
@@ -23,3 +24,11 @@ def test_an_alert_that_nobody_would_get_is_not_taken(tmp_path: Path, text: str) 
         NotifyChannel(settings.urls_from.read).send(make_alert())
     if importlib.util.find_spec("apprise") is not None:
         assert any("holds no address" in doubt for doubt in settings.doubts())
+
+
+def test_a_message_about_trouble_says_when_it_was_noticed_and_names_no_frame() -> None:
+    said = "\n".join(as_lines(make_alert(frame_id=0, target="emwatch", queued_at="2026-11-29T22:00:00+01:00")))
+
+    assert "noticed 2026-11-29T22:00:00+01:00" in said
+    assert "frame" not in said
+    assert "frame 7, recorded" in "\n".join(as_lines(make_alert(frame_id=7)))
