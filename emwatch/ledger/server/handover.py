@@ -81,15 +81,17 @@ class Handover:
                 batch = self._batch()
             if not batch.changed:
                 return 0
+            batches = batch.state.batches + 1
             with connection.begin():
                 registered = _registered(connection, batch.state, self._ledger, now)
-                if not self._agree(batch.state, registered):
-                    return self.hand_over(now)
-                _write(connection, batch, registered)
-                batches = batch.state.batches + 1
-                same = ledgers.c.number == registered.number
-                values = {"run": self._run, "batches": batches, "last_at": instant(now)}
-                connection.execute(update(ledgers).where(same).values(values))
+                agreed = self._agree(batch.state, registered)
+                if agreed:
+                    _write(connection, batch, registered)
+                    same = ledgers.c.number == registered.number
+                    values = {"run": self._run, "batches": batches, "last_at": instant(now)}
+                    connection.execute(update(ledgers).where(same).values(values))
+        if not agreed:  # begun again only now: the transaction had the server's row for itself
+            return self.hand_over(now)
         self._ledger.handover_changes(lambda here: changes.handed_over(here, batch, batches))
         return len(batch.changed)
 

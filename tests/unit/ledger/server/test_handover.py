@@ -246,6 +246,43 @@ def test_a_server_that_was_restored_is_given_everything_again(
     assert held(dumped) == recorded(ledger.path)
 
 
+@pytest.mark.parametrize(
+    "lost", ["TRUNCATE ledgers", "UPDATE ledgers SET batches = 1", "TRUNCATE ledgers, frames CASCADE"]
+)
+def test_a_server_that_is_restored_while_a_daemon_runs(
+    ledger: Ledger, server: Server, frame_of: Make, noon: datetime, postgres: Postgres, lost: str
+) -> None:
+    """The transaction that notices it must not wait for itself."""
+    impatient = Server(f"{server.url}?options=-c%20lock_timeout%3D2s", server.password)
+    handover = Handover(ledger, impatient)
+    for name in ("a", "b", "c"):
+        ledger.record(frame_of(f"/acq/{name}.tif", name), noon)
+        all_of(handover, noon)
+    postgres.query(server.url, lost)
+    ledger.record(frame_of("/acq/d.tif", "D"), noon)
+    all_of(handover, noon)
+    assert "everything is handed over again" in handover.news[0]
+    [(number,)] = postgres.query(server.url, "SELECT max(number) FROM ledgers")
+    assert held(server, int(str(number))) == recorded(ledger.path)
+
+
+def test_a_copied_file_is_noticed_while_daemons_run(
+    ledger: Ledger, server: Server, frame_of: Make, noon: datetime, tmp_path: Path
+) -> None:
+    impatient = Server(f"{server.url}?options=-c%20lock_timeout%3D2s", server.password)
+    handover = Handover(ledger, impatient)
+    ledger.record(frame_of(), noon)
+    all_of(handover, noon)
+    shutil.copy(ledger.path, tmp_path / "copy.sqlite3")
+    with Ledger(tmp_path / "copy.sqlite3") as copied:
+        other = Handover(copied, impatient)
+        for at, each in enumerate((copied, ledger, copied, ledger)):
+            each.record(frame_of(f"/acq/{at}.tif", str(at)), noon)
+            all_of(handover if each is ledger else other, noon)
+        paths_of = [{row["path"] for row in held(server, number)["frames"]} for number in (1, 2)]
+    assert sorted(map(len, paths_of)) == [2, 3]
+
+
 def test_tables_of_another_emwatch(
     handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime, postgres: Postgres
 ) -> None:
