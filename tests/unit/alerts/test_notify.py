@@ -32,3 +32,17 @@ def test_a_message_about_trouble_says_when_it_was_noticed_and_names_no_frame() -
     assert "noticed 2026-11-29T22:00:00+01:00" in said
     assert "frame" not in said
     assert "frame 7, recorded" in "\n".join(as_lines(make_alert(frame_id=7)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("apprise") is None, reason="needs the notify extra")
+@pytest.mark.parametrize("url", ["mailto://anna:secret@127.0.0.1:25?to=b@c.d&from=x@y.z", "nonsense://token-xyz"])
+def test_an_address_that_apprise_refuses_stands_in_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, url: str
+) -> None:
+    file = tmp_path / "addresses"
+    file.write_text(url, encoding="utf-8")
+    settings = NotifySettings.model_validate({"kind": "notify", "urls_from": {"file": file}})
+
+    assert list(settings.doubts()) == ["urls_from: address 1 is none that Apprise knows"]
+    assert caplog.text == ""
