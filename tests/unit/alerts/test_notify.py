@@ -35,6 +35,7 @@ def test_a_message_about_trouble_says_when_it_was_noticed_and_names_no_frame() -
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's import
 @pytest.mark.skipif(importlib.util.find_spec("apprise") is None, reason="needs the notify extra")
 @pytest.mark.parametrize("url", ["mailto://anna:secret@127.0.0.1:25?to=b@c.d&from=x@y.z", "nonsense://token-xyz"])
 def test_an_address_that_apprise_refuses_stands_in_no_log(
