@@ -107,7 +107,7 @@ def send_test(channel: str, config_file: Path | None) -> None:
     settings = config.alerts.channels.get(channel)
     if settings is None:
         known = ", ".join(config.alerts.channels)
-        raise click.BadParameter(f"no channel is called {channel!r}; there are {known}", param_hint="'CHANNEL'")
+        raise click.BadParameter(f"no channel is called {channel!r}; known are {known}", param_hint="'CHANNEL'")
     at = SystemClock().now()
     text = f"test of the channel {channel}: this is how an alert arrives"
     key = f"test-{at:%Y%m%dT%H%M%S%f}"

@@ -130,7 +130,7 @@ def test_a_running_daemon_does_what_is_asked_for(emwatch: Run, config: Path) -> 
         (("snooze", "--for", "soon"), "expected a time such as 30m, 2h or 1d"),
         (("snooze",), "say --for TIME or --off"),
         (("ack",), "--target NAME or --all"),
-        (("test", "fone"), "no channel is called 'fone'; there are terminal, phone"),
+        (("test", "fone"), "no channel is called 'fone'; known are terminal, phone"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(emwatch: Run, config: Path, arguments: tuple[str, ...], says: str) -> None:

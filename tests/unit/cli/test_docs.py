@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def test_a_page_that_does_not_exist_names_those_that_do() -> None:
     assert failed.exit_code == 2
     assert "../pyproject" in failed.stderr
     assert "operations" in failed.stderr
+
+
+def test_every_extra_that_a_message_or_a_page_names_is_there_and_explained() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    explained = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    texts = [*(ROOT / "emwatch").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    named = {name for each in texts for name in re.findall(r"emwatch\[(\w+)\]", each.read_text(encoding="utf-8"))}
+
+    assert {"web", "notebook", "parquet"} <= named <= extras.keys()
+    assert [name for name in sorted(named) if not re.search(rf"^\|.*`{name}`.*\|.*\|$", explained, re.MULTILINE)] == []
 
 
 def test_where_the_documentation_is() -> None:
