@@ -342,6 +342,7 @@ class Outcome:
     prediction: Prediction | None = None
     matches: tuple[Match, ...] = ()
     first_seen_at: datetime | None = None  #: when emwatch first saw the file, where that is known
+    may_describe: tuple[Path, ...] = ()  #: of a text file: frames that are read again if it tells of them
 
 
 #: Python takes names for text of the locale's encoding: not the same bytes, or text, for everybody who asks.

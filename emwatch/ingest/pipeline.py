@@ -19,6 +19,7 @@ from emwatch.frame import Candidate, FrameReading, FrameState, Outcome, Predicti
 from emwatch.ingest.events import STAGES, FrameDone, held_back
 from emwatch.ledger.column_types import moment_of_ns
 from emwatch.targets.rules import match_targets
+from emwatch.watch.patterns import frames_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,7 +183,9 @@ class Pipeline:
         """Return the outcome: the frame classified and matched with the targets, or the fault."""
         if frame.reading is None:
             error = frame.error or FrameError(f"{frame.path}: not read")
-            return failed(frame.path, frame.stat_key, error)
+            outcome = failed(frame.path, frame.stat_key, error)
+            beside = frames_beside(frame.path) if outcome.state is FrameState.SKIPPED else ()
+            return replace(outcome, may_describe=beside)
         frame.stages_end.append(self._clock.monotonic())
         try:
             return judged(frame.reading, self._judge, self._targets)

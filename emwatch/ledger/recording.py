@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from emwatch.errors import ReaderDied
 from emwatch.frame import FrameState
 from emwatch.ledger import row_values
+from emwatch.ledger.current import wants_sidecar
 from emwatch.ledger.outbox import AlertRules, Queued, drop_matches, write_matches
 from emwatch.ledger.prepared import Prepared
 from emwatch.ledger.schema import acquisition, bundles, embedding_spaces, embeddings, frames, predictions
@@ -72,6 +73,11 @@ _OUTDATE_PREDICTION: Final = (
 _CHANGE_PREDICTION: Final = update(predictions).where(
     predictions.c.frame_id == bindparam("of_frame"), predictions.c.bundle_sha256 == bindparam("of_bundle")
 )
+_READ_AGAIN: Final = (
+    update(frames)
+    .where(frames.c.path == bindparam("of_path"), frames.c.superseded_by.is_(None))
+    .values(retry_at=bindparam("at"))
+)
 _ADD_SPACE: Final = Prepared(insert(embedding_spaces).on_conflict_do_nothing(index_elements=["sha256"]))
 _PUT_EMBEDDING: Final = Prepared(insert(embeddings).prefix_with("OR REPLACE"))
 
@@ -107,6 +113,7 @@ def write_outcome(
     connection: Connection, outcome: Outcome, recorded_at: datetime, settings: RecordingSettings
 ) -> Recorded:
     """Apply one outcome; see `emwatch.ledger.writer.Ledger.record` for the rules."""
+    _read_described_again(connection, outcome, recorded_at)
     path = row_values.path_text(outcome.path)
     current = same = None
     if _HAS_ROW.run(connection, {"path": path}).fetchone() is not None:  # most files are new
@@ -128,6 +135,19 @@ def write_outcome(
     frame_id, new = _place(connection, path, (current, same), values)
     queued = _add_findings(connection, frame_id, outcome, recorded_at, settings.alerts, first=current is None)
     return Recorded(frame_id, new, values["duplicate_of"], queued.alerts, queued.held_back, queued.hit, queued.matches)
+
+
+def _read_described_again(connection: Connection, outcome: Outcome, now: datetime) -> None:
+    """
+    Have the frames read again that a text beside them tells of.
+
+    It stands in the text's own transaction: once its row is committed nothing else would tell of it after a kill.
+    """
+    if outcome.stat_key is None:
+        return
+    for path in outcome.may_describe:
+        if wants_sidecar(connection, path, outcome.path, outcome.stat_key):
+            connection.execute(_READ_AGAIN, {"of_path": row_values.path_text(path), "at": now})
 
 
 def _retry_at(outcome: Outcome, now: datetime, current: Row[Any] | None) -> datetime | None:

@@ -859,6 +859,23 @@ def test_a_sidecar_that_comes_late_brings_the_metadata_and_the_alert_that_waited
     assert rig.done() == [("a.tif", "recorded"), ("a.txt", "skipped")]
 
 
+def test_a_sidecar_that_was_recorded_last_before_a_stop_is_taken_over_at_the_next_start(rig: Rig) -> None:
+    """Its own row said that it was known, and only memory that its frame was to be read again."""
+    rig.write("a.tif", "a")
+    rig.until(rig.ingest(large=True), lambda: rig.done() == [("a.tif", "recorded")])
+    rig.write("a.txt", "text 5000")
+    rig.until(rig.ingest(large=True), lambda: ("a.txt", "skipped") in rig.done())
+    assert rig.reader.read.count("a.tif") == 1
+
+    rig.until(rig.ingest(large=True), lambda: rig.reader.read.count("a.tif") == 2)
+    alerts = rig.ledger.due_alerts("terminal", rig.clock.now(), 10)
+    ingest, later = rig.ingest(large=True), rig.clock.monotonic() + 100.0
+    rig.until(ingest, lambda: rig.clock.monotonic() > later)
+
+    assert sorted(alert.target for alert in alerts) == ["any tip", "large"]
+    assert rig.reader.read.count("a.tif") == 2
+
+
 def test_a_frame_with_a_black_tail_is_delayed_by_seconds_and_never_fails(rig: Rig) -> None:
     path = rig.write("a.tif", "dark")
     rig.hints.file(path, closed=True)
