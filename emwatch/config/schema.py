@@ -120,7 +120,7 @@ def server_url(url: str) -> str:
             "holds a password, which would stand in logs: leave it out, and write `server_password: {file: PATH}`, "
             "{env: VARIABLE} or {credential: NAME}"
         )
-    known = parts.scheme in {"postgresql", "postgresql+psycopg"} and url.isprintable()
+    known = parts.scheme in {"postgresql", "postgresql+psycopg"} and url.isprintable() and parts.netloc[-1:] != ":"
     if not known or not parts.path.strip("/") or port == 0 or not (parts.hostname or parse_qs(parts.query).get("host")):
         raise ValueError(f"is no address; expected {_SERVER_EXAMPLE}")
     return url

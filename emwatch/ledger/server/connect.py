@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError, StatementError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, StatementError
 from sqlalchemy.pool import NullPool
 
 from emwatch.errors import AlertError, LedgerError
@@ -28,6 +28,9 @@ _CONNECTING_S: Final = 10
 _NO_ANSWER_MS: Final = 20_000
 _LONGEST_STATEMENT_MS: Final = 120_000
 _NO_DRIVER: Final = "the ledger's server needs psycopg, which is not installed: pip install 'emwatch[postgres]'"
+_NO_ADDRESS: Final = (
+    "{}: ledger.server is no address that can be used: postgresql+psycopg://USER@HOST:PORT/DATABASE?OPTIONS"
+)
 _RIGHTS: Final = "the user may not write there: give it the rights as `emwatch docs many-microscopes` says"
 _READERS_RIGHTS: Final = (
     "the user may not read that: give it the rights of a reader as `emwatch docs many-microscopes` says"
@@ -78,10 +81,13 @@ class Server:
         Return an engine; by default it makes a connection each time it is asked for one. Each reads the password anew.
 
         Raises:
-            LedgerError: there is no driver.
+            LedgerError: there is no driver, or the address makes no sense to it.
 
         """
-        url = make_url(self.url).set(drivername="postgresql+psycopg")
+        try:
+            url = make_url(self.url).set(drivername="postgresql+psycopg")
+        except (ArgumentError, ValueError) as error:
+            raise LedgerError(_NO_ADDRESS.format(self.name)) from error
         more = url.query.get("options", "")
         url = url.difference_update_query(["options"]).update_query_dict(
             {"application_name": url.query.get("application_name", "emwatch")}
@@ -98,6 +104,11 @@ class Server:
             engine = create_engine(url, poolclass=pool, connect_args=options, hide_parameters=True, pool_pre_ping=True)
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise LedgerError(_NO_DRIVER) from error
+        except (
+            ArgumentError,
+            ValueError,
+        ) as error:  # ports in the options that are no numbers, or not as many as hosts
+            raise LedgerError(_NO_ADDRESS.format(self.name)) from error
         event.listen(engine, "do_connect", self._give_password)
         return engine
 

@@ -314,6 +314,8 @@ class TestTheExample:
         ),
         ("postgresql+psycopg:emwatch:hunter-two@db/emwatch", "is no address"),
         ("emwatch:hunter-two@db/emwatch", "is no address"),
+        ("postgresql+psycopg://emwatch@db:/emwatch", "is no address"),
+        ("postgresql+psycopg://emwatch@[::1]:/emwatch", "is no address"),
         ("host=db user=emwatch password=hunter-two", "is no address"),
         ("postgresql+psycopg://emwatch@db\u200b/emwatch", "is no address"),
         ("postgresql+psycopg://emwatch@db", "expected postgresql"),
