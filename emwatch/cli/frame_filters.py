@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from emwatch.cli.lazy import importing
-from emwatch.cli.parameter_types import Category, Number, Range, Words
+from emwatch.cli.parameter_types import Asked, Category, Number, Range
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState
 from emwatch.ledger.filter_table import FILTERS, log_filter
@@ -23,8 +23,8 @@ _TYPES: Final[Mapping[str, click.ParamType[Any]]] = {
     "category": Category(),
     "window": Range(),
     "share": Number(0, 1),
-    "text": Words(),
-    "when": click.STRING,
+    "text": Asked(),
+    "when": Asked(),
 }
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 else:
     _WindowType = _TextType = click.ParamType  # takes no type argument at run time in older click
 
+#: Of 64 bits with a sign, as both databases have them, with room for one more.
+_LARGEST: Final = 2**62
 #: How Python hands over a byte of an argument that is not UTF-8.
 _BYTE: Final = re.compile("[\udc80-\udcff]")
 
@@ -58,6 +60,27 @@ class Words(_TextType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
         """Return the text as the ledger spells it."""
         return spelled(str(value))
+
+
+class Asked(Words):
+    """Text that is looked for; an empty one would mean all there is: it comes from a variable that is not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as the ledger spells it."""
+        if not str(value).strip():
+            self.fail("is empty; was it meant to come from a variable that is not set?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Whole(click.IntRange):
+    """A number of rows, or of one row, that a database can hold."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the text as a number."""
+        number: int = super().convert(value, param, ctx)
+        if number > _LARGEST:
+            self.fail(f"{value} is larger than any number of the ledger", param, ctx)
+        return number
 
 
 class Range(_WindowType):

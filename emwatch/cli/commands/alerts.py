@@ -13,6 +13,7 @@ from emwatch.alerts.alert import Alert
 from emwatch.cli.exclusive import exclusive_ledger
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
+from emwatch.cli.parameter_types import Whole
 from emwatch.cli.terminal.display import (
     Column,
     counted,
@@ -60,7 +61,7 @@ def alerts() -> None:
 @alerts.command("list", short_help="List alerts, the newest first.")
 @click.option("--state", type=click.Choice(["pending", "delivered", "dead"]), help="Only alerts in this state.")
 @click.option("--target", metavar="NAME", help="Only alerts for this target.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), default=50, help="At most so many; default: 50.")
+@click.option("--limit", metavar="N", type=Whole(min=1), default=50, help="At most so many; default: 50.")
 @ledger_option
 @config_option
 @json_option
@@ -120,7 +121,7 @@ def send_test(channel: str, config_file: Path | None) -> None:
 
 
 @alerts.command(short_help="Try again what was given up or waits.")
-@click.argument("numbers", metavar="[ALERT]...", nargs=-1, type=click.IntRange(min=1))
+@click.argument("numbers", metavar="[ALERT]...", nargs=-1, type=Whole(min=1))
 @ledger_option
 @config_option
 @logging_options
@@ -160,7 +161,7 @@ def snooze(target: str, duration: str | None, off: bool, ledger: Path | None, co
 
 
 @alerts.command(short_help="Mark alerts as seen.")
-@click.argument("numbers", metavar="[ALERT]...", nargs=-1, type=click.IntRange(min=1))
+@click.argument("numbers", metavar="[ALERT]...", nargs=-1, type=Whole(min=1))
 @click.option("--target", metavar="NAME", help="Acknowledge all alerts for this target.")
 @click.option("--all", "everything", is_flag=True, help="Acknowledge all alerts.")
 @ledger_option

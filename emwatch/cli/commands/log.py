@@ -21,6 +21,7 @@ from emwatch.cli.options import (
     logging_options,
 )
 from emwatch.cli.output_file import refuse_watched_output
+from emwatch.cli.parameter_types import Whole
 from emwatch.cli.terminal.display import counted, is_terminal
 from emwatch.cli.terminal.log_rows import print_fields, print_rows
 from emwatch.frame import FrameState
@@ -46,7 +47,7 @@ _NAMED = 10
     is_flag=True,
     help="Also show files that are not frames, and those that watch.catch_up: new left out.",
 )
-@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="Show at most N rows; 0: all.")
+@click.option("--limit", metavar="N", type=Whole(min=0), help="Show at most N rows; 0: all.")
 @click.option("--oldest-first", is_flag=True, help="Show the oldest first.")
 @asked_ledger_option
 @config_option

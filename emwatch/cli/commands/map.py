@@ -12,6 +12,7 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, asked_ledger, asked_ledger_option, config_option, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
+from emwatch.cli.parameter_types import Whole
 from emwatch.cli.terminal.display import counted
 from emwatch.cli.thumbnails import thumbnails
 
@@ -24,7 +25,7 @@ _THUMBNAIL_PX: Final = 192
 
 @click.command("map", short_help="Draw where on the stage frames were taken.")
 @frame_filters
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N frames, the newest.")
+@click.option("--limit", metavar="N", type=Whole(min=1), help="At most N frames, the newest.")
 @click.option(
     "--out", metavar="FILE", type=AnyPath(), default=Path("stage-map.html"), show_default=True, help=".html or .svg."
 )

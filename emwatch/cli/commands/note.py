@@ -10,7 +10,7 @@ import click
 from emwatch.cli.entering import enter, tell_waiting, the_session, writer_name
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import config_option, json_option, ledger_option, load_config, logging_options
-from emwatch.cli.parameter_types import Words
+from emwatch.cli.parameter_types import Whole, Words
 from emwatch.cli.terminal.display import Column, print_json, print_table
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
@@ -33,8 +33,8 @@ _LONGEST: Final = 10_000
 @click.argument("what", required=False, metavar="[FRAME|SESSION]")
 @click.argument("text", required=False, type=Words())
 @click.option("--session", "of_session", is_flag=True, help="The number is that of a session.")
-@click.option("--change", metavar="N", type=click.IntRange(min=1), help="Put TEXT in place of this note.")
-@click.option("--remove", metavar="N", type=click.IntRange(min=1), help="Take this note back.")
+@click.option("--change", metavar="N", type=Whole(min=1), help="Put TEXT in place of this note.")
+@click.option("--remove", metavar="N", type=Whole(min=1), help="Take this note back.")
 @click.option("--by", metavar="NAME", type=Words(), help="Who writes; default: the login name.")
 @ledger_option
 @config_option

@@ -12,6 +12,7 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, asked_ledger, asked_ledger_option, config_option, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
+from emwatch.cli.parameter_types import Whole
 from emwatch.cli.terminal.bars import print_bars
 from emwatch.cli.terminal.display import counted
 from emwatch.errors import ConfigError
@@ -28,7 +29,7 @@ _BARS_IN_A_PICTURE: Final = 60
 @click.command(short_help="Plot categories, confidence, magnification and latency.")
 @click.argument("kind", type=click.Choice(_KINDS), default="categories")
 @frame_filters
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N frames, the newest.")
+@click.option("--limit", metavar="N", type=Whole(min=1), help="At most N frames, the newest.")
 @click.option("--out", metavar="FILE", type=AnyPath(), help="Write a .png or .svg file; needs emwatch[report].")
 @asked_ledger_option
 @config_option

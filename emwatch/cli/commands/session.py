@@ -19,7 +19,7 @@ from emwatch.cli.options import (
     load_config,
     logging_options,
 )
-from emwatch.cli.parameter_types import Words
+from emwatch.cli.parameter_types import Whole, Words
 from emwatch.cli.terminal.display import Column, print_json, print_table, printable
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
@@ -169,9 +169,7 @@ def rename(
 
 
 @session.command("list", short_help="List sessions.")
-@click.option(
-    "--limit", metavar="N", type=click.IntRange(min=0), default=_SHOWN, help="At most N; 0: all.", show_default=True
-)
+@click.option("--limit", metavar="N", type=Whole(min=0), default=_SHOWN, help="At most N; 0: all.", show_default=True)
 @asked_ledger_option
 @config_option
 @json_option

@@ -17,6 +17,7 @@ import click
 from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import asked_ledger, asked_ledger_option, config_option, logging_options
+from emwatch.cli.parameter_types import Whole
 from emwatch.cli.terminal.display import json_text, printable, tell_warning
 from emwatch.cli.terminal.log_rows import row_document, row_line
 from emwatch.errors import LedgerError
@@ -37,9 +38,7 @@ _STATES: Final = (FrameState.RECORDED, FrameState.FAILED)
 @click.command(short_help="Show the newest rows of the log, and those that come.")
 @frame_filters
 @click.option("-f", "--follow", is_flag=True, help="Go on with rows as they are recorded, until Ctrl-C.")
-@click.option(
-    "-n", "--lines", metavar="N", type=click.IntRange(min=0), default=10, show_default=True, help="Begin with N rows."
-)
+@click.option("-n", "--lines", metavar="N", type=Whole(min=0), default=10, show_default=True, help="Begin with N rows.")
 @click.option("--ndjson", is_flag=True, help="Print one JSON object per line.")
 @asked_ledger_option
 @config_option

@@ -17,6 +17,7 @@ from emwatch.cli.main import cli
 from emwatch.cli.parameter_types import Range
 from emwatch.cli.terminal.display import csv_cell
 from emwatch.frame import CATEGORIES, Window
+from emwatch.ledger.filter_table import FILTERS
 from emwatch.ledger.writer import Ledger
 from emwatch.testing import NOON, make_metadata, make_outcome
 
@@ -420,3 +421,29 @@ def _read_back(cells: dict[str, str], like: list[dict[str, Any]]) -> dict[str, A
         else:
             row[name] = text == "true" if isinstance(known, bool) else type(known)(text)
     return row | {"scores": scores or None}
+
+
+@pytest.mark.parametrize("key", [each.key for each in FILTERS if each.kind in {"text", "when"}])
+def test_an_empty_filter_is_refused_and_does_not_mean_every_frame(ledger: Path, key: str) -> None:
+    """``emwatch review --confirm --session "$SESSION"`` in a script that did not set it."""
+    before = ledger.read_bytes()
+    for command, empty in ((("log",), " "), (("review", "--confirm", "--yes"), "")):
+        ended = CliRunner().invoke(cli, [*command, f"--{key}", empty, "--ledger", str(ledger)])
+        assert ended.exit_code == 2
+        assert "is empty; was it meant to come from a variable that is not set?" in ended.stderr
+    assert ledger.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("log --limit", "tail --lines", "plot latency --limit", "map --limit", "session list --limit"),
+        *("alerts list --limit", "alerts ack", "note --remove"),
+    ],
+)
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**30])
+def test_a_number_that_no_database_holds_is_refused(ledger: Path, command: str, number: int) -> None:
+    ended = CliRunner().invoke(cli, [*command.split(), str(number), "--ledger", str(ledger)])
+    assert isinstance(ended.exception, SystemExit)
+    assert ended.exit_code == 2
+    assert "is larger than any number of the ledger" in ended.stderr
