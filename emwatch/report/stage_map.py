@@ -75,10 +75,12 @@ def stage_map(positions: Iterable[Position], *, on_sample: bool = False) -> Stag
     notes += [f"{count:,} of {len(placed):,}: {each}" for each, count in assumed.most_common()]
     makers = sorted({each.placement.vendor or "unknown" for each, _ in placed})
     if len(makers) > 1:
-        notes.append(f"frames of {', '.join(makers)} on one map: each stage has its own axes; choose with --instrument")
+        notes.append(
+            f"frames of {', '.join(makers)} on one map: each stage has its own axes; choose one with emwatch map --instrument"
+        )
     rotations = {round(each.placement.stage_rotation_deg or 0.0, 1) % 360 for each, _ in placed}
     if len(rotations) > 1 and not on_sample:
-        notes.append(f"{len(rotations)} stage rotations on one map: --on-sample turns the frames back")
+        notes.append(f"{len(rotations)} stage rotations on one map: emwatch map --on-sample turns the frames back")
     return StageMap(sorted(placed, key=lambda pair: bool(pair[0].targets)), unplaced, tuple(notes))
 
 

@@ -180,7 +180,7 @@ def ack(
     with LedgerReader(config.ledger.path) as reader:
         known = reader.unacknowledged(target=target, ids=numbers or None)
     if not known:
-        raise EmwatchError("there are no such alerts that were told and not acknowledged yet")
+        raise EmwatchError("none of these alerts was told and waits to be acknowledged; emwatch alerts list shows them")
     _ask(config, AlertRequest("acknowledge", tuple(known)), "acknowledged")
 
 

@@ -101,7 +101,7 @@ def test_what_was_assumed_and_what_does_not_belong_together_is_said() -> None:
     notes = "\n".join(stage_map([*CORNERS, position(5, unknown), position(6, turned)]).notes)
     assert "1 of 6: the scale is not known: drawn as a point" in notes
     assert "frames of JEOL, Zeiss on one map" in notes
-    assert "2 stage rotations on one map" in notes
+    assert "2 stage rotations on one map: emwatch map --on-sample" in notes
     assert "stage rotations" not in "\n".join(stage_map([position(6, turned)]).notes)
 
 
