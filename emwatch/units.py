@@ -170,3 +170,8 @@ def flag(text: str) -> bool:
     if word in {"off", "no", "false"}:
         return False
     raise ValueError(f"{text.strip()[:40]!r} is neither on nor off")
+
+
+def degrees_text(value: float) -> str:
+    """Return an angle for people, in tenths of a degree; smaller values are 0.0, without a sign."""
+    return f"{round(value, 1) + 0.0:.1f}"

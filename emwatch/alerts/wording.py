@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from emwatch.escape import escaped
 from emwatch.frame import path_to_text
+from emwatch.units import degrees_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,7 @@ def as_lines(alert: Alert) -> list[str]:
     if alert.magnification is not None:
         lines.append(f"magnification {alert.magnification:,.0f} x")
     if alert.stage_tilt_deg is not None:
-        lines.append(f"stage tilt {alert.stage_tilt_deg:.1f}°")
+        lines.append(f"stage tilt {degrees_text(alert.stage_tilt_deg)}°")
     if alert.stage_x_mm is not None and alert.stage_y_mm is not None:
         lines.append(f"stage x {alert.stage_x_mm:.4f} mm, y {alert.stage_y_mm:.4f} mm")
     of = f"frame {alert.frame_id}, recorded {alert.recorded_at}" if alert.frame_id else f"noticed {alert.queued_at}"

@@ -20,6 +20,7 @@ from emwatch.frame import CATEGORIES, FrameState, path_to_text
 from emwatch.ledger.filters import LogFilter
 from emwatch.report import stage_map
 from emwatch.report.timeline import bins_of, kind_of, timeline
+from emwatch.units import degrees_text, significant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,6 +117,10 @@ def check_extra(extra: str, instead: str = "") -> None:
         raise ConfigError(f"the page needs jinja2: pip install 'emwatch[{extra}]'{instead}")
 
 
+def _quantity(value: float, name: str) -> str:
+    return degrees_text(value) if name.endswith("_deg") else f"{significant(value, 5):,g}"
+
+
 def page(report: SessionReport, thumbnails: Mapping[int, bytes]) -> str:
     """Return the page; every text from outside is escaped. ``thumbnails``: JPEG files by frame number."""
     import jinja2
@@ -123,7 +128,13 @@ def page(report: SessionReport, thumbnails: Mapping[int, bytes]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"plain": escaped, "duration": duration_text, "clock": _clock, "few": _few}
+    environment.filters |= {
+        "plain": escaped,
+        "duration": duration_text,
+        "clock": _clock,
+        "few": _few,
+        "quantity": _quantity,
+    }
     document = report.document
     chart = stage_map.stage_map(report.positions)
     shown = {each.frame_id for each in report.shown_hits}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emwatch.escape import escaped
 from emwatch.frame import CATEGORIES, path_to_text
 from emwatch.stage import Bounds, Point, field_of_view
+from emwatch.units import degrees_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -121,7 +122,7 @@ def _facts(position: Position, field: FieldOfView, thumbnails: Mapping[int, byte
         "targets": [escaped(each) for each in position.targets],
         "at": field.centre,
         "size": size,
-        "tilt": position.placement.stage_tilt_deg,
+        "tilt": None if (tilt := position.placement.stage_tilt_deg) is None else degrees_text(tilt),
         "assumed": field.assumed,
         "thumbnail": None if jpeg is None else base64.b64encode(jpeg).decode("ascii"),
     }

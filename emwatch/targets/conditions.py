@@ -304,7 +304,8 @@ def _compared(value: float, minimum: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) < 1000 else f"{value:,.0f}"
+    shown = round(value, 2) + 0.0  # -0.00009 degrees, of a stage at rest, are 0
+    return f"{shown:,.2f}".rstrip("0").rstrip(".") if abs(shown) < 1000 else f"{value:,.0f}"
 
 
 if Category.__args__ != CATEGORIES:  # type: ignore[attr-defined]  # a Literal cannot be made from a tuple

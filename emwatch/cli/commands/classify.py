@@ -13,7 +13,6 @@ from emwatch.cli.options import AnyPath, config_option, json_option, load_config
 from emwatch.cli.terminal.display import (
     Column,
     common_folder,
-    degrees_text,
     number_text,
     print_json,
     print_table,
@@ -29,6 +28,7 @@ from emwatch.cli.terminal.frames import (
 )
 from emwatch.errors import FrameError
 from emwatch.frame import path_to_text
+from emwatch.units import degrees_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -316,8 +316,3 @@ def counted(number: int, thing: str) -> str:
 def result_words(recorded: int, hits: int, failed: int, skipped: int) -> list[str]:
     """Return what became of files, for people: 12 recorded, 1 hit, 0 failed, 3 skipped."""
     return [f"{recorded:,} recorded", counted(hits, "hit"), f"{failed:,} failed", f"{skipped:,} skipped"]
-
-
-def degrees_text(value: float) -> str:
-    """Return an angle for people, in tenths of a degree; smaller values are 0.0, without a sign."""
-    return f"{round(value, 1) + 0.0:.1f}"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from emwatch.cli.options import VERBOSITY
-from emwatch.cli.terminal.display import counted, degrees_text, printable
+from emwatch.cli.terminal.display import counted, printable
 from emwatch.frame import FrameState
 from emwatch.ingest.events import FrameDone, Notice, Ready
+from emwatch.units import degrees_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,6 @@ from emwatch.cli.terminal.display import (
     Column,
     category_text,
     common_folder,
-    degrees_text,
     is_narrow,
     local_time,
     moment_texts,
@@ -22,6 +21,7 @@ from emwatch.cli.terminal.display import (
 )
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState, path_to_text
+from emwatch.units import degrees_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -33,6 +33,8 @@ export async function ask(path, options = {}) {
 
 export const share = (value) => (value === null || value === undefined ? "" : value.toFixed(2));
 
+// In tenths, without the sign of a zero: a stage at rest is at -0.00009 degrees.
+export const degrees = (value) => (Math.round(value * 10) / 10 || 0).toFixed(1);
 export const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 6 });
 
 export function age(iso) {

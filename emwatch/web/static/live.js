@@ -1,4 +1,4 @@
-import { ageOf, ask, element, health, named, noHealth, number, picture, scores, secondsSince, size, theirClock, tile } from "./common.js";
+import { ageOf, ask, degrees, element, health, named, noHealth, number, picture, scores, secondsSince, size, theirClock, tile } from "./common.js";
 
 const RECENT = 24;
 const recent = document.getElementById("recent");
@@ -9,7 +9,7 @@ function showLast(frame) {
   shownId = frame.id;
   const facts = [];
   if (frame.magnification !== null) facts.push(`${number(frame.magnification)}×`);
-  if (frame.stage_tilt_deg !== null) facts.push(`tilt ${number(frame.stage_tilt_deg)}°`);
+  if (frame.stage_tilt_deg !== null) facts.push(`tilt ${degrees(frame.stage_tilt_deg)}°`);
   if (frame.working_distance_mm !== null) facts.push(`WD ${number(frame.working_distance_mm)} mm`);
   if (frame.accelerating_voltage_kv !== null) facts.push(`${number(frame.accelerating_voltage_kv)} kV`);
   if (frame.detector) facts.push(frame.detector);

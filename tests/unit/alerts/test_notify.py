@@ -26,6 +26,11 @@ def test_an_alert_that_nobody_would_get_is_not_taken(tmp_path: Path, text: str) 
         assert any("holds no address" in doubt for doubt in settings.doubts())
 
 
+def test_a_stage_at_rest_is_at_0_degrees() -> None:
+    assert "stage tilt 0.0°" in as_lines(make_alert(stage_tilt_deg=-8.9e-05))
+    assert "stage tilt 32.0°" in as_lines(make_alert(stage_tilt_deg=31.9981))
+
+
 def test_a_message_about_trouble_says_when_it_was_noticed_and_names_no_frame() -> None:
     said = "\n".join(as_lines(make_alert(frame_id=0, target="emwatch", queued_at="2026-11-29T22:00:00+01:00")))
 

@@ -75,7 +75,7 @@ def test_ack_and_retry_without_a_daemon(emwatch: Run, config: Path) -> None:
     assert (acknowledged.returncode, acknowledged.stderr) == (0, "1 alert acknowledged\n")
     assert (again.returncode, again.stderr) == (0, "1 alert will be tried again\n")
     assert states(emwatch, config) == [(3, "pending"), (2, "pending"), (1, "acknowledged")]
-    assert "no such alerts" in emwatch("alerts", "ack", "3", "--config", config).stderr
+    assert "none of these alerts was told" in emwatch("alerts", "ack", "3", "--config", config).stderr
 
 
 def test_what_was_left_for_a_daemon_is_done_before_what_is_asked_for_now(emwatch: Run, config: Path) -> None:

@@ -37,7 +37,15 @@ def _lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "targets: [{name: tips, category: Tips, alerts: [hook]}]\n"
     )
     at = make_metadata(
-        "Zeiss", stage_x_mm=1.0, stage_y_mm=2.0, horizontal_field_width_um=100.0, operator=HOSTILE, magnification=1e4
+        "Zeiss",
+        stage_x_mm=1.0,
+        stage_y_mm=2.0,
+        horizontal_field_width_um=100.0,
+        operator=HOSTILE,
+        magnification=1e4,
+        stage_tilt_deg=-8.9e-05,
+        working_distance_mm=7.123456789,
+        accelerating_voltage_kv=5.0,
     )
     with Ledger(tmp_path / "ledger.sqlite3") as ledger:
         for number in range(2):
@@ -99,6 +107,16 @@ def test_each_number_is_that_of_the_log(lab: Path) -> None:
         assert each["frames"] == int(counted.stdout)
     assert sum(sum(each["frames"].values()) for each in made["timeline"]) == 42
     assert len(made["hits"]) == made["counts"]["hits"] == 10
+
+
+@pytest.mark.slow
+def test_numbers_are_written_for_people(lab: Path) -> None:
+    pytest.importorskip("jinja2", reason="needs the report extra")
+    assert run(lab, "report", "last", "--out", str(lab / "report.html")).exit_code == 0
+    page = (lab / "report.html").read_text(encoding="utf-8")
+
+    assert "Magnification 10,000x to 10,000x; " in page
+    assert "5 to 5 kV; working distance 7.1235 to 7.1235 mm; tilt 0.0° to 0.0°" in page
 
 
 def test_it_tells_alerts_pauses_failures_and_reviews(lab: Path) -> None:

@@ -82,6 +82,7 @@ TILTED = {"stage_tilt_deg": {"min": 40.0}}
         (CLOSE, wires(magnification=float("nan")), False, "magnification unknown, wanted 10,000..50,000"),
         (CLOSE, wires(magnification=float("inf")), False, "magnification unknown, wanted 10,000..50,000"),
         (TILTED, wires(stage_tilt_deg=52.0), True, "stage tilt 52° within 40.."),
+        ({"stage_tilt_deg": {"max": 1.0}}, wires(stage_tilt_deg=-8.9e-05), True, "stage tilt 0° within ..1"),
         (TILTED, wires(stage_tilt_deg=52.25), True, "stage tilt 52.25° within 40.."),
         (TILTED, wires(stage_tilt_deg=39.99), False, "stage tilt 39.99° outside 40.."),
         ({"stage_tilt_deg": {"max": 1.0}}, wires(stage_tilt_deg=-0.5), True, "stage tilt -0.5° within ..1"),
