@@ -12,6 +12,8 @@ import click
 from emwatch.cli.terminal.display import printable, tell_warning
 from emwatch.errors import ConfigError
 from emwatch.filesystem import real_path
+from emwatch.foreign_file import read_bounded
+from emwatch.frame import path_to_text
 from emwatch.notebooks.registry import Attachment, NotebookAwayError, NotebookEntry, NotebookError, connect
 from emwatch.notebooks.waiting import WaitingPost, WaitingPosts
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from emwatch.config import Config
 
 TOKEN_VARIABLE: Final = "EMWATCH_NOTEBOOK_TOKEN"  # noqa: S105 - the name of the variable
+
+_LONGEST_BYTES: Final = 65_536
 
 
 def entry_of(config: Config, session_id: int, name: str, body_html: str, files: dict[str, bytes]) -> NotebookEntry:
@@ -75,6 +79,9 @@ def token_from(file: Path | None) -> str:
     if file is None:
         return os.environ.get(TOKEN_VARIABLE, "").strip()
     try:
-        return file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--token-file: {os.fspath(file)} cannot be read: {error}") from error
+        return read_bounded(file, _LONGEST_BYTES).decode("utf-8").strip()
+    except UnicodeDecodeError as error:  # its words hold a part of the token
+        raise ConfigError(f"--token-file: {path_to_text(file)} cannot be read: it is not UTF-8") from error
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"--token-file: {path_to_text(file)} cannot be read: {said}") from error

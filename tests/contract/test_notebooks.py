@@ -178,6 +178,16 @@ def test_a_token_or_address_that_cannot_be_right_is_not_shown_nor_kept(
     assert not (lab / "ledger.sqlite3.notebook.json").exists()
 
 
+@pytest.mark.parametrize("file", ["pipe", "/dev/zero", "a folder", "nothing there"])
+def test_a_token_file_that_is_none_is_not_waited_for(lab: Path, server: NotebookServer, file: str) -> None:
+    os.mkfifo(lab / "pipe")
+    (lab / "a folder").mkdir()
+    ended = post(lab, server, "--token-file", str(lab / file))
+    assert ended.exit_code == 78
+    assert "--token-file: " in ended.stderr
+    assert " cannot be read: " in ended.stderr
+
+
 def test_a_token_of_any_letters_is_not_shown(lab: Path, server: NotebookServer) -> None:
     ended = post(lab, server, token=f"{SECRET}\N{RIGHTWARDS ARROW}")
     assert ended.exit_code == 1, ended.output
