@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from emwatch.ledger.column_types import plain
 from emwatch.ledger.database import driver_of
 from emwatch.ledger.schema import REVISION
 from emwatch.ledger.sqlite_file import any_text, connect_to_read, explained, must_be_there
@@ -229,12 +230,16 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
     must_be_there(path)
     try:
         with closing(connect_to_read(path)) as driver:
-            driver.text_factory = any_text
+            driver.text_factory = _plain_text
             driver.execute("BEGIN")
             named = "SELECT count(*) FROM sqlite_master WHERE name IN ('handover_state', 'handover_changes')"
             yield driver if driver.execute(named).fetchone() == (2,) else None
     except sqlite3.Error as error:
         raise explained(path, error) from error
+
+
+def _plain_text(stored: bytes) -> str:
+    return plain(any_text(stored))  # PostgreSQL takes no NUL, which another program may have written into the file
 
 
 def _state(driver: sqlite3.Connection) -> HandoverState:

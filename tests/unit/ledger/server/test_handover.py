@@ -327,6 +327,19 @@ def test_texts_of_any_length_go_over(
         assert [str(row.path) for row in reader.rows(LogFilter(path=f"{deep}/*"))] == [f"{deep}/a.tif"]
 
 
+@pytest.mark.parametrize("text", ["'a' || char(0) || 'b'", "CAST(x'61ff62' AS TEXT)", "CAST(x'610062ff' AS TEXT)"])
+def test_bytes_that_another_program_wrote_hold_nothing_up(
+    handover: Handover, ledger: Ledger, server: Server, frame_of: Make, noon: datetime, text: str
+) -> None:
+    for name in ("a", "b"):
+        ledger.record(frame_of(f"/acq/{name}.tif", name), noon)
+    with closing(sqlite3.connect(ledger.path)) as driver, driver:
+        driver.execute(f"UPDATE frames SET reason = {text}, path = '/acq/' || {text} WHERE id = 1")
+    all_of(handover, noon)
+    assert [row["id"] for row in held(server)["frames"]] == [1, 2]
+    assert changes.waiting(ledger.path) == 0
+
+
 def test_words_for_what_is_wrong(server: Server, postgres: Postgres) -> None:
     secret = "not this one"
     name = server.url.rpartition("/")[2]
