@@ -28,7 +28,7 @@ def may_alert(*, copy: bool, overwritten: bool, told: bool, age: timedelta, max_
     """
     Return whether a new match of a frame may raise an alert: the one rule for every writer.
 
-    A ``copy`` was alerted as its original, what was ``overwritten`` is no longer on the screen, an earlier ledger has
+    A ``copy`` was alerted under another path, what was ``overwritten`` is no longer on the screen, an earlier ledger has
     ``told`` of the frame, or it is so old that nobody waits for it.
     """
     return not (copy or overwritten or told or age > max_age)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.alerts.alert import Alert
@@ -30,6 +30,17 @@ _MATCHED: Final = (
     select(frames, acquisition.c.acquired_at)
     .outerjoin(acquisition, acquisition.c.frame_id == frames.c.id)
     .where(frames.c.id == bindparam("of_frame"))
+)
+#: Whether a frame of the same content meets the target, or, of a copy, was judged by the same: its text, and its bar if read.
+_TOLD_AS_ANOTHER: Final = text(
+    "SELECT EXISTS (SELECT 1 FROM frames AS other JOIN matches AS met ON met.frame_id = other.id AND met.target = :target"
+    " WHERE other.sha256 = own.sha256 AND other.sha256 != '' AND other.id != own.id)"
+    " OR (own.duplicate_of IS NOT NULL AND EXISTS (SELECT 1 FROM frames AS other"
+    " LEFT JOIN metadata AS said ON said.frame_id = other.id"
+    " WHERE other.sha256 = own.sha256 AND other.sha256 != '' AND other.id != own.id AND other.state = 'recorded'"
+    " AND said.sidecar ->> '$.sha256' IS known.sidecar ->> '$.sha256'"
+    " AND (said.bar_read_at IS NOT NULL OR known.bar_read_at IS NULL)))"
+    " FROM frames AS own LEFT JOIN metadata AS known ON known.frame_id = own.id WHERE own.id = :frame"
 )
 _ANY_MATCH: Final = select(matches.c.frame_id).where(matches.c.frame_id == bindparam("of_frame")).limit(1)
 _ADD_MATCH: Final = insert(matches).on_conflict_do_nothing()
@@ -100,10 +111,20 @@ def _write(
     frame = connection.execute(_MATCHED, {"of_frame": frame_id}).one()
     age = frame_age(made_at, frame.recorded_at, frame.file_modified_at, row_values.moment_of_text(frame.acquired_at))
     told = rules.before.has_told(row_values.stat_key_from(frame.stat_key), frame.path, frame.sha256)
-    quiet = {"copy": frame.duplicate_of is not None, "overwritten": frame.superseded_by is not None, "told": told}
+    news = [each for each in new if not _was_told_as_another(connection, frame_id, each)]
+    quiet = {"copy": not news, "overwritten": frame.superseded_by is not None, "told": told}
     if may_alert(**quiet, age=age, max_age=rules.max_age):
-        return Queued(alerts=sum(_queue(connection, frame, each, made_at) for each in new), hit=hit)
-    return Queued(held_back=0 if any(quiet.values()) else len(new), hit=hit)
+        return Queued(alerts=sum(_queue(connection, frame, each, made_at) for each in news), hit=hit)
+    return Queued(held_back=0 if any(quiet.values()) else len(news), hit=hit)
+
+
+def _was_told_as_another(connection: Connection, frame_id: int, match: Match) -> bool:
+    """
+    Return whether a match of the same content under another path was told, or could have been.
+
+    A frame that was renamed before its text came or its data bar was read has them under its new name only.
+    """
+    return bool(connection.scalar(_TOLD_AS_ANOTHER, {"frame": frame_id, "target": match.target}))
 
 
 def _is_new(connection: Connection, frame_id: int, match: Match, made_at: datetime) -> bool:

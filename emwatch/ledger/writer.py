@@ -153,7 +153,8 @@ class Ledger:
             reach never supersedes a frame.
         (b) A path whose current row is failed, skipped or baseline: that row is updated, so a file has one row.
         (c) A recorded frame with another content: a new row that supersedes it.
-        (d) A content recorded under another path: a row with ``duplicate_of``, but no alert.
+        (d) A content recorded under another path: a row with ``duplicate_of``, and no alert, unless its text or data bar
+            is known under this path only.
         (e) Otherwise each match adds one alert per channel, with a key that is the same for ever, unless the frame is
             older than ``alert_max_age``.
         """

@@ -121,12 +121,44 @@ def test_an_alert_that_was_given_is_not_given_again(
     assert _rows(ledger, "SELECT reason FROM matches") == [("because known",)]
 
 
-def test_a_copy_matches_without_an_alert(ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime) -> None:
-    ledger.record(frame_of("/acq/a.tif"), noon)
+def test_a_frame_and_its_copy_raise_one_alert_whichever_bar_is_read_first(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    original = ledger.record(frame_of("/acq/a.tif"), noon).frame_id
+    copy, another = (ledger.record(frame_of(f"/acq/{name}.tif"), noon).frame_id for name in "bc")
+
+    assert ledger.add_data_bar(copy, _findings("late"), noon) == Queued(alerts=2)
+    assert ledger.add_data_bar(original, _findings("late"), noon) == Queued()
+    assert ledger.add_data_bar(another, _findings("late"), noon) == Queued()
+    assert _rows(ledger, "SELECT frame_id, target FROM matches") == [
+        (original, "late"),
+        (copy, "late"),
+        (another, "late"),
+    ]
+
+
+def test_a_copy_whose_bar_says_what_the_originals_said_raises_no_alert(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    """Another target since then is no news about the frame: moving a day's folder must not tell of all of it."""
+    original = ledger.record(frame_of("/acq/a.tif"), noon).frame_id
+    ledger.add_data_bar(original, _findings(), noon)
     copy = ledger.record(frame_of("/acq/b.tif"), noon).frame_id
 
-    assert ledger.add_data_bar(copy, _findings("late"), noon) == Queued()
-    assert _rows(ledger, "SELECT frame_id, target FROM matches") == [(copy, "late")]
+    assert ledger.add_data_bar(copy, _findings("later"), noon) == Queued()
+    assert ledger.record(frame_of("/acq/c.tif", targets=("later too",)), noon).alerts == 0
+
+
+def test_a_frame_that_was_renamed_before_its_text_came_raises_its_alert(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    ledger.record(frame_of("/acq/a.tif"), noon)
+    renamed, moved = frame_of("/acq/b.tif", targets=("t",)), frame_of("/acq/old/b.tif", targets=("t",))
+    ledger.record(replace(renamed, matches=()), noon)
+
+    alerts = [ledger.record(_with_sidecar(each, 333.0, _TEXT, "t"), noon).alerts for each in (renamed, moved, renamed)]
+
+    assert alerts == [1, 0, 0]
 
 
 def test_an_old_frame_matches_without_an_alert(

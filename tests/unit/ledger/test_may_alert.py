@@ -72,7 +72,7 @@ def test_the_age_is_configured_and_may_change(ledger: Ledger, frame_of: Callable
 
 
 def test_a_copy_does_not(ledger: Ledger, frame_of: Callable[..., Outcome], write: Any) -> None:
-    ledger.record(frame_of("/acq/first.tif"), NOW)
+    write(ledger, frame_of("/acq/first.tif"), NOW)
 
     assert write(ledger, frame_of("/acq/copy.tif"), NOW) == Queued()
 

@@ -241,14 +241,15 @@ def test_an_uncertain_prediction_meets_no_target_through_its_bar(rig: Rig) -> No
     assert rig.alerts() == []
 
 
-def test_a_copy_raises_no_alert_of_its_own(rig: Rig) -> None:
+def test_a_frame_and_its_copy_raise_one_alert(rig: Rig) -> None:
     rig.bars = rig.made(_CLOSE_UP)
     rig.record("a")
     rig.record("b", content="a")
     rig.reader.contents["b"] = "a"
     rig.run_dry()
 
-    assert rig.alerts() == [("close up", "a")]
+    assert rig.reader.read_names == ["b", "a"]
+    assert rig.alerts() == [("close up", "b")]
 
 
 @pytest.mark.parametrize(("hours", "expected"), [(71, [("close up", "a")]), (73, [])])
