@@ -75,7 +75,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return a command; the error for an unknown one names the most similar."""
         if args and args[0] not in self._table and not args[0].startswith("-"):
-            near = get_close_matches(args[0], self._table, n=1, cutoff=0.5)
+            options = [each for known in self.get_params(ctx) for each in known.opts if each == f"--{args[0]}"]
+            near = options or get_close_matches(args[0], self._table, n=1, cutoff=0.5)
             meant = f" Did you mean '{near[0]}'?" if near else f" There are: {', '.join(self._table)}."
             ctx.fail(f"No such command '{printable(args[0])}'.{meant}")
         name, command, rest = super().resolve_command(ctx, args)

@@ -53,6 +53,10 @@ __all__ = [
 _ROWS_AT_A_TIME = 500
 
 
+#: So many frames of one name are told to who means one of them.
+_NAMESAKES = 5
+
+
 class LedgerReader:
     """
     A ledger's file, or the ledgers of a server, for reading only: never disturbs the writer, never changes a byte.
@@ -138,6 +142,20 @@ class LedgerReader:
         of_path = (frames.c.path == row_values.path_text(path)) & frames.c.superseded_by.is_(None)
         with self._snapshot() as connection:
             return connection.scalar(select(frames.c.id).where(of_path).order_by(frames.c.recorded_at.desc()))
+
+    def number_called(self, name: str) -> int | None:
+        """
+        Return the number of the one current frame whose path ends with a name, as tables of the log shorten it.
+
+        ``None`` if there is none. Raises `LedgerError` if there are several.
+        """
+        if not name or set(name) & set("*?"):
+            return None
+        called = list(self.rows(LogFilter(path=f"*/{name}", limit=_NAMESAKES + 1)))
+        if len(called) > 1:
+            first = ", ".join(str(each.id) for each in called[:_NAMESAKES]) + ", ..." * (len(called) > _NAMESAKES)
+            raise LedgerError(f"{name}: several frames are called so: {first}; give the number, or the whole path")
+        return called[0].id if called else None
 
     def unacknowledged(self, *, target: str | None, ids: Sequence[int] | None) -> list[int]:
         """Return the numbers of alerts that were told and that nobody has acknowledged, of a target or among ``ids``."""

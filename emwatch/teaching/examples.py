@@ -150,7 +150,9 @@ def located(reader: LedgerReader | None, name: str | int | Path) -> tuple[Path, 
         return row.path, row.frame_id
     path = Path(text).absolute()
     row = None if reader is None else reader.to_review(path)
-    return path, None if row is None else row.frame_id
+    if row is None and reader is not None and not path.exists() and (number := reader.number_called(text)) is not None:
+        row = reader.to_review(number)
+    return (path, None) if row is None else (row.path, row.frame_id)
 
 
 def _is_number(name: str | int | Path) -> bool:

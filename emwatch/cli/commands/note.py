@@ -112,6 +112,8 @@ def _meant(reader: LedgerReader, what: str, *, of_session: bool) -> dict[str, An
     try:
         return {"session_id": the_session(reader, what).id}
     except EmwatchError as error:
+        if not of_session and (called := reader.number_called(what)) is not None:
+            return {"frame_id": called}
         raise EmwatchError(f"{path_to_text(Path(what))}: is no recorded frame, and {error}") from error
 
 

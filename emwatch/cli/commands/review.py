@@ -219,6 +219,8 @@ def _frames(config: Config, named: Sequence[str]) -> list[ToReview]:
             number = int(name) if name.isascii() and name.isdecimal() and len(name) < 19 else None
             if number is None:
                 frame = reader.to_review(Path(name)) or reader.to_review(real_path(Path(name)))
+                if frame is None and (number := reader.number_called(name)) is not None:
+                    frame = reader.to_review(number)
             else:
                 frame = reader.to_review(number)
             if frame is None:
@@ -227,8 +229,8 @@ def _frames(config: Config, named: Sequence[str]) -> list[ToReview]:
                 found[frame.frame_id] = frame
     if unknown:
         raise EmwatchError(
-            f"no recorded frame is {', '.join(unknown)}: give the number or the path that emwatch log "
-            "shows; nothing was reviewed"
+            f"no recorded frame is {', '.join(unknown)}: give the number that emwatch log shows, or "
+            "the path; nothing was reviewed"
         )
     return list(found.values())
 

@@ -119,12 +119,14 @@ def _known(config: Config, place: Path | Server, frame: str, similar: int) -> _K
     with LedgerReader(place) as reader:
         number = int(frame) if frame.isascii() and frame.isdecimal() and len(frame) < 19 else None
         if number is None:
-            number = reader.number_of(Path(frame)) or reader.number_of(real_path(Path(frame)))
+            number = (
+                reader.number_of(Path(frame)) or reader.number_of(real_path(Path(frame))) or reader.number_called(frame)
+            )
         this = LogFilter(ids=(number or 0,), superseded=True, states=tuple(FrameState))
         row = next(reader.rows(this), None)
         if row is None:
             raise EmwatchError(
-                f"no frame is {path_to_text(Path(frame))}: give the number or the path that emwatch log shows"
+                f"no frame is {path_to_text(Path(frame))}: give the number that emwatch log shows, or the path"
             )
         known = _Known(
             row,

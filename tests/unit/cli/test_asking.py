@@ -25,7 +25,8 @@ from emwatch.frame import Review, ReviewVerdict
 from emwatch.ledger.entries import Note
 from emwatch.ledger.query import LedgerReader
 from emwatch.ledger.writer import Ledger
-from emwatch.testing import make_outcome, make_prediction
+from emwatch.teaching import examples
+from emwatch.testing import NOON, make_outcome, make_prediction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -297,3 +298,43 @@ class TestTail:
         assert tail.wait(timeout=20) == 0
         assert tail.stderr is not None
         assert tail.stderr.read() == ""
+
+
+class TestNamesOfTheTable:
+    """Tables leave out the folder that all files share: what then stands there must find the frame again."""
+
+    @pytest.fixture(name="folders")
+    def _folders(self, tmp_path: Path) -> Path:
+        place = tmp_path / "l.sqlite3"
+        with Ledger(place) as opened:
+            for at, name in enumerate(("a/one.tif", "a/two.tif", "b/two.tif", "a/[3].tif")):
+                opened.record(make_outcome(f"/sem/{name}", str(at), prediction=make_prediction("Tips", 0.9)), NOON)
+        return place
+
+    @pytest.mark.parametrize(
+        ("name", "number"), [("one.tif", 1), ("a/two.tif", 2), ("b/two.tif", 3), ("[3].tif", 4), ("ONE.tif", 1)]
+    )
+    def test_a_frame_is_found_by_it(self, folders: Path, name: str, number: int) -> None:
+        shown = json.loads(run("show", name, "--json", "--ledger", folders).stdout)
+        reviewed = json.loads(run("review", name, "--confirm", "--by", "Ana", "--json", "--ledger", folders).stdout)
+        noted = run("note", name, "seen", "--by", "Ana", "--ledger", folders)
+        with LedgerReader(folders) as reader:
+            located = examples.located(reader, name)
+            notes = reader.notes(frame_id=number)
+
+        assert (shown["id"], reviewed["reviews"][0]["frame_id"], located[1]) == (number, number, number)
+        assert (noted.exit_code, [each.text for each in notes]) == (0, ["seen"])
+
+    @pytest.mark.parametrize("command", [("show",), ("review", "--confirm", "--by", "Ana"), ("note",), ("similar",)])
+    def test_one_of_several_frames_is_asked_for_by_number(self, folders: Path, command: tuple[str, ...]) -> None:
+        result = run(*command, "two.tif", "--ledger", folders)
+
+        assert result.exit_code == 1
+        assert "two.tif: several frames are called so: 3, 2; give the number, or the whole path" in result.stderr
+
+    @pytest.mark.parametrize("name", ["wo.tif", "*.tif", "t?o.tif", ""])
+    def test_part_of_a_name_is_none(self, folders: Path, name: str) -> None:
+        result = run("show", name, "--ledger", folders)
+
+        assert result.exit_code == 1
+        assert "give the number that emwatch log shows, or the path" in result.stderr

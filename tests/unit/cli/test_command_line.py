@@ -155,6 +155,11 @@ class TestHelp:
         assert result.exit_code == Exit.USAGE
         assert "Did you mean 'classify'?" in result.stderr
 
+    @pytest.mark.parametrize("word", ["help", "version"])
+    def test_an_option_that_is_written_like_a_command_is_named(self, word: str) -> None:
+        assert f"Did you mean '--{word}'?" in CliRunner().invoke(cli, [word]).stderr
+        assert "--version" not in CliRunner().invoke(cli, ["db", word]).stderr
+
     def test_the_version_is_the_packages(self, emwatch: Run) -> None:
         assert emwatch("--version").stdout == f"emwatch {__version__}\n"
 
