@@ -36,6 +36,7 @@ _BATCH: Final = 16
 _AHEAD: Final = 2
 #: A file younger than this may still be being written; it is left to the next scan.
 SETTLED_S: Final = 30.0
+_DAY_NS: Final = 86_400 * 10**9
 #: Losses of workers in one scan: a process that the system kills for its memory will be killed again.
 _MOST_LOSSES: Final = 5
 
@@ -121,9 +122,20 @@ class Archive:
                 if listing.trouble:
                     tell(listing.trouble)
                 files = changes.in_folder(listing.folder, listing.files).files
-                settled_before_ns = int((self.clock.now().timestamp() - SETTLED_S) * 1e9)
-                settled = {path: key for path, key in files.items() if key.mtime_ns <= settled_before_ns}
+                now_ns = int(self.clock.now().timestamp() * 1e9)
+                settled = {path: key for path, key in files.items() if _is_settled(key, now_ns)}
                 yield settled, len(files) - len(settled)
+
+
+def _is_settled(key: StatKey, now_ns: int) -> bool:
+    """
+    Return whether a file was last changed long enough ago.
+
+    The clock of a microscope that was ahead leaves times to come; then it counts when the file last changed here. Where that
+    is no time either, by a share whose own clock is ahead by more than a day, nothing tells, and the file is read.
+    """
+    changed_ns = key.mtime_ns if key.mtime_ns <= now_ns else key.ctime_ns
+    return changed_ns <= now_ns - int(SETTLED_S * 1e9) or changed_ns > now_ns + _DAY_NS
 
 
 def scan_archive(

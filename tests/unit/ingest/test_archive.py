@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import BrokenExecutor, Future
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,6 +133,20 @@ def test_a_file_that_may_still_be_written_is_left_to_the_next_scan(
     assert scan(root, ledger, clock, Hands()).recorded == 39
     clock.advance(60)
     assert scan(root, ledger, clock, Hands()).recorded == 1
+
+
+def test_a_file_of_a_microscope_whose_clock_is_ahead_goes_by_when_it_came_here(root: Path, ledger: Ledger) -> None:
+    """It was left out as too young, until the time came that the clock had shown."""
+    now = datetime.now(UTC)
+    path = root / "year0" / "00.tif"
+    at = (now + timedelta(days=400)).timestamp()
+    os.utime(path, (at, at))
+    came = datetime.fromtimestamp(path.stat().st_ctime, UTC)
+    assert archive(root, ledger, ManualClock(came + timedelta(seconds=5))).count() == (39, 1)
+    assert archive(root, ledger, ManualClock(came + timedelta(seconds=60))).count() == (40, 0)
+    behind = ManualClock(came - timedelta(hours=1))  # this PC's own clock, or that of a share
+    assert archive(root, ledger, behind).count() == (39, 1)
+    assert archive(root, ledger, ManualClock(came - timedelta(days=2))).count() == (40, 0)
 
 
 @pytest.mark.parametrize("lost", [(0,), (1,), (0, 3), (2, 4, 5)])
