@@ -125,7 +125,10 @@ def must_be_there(path: Path) -> None:
             f"{path}: is a directory, and the ledger is a file: name it, for example {path / 'ledger.sqlite3'}, "
             "with `--ledger` or as `ledger.path`"
         )
-    raise LedgerError(f"{path}: no ledger here yet: `emwatch run` makes it, or give its path as `ledger.path`")
+    raise LedgerError(
+        f"{path}: no ledger here yet: `emwatch run` makes it; one at another place is that of "
+        "--ledger FILE, or of the ledger.path in --config FILE"
+    )
 
 
 def explained(path: Path, error: Any) -> LedgerError:

@@ -133,8 +133,11 @@ class TestHelp:
             if option.startswith("--") and f"`{option}" not in section and f", {option}" not in section
         ]
 
+        paragraphs = re.sub(r"[`\"]", "", section.partition("\n| Option")[0].strip()).split("\n\n")
+
         assert section
         assert missing == []
+        assert not path or len(paragraphs) == len(set(paragraphs)), "said twice"
 
     @pytest.mark.parametrize("path", LEAVES)
     def test_every_command_can_say_more_or_less(self, path: tuple[str, ...]) -> None:

@@ -180,7 +180,9 @@ def test_without_a_ledger_one_line_says_what_makes_it(emwatch: Run, tmp_path: Pa
     ended = emwatch("log", "--ledger", tmp_path / "none.sqlite3")
 
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert re.fullmatch(r"error: .*none\.sqlite3: no ledger here yet: `emwatch run` makes it.*\n", ended.stderr)
+    assert re.fullmatch(
+        r"error: .*none\.sqlite3: no ledger here yet: `emwatch run` makes it; .*--ledger.*--config FILE\n", ended.stderr
+    )
 
 
 def test_the_ledger_of_the_configuration_is_asked(emwatch: Run, ledger: Path) -> None:
