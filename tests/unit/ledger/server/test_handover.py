@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sqlite3
 import string
@@ -8,6 +9,7 @@ import traceback
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,14 +23,14 @@ from emwatch.ledger.query import LedgerReader
 from emwatch.ledger.server import changes
 from emwatch.ledger.server.connect import Server
 from emwatch.ledger.server.handover import Handover
-from emwatch.ledger.server.tables import NUMBERS, OF_FRAMES, SPAN, server_tables
+from emwatch.ledger.server.tables import NUMBERS, OF_FRAMES, SHARED, SPAN, server_tables
 from emwatch.ledger.writer import Ledger
 from emwatch.testing import make_prediction
+from tests.recorded import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-    from pathlib import Path
 
     from emwatch.frame import Outcome
     from tests.postgres import Postgres
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 #: They need PostgreSQL, which `.ci/run` installs before the slow tests.
 pytestmark = pytest.mark.slow
 
+REPOSITORY = Path(__file__).resolve().parents[4]
 _TABLES = ("sessions", "frames", *OF_FRAMES)
 
 
@@ -410,6 +413,21 @@ def test_options_for_libpq_in_the_address_are_kept(server: Server) -> None:
     with asked.writing() as connection:
         shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("work_mem", "statement_timeout")]
     assert shown == ["7MB", "2min"]
+
+
+def test_a_microscope_is_removed_as_the_manual_says(
+    handover: Handover, ledger: Ledger, server: Server, noon: datetime, postgres: Postgres
+) -> None:
+    record(ledger)
+    all_of(handover, noon)
+    manual = (REPOSITORY / "docs" / "many-microscopes.md").read_text(encoding="utf-8")
+    block = re.search(r"```sql\n(DELETE FROM frames .*?)```", manual, re.DOTALL)
+    assert block is not None
+    for statement in block[1].replace("= 3", "= 1").splitlines():
+        postgres.query(server.url, statement)
+    for table in server_tables.sorted_tables:
+        if table.name not in {"emwatch_server", *SHARED}:
+            assert postgres.query(server.url, f"SELECT count(*) FROM {table.name}") == [(0,)], table.name
 
 
 def paths(server: Server) -> list[str]:
