@@ -41,6 +41,7 @@ class NotebookServer(ThreadingHTTPServer):
     def __init__(self, answers: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), answers)
         self.status = 0  #: answered to everything, unless 0
+        self.says: bytes | None = None  #: to everything, unless None
         self.refused = b""  #: what holds this is answered by 400, unless empty
         self.asked: list[tuple[str, str]] = []
 
@@ -79,6 +80,8 @@ class Answers(BaseHTTPRequestHandler):
         self.server.asked.append((self.command, address.path))
         if self.server.status:
             return self.answer(self.server.status, b"out of order")
+        if self.server.says is not None:
+            return self.answer(200, self.server.says, "application/json")
         if self.server.refused and self.server.refused in body:
             return self.answer(400, b"not that")
         return self.handle_asked(address.path, parse_qs(address.query), body)

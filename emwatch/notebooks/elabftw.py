@@ -61,7 +61,7 @@ class ELabFTW:
                 with suppress(NotebookError):
                     self._asked(self._experiments.delete_experiment, number)
             raise
-        there = {each["real_name"]: each for each in self._read(self._uploads.read_uploads, _KIND, number)}
+        there = {str(each.get("real_name")): each for each in self._read(self._uploads.read_uploads, _KIND, number)}
         for each in entry.attachments:
             self._attach(number, each, there.get(each.name))
         return f"{self._host.removesuffix('/api/v2')}/experiments.php?mode=view&id={number}"
@@ -97,9 +97,15 @@ class ELabFTW:
         answer = self._asked(call, *arguments, **named)
         try:
             found = json.loads(answer.data)
-        except ValueError as error:
-            raise NotebookError(f"{self._host} is no eLabFTW API: expected JSON, as at https://HOST/api/v2") from error
-        return list(found)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, list) or not all(
+            isinstance(each, dict) and _is_number(each.get("id")) for each in found
+        ):
+            raise NotebookError(
+                f"{self._host} is no eLabFTW API: expected a list of experiments or files as JSON, as at https://HOST/api/v2"
+            )
+        return found
 
     def _asked(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         try:
@@ -111,3 +117,7 @@ class ELabFTW:
             raise kind(f"{self._host} answers {error.status} {error.reason}{hint}") from error
         except (HTTPError, OSError) as error:
             raise NotebookAwayError(f"{self._host} does not answer: {error}") from error
+
+
+def _is_number(value: object) -> bool:
+    return (isinstance(value, int) and value > 0) or (isinstance(value, str) and value.isdecimal())

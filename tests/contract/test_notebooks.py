@@ -147,6 +147,35 @@ def test_a_session_that_waited_and_is_refused_holds_up_no_other(lab: Path, serve
     assert len(server.entries()) == 1
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(
+            b"",
+            b"null",
+            b"7",
+            b'"x"',
+            b"{}",
+            b'{"error": "no"}',
+            b"[1]",
+            b"[[]]",
+            b"[{}]",
+            b'[{"id": null}]',
+            b'[{"id": "x"}]',
+        ),
+        *(b"<html>sign in</html>", b"\xff\xfe", b"[" * 100_000, b'[{"id": 1e400}]', b'[{"id": -1, "title": 5}]'),
+    ],
+    ids=lambda said: repr(said[:20]),
+)
+def test_a_server_of_another_kind_is_told(lab: Path, server: NotebookServer, said: bytes) -> None:
+    server.says = said
+    ended = post(lab, server)
+    assert isinstance(ended.exception, SystemExit), ended.exception
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith("error: http://")
+    assert not (lab / "ledger.sqlite3.notebook.json").exists()
+
+
 SECRET = "s3cr3t"
 
 
