@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -57,8 +59,10 @@ def _render(markdown: str) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
+    # Without -R, `less` shows colours as ESC[1m and the like. What the user has set for it stays.
+    shows_colours = re.search("[rR]", os.environ.setdefault("LESS", "-R")) is not None
     console = Console(width=min(Console().width, 100))
-    with console.pager(styles=True):
+    with console.pager(styles=shows_colours):
         console.print(Markdown(markdown))
 
 

@@ -11,6 +11,7 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from emwatch.cli.main import cli
@@ -41,6 +42,29 @@ def test_a_page_that_does_not_exist_names_those_that_do() -> None:
     assert failed.exit_code == 2
     assert "../pyproject" in failed.stderr
     assert "operations" in failed.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("less", "given", "coloured"), [(None, "-R", True), ("-i", "-i", False), ("-iR", "-iR", True)])
+def test_a_page_on_a_terminal_has_no_colour_that_its_pager_shows_as_signs(
+    tmp_path: Path, less: str | None, given: str, coloured: bool
+) -> None:
+    import pty
+
+    pager = tmp_path / "pager"
+    pager.write_text(f'#!/bin/sh\nprintf %s "$LESS" > {tmp_path}/less\ncat > {tmp_path}/page\n', encoding="utf-8")
+    pager.chmod(0o755)
+    environ = {name: value for name, value in os.environ.items() if name not in {"LESS", "MANPAGER", "NO_COLOR"}}
+    environ |= {"PAGER": str(pager), "TERM": "xterm-256color"} | ({} if less is None else {"LESS": less})
+    master, slave = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "emwatch", "docs", "tutorial"], stdin=slave, stdout=slave, env=environ, check=True
+    )
+    os.close(slave)
+    os.close(master)
+
+    assert (tmp_path / "less").read_text(encoding="utf-8") == given
+    assert ("\x1b" in (tmp_path / "page").read_text(encoding="utf-8")) is coloured
 
 
 def test_every_extra_that_a_message_or_a_page_names_is_there_and_explained() -> None:
