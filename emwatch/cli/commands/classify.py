@@ -12,7 +12,9 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, config_option, json_option, load_config, logging_options
 from emwatch.cli.terminal.display import (
     Column,
+    category_text,
     common_folder,
+    is_narrow,
     number_text,
     print_json,
     print_table,
@@ -113,7 +115,7 @@ def classify(
         print_json(documents[0] if is_single(files) else documents)
     elif found:
         below = common_folder([reading.path for reading, _ in found])
-        print_table(_COLUMNS, [_row(reading, prediction, below) for reading, prediction in found])
+        print_table(_COLUMNS, [_row(*each, below, narrow=is_narrow()) for each in found])
     if tally.failed:
         raise click.exceptions.Exit(Exit.SOME_FAILED)
     if not documents:
@@ -138,14 +140,14 @@ def _document(reading: FrameReading, prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _row(reading: FrameReading, prediction: Prediction, below: Path | None) -> list[str]:
+def _row(reading: FrameReading, prediction: Prediction, below: Path | None, *, narrow: bool) -> list[str]:
     others = sorted(((score, name) for name, score in prediction.scores.items() if name != prediction.category))
     score, second = others[-1]
     magnification, tilt = (reading.metadata.number(name) for name in ("magnification", "stage_tilt_deg"))
     return [
-        f"{prediction.category}{' ?' if prediction.uncertain else ''}",
+        f"{category_text(prediction.category, narrow=narrow)}{' ?' if prediction.uncertain else ''}",
         f"{prediction.probability:.2f}",
-        f"{second} {score:.2f}",
+        f"{category_text(second, narrow=narrow)} {score:.2f}",
         "" if magnification is None else number_text(magnification),
         "" if tilt is None else degrees_text(tilt),
         path_to_text(reading.path if below is None else reading.path.relative_to(below)),

@@ -16,7 +16,7 @@ from emwatch.cli.options import (
     json_option,
     logging_options,
 )
-from emwatch.cli.terminal.display import Column, print_json, print_table
+from emwatch.cli.terminal.display import Column, category_text, is_narrow, print_json, print_table
 from emwatch.frame import FrameState
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def stats(by: str, ledger: Path | str | None, config_file: Path | None, *, as_js
         print_json([_document(names, row) for row in rows])
     elif rows:
         columns = (*(Column(name.capitalize()) for name in names), *_NUMBERS)
-        print_table(columns, [_cells(row) for row in rows])
+        print_table(columns, [_cells(names, row, narrow=is_narrow()) for row in rows])
     else:
         click.echo("nothing found", err=True)
     if not rows:
@@ -93,7 +93,9 @@ def _document(names: tuple[str, ...], row: Counted) -> dict[str, Any]:
     }
 
 
-def _cells(row: Counted) -> tuple[str, ...]:
+def _cells(names: tuple[str, ...], row: Counted, *, narrow: bool) -> tuple[str, ...]:
+    keys = zip(names, (key or "-" for key in row.keys), strict=True)
     numbers = (row.frames, row.hits, row.uncertain, row.failed)
     mean = "" if row.probability is None else f"{row.probability:.2f}"
-    return (*(key or "-" for key in row.keys), *(f"{number:,}" for number in numbers), mean)
+    said = (category_text(key, narrow=narrow) if name == "category" else key for name, key in keys)
+    return (*said, *(f"{number:,}" for number in numbers), mean)

@@ -8,13 +8,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 import emwatch.cli
 from emwatch.cli.terminal import display
 from emwatch.cli.terminal.display import Column, fitting_widths, moment_texts, print_table
+from emwatch.ledger.writer import Ledger
+from emwatch.testing import NOON, make_outcome, make_prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 COLUMNS = (
     Column("Category", whole=True),
@@ -164,3 +168,22 @@ def test_at_80_columns_a_row_of_frames_is_a_line_and_no_word_of_a_title_is_broke
 @pytest.mark.parametrize(("hits", "words"), [(0, "0 hits"), (1, "1 hit"), (1200, "1,200 hits")])
 def test_a_number_agrees_with_its_noun(hits: int, words: str) -> None:
     assert words in display.result_words(1, hits, 0, 0)
+
+
+def test_at_80_columns_categories_are_short_and_whole_wherever_frames_are_listed(
+    on_terminal: Callable[..., str], tmp_path: Path
+) -> None:
+    ledger, frame = tmp_path / "l.sqlite3", tmp_path / "frame_0003.png"
+    Image.effect_noise((96, 64), 40).save(frame)
+    with Ledger(ledger) as opened:
+        said = make_prediction("MEMS_devices_and_electrodes", 0.9)
+        opened.record(make_outcome("/sem/frame_0003.tif", "1", prediction=said), NOON)
+    listed = [
+        on_terminal(*command, "--ledger", ledger, COLUMNS="80")
+        for command in (("log",), ("stats", "--by", "weekday,hour,category"))
+    ]
+    classified = on_terminal("classify", "--engine", "stub", frame, COLUMNS="80")
+
+    assert all(" MEMS " in each and "MEMS_devices" not in each for each in listed)
+    assert "no room for" not in classified
+    assert frame.name in classified
