@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -40,7 +41,14 @@ _ENOUGH_BYTES = 3 * 1024**3
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the folders of quick tests in memory: on a disk each commit waits some ms, and nothing else is done meanwhile."""
+    """
+    Let Ctrl-C through, and keep the folders of quick tests in memory.
+
+    What a script starts in the background ignores Ctrl-C, and so would all that the tests start and interrupt. On a disk each
+    commit waits some ms, and nothing else is done meanwhile.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if (
         config.option.markexpr.startswith("not slow and not fault")
         and config.option.basetemp is None
