@@ -252,7 +252,7 @@ def test_a_menu_that_has_the_focus_keeps_back_no_hit_and_arrow_keys_in_it_snooze
         page.keyboard.press("ArrowDown")
     handle = menu.element_handle()
     before = card.inner_text()
-    site.simulate(2, 12)
+    site.simulate(2, 31)
 
     playwright.expect(card).not_to_have_text(before, timeout=15_000)
     playwright.expect(card.get_by_role("button", name="Acknowledge 2")).to_be_visible(timeout=15_000)
@@ -464,7 +464,7 @@ def test_the_filter_that_is_shown_is_that_of_the_address_also_on_the_way_back(si
 
 def test_who_comes_back_from_a_frame_finds_the_gallery_as_it_was(site: Site) -> None:
     before = _count(site.folder)
-    site.simulate(65, 13)
+    site.simulate(65, 32)
     _until(lambda: _count(site.folder) == before + 65)
     page = site.open("/frames")
     page.get_by_role("button", name="Show more").click()
