@@ -175,3 +175,12 @@ def flag(text: str) -> bool:
 def degrees_text(value: float) -> str:
     """Return an angle for people, in tenths of a degree; smaller values are 0.0, without a sign."""
     return f"{round(value, 1) + 0.0:.1f}"
+
+
+def number_text(value: float) -> str:
+    """Return a number for people: five significant digits, whole numbers in full, thousands as in 12,500."""
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) < 1e-4:  # in digits, not as 8.9e-05
+        return f"{Decimal(f'{value:.5g}'):f}"
+    return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:,.5g}"

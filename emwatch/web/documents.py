@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emwatch.frame import CATEGORIES, FIELDS, path_to_text
 from emwatch.pictures.cache import picture_version
 from emwatch.pictures.scale_bar import scale_bar
+from emwatch.readers.value_text import value_text
 
 if TYPE_CHECKING:
     from emwatch.frame import AcquisitionMetadata
@@ -45,7 +46,7 @@ def scores_document(scores: Any) -> list[dict[str, Any]]:
 
 
 def metadata_document(metadata: AcquisitionMetadata | None) -> list[dict[str, Any]]:
-    """Return every reading with the text it came from, in the order of `FIELDS`."""
+    """Return every reading, as a value and for people, with the text it came from, in the order of `FIELDS`."""
     if metadata is None:
         return []
     return [
@@ -53,6 +54,7 @@ def metadata_document(metadata: AcquisitionMetadata | None) -> list[dict[str, An
             "name": name,
             "title": field.title,
             "value": found.value,
+            "text": value_text(name, found),
             "raw": found.raw,
             "source": found.source,
             "computed": found.computed,

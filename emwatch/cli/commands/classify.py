@@ -15,7 +15,6 @@ from emwatch.cli.terminal.display import (
     category_text,
     common_folder,
     is_narrow,
-    number_text,
     print_json,
     print_table,
     tell_warning,
@@ -30,7 +29,7 @@ from emwatch.cli.terminal.frames import (
 )
 from emwatch.errors import FrameError
 from emwatch.frame import path_to_text
-from emwatch.units import degrees_text
+from emwatch.units import degrees_text, number_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,9 @@ import click
 
 from emwatch.cli.exits import Exit
 from emwatch.cli.options import AnyPath, json_option, load_config, logging_options
-from emwatch.cli.terminal.display import Column, counted, number_text, print_json, print_table, printable, wants_colour
+from emwatch.cli.terminal.display import Column, counted, print_json, print_table, printable, wants_colour
 from emwatch.cli.terminal.progress import counting
+from emwatch.units import number_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

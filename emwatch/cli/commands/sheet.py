@@ -12,8 +12,9 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.frame_filters import filter_of, frame_filters
 from emwatch.cli.options import AnyPath, asked_ledger, asked_ledger_option, config_option, logging_options
 from emwatch.cli.output_file import check_output, format_of, write_output
-from emwatch.cli.terminal.display import counted, number_text, printable
+from emwatch.cli.terminal.display import counted, printable
 from emwatch.frame import path_to_text
+from emwatch.units import number_text
 
 if TYPE_CHECKING:
     from emwatch.ledger.positions import Position

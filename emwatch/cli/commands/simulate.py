@@ -11,10 +11,11 @@ import click
 
 from emwatch.cli.options import json_option, logging_options
 from emwatch.cli.parameter_types import Category, Number
-from emwatch.cli.terminal.display import number_text, print_json, printable
+from emwatch.cli.terminal.display import print_json, printable
 from emwatch.cli.terminal.frames import GivenFile, Tally
 from emwatch.filesystem import real_path
 from emwatch.frame import CATEGORIES, path_to_text, text_to_path
+from emwatch.units import number_text
 
 #: Written out, so that help needs no numpy; a test holds them against the simulator's own.
 MODES: Final = ("plain", "atomic", "tmp-rename", "slow-write", "prealloc", "sidecar-late", "burst", "truncated")

@@ -301,13 +301,6 @@ def category_text(category: str, *, narrow: bool) -> str:
     return category.split("_", maxsplit=1)[0] if narrow else category
 
 
-def number_text(value: float) -> str:
-    """Return a number for people: five significant digits, whole numbers in full, thousands as in 12,500."""
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 10000 else f"{value:,.5g}"
-
-
 def counted(number: int, thing: str) -> str:
     """Return a number with its noun: 1 source, 2 sources."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -6,23 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emwatch.cli.terminal.display import Column, number_text, print_table, printable, wants_colour
-from emwatch.frame import DATA_BAR_SOURCE, FIELDS, FieldKind
+from emwatch.cli.terminal.display import Column, print_table, printable, wants_colour
+from emwatch.frame import DATA_BAR_SOURCE, FIELDS
+from emwatch.readers.value_text import value_text
 
 if TYPE_CHECKING:
     from emwatch.frame import AcquisitionMetadata, FrameReading, Reading
-
-
-def value_text(name: str, reading: Reading | None) -> str:
-    """Return a value for people; ``-`` if it is unknown."""
-    value = None if reading is None else reading.value
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (int, float)):
-        return number_text(value)
-    return value.replace("T", " ") if FIELDS[name].kind is FieldKind.TIME else value
 
 
 def recognised_by(metadata: AcquisitionMetadata) -> str:

@@ -13,7 +13,6 @@ from emwatch.cli.terminal.display import (
     is_narrow,
     local_time,
     moment_texts,
-    number_text,
     print_json_list,
     print_ndjson,
     print_table,
@@ -21,7 +20,7 @@ from emwatch.cli.terminal.display import (
 )
 from emwatch.clock import SystemClock
 from emwatch.frame import FrameState, path_to_text
-from emwatch.units import degrees_text
+from emwatch.units import degrees_text, number_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

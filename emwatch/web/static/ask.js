@@ -25,7 +25,7 @@ async function about(list) {
 function answer(found) {
   const rows = found.metadata
     .filter((each) => each.value !== null)
-    .map((each) => element("tr", {}, element("th", { scope: "row" }, each.title), element("td", {}, String(each.value)), element("td", { class: "pale" }, each.source)));
+    .map((each) => element("tr", {}, element("th", { scope: "row" }, each.title), element("td", {}, each.text), element("td", { class: "pale" }, each.source)));
   return element(
     "section",
     { class: "plate", "aria-label": found.name },

@@ -29,8 +29,9 @@ from emwatch.cli.exits import Exit
 from emwatch.cli.lazy import importing
 from emwatch.cli.main import COMMANDS, cli
 from emwatch.cli.options import LedgerPlace
-from emwatch.cli.terminal.display import json_text, number_text, printable
+from emwatch.cli.terminal.display import json_text, printable
 from emwatch.errors import ConfigError, EmwatchError
+from emwatch.units import number_text
 
 Run = Callable[..., Any]
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
@@ -348,6 +349,7 @@ class TestText:
             (-0.012, "-0.012"),
             (6100.00001, "6,100"),
             (0.0, "0"),
+            (-8.943928478e-05, "-0.000089439"),
         ],
     )
     def test_numbers_are_written_for_people(self, value: float, text: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from markupsafe import escape
 from PIL import Image
 
 from emwatch.classify.bundles import store
@@ -29,6 +30,7 @@ from emwatch.pictures.cache import PictureCache
 from emwatch.pictures.reader import PictureReader
 from emwatch.service.progress import Histogram
 from emwatch.testing import NOON
+from emwatch.units import number_text
 from emwatch.web.asking import KEYS, PAGING
 from emwatch.web.frame_pictures import FramePictures
 from emwatch.web.frames import Frames
@@ -106,6 +108,12 @@ class TestPages:
         assert document["metadata"]
         assert all(each["source"] for each in document["metadata"])
         assert all(each["title"].split(" (")[0] in text for each in document["metadata"])
+        flag = next(each for each in document["metadata"] if each["name"] == "tilt_correction")
+        tall = next(each for each in document["metadata"] if each["name"] == "stage_tilt_deg")
+        assert (flag["value"], flag["text"]) in {(False, "no"), (True, "yes")}
+        assert tall["text"] == number_text(tall["value"])
+        known = [each for each in document["metadata"] if each["value"] is not None]
+        assert all(f'<td class="number">{escape(each["text"])}</td>' in text for each in known)
         assert sum(each["probability"] for each in document["scores"]) == pytest.approx(1)
 
 
