@@ -31,9 +31,11 @@ _MATCHED: Final = (
     .outerjoin(acquisition, acquisition.c.frame_id == frames.c.id)
     .where(frames.c.id == bindparam("of_frame"))
 )
-#: Whether a frame of the same content meets the target, or, of a copy, was judged by the same: its text, and its bar if read.
+#: Whether a frame of the same content meets the target or was told of, or, of a copy, was judged by the same: its text, and its bar if read.
 _TOLD_AS_ANOTHER: Final = text(
     "SELECT EXISTS (SELECT 1 FROM frames AS other JOIN matches AS met ON met.frame_id = other.id AND met.target = :target"
+    " WHERE other.sha256 = own.sha256 AND other.sha256 != '' AND other.id != own.id)"
+    " OR EXISTS (SELECT 1 FROM frames AS other JOIN alerts AS told ON told.frame_id = other.id AND told.target = :target"
     " WHERE other.sha256 = own.sha256 AND other.sha256 != '' AND other.id != own.id)"
     " OR (own.duplicate_of IS NOT NULL AND EXISTS (SELECT 1 FROM frames AS other"
     " LEFT JOIN metadata AS said ON said.frame_id = other.id"

@@ -161,6 +161,21 @@ def test_a_frame_that_was_renamed_before_its_text_came_raises_its_alert(
     assert alerts == [1, 0, 0]
 
 
+def test_a_copy_is_quiet_although_the_hit_that_was_told_was_taken_back(
+    ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
+) -> None:
+    texts = [replace(_TEXT, sha256=str(number) * 64) for number in range(3)]
+    original, renamed = frame_of("/acq/a.tif"), frame_of("/acq/b.tif")
+    told = ledger.record(_with_sidecar(original, 333.0, texts[0], "t"), noon)
+    [alert] = ledger.due_alerts("terminal", noon)
+    ledger.alert_delivered(alert.id, noon)
+    ledger.record(_with_sidecar(original, 5.0, texts[1]), noon)
+
+    assert told.alerts == 1
+    assert _rows(ledger, "SELECT * FROM matches") == []
+    assert ledger.record(_with_sidecar(renamed, 333.0, texts[2], "t"), noon).alerts == 0
+
+
 def test_an_old_frame_matches_without_an_alert(
     ledger: Ledger, frame_of: Callable[..., Outcome], noon: datetime
 ) -> None:
