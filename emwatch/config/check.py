@@ -240,7 +240,8 @@ def _of_a_secret(detail: ErrorDetails) -> str:
     where = "`{file: PATH}`, `{env: VARIABLE}` or `{credential: NAME}`"
     if detail.get("ctx", {}).get("class_name") == Secret.__name__:
         return f"expected where the secret is read from, {where}; found what may be the secret itself"
-    if detail["loc"][-1] in {"env", "credential"} and detail["type"].startswith("string_"):
+    place = detail["loc"][-1] if detail["loc"] else ""  # what contradicts itself as a whole has no place
+    if place in {"env", "credential"} and detail["type"].startswith("string_"):
         return f"expected the name of a variable or a credential, as in {where}"
     return ""
 
