@@ -19,21 +19,30 @@ from emwatch.notebooks.waiting import WaitingPost, WaitingPosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from emwatch.config import Config
+    from emwatch.ledger.session_rows import SessionRow
 
 TOKEN_VARIABLE: Final = "EMWATCH_NOTEBOOK_TOKEN"  # noqa: S105 - the name of the variable
 
 _LONGEST_BYTES: Final = 65_536
 
 
-def entry_of(config: Config, session_id: int, name: str, body_html: str, files: dict[str, bytes]) -> NotebookEntry:
-    """Return the entry of a session; its key is that of this machine's ledger and the session's number."""
-    place = f"{platform.node()}|{real_path(config.ledger.path)}|{session_id}"
+def entry_of(
+    config: Config, begun: datetime | None, session: SessionRow, body_html: str, files: dict[str, bytes]
+) -> NotebookEntry:
+    """
+    Return the entry of a session; its key is that of this machine's ledger and the session's number.
+
+    ``begun``: when the ledger was first used. Somebody may have deleted one and begun another under its name, whose sessions
+    have the same numbers: their reports must not take the place of the earlier ones.
+    """
+    place = f"{platform.node()}|{real_path(config.ledger.path)}|{begun and begun.isoformat()}|{session.id}"
     key = f"emwatch-{hashlib.sha256(os.fsencode(place)).hexdigest()[:12]}"
     attached = tuple(Attachment(each, content, "made by emwatch") for each, content in files.items())
-    return NotebookEntry(key, f"SEM session {printable(name)}", body_html, attached)
+    return NotebookEntry(key, f"SEM session {printable(session.name)}", body_html, attached)
 
 
 def post(

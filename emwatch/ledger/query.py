@@ -18,7 +18,7 @@ from emwatch.ledger.log_row import LogRow, log_row, stored_columns
 from emwatch.ledger.predictions import Unjudged, count_unjudged, unjudged
 from emwatch.ledger.reviews import ReviewRow, ToReview
 from emwatch.ledger.schema import acquisition, frames, matches, predictions
-from emwatch.ledger.session_facts import deliveries, models_used
+from emwatch.ledger.session_facts import deliveries, first_used_at, models_used
 from emwatch.ledger.session_rows import NoteRow, SessionRow
 from emwatch.ledger.stats import Counted, stats
 
@@ -171,6 +171,11 @@ class LedgerReader:
         """Return the models whose predictions count for the wanted frames, the most used first."""
         with self._snapshot(wanted) as connection:
             return models_used(connection, wanted)
+
+    def first_used_at(self) -> datetime | None:
+        """Return when a frame was first classified for this ledger's file, ``None`` if none was."""
+        with self._of_file() as connection:
+            return first_used_at(connection)
 
     def snoozed(self, now: datetime) -> dict[str, datetime]:
         """Return until when alerts are held, by target; "" stands for every target."""

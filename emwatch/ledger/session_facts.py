@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from emwatch.ledger.choosing import frame_ids
 from emwatch.ledger.schema import alerts, bundles, frames, predictions
@@ -76,3 +76,12 @@ def models_used(connection: Connection, wanted: LogFilter) -> list[ModelUse]:
         .order_by(number.desc(), bundles.c.sha256)
     )
     return [ModelUse(**row._mapping) for row in connection.execute(question)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def first_used_at(connection: Connection) -> datetime | None:
+    """
+    Return when a frame was first classified for this ledger, ``None`` if none was: another ledger under its name differs.
+
+    It is of the bundle whose row is the first: what is merged comes behind it.
+    """
+    return connection.execute(select(bundles.c.first_used_at).order_by(text("rowid")).limit(1)).scalar()

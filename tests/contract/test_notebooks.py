@@ -21,6 +21,7 @@ from tests.notebook_servers import SERVERS, Elogd, NotebookServer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from click.testing import Result
@@ -47,13 +48,13 @@ def _lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def record(lab: Path, name: str) -> None:
+def record(lab: Path, name: str, at: datetime = NOON) -> None:
     path = lab / "frames" / f"{name}.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)).save(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     with Ledger(lab / "ledger.sqlite3") as ledger:
         reading = make_reading(path, sha256=sha256, stat_key=make_stat_key())
-        ledger.record(make_outcome(path, reading=reading, sha256=sha256, targets=("tips",)), NOON)
+        ledger.record(make_outcome(path, reading=reading, sha256=sha256, targets=("tips",)), at)
 
 
 def post(
@@ -92,6 +93,16 @@ def test_posted_again_the_same_entry_is_brought_up_to_date(lab: Path, server: No
     assert "<td>met a target</td><td>2</td>" in entry.body
     assert sorted(entry.files) == ["emwatch-report.html", "frame-1.jpg", "frame-2.jpg"]
     assert entry.files["emwatch-report.html"] != before.files["emwatch-report.html"]
+
+
+def test_a_ledger_begun_anew_takes_no_entry_of_the_one_before(lab: Path, server: NotebookServer) -> None:
+    post(lab, server)
+    for each in lab.glob("ledger.sqlite3*"):
+        each.unlink()
+    record(lab, "b", NOON.replace(day=9))
+    ended = post(lab, server)
+    assert ended.exit_code == 0, ended.output
+    assert len(server.entries()) == 2
 
 
 def test_an_entry_that_a_break_left_behind_is_found_again(lab: Path, server: NotebookServer) -> None:

@@ -130,7 +130,7 @@ def _post(
         pictures = thumbnails(made.shown_hits, _THUMBNAIL_PX)
         files = {"emwatch-report.html": page(made, pictures).encode()}
         files |= {f"frame-{number}.jpg": jpeg for number, jpeg in pictures.items()}
-        return notebook_post.entry_of(config, session_id, found.name, summary_html(made), files)
+        return notebook_post.entry_of(config, reader.first_used_at(), found, summary_html(made), files)
 
     token = notebook_post.token_from(token_file)
     notebook_post.post(config, post, notebook_url or "", token, chosen.id, entry)
