@@ -304,7 +304,11 @@ _ADVICE: Final = (
     ),
     ("could not find expected ':'", "expected `key: value` (the `:` and a blank are missing)"),
     ("expected a single document", "a second document (`---`): keep one"),
-    ("expected <block end>", "the indentation does not fit the lines above, or a text with quotes goes on after them"),
+    (
+        "expected <block end>",
+        "the indentation does not fit, a text goes on after its quotes, or the key above has a value: take the [] or {} away",
+    ),
+    ("expected ',' or", "a `{` or `[` is not closed before this, or a comma is missing"),
     ("found unexpected end of stream", "a quote or bracket is opened and never closed"),
 )
 
