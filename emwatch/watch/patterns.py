@@ -74,6 +74,11 @@ def is_named_like_a_picture(name: str) -> bool:
     return name.lower().endswith(_IMAGE_SUFFIXES) and not name.startswith(".")
 
 
+def is_named_like_a_text(name: str) -> bool:
+    """Return whether a name ends as those of texts beside frames do."""
+    return name.lower().endswith(_TEXT_SUFFIXES)
+
+
 def frames_beside(sidecar: Path) -> tuple[Path, ...]:
     """
     Return the frames that a sidecar's name fits, whether they exist or not; empty for a file that is no sidecar.

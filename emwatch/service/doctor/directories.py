@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from emwatch.frame import path_to_text
 from emwatch.service.doctor.finding import Checked, Finding, Level, NoAnswerError, answer_in_time, in_shell
 from emwatch.service.roots import checked_roots
 from emwatch.watch.events import Events
-from emwatch.watch.patterns import Patterns, frames_beside, is_named_like_a_picture
+from emwatch.watch.patterns import Patterns, frames_beside, is_named_like_a_picture, is_named_like_a_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,9 +104,10 @@ def _look(root: Path, watch: WatchConfig) -> _Looked:
 def _unwanted_texts(folder: Path, relative: Path, files: list[str], patterns: Patterns) -> list[Path]:
     """Return a text beside a frame that is read, if no pattern lets it pass."""
     there = set(files)
-    for name in files:
-        frames = [each.name for each in frames_beside(Path(name)) if each.name in there]
-        if any(patterns.wants_file(relative / each) for each in frames) and not patterns.wants_file(relative / name):
+    closed = (name for name in files if is_named_like_a_text(name) and not patterns.wants_file(relative / name))
+    for name in islice(closed, _FILES_TRIED):
+        frames = (each.name for each in frames_beside(Path(name)))
+        if any(each in there and patterns.wants_file(relative / each) for each in frames):
             return [folder / name]
     return []
 
