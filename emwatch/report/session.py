@@ -114,7 +114,7 @@ def session_report(
 def check_extra(extra: str, instead: str = "") -> None:
     """Raise `ConfigError`, which names the extra and what can be done ``instead``, if jinja2 is not installed."""
     if importlib.util.find_spec("jinja2") is None:
-        raise ConfigError(f"the page needs jinja2: pip install 'emwatch[{extra}]'{instead}")
+        raise ConfigError(f"the report needs jinja2: pip install 'emwatch[{extra}]'{instead}")
 
 
 def _quantity(value: float, name: str) -> str:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("Category", whole=True),
     Column("Probability", align="right"),
-    Column("Else", style="dim", whole=True, spare=3),
+    Column("Second", style="dim", whole=True, spare=3),
     Column("Magnification", align="right", spare=1),
     Column("Tilt °", align="right", spare=2),
     Column("File", shorten=True),

@@ -165,8 +165,13 @@ def _checked(unit: Unit, *, dry_run: bool) -> Unit:
     try:
         loaded = load_settings(unit.config_file, one_shot=True)
     except ConfigError as error:
+        if not dry_run and not os.path.lexists(unit.config_file):
+            named = path_to_text(unit.config_file)
+            raise ConfigError(
+                f"{named}: there is no configuration yet; write it first: emwatch init --out {named}"
+            ) from error
         if not dry_run:
-            raise ConfigError(f"{error}\nwrite it first: emwatch init --out {unit.config_file}") from error
+            raise
         click.echo(f"# the configuration has to be mended first: {printable(str(error).splitlines()[0])}")
         return unit
     written = written_elsewhere(loaded, unit.instance) if unit.scope == "system" else ()

@@ -164,7 +164,7 @@ def test_what_cannot_be_reported_is_said(lab: Path, arguments: tuple[str, ...], 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "the page needs jinja2: pip install 'emwatch[report]', or use --json"),
+        ([], "the report needs jinja2: pip install 'emwatch[report]', or use --json"),
         (["--post", "elog", "--notebook-url", "http://127.0.0.1:1/SEM/"], "jinja2: pip install 'emwatch[notebook]'\n"),
     ],
 )

@@ -113,7 +113,7 @@ def test_a_name_is_shortened_in_its_middle_and_stays_on_its_line(
 #: Long values of columns that a table of frames may have; others are numbers.
 LONG = {
     "Category": "MEMS_devices_and_electrodes ?",
-    "Else": "Porous_Sponge 0.12",
+    "Second": "Porous_Sponge 0.12",
     "Recorded": "2026-11-29 16:05:03",
     "Reviewed": "2026-11-29 16:05:03",
     "Queued": "2026-11-29 16:05:03",

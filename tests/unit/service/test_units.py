@@ -139,12 +139,16 @@ def test_a_unit_that_somebody_else_wrote_is_replaced_only_by_force(tmp_path: Pat
 
 
 def test_without_a_valid_configuration_nothing_is_installed(tmp_path: Path) -> None:
-    missing = tmp_path / "lab.yaml"
+    file = tmp_path / "lab.yaml"
 
-    refused = emwatch("service", "install", "--config", missing)
+    missing = emwatch("service", "install", "--config", file)
+    file.write_text("wach: {directory: /sem}\n")
+    mistaken = emwatch("service", "install", "--config", file)
 
-    assert refused.returncode == 78
-    assert f"emwatch init --out {missing}" in refused.stderr
+    assert (missing.returncode, mistaken.returncode) == (78, 78)
+    assert missing.stderr.endswith(f"there is no configuration yet; write it first: emwatch init --out {file}\n")
+    assert "did you mean `watch`?" in mistaken.stderr
+    assert "emwatch init" not in mistaken.stderr  # it is there, and init would refuse
 
 
 def test_an_instance_does_not_take_the_unit_file_of_the_others_to_another_configuration(tmp_path: Path) -> None:
