@@ -231,7 +231,7 @@ def version_of(path: Path, name: str) -> int:
 
 def check_name(name: str) -> None:
     """Raise `TargetError` if a target cannot be called so: no configuration could name it, and no file be read again."""
-    if re.fullmatch(NAME_PATTERN, name) is None:
+    if re.fullmatch(NAME_PATTERN, name) is None or any("\ud800" <= char <= "\udfff" for char in name):
         raise TargetError(
             f"{name!r} cannot be the name of a target: expected 1 to 80 characters on one line, for example 'gold nanorods'"
         )

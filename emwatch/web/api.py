@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 
+from emwatch.foreign_file import parse_json
 from emwatch.web.alerts import AlertRequestError, ask_about_alerts
 from emwatch.web.ask import AskedTooOftenError
 from emwatch.web.asking import FilterError, filter_of
@@ -114,7 +115,7 @@ def targets() -> ResponseReturnValue:
 def learn() -> ResponseReturnValue:
     """Learn a target from frames of the log; return what it would have found, and keep it if that is asked for."""
     try:
-        learned = state().teacher.learn(request.get_json(silent=True), local_now())
+        learned = state().teacher.learn(_json(), local_now())
     except LessonError as error:
         abort(400, str(error))
     except BusyError as error:
@@ -132,7 +133,7 @@ def alerts() -> ResponseReturnValue:
 @blueprint.post("/alerts")
 def ask_alerts() -> ResponseReturnValue:
     """Hand a snooze or an acknowledgement to the daemon, which does it within seconds."""
-    found, asked = state(), request.get_json(silent=True)
+    found, asked = state(), _json()
     try:
         given = ask_about_alerts(found.config.ledger.path, asked, _configured(), found.frames, local_now())
     except AlertRequestError as error:
@@ -150,7 +151,7 @@ def choices() -> ResponseReturnValue:
 @blueprint.post("/reviews")
 def reviews() -> ResponseReturnValue:
     """Hand reviews to the daemon, which records them within seconds."""
-    asked: Any = request.get_json(silent=True)
+    asked: Any = _json()
     config = state().config
     try:
         given = review_frames(config.ledger.path, asked, state().frames.row, local_now())
@@ -191,6 +192,16 @@ def metrics() -> ResponseReturnValue:
     """Return the metrics as OpenMetrics text."""
     text = metrics_text(state().status.get(), state().broadcast.pages)
     return Response(text, content_type=CONTENT_TYPE)
+
+
+def _json() -> Any:
+    """Return the document of a request, ``None`` if it has none that makes sense, such as one nested too deeply."""
+    if not request.is_json:
+        return None
+    try:
+        return parse_json(request.get_data())
+    except ValueError:
+        return None
 
 
 def _configured() -> list[str]:

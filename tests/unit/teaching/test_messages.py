@@ -90,6 +90,12 @@ WRONG = {
     "no text at all": ([FIRST, ""], [], "rods", ("the name of a frame is empty",)),
     "no name": ([FIRST, SECOND], [], "", ("'' cannot be the name of a target", "1 to 80 characters")),
     "a name of two lines": ([FIRST, SECOND], [], "a\nb", ("cannot be the name of a target",)),
+    "a name of bytes that are no text": (
+        [FIRST, SECOND],
+        [],
+        "a\udcff",
+        ("'a\\udcff' cannot be the name of a target",),
+    ),
     "a long name": ([FIRST, SECOND], [], "a" * 81, ("cannot be the name of a target",)),
 }
 

@@ -135,6 +135,25 @@ def test_a_picture_that_is_also_something_else_is_only_a_picture(server: int, re
     assert status == 422, "what begins as something else is no picture"
 
 
+@pytest.mark.parametrize("path", ["/api/v1/reviews", "/api/v1/alerts", "/api/v1/targets/learn"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[" * 100_000, b'{"a":' * 100_000, b"NaN", b"\xff\xfe", b"1" * 5000, b""),
+        b'{"frames": [1], "verdict": "reject", "note": "\\ud800", "do": "snooze", "target": "", "minutes": 5}',
+        b'{"name": "\\ud800", "wanted": [1, 2]}',
+    ],
+)
+def test_a_document_that_makes_no_sense_is_refused_and_changes_nothing(
+    server: int, recorded: Path, path: str, body: bytes
+) -> None:
+    status, _, answer = _ask(server, "POST", path, body, Content_Type="application/json")
+
+    assert status == 400
+    assert json.loads(answer)["error"]["message"]
+    assert not list(recorded.glob("ledger.sqlite3.*/*.json"))
+
+
 @pytest.mark.parametrize("length", [700 << 20, 99_999_999_999])
 def test_an_upload_that_is_too_large_is_not_read(server: int, length: int) -> None:
     with socket.create_connection(("127.0.0.1", server), timeout=3) as client:
