@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, case, delete, func, or_, select, update
+from sqlalchemy import and_, case, delete, func, or_, select, tuple_, union, update
 from sqlalchemy.dialects.sqlite import insert
 
 from emwatch.alerts.policy import ImagedPlace, Told, WaitingAlert, plan
@@ -110,25 +110,23 @@ def acknowledge(connection: Connection, ids: Iterable[int], now: datetime) -> in
     """
     wanted = _numbers(ids)
     with_them = select(alerts.c.digest).where(alerts.c.id.in_(wanted), alerts.c.digest != "")
-    seen = (
-        select(alerts.c.frame_id, alerts.c.target)
-        .where(or_(alerts.c.id.in_(wanted), alerts.c.digest.in_(with_them), alerts.c.key.in_(with_them)))
-        .distinct()
+    match = select(alerts.c.frame_id, alerts.c.target)
+    seen = union(  # not one question with OR, for which SQLite reads all alerts
+        match.where(alerts.c.id.in_(wanted)),
+        match.where(alerts.c.digest != "", alerts.c.digest.in_(with_them)),
+        match.where(alerts.c.key.in_(with_them)),
     )
-    matching = [(row.frame_id, row.target) for row in connection.execute(seen)]
-    number = 0
-    for frame_id, target in matching:
-        of_it = and_(alerts.c.frame_id == frame_id, alerts.c.target == target)
-        number += connection.execute(
-            update(alerts)
-            .where(of_it, alerts.c.acknowledged_at.is_(None))
-            .values(acknowledged_at=now, escalate_at=None)
-        ).rowcount
-        connection.execute(
-            update(alerts)
-            .where(of_it, alerts.c.escalation, alerts.c.state == "pending")
-            .values(state="dead", last_error="acknowledged before it was told")
-        )
+    of_them = and_(
+        alerts.c.frame_id.in_(select(seen.subquery().c.frame_id)),  # for its index
+        tuple_(alerts.c.frame_id, alerts.c.target).in_(seen),
+    )
+    noted = update(alerts).where(of_them, alerts.c.acknowledged_at.is_(None))
+    number = connection.execute(noted.values(acknowledged_at=now, escalate_at=None)).rowcount
+    connection.execute(
+        update(alerts)
+        .where(of_them, alerts.c.escalation, alerts.c.state == "pending")
+        .values(state="dead", last_error="acknowledged before it was told")
+    )
     return number
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from emwatch.alerts.outbox import Outbox
 from emwatch.alerts.policy import Policy
@@ -281,6 +283,33 @@ def test_a_channel_of_any_kind_is_told_at_the_minute_what_nobody_acknowledged(ro
     assert room.outbox.deliver_due("pager", room.clock.now()).next_due == late
     room.pass_minutes(60)
     assert [at for at, _ in pager.told] == [late]
+
+
+def test_acknowledging_many_asks_the_ledger_no_more_often_than_one(room: Room) -> None:
+    """A click after a weekend must not hold up the frames for seconds."""
+    room.hit(number=60)
+    for number in range(1, 61):
+        room.ledger.alert_delivered(number, room.clock.now())
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_further: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert room.ledger.acknowledge_alerts([1], room.clock.now()) == 1
+        for_one = len(asked)
+        assert room.ledger.acknowledge_alerts(range(1, 61), room.clock.now()) == 59
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert len(asked) == 2 * for_one
+    changes = [each for each in asked if each[0].startswith("UPDATE alerts")]
+    assert changes
+    with closing(sqlite3.connect(room.path)) as connection:
+        for statement, values in changes:
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+            assert [row[3] for row in plan if row[3].startswith("SCAN alerts")] == []
 
 
 def test_alerts_given_up_are_tried_again_when_asked_for(room: Room) -> None:
