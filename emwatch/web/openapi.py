@@ -49,7 +49,7 @@ _ABOUT_ALERTS: Final = {
     "required": ["do", "target"],
     "properties": {
         "do": {"enum": ["snooze", "acknowledge"]},
-        "target": {"type": "string", "description": "A configured target; empty for all."},
+        "target": {"type": "string", "description": "A target, to snooze a configured one; empty for all."},
         "minutes": {"type": "integer", "minimum": 0, "maximum": 43200, "description": "To snooze; 0 ends it."},
         "up_to": {"type": "integer", "minimum": 0, "description": "To acknowledge: no alert with a higher number."},
     },

@@ -423,6 +423,25 @@ def test_a_picture_is_asked_about_and_not_recorded(site: Site) -> None:
     assert _count(site.folder, "--all") == before
 
 
+def test_more_pictures_than_are_answered_about_in_a_minute_wait_for_their_turn(site: Site) -> None:
+    page = site.open("/ask")
+    refused: list[str] = []
+
+    def answer(route: Any) -> None:
+        if len(refused) == 1:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        error = {"status": 429, "message": "30 pictures within a minute are the limit", "advice": "Wait a moment"}
+        route.fulfill(status=429, json={"error": error})
+
+    page.route("**/api/v1/ask", answer)
+    page.set_input_files("#files", sorted(site.frames.glob("frame_100*.tif"))[:2])
+    playwright.expect(page.locator("#asking")).to_contain_text("waits: 30 pictures")
+    playwright.expect(page.locator("#answers .verdict")).to_have_count(2, timeout=30_000)
+    assert page.locator("#answers .bad").count() == 0
+
+
 def test_every_maker_s_file_is_answered_about(site: Site, real_frames: Path) -> None:
     page = site.open("/ask")
     for folder in sorted(each for each in real_frames.iterdir() if each.is_dir()):

@@ -6,14 +6,29 @@ const said = document.getElementById("asking");
 
 watchHealth();
 
-async function about(list) {
-  for (const file of list) {
+const AGAIN_MS = 3000;
+
+// More pictures than are answered about within a minute wait for their turn.
+async function inTurn(file) {
+  for (;;) {
     said.textContent = `reading ${file.name}…`;
     const body = new FormData();
     body.append("picture", file, file.name || "pasted.png");
+    try {
+      return await ask("/api/v1/ask", { method: "POST", body });
+    } catch (error) {
+      if (error.status !== 429) throw error;
+      said.textContent = `${file.name} waits: ${error.message}`;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+}
+
+async function about(list) {
+  for (const file of list) {
     let shown;
     try {
-      shown = answer(await ask("/api/v1/ask", { method: "POST", body }));
+      shown = answer(await inTurn(file));
     } catch (error) {
       shown = element("section", { class: "plate" }, element("h2", {}, file.name), element("p", { class: "bad" }, error.message));
     }
