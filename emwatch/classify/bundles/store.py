@@ -201,7 +201,7 @@ class BundleStore:
             raise ModelError(f"{wanted!r} may be any of {which}: give the number instead of the name")
         if not named:
             known = ", ".join(f"{each.name} {each.sha256[:12]}" for each in kept)
-            raise ModelError(f"there is no bundle {wanted!r}: no directory of that name, and kept are only {known}")
+            raise ModelError(f"there is no bundle {wanted!r}: no directory of that name, and stored are only {known}")
         return named[0]
 
     def add(self, source: Path, sha256: str | None = None) -> Kept:
