@@ -24,7 +24,7 @@ _HEADERS: Final = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers say of a form's own page that it is "null"
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -60,7 +60,7 @@ class Access:
         if request.method in _CHANGING and not _comes_from_here():
             abort(403, "the request comes from another page than this one; nothing was changed")
         if self.token and request.endpoint not in _OPEN and not self.accepts(_shown_token()):
-            abort(401)
+            abort(401, "this page asks for a token")
 
 
 def _host_name(host: str) -> str:
@@ -71,11 +71,17 @@ def _host_name(host: str) -> str:
 
 
 def _comes_from_here() -> bool:
-    """Browsers name the page that a change comes from; programs, which no other page can steer, do not."""
+    """
+    Return whether a change comes from this page, as its browser says, or from a program, which no other page can steer.
+
+    Sec-Fetch-Site is the browser's own comparison, true also behind a web server that encrypts; it is not sent to a plain
+    address of another machine, where Origin is.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in {"none", "same-origin"}
     origin = request.headers.get("Origin")
-    if origin is not None:
-        return origin == f"{request.scheme}://{request.host}"
-    return request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
+    return origin is None or origin in {f"http://{request.host}", f"https://{request.host}"}
 
 
 def _shown_token() -> str:

@@ -576,3 +576,39 @@ def test_a_target_is_taught_by_clicking_and_then_hits(site: Site) -> None:
     look_around("Particles", 6, 1)
     playwright.expect(live.locator("[data-target=spheres]")).to_contain_text("seen", timeout=30_000)
     playwright.expect(live.locator("[data-target=spheres]")).to_contain_text("1 time", timeout=30_000)
+
+
+def test_a_browser_on_another_machine_enters_the_token_and_works_with_the_page(site: Site) -> None:
+    token = "a token of the laboratory"
+    (site.folder / "token").write_text(token)
+    (site.folder / "token").chmod(0o600)
+    (site.folder / "guarded.yaml").write_text(
+        "watch: {directory: frames}\nledger: {path: ledger.sqlite3}\n"
+        "web: {host: 0.0.0.0, names: [sem-pc], token_file: token}\n"
+    )
+    command = [sys.executable, "-m", "emwatch", "serve", "--config", "guarded.yaml", "--port", "0"]
+    serving = subprocess.Popen(command, cwd=site.folder, stderr=subprocess.PIPE, text=True)
+    assert serving.stderr is not None
+    port = serving.stderr.readline().partition("0.0.0.0:")[2].partition("/")[0]
+    # Under a plain name browsers leave out what they send to 127.0.0.1.
+    elsewhere = site.browser.browser_type.launch(
+        executable_path=str(CHROMIUM), args=[*QUIET, "--host-resolver-rules=MAP sem-pc 127.0.0.1"]
+    )
+    try:
+        page = elsewhere.new_page()
+        page.goto(f"http://sem-pc:{port}/review")
+        page.get_by_role("link", name="Enter the token").click()
+        for entered in ("wrong", token):
+            page.locator("input[name=token]").fill(entered)
+            page.keyboard.press("Enter")
+            page.wait_for_load_state()
+        page.wait_for_selector("#last .verdict")
+        page.goto(f"http://sem-pc:{port}/review?id=1")
+        page.wait_for_selector("#shown .verdict")
+        page.keyboard.press("u")
+        playwright.expect(page.locator("#done li")).to_have_count(1)
+    finally:
+        elsewhere.close()
+        serving.terminate()
+        serving.wait(20)
+        serving.stderr.close()

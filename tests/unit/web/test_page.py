@@ -237,10 +237,26 @@ class TestAccess:
         assert browser().post("/api/v1/reviews", json=asked, headers=headers).status_code == 403
         assert not list(config.ledger.path.parent.glob("*.reviews/*"))
 
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"Origin": "http://localhost"},
+            {"Origin": "https://localhost"},  # a web server that encrypts stands before the page
+            {"Origin": "https://sem.example", "Sec-Fetch-Site": "same-origin"},  # and passes no name on
+            {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+        ],
+    )
+    def test_a_change_of_its_own_or_of_a_program_is_taken(self, browser: Open, headers: dict[str, str]) -> None:
+        asked = {"frames": [1], "verdict": "reject"}
+
+        assert browser().post("/api/v1/reviews", json=asked, headers=headers).status_code == 202
+
     def test_without_the_token_only_the_form_and_health_are_answered(self, browser: Open) -> None:
         client = browser(token="a long enough token")
 
         assert client.get("/").status_code == 401
+        assert 'href="/login"' in client.get("/").text
         assert client.get("/api/v1/frames").status_code == 401
         assert client.get("/metrics").status_code == 401
         assert client.get("/login").status_code == 200
