@@ -107,9 +107,17 @@ def login() -> ResponseReturnValue:
     token = request.form.get("token", "")
     if not access.accepts(token):
         return render_template("login.html", here="", wrong=True), 401
-    response = redirect(url_for("pages.live"))
-    response.set_cookie(COOKIE, token, max_age=_COOKIE_SECONDS, httponly=True, samesite="Strict")
+    response = redirect(_wanted_page())
+    # Lax: a link in a message opens what it names. No address changes anything, and each change says where it comes from.
+    response.set_cookie(COOKIE, token, max_age=_COOKIE_SECONDS, httponly=True, samesite="Lax")
     return response
+
+
+def _wanted_page() -> str:
+    """Return the address that was asked for before the token, if it is one of this page; else the live page."""
+    wanted = request.args.get("next", "")
+    own = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted and wanted.isprintable()
+    return wanted if own else url_for("pages.live")
 
 
 @blueprint.get("/favicon.ico")

@@ -602,6 +602,8 @@ def test_a_browser_on_another_machine_enters_the_token_and_works_with_the_page(s
             page.locator("input[name=token]").fill(entered)
             page.keyboard.press("Enter")
             page.wait_for_load_state()
+        page.wait_for_selector("#shown .verdict")
+        page.goto(f"http://sem-pc:{port}/")
         page.wait_for_selector("#last .verdict")
         page.goto(f"http://sem-pc:{port}/review?id=1")
         page.wait_for_selector("#shown .verdict")

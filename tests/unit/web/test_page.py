@@ -256,7 +256,7 @@ class TestAccess:
         client = browser(token="a long enough token")
 
         assert client.get("/").status_code == 401
-        assert 'href="/login"' in client.get("/").text
+        assert 'href="/login?next=/frames?category%3DTips"' in client.get("/frames?category=Tips").text
         assert client.get("/api/v1/frames").status_code == 401
         assert client.get("/metrics").status_code == 401
         assert client.get("/login").status_code == 200
@@ -270,11 +270,28 @@ class TestAccess:
 
         assert entered.status_code == 302
         assert "HttpOnly" in entered.headers["Set-Cookie"]
-        assert "SameSite=Strict" in entered.headers["Set-Cookie"]
+        assert "SameSite=Lax" in entered.headers["Set-Cookie"]
         assert client.get("/").status_code == 200
 
         bearer = {"Authorization": "Bearer a long enough token"}
         assert browser(token="a long enough token").get("/api/v1/frames", headers=bearer).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("wanted", "opened"),
+        [
+            ("/frames?category=Tips&hits=1", "/frames?category=Tips&hits=1"),
+            ("", "/"),
+            *((evil, "/") for evil in ("http://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example")),
+        ],
+    )
+    def test_the_token_leads_to_what_was_asked_for_and_nowhere_else(
+        self, browser: Open, wanted: str, opened: str
+    ) -> None:
+        client = browser(token="a long enough token")
+        asked = {"next": wanted}
+        entered = client.post("/login", query_string=asked, data={"token": "a long enough token"})
+
+        assert entered.headers["Location"] == opened
 
     @pytest.mark.parametrize(
         ("host", "only_here"),
