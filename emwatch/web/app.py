@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask, g, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from emwatch import __version__
@@ -127,6 +127,8 @@ def _explained(error: Exception) -> ResponseReturnValue:
     advice = _ADVICE.get(status, "")
     if request.path.startswith("/api/") or request.path == "/healthz":
         return jsonify(error={"status": status, "message": text, "advice": advice}), status
+    if status == 421:  # the name may be one of which no address of this page can be made
+        return Response(f"{text}. {advice}\n", status, mimetype="text/plain")
     return render_template("error.html", status=status, text=text, advice=advice), status
 
 

@@ -36,8 +36,8 @@ class Access:
     What a request must show.
 
     Attributes:
-        names: host names and addresses under which the page may be asked for, without the port. A page on the internet
-            whose name is made to point here (DNS rebinding) asks under its own name, and is refused.
+        names: host names and addresses under which the page may be asked for, as people write them. A page on the
+            internet whose name is made to point here (DNS rebinding) asks under its own name, and is refused.
         token: what a browser off this machine must know; empty if the page is bound to this machine only.
 
     """
@@ -55,7 +55,8 @@ class Access:
         return not self.token or hmac.compare_digest(token.encode(), self.token.encode())
 
     def _check(self) -> None:
-        if _host_name(request.host) not in self.names:
+        name = _host_name(request.host)
+        if not name or name not in map(_host_name, self.names):
             abort(421, f"this page is not served under the name {request.host!r}; add it to web.names if it should be")
         if request.method in _CHANGING and not _comes_from_here():
             abort(403, "the request comes from another page than this one; nothing was changed")
@@ -64,8 +65,12 @@ class Access:
 
 
 def _host_name(host: str) -> str:
+    """Return a name as browsers send it: in small letters, without scheme, port and last dot; "" if it is none."""
+    host = host.rpartition("://")[2]
+    if host.count(":") > 1 and not host.startswith("["):  # an IPv6 address
+        host = f"[{host}]"
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
         return ""
 

@@ -31,11 +31,13 @@ from emwatch.pictures.reader import PictureReader
 from emwatch.service.progress import Histogram
 from emwatch.testing import NOON
 from emwatch.units import number_text
+from emwatch.web.app import Settings, create_app
 from emwatch.web.asking import KEYS, PAGING
 from emwatch.web.frame_pictures import FramePictures
 from emwatch.web.frames import Frames
 from emwatch.web.live import Broadcast
 from emwatch.web.metrics import metrics_text
+from emwatch.web.security import Access
 from emwatch.web.shared import Shared
 
 if TYPE_CHECKING:
@@ -211,9 +213,34 @@ class TestErrors:
 
 
 class TestAccess:
-    @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "[", "a b"])
+    @pytest.mark.parametrize(
+        "host",
+        ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "[", "a b", "a..b", "localhost..evil"],
+    )
     def test_a_foreign_name_is_refused(self, browser: Open, host: str) -> None:
         assert browser().get("/", headers={"Host": host}).status_code in {400, 421}
+
+    @pytest.mark.parametrize(
+        ("written", "asked"),
+        [
+            ("SEM-PC", "sem-pc:8754"),
+            ("sem-pc.example.org:8754", "sem-pc.example.org"),
+            ("http://SEM-PC/", "sem-pc"),
+            ("sem-pc.example.org", "sem-pc.example.org.:8754"),
+            ("fe80::1", "[fe80::1]:8754"),
+            ("[FE80::1]", "[fe80::1]"),
+            ("sem-pc, [, a b", "sem-pc"),
+        ],
+    )
+    def test_a_name_is_taken_however_it_is_written(
+        self, config: Config, tmp_path: Path, written: str, asked: str
+    ) -> None:
+        names = frozenset(written.split(", "))
+        app = create_app(config, Settings(Access(names), tmp_path / "pictures"))
+
+        assert app.test_client().get("/", headers={"Host": asked}).status_code == 200
+        for other in ("localhost", "evil.example", "http", "", "[", f"{asked.partition(':')[0]}.evil.example"):
+            assert app.test_client().get("/", headers={"Host": other}).status_code in {400, 421}
 
     @pytest.mark.parametrize("host", ["localhost", "localhost:8754", "127.0.0.1:1"])
     def test_its_own_names_are_taken_with_any_port(self, browser: Open, host: str) -> None:
