@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: Runs emwatch, and interrupts it at the moment at which a module is looked for.
@@ -62,20 +64,32 @@ def test_ctrl_c_at_a_question_is_an_interruption_like_any_other(tmp_path: Path) 
 
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "emwatch", "init", "--out", tmp_path / "lab.yaml"]
-    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave) as process:
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave) as process, _killed_at_the_end(process):
         os.close(slave)
-        said, asked = b"", False
+        said = b""
         with suppress(OSError):  # it has ended
-            while part := os.read(master, 65536):
-                said += part
-                if not asked and b"samples: " in said:
-                    process.send_signal(signal.SIGINT)
-                    asked = True
+            while b"samples: " not in said:
+                said += os.read(master, 65536)
+            # Python misses one that comes between the question and the wait for its answer: nobody presses so early.
+            while process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                while select.select([master], [], [], 0.5)[0]:
+                    said += os.read(master, 65536)
+        process.wait(30)
     os.close(master)
 
     assert process.returncode == 130
     assert said.endswith(b"\r\ninterrupted\r\n")
     assert not (tmp_path / "lab.yaml").exists()
+
+
+@contextmanager
+def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A test that fails, or takes too long, must not wait for a process that nobody ends."""
+    try:
+        yield
+    finally:
+        process.kill()
 
 
 def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
