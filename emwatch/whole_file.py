@@ -43,7 +43,7 @@ def written_whole(path: Path, *, suffix: str = "", new: bool = False) -> Iterato
 
 
 def _name(made: Path, path: Path) -> None:
-    """Give a file a name that no file has. Raises `FileExistsError`."""
+    """Name a file as no other is named. Raises `FileExistsError`."""
     try:
         os.link(made, path)
     except OSError as error:
@@ -62,7 +62,7 @@ def make_folder(folder: Path) -> None:
 
 def give_to_owner(made: Path) -> None:
     """
-    Give what root has just made to the owner of the folder that it lies in, as SQLite does with its journals.
+    Change the owner of what root has just made to that of the folder it lies in, as SQLite does with its journals.
 
     What root leaves beside the ledger the service's own user can then read and remove. For other users nothing happens, nor
     if a file has a second name: whoever owns the folder may have put it there.

@@ -16,6 +16,7 @@ from emwatch.filesystem import plain_name, readings_of_glob
 from emwatch.frame import FrameState, Window
 from emwatch.ledger.dialects import flag, like_any_case, path_meets, unindexed
 from emwatch.ledger.full_text import matching, matching_sessions, with_words
+from emwatch.ledger.row_values import row_number
 from emwatch.ledger.schema import acquisition, alerts, frames, matches, reviews, search, sessions
 from emwatch.ledger.words import terms_of
 
@@ -366,6 +367,6 @@ def session_ids(wanted: str, asked_at: datetime | None) -> Select[Any]:
         if asked_at is not None:
             newest = newest.where(frames.c.recorded_at <= asked_at)
         return newest.order_by(frames.c.recorded_at.desc(), frames.c.id.desc()).limit(1)
-    if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19:
-        return select(sessions.c.id).where(or_(sessions.c.name == wanted, sessions.c.id == int(wanted)))
-    return select(sessions.c.id).where(sessions.c.name == wanted)
+    number = row_number(wanted)
+    named = sessions.c.name == wanted
+    return select(sessions.c.id).where(named if number is None else or_(named, sessions.c.id == number))

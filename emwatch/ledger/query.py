@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import func, select
 
 from emwatch.errors import LedgerError
+from emwatch.filesystem import real_path
 from emwatch.frame import path_to_text
 from emwatch.ledger import candidates, current, embeddings, positions, reviews, row_values, session_rows, tellings
 from emwatch.ledger.choosing import count_of, rows_of
@@ -142,6 +143,17 @@ class LedgerReader:
         of_path = (frames.c.path == row_values.path_text(path)) & frames.c.superseded_by.is_(None)
         with self._snapshot() as connection:
             return connection.scalar(select(frames.c.id).where(of_path).order_by(frames.c.recorded_at.desc()))
+
+    def number_meant(self, frame: str) -> int | None:
+        """
+        Return the number that is written, or that of the current row of the file with this path or name; ``None`` without one.
+
+        Raises `LedgerError` if several files have the name.
+        """
+        number = row_values.row_number(frame)
+        if number is not None:
+            return number
+        return self.number_of(Path(frame)) or self.number_of(real_path(Path(frame))) or self.number_called(frame)
 
     def number_called(self, name: str) -> int | None:
         """

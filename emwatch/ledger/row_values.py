@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Longer texts of an instrument are cut: no value anybody reads is longer, and damaged headers hold megabytes.
 _LONGEST_RAW: Final = 1000
+#: Digits of a number from which on it may not fit into 64 bits.
+_LONGEST_NUMBER: Final = 19
 
 Values = dict[str, Any]
 
@@ -39,6 +41,11 @@ Values = dict[str, Any]
 def path_text(path: Path) -> str:
     """Return the absolute path as the ledger stores it."""
     return path_to_text(path if path.is_absolute() else path.absolute())
+
+
+def row_number(text: str) -> int | None:
+    """Return the number of a row, or the place of one, that a text states; ``None`` if it states none that SQLite keeps."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER else None
 
 
 def stat_key_text(key: StatKey | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, abort, jsonify, request
 
 from emwatch.foreign_file import parse_json
+from emwatch.ledger.row_values import row_number
 from emwatch.web.alerts import AlertRequestError, ask_about_alerts
 from emwatch.web.ask import AskedTooOftenError
 from emwatch.web.asking import FilterError, filter_of
@@ -89,9 +90,8 @@ def stage_map() -> ResponseReturnValue:
 def events() -> ResponseReturnValue:
     """Send new frames as they are recorded; with Last-Event-ID, those that were missed first."""
     last = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
-    last_id = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else None
     try:
-        stream = state().broadcast.events(last_id)
+        stream = state().broadcast.events(row_number(last))
     except TooManyPagesError as error:
         abort(503, str(error))
     response = Response(stream, mimetype="text/event-stream")
@@ -219,11 +219,12 @@ def _before() -> tuple[datetime, int] | None:
     text = request.args.get("before")
     if not text:
         return None
-    at, _, number = text.rpartition("_")
+    at, _, digits = text.rpartition("_")
+    number = row_number(digits)
     try:
         moment = datetime.fromisoformat(at)
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None or not (number.isascii() and number.isdecimal() and len(number) < 19):
+    if moment is None or moment.tzinfo is None or number is None:
         raise FilterError(f"before: {text!r} is not what an earlier page gave as `before`")
-    return moment, int(number)
+    return moment, number

@@ -102,8 +102,10 @@ def _checked(text: str, *, may_be_empty: bool) -> str:
 
 def _meant(reader: LedgerReader, what: str, *, of_session: bool) -> dict[str, Any]:
     """Return the number of a frame or a session, by what it is called. Raises `EmwatchError` if there is none."""
+    from emwatch.ledger.row_values import row_number
+
     if not of_session:
-        number = int(what) if what.isascii() and what.isdecimal() and len(what) < 19 else None
+        number = row_number(what)
         frame = reader.to_review(Path(what) if number is None else number) or reader.to_review(real_path(Path(what)))
         if frame is not None:
             return {"frame_id": frame.frame_id}

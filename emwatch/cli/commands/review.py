@@ -29,7 +29,6 @@ from emwatch.cli.terminal.display import (
 )
 from emwatch.clock import SystemClock
 from emwatch.errors import EmwatchError
-from emwatch.filesystem import real_path
 from emwatch.frame import Review, ReviewVerdict, path_to_text
 
 if TYPE_CHECKING:
@@ -216,13 +215,8 @@ def _frames(config: Config, named: Sequence[str]) -> list[ToReview]:
     unknown = []
     with LedgerReader(config.ledger.path) as reader:
         for name in named:
-            number = int(name) if name.isascii() and name.isdecimal() and len(name) < 19 else None
-            if number is None:
-                frame = reader.to_review(Path(name)) or reader.to_review(real_path(Path(name)))
-                if frame is None and (number := reader.number_called(name)) is not None:
-                    frame = reader.to_review(number)
-            else:
-                frame = reader.to_review(number)
+            number = reader.number_meant(name)
+            frame = None if number is None else reader.to_review(number)
             if frame is None:
                 unknown.append(path_to_text(Path(name)))
             else:

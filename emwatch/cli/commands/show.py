@@ -24,7 +24,6 @@ from emwatch.cli.terminal.display import Column, is_terminal, print_json, print_
 from emwatch.cli.terminal.explain import print_values
 from emwatch.cli.terminal.log_rows import row_document
 from emwatch.errors import EmwatchError, TargetError
-from emwatch.filesystem import real_path
 from emwatch.frame import CATEGORIES, FIELDS, FrameState, path_to_text
 
 if TYPE_CHECKING:
@@ -117,12 +116,7 @@ def _known(config: Config, place: Path | Server, frame: str, similar: int) -> _K
     from emwatch.ledger.query import LedgerReader, LogFilter
 
     with LedgerReader(place) as reader:
-        number = int(frame) if frame.isascii() and frame.isdecimal() and len(frame) < 19 else None
-        if number is None:
-            number = (
-                reader.number_of(Path(frame)) or reader.number_of(real_path(Path(frame))) or reader.number_called(frame)
-            )
-        this = LogFilter(ids=(number or 0,), superseded=True, states=tuple(FrameState))
+        this = LogFilter(ids=(reader.number_meant(frame) or 0,), superseded=True, states=tuple(FrameState))
         row = next(reader.rows(this), None)
         if row is None:
             raise EmwatchError(

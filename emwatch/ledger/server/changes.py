@@ -142,7 +142,7 @@ def note_all(connection: Connection) -> None:
 
 def become_another(connection: Connection) -> None:
     """
-    Give the file a new identity, and note everything as changed: all of it is handed over as a new ledger.
+    Set a new identity of the file, and note everything as changed: all of it is handed over as a new ledger.
 
     For a file that was copied or restored: under its old identity, which is added to ``follows``, the server has batches
     that the file does not know of.
