@@ -57,6 +57,13 @@ def record(lab: Path, name: str, at: datetime = NOON) -> None:
         ledger.record(make_outcome(path, reading=reading, sha256=sha256, targets=("tips",)), at)
 
 
+def record_another_session(lab: Path) -> None:
+    """Record a frame of another day."""
+    later = NOON.replace(day=9)
+    with Ledger(lab / "ledger.sqlite3") as ledger:
+        ledger.record(make_outcome("/acq/later.tif", "later", written_at=later), later)
+
+
 def post(
     lab: Path,
     server: NotebookServer,
@@ -125,9 +132,7 @@ def test_while_the_notebook_is_away_the_session_waits_and_goes_later(lab: Path, 
     post(lab, server)
     assert len(json.loads((lab / "ledger.sqlite3.notebook.json").read_text("utf-8"))) == 1
     server.status = 0
-    with Ledger(lab / "ledger.sqlite3") as ledger:  # another day, another session
-        later = NOON.replace(day=9)
-        ledger.record(make_outcome("/acq/later.tif", "later", written_at=later), later)
+    record_another_session(lab)
     ended = post(lab, server)
     assert ended.exit_code == 0, ended.output
     assert "posted: session 1 at" in ended.stderr
@@ -140,9 +145,7 @@ def test_a_session_that_waited_and_is_refused_holds_up_no_other(lab: Path, serve
     server.status = 503
     post(lab, server)
     server.status, server.refused = 0, b"2026-03-01"
-    with Ledger(lab / "ledger.sqlite3") as ledger:
-        later = NOON.replace(day=9)
-        ledger.record(make_outcome("/acq/later.tif", "later", written_at=later), later)
+    record_another_session(lab)
     ended = post(lab, server)
     assert ended.exit_code == 0, ended.output
     assert "session 1, which waited, is refused: " in ended.stderr

@@ -21,6 +21,7 @@ from emwatch.frame import (
     Outcome,
     Reading,
 )
+from emwatch.simulate.microscope import Microscope
 from emwatch.testing import make_failure, make_metadata, make_outcome, make_prediction, make_stat_key
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from tests.forked import ForkServer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+STUB_LAB = """\
+watch: {{directory: {folder}/frames, data_bar: never}}
+ledger: {{path: {folder}/ledger.sqlite3}}
+model: {{engine: stub}}
+"""
 
 
 @pytest.fixture(name="no_configuration_of_this_machine", autouse=True)
@@ -69,6 +76,24 @@ def _emwatch(forks: ForkServer) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(name="stub_lab")
+def _stub_lab(emwatch: Run, tmp_path: Path) -> Callable[[int], Run]:
+    """Makes the command with the configuration of this folder, in which so many simulated frames are recorded by the stub."""
+
+    def make(frames: int) -> Run:
+        list(Microscope(tmp_path / "frames", frames, rate=0, seed=1).run())
+        config = tmp_path / "lab.yaml"
+        config.write_text(STUB_LAB.format(folder=tmp_path), "utf-8")
+
+        def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+            return emwatch(*arguments, "--config", config)
+
+        assert run("run", "--once").returncode == 0
+        return run
+
+    return make
 
 
 @pytest.fixture(name="on_terminal")

@@ -8,31 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emwatch.simulate.microscope import Microscope
-
 if TYPE_CHECKING:
     from pathlib import Path
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-CONFIGURATION = """\
-watch: {{directory: {folder}/frames, data_bar: never}}
-ledger: {{path: {folder}/ledger.sqlite3}}
-model: {{engine: stub}}
-"""
-
 
 @pytest.fixture(name="lab")
-def _lab(emwatch: Run, tmp_path: Path) -> Run:
+def _lab(stub_lab: Callable[[int], Run]) -> Run:
     """The command with the configuration of this folder, in which two frames are recorded and rods were learned."""
-    list(Microscope(tmp_path / "frames", 2, rate=0, seed=1).run())
-    config = tmp_path / "lab.yaml"
-    config.write_text(CONFIGURATION.format(folder=tmp_path), "utf-8")
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return emwatch(*arguments, "--config", config)
-
-    assert run("run", "--once").returncode == 0
+    run = stub_lab(2)
     assert run("target", "learn", "rods", "1", "2").returncode == 0
     return run
 

@@ -9,31 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emwatch.simulate.microscope import Microscope
-
 if TYPE_CHECKING:
     from pathlib import Path
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-CONFIGURATION = """\
-watch: {{directory: {folder}/frames, data_bar: never}}
-ledger: {{path: {folder}/ledger.sqlite3}}
-model: {{engine: stub}}
-"""
-
 
 @pytest.fixture(name="target")
-def _target(emwatch: Run, tmp_path: Path) -> Run:
+def _target(stub_lab: Callable[[int], Run]) -> Run:
     """The command with the configuration of this folder, in which four frames are recorded and rods were learned."""
-    list(Microscope(tmp_path / "frames", 4, rate=0, seed=1).run())
-    config = tmp_path / "lab.yaml"
-    config.write_text(CONFIGURATION.format(folder=tmp_path), "utf-8")
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return emwatch(*arguments, "--config", config)
-
-    assert run("run", "--once").returncode == 0
+    run = stub_lab(4)
     learned = run("target", "learn", "gold rods", "1", "2")
     assert learned.returncode == 0, learned.stderr
     assert "emwatch target apply 'gold rods'" in learned.stderr
