@@ -77,9 +77,8 @@ def archive_roots(config: Config, directories: Sequence[Path]) -> list[Path]:
         ConfigError: the ledger or its backups would lie in one.
 
     """
-    named = {
-        each.resolve(): each.resolve() if ".." in each.parts else each.absolute() for each in reversed(directories)
-    }
+    real = [(real_path(each), each) for each in reversed(directories)]
+    named = {root: root if ".." in each.parts else each.absolute() for root, each in real}
     for root in named:
         _refuse_inside(config, root, "archive")
     return [
