@@ -31,17 +31,16 @@ _MATCHED: Final = (
     .outerjoin(acquisition, acquisition.c.frame_id == frames.c.id)
     .where(frames.c.id == bindparam("of_frame"))
 )
-#: Whether a frame of the same content meets the target or was told of, or, of a copy, was judged by the same: its text, and its bar if read.
+#: Whether another frame of the same content meets the target or was told of, or, where this one is a copy, was judged by
+#: the same: its text, and its bar if that was read.
 _TOLD_AS_ANOTHER: Final = text(
-    "SELECT EXISTS (SELECT 1 FROM frames AS other JOIN matches AS met ON met.frame_id = other.id AND met.target = :target"
-    " WHERE other.sha256 = own.sha256 AND other.sha256 != '' AND other.id != own.id)"
-    " OR EXISTS (SELECT 1 FROM frames AS other JOIN alerts AS told ON told.frame_id = other.id AND told.target = :target"
-    " WHERE other.sha256 = own.sha256 AND other.sha256 != '' AND other.id != own.id)"
-    " OR (own.duplicate_of IS NOT NULL AND EXISTS (SELECT 1 FROM frames AS other"
-    " LEFT JOIN metadata AS said ON said.frame_id = other.id"
-    " WHERE other.sha256 = own.sha256 AND other.sha256 != '' AND other.id != own.id AND other.state = 'recorded'"
+    "SELECT EXISTS (SELECT 1 FROM frames AS other LEFT JOIN metadata AS said ON said.frame_id = other.id"
+    " WHERE other.sha256 = own.sha256 AND other.sha256 != '' AND other.id != own.id AND ("
+    " EXISTS (SELECT 1 FROM matches AS met WHERE met.frame_id = other.id AND met.target = :target)"
+    " OR EXISTS (SELECT 1 FROM alerts AS told WHERE told.frame_id = other.id AND told.target = :target)"
+    " OR (own.duplicate_of IS NOT NULL AND other.state = 'recorded'"
     " AND said.sidecar ->> '$.sha256' IS known.sidecar ->> '$.sha256'"
-    " AND (said.bar_read_at IS NOT NULL OR known.bar_read_at IS NULL)))"
+    " AND (said.bar_read_at IS NOT NULL OR known.bar_read_at IS NULL))))"
     " FROM frames AS own LEFT JOIN metadata AS known ON known.frame_id = own.id WHERE own.id = :frame"
 )
 _ANY_MATCH: Final = select(matches.c.frame_id).where(matches.c.frame_id == bindparam("of_frame")).limit(1)

@@ -111,6 +111,8 @@ def _refuse_both(names: list[str]) -> None:
 
 def _hints(reader: LedgerReader, asked: Mapping[str, Any], configured: list[str]) -> Iterator[str]:
     """Yield a hint for each filter that no frame at all meets: no such session, target, instrument, and so on."""
+    from emwatch.ledger.filters import LogFilter
+
     session, target, path = asked["session"], asked["target"], asked["path"]
     if session not in (None, "last"):
         sessions = reader.sessions()
@@ -122,18 +124,12 @@ def _hints(reader: LedgerReader, asked: Mapping[str, Any], configured: list[str]
         yield f"there is no target {target!r}; {f'known are {names}' if names else 'there is none at all'}"
     for name in ("instrument", "operator", "sample", "detector"):
         if (glob := asked[name]) is not None:
-            known = [str(each.keys[0]) for each in reader.stats(_everything(), (name,)) if each.keys[0] is not None]
+            known = [str(each.keys[0]) for each in reader.stats(LogFilter(), (name,)) if each.keys[0] is not None]
             if not any(fnmatchcase(each.lower(), glob.lower()) for each in known):
                 first = ", ".join(repr(each) for each in known[:_NAMED]) + ", ..." * (len(known) > _NAMED)
                 yield f"no frame has the {name} {glob!r}; {f'known are {first}' if known else 'it is known of none'}"
     if path is not None and not set(path) & set("*?["):
         yield f"--path {path!r} means exactly this name; a part of names: --path '*{path}*'"
-
-
-def _everything() -> LogFilter:
-    from emwatch.ledger.filters import LogFilter
-
-    return LogFilter()
 
 
 def _filter(**asked: Any) -> LogFilter:
